@@ -1,0 +1,25 @@
+"""The platform's own answers, kept as small files: see tests/data/conformance."""
+
+from functools import cache
+from pathlib import Path
+
+import xarray as xr
+
+DATA = Path(__file__).parent / "data"
+CONFORMANCE = DATA / "conformance"
+
+
+@cache
+def _load(path: Path) -> xr.DataArray:
+    with xr.open_dataarray(path, engine="h5netcdf") as stored:
+        return stored.load()
+
+
+def vector(name: str) -> xr.DataArray:
+    """Return one stored array by its file name without the suffix; every call returns a copy of its own."""
+    return _load(CONFORMANCE / f"{name}.nc").copy(deep=True)
+
+
+def text(name: str) -> str:
+    """Return one stored text by its file name."""
+    return (CONFORMANCE / name).read_text(encoding="utf-8")
