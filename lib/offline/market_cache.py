@@ -1,7 +1,7 @@
 """How is a generated market kept, so that a fresh process reads a few days of it at once?
 
-One file: a checked head (days, assets, a checksum for each day), then the numbers day by day. Reading a window touches
-its own days only, and damage to them is noticed.
+One file: a checked head (days, assets, a checksum for each day), then the numbers day by day. Reading a
+window touches its own days only, and damage to them is noticed.
 """
 
 import io
@@ -11,8 +11,10 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import xarray as xr
 
 from lib.offline.synthetic import FIELDS
 
@@ -26,15 +28,15 @@ class Damaged(Exception):
     """The file is not what `write` wrote."""
 
 
-def folders():
-    """Where to keep generated markets: the place to use, then the place to use if that one is not writable."""
+def folders() -> list[Path]:
+    """Where to keep generated markets: the best place, and another where that one is not writable."""
     home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     chosen = os.environ.get("QNT_OFFLINE_CACHE") or Path(home) / PROJECT
     user = os.getuid() if hasattr(os, "getuid") else "user"
     return [Path(chosen).expanduser(), Path(tempfile.gettempdir()) / f"{PROJECT}-{user}"]
 
 
-def write(path, market):
+def write(path: Path, market: xr.DataArray) -> None:
     """Write a market of dims (field, time, asset) so that `path` never holds half of it.
 
     Raises
@@ -61,7 +63,9 @@ def write(path, market):
         raise
 
 
-def read(path, start, end):
+def read(
+    path: Path, start: np.datetime64 | None = None, end: np.datetime64 | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Days and assets of the file, and the numbers of the days from `start` to `end`, both included.
 
     Parameters
@@ -89,11 +93,10 @@ def read(path, start, end):
     with path.open("rb") as file:
         days, assets, checksums = _head(file)
         body = file.tell()
-        if start is None:
-            start, end = days[-1] + 1, days[-1]
-        first, last = np.searchsorted(days, start, "left"), np.searchsorted(days, end, "right")
-        count, width = max(0, int(last - first)), 8 * len(FIELDS) * len(assets)
-        file.seek(body + int(first) * width)
+        wanted = np.flatnonzero((days >= start) & (days <= end)) if start is not None else np.array([], int)
+        first, count = (int(wanted[0]), len(wanted)) if len(wanted) else (0, 0)
+        width = 8 * len(FIELDS) * len(assets)
+        file.seek(body + first * width)
         raw = file.read(count * width)
     if len(raw) < count * width:
         raise Damaged(path)
@@ -105,7 +108,7 @@ def read(path, start, end):
     return days, assets, np.array(rows.transpose(1, 0, 2), dtype=np.float64, order="C")
 
 
-def _head(file):
+def _head(file: BinaryIO) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     raw = file.read(HEAD.size)
     if len(raw) < HEAD.size:
         raise Damaged(file.name)
@@ -119,7 +122,7 @@ def _head(file):
     return np.load(parts), np.load(parts), np.load(parts)
 
 
-def _sweep(folder):
+def _sweep(folder: Path) -> None:
     for part in folder.glob("*.part"):
         try:
             if time.time() - part.stat().st_mtime > ABANDONED:

@@ -1,5 +1,6 @@
 """Is this NetCDF file a market in the platform's layout?"""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,16 @@ from lib.offline.synthetic import FIELDS
 DIMS = ("field", "time", "asset")
 ENGINES = {b"CDF\x01": "scipy", b"CDF\x02": "scipy", b"\x89HDF": "h5netcdf"}
 WANTED = (
-    "Expected is a NetCDF file (version 3 or 4) with one floating-point data array of dims (field, time, asset), "
-    f"the fields {' '.join(FIELDS)}, and days in ascending order."
+    "Expected is a NetCDF file (version 3 or 4) with one floating-point data array of dims (field, time, "
+    f"asset), the fields {' '.join(FIELDS)}, and days in ascending order."
 )
 
 
 class MarketError(ValueError):
-    """The market cannot be read; the message names the file and says what is wrong with it and what is expected."""
+    """The market cannot be read: the message says which file, what is wrong with it and what is expected."""
 
 
-def load(path):
+def load(path: str | Path) -> xr.DataArray:
     """Read and check a market file.
 
     Parameters
@@ -30,7 +31,8 @@ def load(path):
     Returns
     -------
     xarray.DataArray
-        float64, dims (field, time, asset), the fields of `FIELDS` in their order, time ascending, assets sorted.
+        float64, dims (field, time, asset), the fields of `FIELDS` in their order, time ascending, assets
+        sorted.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def load(path):
     return array
 
 
-def _open(path):
+def _open(path: Path) -> xr.Dataset:
     try:
         with path.open("rb") as file:
             magic = file.read(4)
@@ -63,10 +65,10 @@ def _open(path):
     try:
         return xr.open_dataset(path, engine=ENGINES[magic])
     except Exception as error:
-        raise MarketError(f"The market file {path} is damaged: {error}. {WANTED}") from error
+        raise MarketError(f"The market file {path} cannot be read: {error}. {WANTED}") from error
 
 
-def _normal(dataset):
+def _normal(dataset: xr.Dataset) -> xr.DataArray:
     array = _only_array(dataset)
     if array.size == 0:
         raise MarketError("is empty")
@@ -84,7 +86,7 @@ def _normal(dataset):
     return xr.DataArray(array.values, {dim: array[dim].values for dim in DIMS}, DIMS)
 
 
-def _only_array(dataset):
+def _only_array(dataset: xr.Dataset) -> xr.DataArray:
     arrays = list(dataset.data_vars)
     if len(arrays) != 1:
         found = f"several ({', '.join(map(str, arrays))})" if arrays else "none"
@@ -98,18 +100,18 @@ def _only_array(dataset):
     return array
 
 
-def _texts(labels, what):
+def _texts(labels: np.ndarray, what: str) -> np.ndarray:
     # NetCDF 3 has characters only, which arrive as bytes.
     texts = [label.decode() if isinstance(label, bytes) else label for label in labels.tolist()]
     if not all(isinstance(text, str) for text in texts):
         raise MarketError(f"has {what} whose names are not text")
-    twice = sorted({text for text in texts if texts.count(text) > 1})
+    twice = [text for text, times in Counter(texts).items() if times > 1]
     if twice:
         raise MarketError(f"has {what} more than once: {', '.join(twice[:5])}")
     return np.array(texts)
 
 
-def _days(time):
+def _days(time: xr.DataArray) -> np.ndarray:
     if time.dtype.kind != "M":
         raise MarketError(f"has a time axis of {time.dtype} instead of dates")
     days = time.values.astype("datetime64[D]")

@@ -4,12 +4,19 @@ import datetime as dt
 
 import numpy as np
 
+Day = str | dt.date | np.datetime64
+
 ONE_DAY = dt.timedelta(days=1)
 # Closures that follow no rule: mourning for a president, the hurricane of 2012.
 UNPLANNED = {"2007-01-02", "2012-10-29", "2012-10-30", "2018-12-05"}
 
 
-def trading_days(start, end):
+def as_day(date: Day) -> np.datetime64:
+    """Drop the time of day: datetime64[D]."""
+    return np.datetime64(np.asarray(date, dtype="datetime64[D]").item(), "D")
+
+
+def trading_days(start: Day, end: Day) -> np.ndarray:
     """Trading days from `start` to `end`, both included.
 
     Parameters
@@ -19,10 +26,10 @@ def trading_days(start, end):
     Returns
     -------
     numpy.ndarray
-        datetime64[D], ascending; empty where `end` is before `start`. Right for 2005-2024; other years follow the
-        same rules but miss their unplanned closures.
+        datetime64[D], ascending; empty where `end` is before `start`. Right for 2005-2024; other years follow
+        the same rules but miss their unplanned closures.
     """
-    first, last = np.datetime64(start, "D"), np.datetime64(end, "D")
+    first, last = as_day(start), as_day(end)
     if last < first:
         return np.array([], dtype="datetime64[D]")
     years = range(first.astype(object).year, last.astype(object).year + 1)
@@ -31,7 +38,7 @@ def trading_days(start, end):
     return days[np.is_busday(days, holidays=holidays)]
 
 
-def _holidays(year):
+def _holidays(year: int) -> set[str]:
     days = [
         _nth_weekday(year, 1, 0, 3),  # Martin Luther King
         _nth_weekday(year, 2, 0, 3),  # Presidents' Day
@@ -50,17 +57,16 @@ def _holidays(year):
     return {day.isoformat() for day in days}
 
 
-def _observed(day):
-    shift = {5: -ONE_DAY, 6: ONE_DAY}
-    return day + shift.get(day.weekday(), 0 * ONE_DAY)
+def _observed(day: dt.date) -> dt.date:
+    return day + {5: -1, 6: 1}.get(day.weekday(), 0) * ONE_DAY
 
 
-def _nth_weekday(year, month, weekday, n):
+def _nth_weekday(year: int, month: int, weekday: int, n: int) -> dt.date:
     first = dt.date(year, month, 1)
     return first + ((weekday - first.weekday()) % 7 + 7 * (n - 1)) * ONE_DAY
 
 
-def _easter(year):
+def _easter(year: int) -> dt.date:
     """Easter Sunday by the method of Meeus, Jones and Butcher."""
     century, of_century = divmod(year, 100)
     correction = century - century // 4 - (century - (century + 8) // 25 + 1) // 3 + 15
