@@ -1,0 +1,68 @@
+"""How good were the weights of a backtest? They are checked, their statistics shown and plotted."""
+
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from . import graph, stats
+from . import output as qnout
+from .log import log_err, log_info
+
+
+def analyze_results(
+    output: xr.DataArray,
+    data: xr.DataArray,
+    kind: str,
+    build_plots: bool,
+    start: Any = None,
+    check_correlation: bool = True,
+) -> None:
+    """Print the findings of `qnt.output.check` and the last statistics; in a notebook show tables and plots.
+
+    Outside a notebook the real library would now start a web server with the plots: here nothing more happens.
+
+    Parameters
+    ----------
+    output : xarray.DataArray
+        Clean weights, dims (time, asset).
+    data : xarray.DataArray
+        Market data of these days, some 60 days before them included.
+    kind : str
+        The competition.
+    build_plots : bool
+        Show tables and plots in a notebook.
+    start : date-like, optional
+        Statistics begin on this day.
+    check_correlation : bool
+        As for `qnt.output.check`.
+    """
+    log_info("Analyze results...")
+    if output.size == 0:
+        log_err("ERROR! Output is empty!")
+        return
+    log_info("Check...")
+    qnout.check(output, data, kind, check_correlation)
+    log_info("---")
+    log_info("Align...")
+    output = qnout.align(output, data, start)
+    log_info("Calc global stats...")
+    statistics = stats.calc_stat(data, output).sel(time=slice(output.time.values[0], None))
+    if build_plots and graph.is_notebook():
+        _show(output.to_pandas(), statistics)
+    else:
+        log_info(statistics.to_pandas().tail())
+
+
+def _show(weights: pd.DataFrame, statistics: xr.DataArray) -> None:
+    from IPython.display import display
+
+    log_info("---")
+    log_info("Build plots...")
+    log_info("---")
+    log_info("Output:")
+    display(weights.iloc[-10:, :10])
+    log_info("Stats:")
+    display(statistics.to_pandas().tail(10))
+    graph.make_major_plots(statistics)
+    log_info("---")

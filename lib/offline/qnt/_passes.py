@@ -1,0 +1,224 @@
+"""What do both backtests share? Windows, calls with or without state, limits, and the files of a pass."""
+
+import copy
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from tqdm import tqdm
+
+from . import graph
+from . import output as qnout
+from . import state as qnstate
+from .data.common import parse_date, set_max_datetime
+from .log import log_err, log_info
+
+DAY = np.timedelta64(1, "D")
+
+
+def is_submitted() -> bool:
+    """Whether this run is a submission: SUBMISSION_ID is set and not empty."""
+    return os.environ.get("SUBMISSION_ID", "") != ""
+
+
+def is_multi_pass_mode_enabled() -> bool:
+    """Whether even a submission runs the whole test: MULTI_PASS_MODE_ENABLED is set and not empty."""
+    return os.environ.get("MULTI_PASS_MODE_ENABLED", "") != ""
+
+
+def standard_window(data: xr.DataArray, max_date: np.datetime64, lookback_period: int) -> xr.DataArray:
+    """Return the part of `data` from `lookback_period` calendar days before `max_date` to it, both included."""
+    return data.loc[{"time": slice(max_date - np.timedelta64(lookback_period, "D"), max_date)}]
+
+
+def extract_time_series(data: Any) -> Any:
+    """Return `(data, days)`, which is what `load_data` returned, or data with their own days."""
+    return data if isinstance(data, tuple) else (data, data.time.values)
+
+
+def unpack_result(result: Any) -> tuple[Any, Any]:
+    """Return `(weights, state)` of what a strategy returned; state is None where it returned weights only."""
+    state = None
+    if isinstance(result, tuple):
+        if not result:
+            log_err("ERROR! The result tuple is empty.")
+        state = result[1] if len(result) > 1 else None
+        result = result[0]
+    if result is None:
+        log_err("ERROR! Strategy output is None!")
+    return result, state
+
+
+def copying(window: Callable | None) -> Callable:
+    """Return `window`, by default `standard_window`, handing out deep copies: no call can spoil the next one's."""
+    window = window or standard_window
+    return lambda data, day, period: copy.deepcopy(window(data, day, period))
+
+
+def takes_state(function: Callable, arguments: int) -> bool:
+    """Whether `function` declares at least so many positional arguments, `self` of a method among them."""
+    return len(inspect.getfullargspec(function).args) >= arguments
+
+
+def with_state(function: Callable, arguments: int) -> Callable:
+    """Return `function` to be called with a state as its last argument, which is dropped where it takes none."""
+    if takes_state(function, arguments):
+        return function
+    if inspect.getfullargspec(function).varargs:
+        name = getattr(function, "__name__", "the strategy")
+        log_err(
+            f"WARNING! {name} takes *args and so is called without its state, here as on Quantiacs. "
+            f"Declare its {arguments} arguments by name, in a decorator too."
+        )
+    return lambda *args: function(*args[:-1])
+
+
+def last(days: np.ndarray) -> np.datetime64:
+    """Return the last day loaded."""
+    if len(days) == 0:
+        raise IndexError(
+            f"No data were loaded up to {parse_date()}: let the test start later, or load more days or other assets."
+        )
+    return days[-1]
+
+
+def check_range(start_date: Any, end_date: Any, test_period: int) -> tuple[np.datetime64, int]:
+    """Return first day and calendar days of a test, and limit data to its end."""
+    set_max_datetime(end_date)
+    end = np.datetime64(parse_date())
+    if start_date is None:
+        return end - np.timedelta64(test_period - 1, "D"), test_period
+    start = pd.Timestamp(start_date).to_datetime64()
+    if start > end:
+        raise ValueError(f"start_date {str(start)[:10]} is after the last day of the test, {end}.")
+    return start, (end - start) // DAY
+
+
+def blocks(days: np.ndarray, interval: int) -> list[tuple[np.datetime64, np.datetime64]]:
+    """Return first and last day of each block of `interval` calendar days, the first one starting with `days`."""
+    found, rest = [], days
+    while len(rest):
+        block = rest[rest <= rest[0] + np.timedelta64(max(interval - 1, 0), "D")]
+        found.append((block[0], block[-1]))
+        rest = rest[rest > block[-1]]
+    return found
+
+
+def row(output: Any, day: np.datetime64) -> xr.DataArray:
+    """Return the weights of one day."""
+    _check_weights(output)
+    if day not in output.time:
+        raise UnboundLocalError(
+            f"The weights end on {str(output.time.values[-1:])} and lack {str(day)[:10]}, the last day of the data: "
+            "predict has to return it."
+        )
+    return output.sel(time=[day])
+
+
+class Rows:
+    """The weights of `backtest_ml`, as they come in; its assets are those of the first output."""
+
+    def __init__(self, days: np.ndarray):
+        self.days = days
+        self.array: xr.DataArray | None = None
+
+    def put(self, output: Any, first: np.datetime64, last: np.datetime64, skip_absent: bool) -> None:
+        """Keep the rows from `first` to `last`; with `skip_absent`, an output without any leaves no trace."""
+        _check_weights(output)
+        output = output.isel(time=(output.time.values >= first) & (output.time.values <= last))
+        if skip_absent and len(output.time) == 0:
+            return
+        output = output.dropna("time", how="all")
+        if self.array is None:
+            self.array = xr.DataArray(np.nan, {**output.coords, "time": self.days}, output.dims)
+        try:
+            self.array.loc[{"time": output.time}] = output
+        except IndexError as error:
+            raise IndexError(
+                f"{error}\nThe weights up to {str(last)[:10]} are not for the assets of the first call, in its order. "
+                "Return all assets of the data every time, 0 where there is no position: "
+                "weights.reindex(asset=data.asset, fill_value=0)"
+            ) from None
+
+    def all(self) -> xr.DataArray:
+        """Return weights for all days, NaN where there are none."""
+        if self.array is None:
+            raise AttributeError("predict returned no weights for any day of the test.")
+        return self.array
+
+
+class DayRows:
+    """The weights of `backtest`, as they come in; its assets are those of the first output."""
+
+    def __init__(self, days: np.ndarray):
+        self.days = days
+        self.array: xr.DataArray | None = None
+
+    def put(self, output: Any, day: np.datetime64) -> None:
+        """Keep the weights of one day."""
+        if not isinstance(output, xr.DataArray):
+            log_err("Output is not an xarray DataArray!")
+            raise TypeError(
+                f"The strategy has to return an xarray.DataArray of weights, not {type(output).__name__}."
+            )
+        if set(output.dims) not in ({"asset"}, {"asset", "time"}):
+            log_err("Wrong output dimensions. ", output.dims, " Should contain only:", {"asset", "time"})
+            raise TypeError(
+                f"The strategy's weights have the dims {output.dims}: they should be (asset) or (time, asset)."
+            )
+        if "time" in output.dims:
+            output = output.sel(time=day)
+        if self.array is None:
+            coords = {"time": self.days, "asset": output.asset.values}
+            self.array = xr.DataArray(
+                np.empty((len(self.days), output.size), output.dtype), coords, ("time", "asset")
+            )
+        elif not np.array_equal(self.array.asset, output.asset):
+            # The platform goes by position, so that weights end up in other assets; all one can do is to say so.
+            log_err(
+                f"WARNING! On {str(day)[:10]} the weights are not for the assets of the first call, in its order, but "
+                "are kept as if they were, here as on Quantiacs: weights.reindex(asset=data.asset, fill_value=0)"
+            )
+        self.array.values[self.days == day] = output.values
+
+
+def _check_weights(output: Any) -> None:
+    if not isinstance(output, xr.DataArray) or "time" not in output.dims:
+        found = output.dims if isinstance(output, xr.DataArray) else type(output).__name__
+        raise AttributeError(f"predict has to return weights with the dims (time, asset), not {found}.")
+
+
+def saved() -> tuple[Any, Any, Any]:
+    """Return what the last pass left: the day of its training, its model and its state."""
+    state = qnstate.read()
+    if state is None:
+        return None, None, None
+    if not isinstance(state, tuple | list) or len(state) < 3:
+        raise TypeError(
+            "IN_STATE_PATH does not hold the (day, model, state) that backtest_ml writes but "
+            f"{type(state).__name__}: remove the file, or point the variable to the right one."
+        )
+    return tuple(state[:3])
+
+
+def progress(days: int) -> tqdm:
+    """Return a progress bar on stderr, silent where nobody watches: neither in a notebook nor at a terminal."""
+    watched = graph.is_notebook() or sys.stderr.isatty()
+    return tqdm(total=days, unit="day", mininterval=1, file=sys.stderr, disable=not watched)
+
+
+def clean_and_write(
+    output: xr.DataArray, data: xr.DataArray, kind: str, note: str | None = None
+) -> xr.DataArray:
+    """Clean weights, write them, and return them."""
+    result = qnout.clean(output, data, kind)
+    result.name = kind
+    if note:
+        log_info(note)
+    qnout.write(result)
+    return result

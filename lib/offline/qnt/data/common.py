@@ -1,0 +1,90 @@
+"""Names of fields and dimensions, environment variables, and the last day that may be seen."""
+
+import datetime
+import os
+import re
+from typing import Any
+from urllib.parse import urljoin
+
+import pandas as pd
+
+from lib.offline import market, uncovered
+
+from ..log import log_err
+
+DEFAULT_TAIL = 6 * 365
+
+
+class Fields:
+    """Names on the axis `field`."""
+
+    OPEN = "open"
+    LOW = "low"
+    HIGH = "high"
+    CLOSE = "close"
+    VOL = "vol"
+    DIVS = "divs"
+    SPLIT = "split"
+    SPLIT_CUMPROD = "split_cumprod"
+    IS_LIQUID = "is_liquid"
+    OPEN_INTEREST = "oi"
+    ROLL = "roll"
+
+
+class Dimensions:
+    """Names of the axes."""
+
+    TIME = "time"
+    FIELD = "field"
+    ASSET = "asset"
+
+
+f = Fields
+ds = Dimensions
+
+
+def get_env(key: str, def_val: str, silent: bool = False) -> str:
+    """Return the environment variable `key`, or `def_val` with a notice on stderr unless `silent`."""
+    if key in os.environ:
+        return os.environ[key]
+    if not silent:
+        log_err(f"NOTICE: The environment variable {key} was not specified. The default value is '{def_val}'")
+    return def_val
+
+
+def parse_max_datetime_from_url(url: str) -> datetime.datetime | None:
+    """Return the end that an address like `…/last/2024-12-30/` or `…/last/2024-12-30T10/` names, else None."""
+    end = re.match(r"^.+/(\d{4}-\d{2}-\d{2}(?:T\d{2})?)/?$", url)
+    return pd.Timestamp(end.group(1)).to_pydatetime() if end else None
+
+
+def parse_date(dt: Any = None, limit: bool = True) -> datetime.date:
+    """Return `dt` as a date, or the market's last day for None; with `limit` never past MAX_DATE_LIMIT."""
+    day = market.last_day("stocks_nasdaq100").astype(datetime.date) if dt is None else pd.Timestamp(dt).date()
+    return min(day, MAX_DATE_LIMIT) if limit and MAX_DATE_LIMIT is not None else day
+
+
+def parse_tail(tail: datetime.timedelta | float) -> datetime.timedelta:
+    """Return a number of calendar days as a timedelta."""
+    return tail if isinstance(tail, datetime.timedelta) else datetime.timedelta(days=int(tail))
+
+
+def set_max_datetime(dt: Any) -> None:
+    """Let data end at `dt` (anything `pandas.Timestamp` reads); None restores the end DATA_BASE_URL names."""
+    global BASE_URL, MAX_DATETIME_LIMIT, MAX_DATE_LIMIT
+    if dt is None:
+        BASE_URL = ORIGIN_BASE_URL
+    else:
+        BASE_URL = urljoin(ORIGIN_BASE_URL.split("/last/")[0], f"/last/{pd.Timestamp(dt).isoformat()[:13]}/")
+    MAX_DATETIME_LIMIT = parse_max_datetime_from_url(BASE_URL)
+    MAX_DATE_LIMIT = None if MAX_DATETIME_LIMIT is None else MAX_DATETIME_LIMIT.date()
+
+
+# Read once, like the real library: changing the variable later changes nothing.
+ORIGIN_BASE_URL = get_env("DATA_BASE_URL", "https://data-api.quantiacs.io/", silent=True)
+BASE_URL: str
+MAX_DATETIME_LIMIT: datetime.datetime | None
+MAX_DATE_LIMIT: datetime.date | None
+set_max_datetime(None)
+
+__getattr__ = uncovered(__name__)

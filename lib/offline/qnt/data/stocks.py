@@ -1,0 +1,119 @@
+"""Which prices are loaded? Those of the offline market, cut, chosen and shaped as the platform does."""
+
+import datetime
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from lib.offline import market, uncovered
+
+from ..log import log_info
+from .common import DEFAULT_TAIL, ds, f, parse_date, parse_tail
+
+NDX, SPX = "stocks_nasdaq100", "stocks_s&p500"
+Asset = str | dict
+
+
+def load_ndx_data(
+    assets: Sequence[Asset] | None = None,
+    min_date: Any = None,
+    max_date: Any = None,
+    dims: tuple[str, str, str] = (ds.FIELD, ds.TIME, ds.ASSET),
+    forward_order: bool = True,
+    tail: datetime.timedelta | float = DEFAULT_TAIL,
+) -> xr.DataArray:
+    """Load NASDAQ-100 stocks.
+
+    Parameters
+    ----------
+    assets : sequence of str or dict, optional
+        Names, or entries of `load_ndx_list`. By default all assets liquid at least once inside the window, so that
+        the asset axis depends on the window.
+    min_date, max_date : date-like, optional
+        Both days are included. `max_date` is by default the last day of the market, `min_date` is `max_date - tail`.
+        Neither goes past the end that DATA_BASE_URL or `set_max_datetime` names.
+    dims : tuple of str
+        The wanted order of dimensions.
+    forward_order : bool
+        False for the newest day first.
+    tail : int or timedelta
+        Calendar days.
+
+    Returns
+    -------
+    xarray.DataArray
+        float64, named stocks_nasdaq100, assets sorted. Gaps are NaN, and so is the whole column of a wanted asset
+        that is unknown; days on which nothing has data are dropped.
+
+    Raises
+    ------
+    ValueError
+        Where `min_date` is after `max_date`, or the market's file cannot be used.
+    """
+    return _load(NDX, assets, min_date, max_date, dims, forward_order, tail)
+
+
+def load_spx_data(
+    assets: Sequence[Asset] | None = None,
+    min_date: Any = None,
+    max_date: Any = None,
+    dims: tuple[str, str, str] = (ds.FIELD, ds.TIME, ds.ASSET),
+    forward_order: bool = True,
+    tail: datetime.timedelta | float = DEFAULT_TAIL,
+) -> xr.DataArray:
+    """Load S&P 500 stocks, named stocks_s&p500; all else as in `load_ndx_data`."""
+    return _load(SPX, assets, min_date, max_date, dims, forward_order, tail)
+
+
+def load_ndx_list(min_date: Any = None, max_date: Any = None, tail: Any = 4 * 365) -> list[dict]:
+    """List the NASDAQ-100 assets liquid at least once in the window, as `{"id": name}`, sorted."""
+    return _list(NDX, min_date, max_date, tail)
+
+
+def load_spx_list(min_date: Any = None, max_date: Any = None, tail: Any = 4 * 365) -> list[dict]:
+    """List the S&P 500 assets liquid at least once in the window, as `{"id": name}`, sorted."""
+    return _list(SPX, min_date, max_date, tail)
+
+
+def _load(kind, assets, min_date, max_date, dims, forward_order, tail):
+    started = time.time()
+    if max_date is None and "LAST_DATA_PATH" in os.environ:
+        # The platform's sign that a strategy looked at the last day, as a submission must.
+        with open(os.environ["LAST_DATA_PATH"], "w") as flag:
+            flag.write("last")
+    data = _window(kind, min_date, max_date, tail)
+    if assets is None:
+        data = data[:, :, _liquid_once(data)]
+    else:
+        data = data.reindex(
+            asset=np.array(sorted({a["id"] if isinstance(a, dict) else a for a in assets}), dtype=str)
+        )
+    data = data[:, ~np.isnan(data.values).all((0, 2))]
+    log_info(f"Data loaded {round(time.time() - started)}s")
+    if not forward_order:
+        data = data[:, ::-1]
+    return data.transpose(*dims).rename(kind)
+
+
+def _list(kind, min_date, max_date, tail):
+    data = _window(kind, min_date, max_date, tail)
+    return [{"id": name} for name in data.asset.values[_liquid_once(data)].tolist()]
+
+
+def _liquid_once(data):
+    return (data.sel(field=f.IS_LIQUID).values > 0).any(0)
+
+
+def _window(kind, min_date, max_date, tail):
+    last = parse_date(max_date)
+    first = last - parse_tail(tail) if min_date is None else parse_date(min_date)
+    if first > last:
+        raise ValueError(f"min_date must be less than or equal to max_date, but {first} is after {last}")
+    return market.read(kind, np.datetime64(first), np.datetime64(last))
+
+
+__getattr__ = uncovered(__name__)

@@ -1,0 +1,52 @@
+"""Where do messages go? To stdout and stderr, flushed, unless `Settings` says otherwise for a while."""
+
+import sys
+from types import TracebackType
+
+from lib.offline import uncovered
+
+info_enabled = True
+err_enabled = True
+err2info = False
+
+
+def log_info(*args: object) -> None:
+    """Print to stdout and flush."""
+    if info_enabled:
+        print(*args, flush=True)
+
+
+def log_err(*args: object) -> None:
+    """Print to stderr (to stdout while `err2info`) and flush."""
+    if err_enabled:
+        print(*args, file=sys.stdout if err2info else sys.stderr, flush=True)
+
+
+class Settings:
+    """Context manager that silences or redirects messages; None leaves a setting as it is.
+
+    Parameters
+    ----------
+    info, err : bool, optional
+        Whether `log_info` and `log_err` print at all.
+    err2info : bool, optional
+        Whether errors go to stdout.
+    """
+
+    def __init__(self, info: bool | None = None, err: bool | None = None, err2info: bool | None = None):
+        wanted = {"info_enabled": info, "err_enabled": err, "err2info": err2info}
+        self._wanted = {name: value for name, value in wanted.items() if value is not None}
+
+    def __enter__(self) -> None:
+        """Apply the settings."""
+        self._before = {name: globals()[name] for name in self._wanted}
+        globals().update(self._wanted)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Restore what was before."""
+        globals().update(self._before)
+
+
+__getattr__ = uncovered(__name__)

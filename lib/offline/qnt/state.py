@@ -1,0 +1,46 @@
+"""What does a pass hand to the next? Any object that pickles, in a gzip file."""
+
+import gzip
+import pickle
+from typing import Any
+
+from lib.offline import uncovered
+
+from .data.common import get_env
+from .log import log_err, log_info
+
+
+def write(state: Any) -> None:
+    """Pickle `state` to OUT_STATE_PATH, by default state.out.pickle.gz; None writes nothing.
+
+    Raises
+    ------
+    OSError, pickle.PicklingError
+        Where the file cannot be written or the state does not pickle.
+    """
+    if state is None:
+        return
+    with gzip.open(get_env("OUT_STATE_PATH", "state.out.pickle.gz"), "wb") as file:
+        pickle.dump(state, file)
+        log_info("State saved.")
+
+
+def read(path: str | None = None) -> Any:
+    """Unpickle what is at `path`, by default IN_STATE_PATH or state.in.pickle.gz.
+
+    Like the real library it answers None to any error, after saying so on stderr, and like there unpickling runs
+    whatever code the file holds: read only files that you trust.
+    """
+    if path is None:
+        path = get_env("IN_STATE_PATH", "state.in.pickle.gz")
+    try:
+        with gzip.open(path, "rb") as file:
+            state = pickle.load(file)
+    except Exception as error:
+        log_err("Can't load state.", error)
+        return None
+    log_info("State loaded.")
+    return state
+
+
+__getattr__ = uncovered(__name__)
