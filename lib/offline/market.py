@@ -134,7 +134,7 @@ def _keep(market: xr.DataArray, file: Path) -> bool:
 def _cut(market: xr.DataArray, start: Limit, end: Limit) -> Window:
     days = market.time.values.astype("datetime64[D]")
     wanted = np.zeros(len(days), dtype=bool) if start is None else (days >= start) & (days <= end)
-    return days, market.asset.values, market.values[:, wanted]
+    return days, market.asset.values, np.array(market.values[:, wanted], order="C")
 
 
 @lru_cache(maxsize=2)

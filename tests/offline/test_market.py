@@ -1,0 +1,259 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from lib.offline import market, market_cache, synthetic
+
+ROOT = Path(__file__).parents[2]
+NASDAQ, S_AND_P = "stocks_nasdaq100", "stocks_s&p500"
+SHIPPED = dict(market.KINDS)
+SMALL = {"assets": 6, "start": "2020-01-01", "end": "2020-06-30", "seed": 9}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    """A small market instead of twenty years of one, in a cache folder of the test's own."""
+    monkeypatch.delenv("QNT_OFFLINE_MARKET", raising=False)
+    monkeypatch.setenv("QNT_OFFLINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(market_cache.tempfile, "gettempdir", lambda: str(tmp_path / "temp"))
+    monkeypatch.setattr(market, "KINDS", {NASDAQ: SMALL, S_AND_P: SMALL | {"seed": 10, "exchange": "NYS"}})
+    market._unkept.clear()
+    market._version.cache_clear()
+    yield
+    market._unkept.clear()
+    market._version.cache_clear()
+
+
+@pytest.fixture
+def generations(monkeypatch):
+    """The kinds generated so far."""
+    made = []
+
+    def generate(name, **keywords):
+        made.append(name)
+        return whole(name=name, **keywords)
+
+    whole = synthetic.generate
+    monkeypatch.setattr(synthetic, "generate", generate)
+    return made
+
+
+def cached(tmp_path):
+    return sorted((tmp_path / "cache").iterdir())
+
+
+def test_reads_what_is_generated():
+    read = market.read(NASDAQ, np.datetime64("2020-02-01"), np.datetime64("2020-03-31"))
+    expected = synthetic.generate(**SMALL).sel(time=slice("2020-02-01", "2020-03-31"))
+    xr.testing.assert_identical(read, expected)
+    assert read.values.flags.c_contiguous
+    assert read.values.flags.writeable
+
+
+def test_both_ends_are_included_and_dates_may_be_anything_like_a_date():
+    by_text = market.read(NASDAQ, "2020-02-03", "2020-02-05")
+    assert by_text.sizes["time"] == 3
+    by_stamp = market.read(NASDAQ, pd.Timestamp("2020-02-03"), np.datetime64("2020-02-05T10", "ns"))
+    xr.testing.assert_identical(by_text, by_stamp)
+
+
+def test_a_range_without_days_is_empty():
+    assert market.read(NASDAQ, "1999-01-01", "1999-12-31").sizes == {"field": 8, "time": 0, "asset": 9}
+
+
+def test_assets_are_exactly_those_asked_for():
+    read = market.read(NASDAQ, "2020-02-03", "2020-02-05", ["NAS:SYN003", "NAS:NONE", "NAS:SYN003"])
+    assert read.asset.values.tolist() == ["NAS:NONE", "NAS:SYN003"]
+    assert np.isnan(read.sel(asset="NAS:NONE")).all()
+    assert read.dtype == np.float64
+
+
+def test_the_second_kind_is_another_market():
+    assert market.read(S_AND_P, "2020-02-03", "2020-02-05").asset.values[0] == "NYS:SYN001"
+
+
+def test_last_day():
+    assert market.last_day(NASDAQ) == np.datetime64("2020-06-30")
+    assert market.last_day(NASDAQ).dtype == "datetime64[D]"
+
+
+def test_an_unknown_kind():
+    with pytest.raises(
+        market.MarketError, match='no market "stocks" here, only stocks_nasdaq100 and stocks_s&p500'
+    ):
+        market.read("stocks", "2020-01-01", "2020-01-31")
+
+
+def test_it_says_what_it_is(monkeypatch):
+    assert market.is_synthetic()
+    assert market.describe() == "a synthetic market (random numbers, not real prices)"
+    monkeypatch.setenv("QNT_OFFLINE_MARKET", "/some/where/mine.nc")
+    assert not market.is_synthetic()
+    assert market.describe() == "the market file mine.nc"
+
+
+def test_generated_once_and_read_from_the_cache_thereafter(generations, tmp_path):
+    for _ in range(3):
+        market.read(NASDAQ, "2020-02-03", "2020-02-05")
+    assert generations == [NASDAQ]
+    assert [re.sub("-[0-9a-f]{16}", "", file.name) for file in cached(tmp_path)] == [
+        "stocks_nasdaq100.market"
+    ]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda raw: raw[: len(raw) // 2],
+        lambda raw: b"",
+        lambda raw: raw[:-9] + b"x" + raw[-8:],
+        lambda raw: raw[9:],
+    ],
+)
+def test_a_damaged_cache_is_made_anew(generations, tmp_path, spoil):
+    before = market.read(NASDAQ, "2020-01-01", "2020-12-31")
+    (file,) = cached(tmp_path)
+    sound = file.read_bytes()
+    file.write_bytes(spoil(sound))
+    xr.testing.assert_identical(market.read(NASDAQ, "2020-01-01", "2020-12-31"), before)
+    assert file.read_bytes() == sound
+    assert len(generations) == 2
+
+
+def test_other_parameters_never_read_an_old_cache(generations, monkeypatch):
+    market.last_day(NASDAQ)
+    monkeypatch.setattr(market, "KINDS", {NASDAQ: SMALL | {"end": "2020-05-29"}})
+    market._version.cache_clear()
+    assert market.last_day(NASDAQ) == np.datetime64("2020-05-29")
+    assert len(generations) == 2
+
+
+def test_a_changed_generator_never_reads_an_old_cache(monkeypatch, tmp_path):
+    before = market._version(NASDAQ)
+    for module in market.GENERATOR:
+        (tmp_path / f"{module}.py").write_bytes((market.HERE / f"{module}.py").read_bytes())
+    monkeypatch.setattr(market, "HERE", tmp_path)
+    market._version.cache_clear()
+    assert market._version(NASDAQ) == before
+    for module in market.GENERATOR:
+        with (tmp_path / f"{module}.py").open("a") as file:
+            file.write("# changed\n")
+        market._version.cache_clear()
+        assert market._version(NASDAQ) != before
+        before = market._version(NASDAQ)
+
+
+def test_the_cache_depends_on_every_module_the_generator_uses():
+    source = "".join((market.HERE / f"{module}.py").read_text() for module in market.GENERATOR)
+    used = set(re.findall(r"from lib\.offline\.(\w+) import|from lib\.offline import (\w+)", source))
+    names = {name for pair in used for name in pair if name}
+    assert names <= set(market.GENERATOR)
+    assert "fortunes" in names
+
+
+def test_without_a_writable_cache_the_temporary_folder_is_used(generations, tmp_path):
+    (tmp_path / "cache").write_text("in the way")
+    market.last_day(NASDAQ)
+    market.last_day(NASDAQ)
+    assert generations == [NASDAQ]
+    (folder,) = (tmp_path / "temp").iterdir()
+    assert [file.suffix for file in folder.iterdir()] == [".market"]
+
+
+def test_without_any_writable_folder_the_market_lives_in_memory(generations, tmp_path):
+    (tmp_path / "cache").write_text("in the way")
+    (tmp_path / "temp").write_text("in the way")
+    first = market.read(NASDAQ, "2020-02-03", "2020-02-05")
+    first[:] = 0
+    expected = synthetic.generate(**SMALL, name=NASDAQ).sel(time=slice("2020-02-03", "2020-02-05"))
+    xr.testing.assert_identical(market.read(NASDAQ, "2020-02-03", "2020-02-05"), expected)
+    assert generations == [NASDAQ] * 2  # once by the market, once by this test
+
+
+def test_processes_that_start_at_once_all_get_the_market(tmp_path):
+    code = (
+        "from lib.offline import market\n"
+        f"market.KINDS = {market.KINDS!r}\n"
+        f"print(float(market.read('{NASDAQ}', '2020-01-01', '2020-12-31').fillna(0).values.sum()))\n"
+    )
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    answers = [child.communicate(timeout=60) for child in children]
+    expected = float(np.ascontiguousarray(synthetic.generate(**SMALL).fillna(0)).sum())
+    assert [out.strip() for out, _ in answers] == [str(expected)] * 2, answers
+    assert [file.suffix for file in cached(tmp_path)] == [".market"]
+
+
+def test_the_shipped_markets_are_two_of_the_promised_size():
+    sizes = {kind: (made["assets"], made["exchange"]) for kind, made in SHIPPED.items()}
+    assert sizes == {NASDAQ: (100, "NAS"), S_AND_P: (500, "NYS")}
+    assert len({made["seed"] for made in SHIPPED.values()}) == 2
+
+
+class TestOwnFile:
+    @pytest.fixture
+    def file(self, monkeypatch, tmp_path):
+        """A market file that `QNT_OFFLINE_MARKET` names."""
+        path = tmp_path / "mine.nc"
+        synthetic.generate(3, "2021-01-01", "2021-03-31", seed=4, exchange="OWN").to_netcdf(path)
+        monkeypatch.setenv("QNT_OFFLINE_MARKET", str(path))
+        return path
+
+    @pytest.mark.parametrize("kind", [NASDAQ, S_AND_P])
+    def test_it_answers_for_both_kinds(self, file, kind, generations):
+        read = market.read(kind, "2021-02-01", "2021-02-03")
+        assert read.sizes == {"field": 8, "time": 3, "asset": 4}
+        assert read.asset.values[0] == "OWN:SYN001"
+        assert read.name == kind
+        assert market.last_day(kind) == np.datetime64("2021-03-31")
+        assert generations == []
+
+    def test_the_answer_is_the_callers_own(self, file):
+        market.read(NASDAQ, "2021-02-01", "2021-02-03")[:] = 0
+        assert market.read(NASDAQ, "2021-02-01", "2021-02-03").sum() > 0
+
+    def test_a_rewritten_file_is_read_anew(self, file):
+        market.last_day(NASDAQ)
+        synthetic.generate(3, "2021-01-01", "2021-04-30", seed=4).to_netcdf(file)
+        os.utime(file, (1e9, 1e9))
+        assert market.last_day(NASDAQ) == np.datetime64("2021-04-30")
+
+    def test_a_relative_name_is_relative_to_the_working_folder(self, file, monkeypatch):
+        monkeypatch.chdir(file.parent)
+        monkeypatch.setenv("QNT_OFFLINE_MARKET", "mine.nc")
+        assert market.last_day(NASDAQ) == np.datetime64("2021-03-31")
+        (file.parent / "other").mkdir()
+        monkeypatch.chdir(file.parent / "other")
+        with pytest.raises(market.MarketError, match=r"other/mine\.nc does not exist"):
+            market.last_day(NASDAQ)
+
+    def test_faults_are_said_not_hidden_by_the_synthetic_market(self, file):
+        file.write_text("no market")
+        with pytest.raises(market.MarketError, match="is not a NetCDF file"):
+            market.read(NASDAQ, "2021-02-01", "2021-02-03")
+
+    def test_an_empty_name_is_no_name(self, monkeypatch):
+        monkeypatch.setenv("QNT_OFFLINE_MARKET", "")
+        assert market.is_synthetic()
+
+
+@pytest.mark.parametrize(("name", "days"), [("real", 20), ("conformance", 22)])
+def test_the_markets_of_the_platform_can_be_read(monkeypatch, name, days):
+    path = ROOT.parent / "shared" / name / "market.nc"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    monkeypatch.setenv("QNT_OFFLINE_MARKET", str(path))
+    read = market.read(NASDAQ, "2023-01-01", "2023-01-31")
+    assert read.sizes["time"] == days
+    assert np.nanmax(read.sel(field="is_liquid")) == 1

@@ -1,0 +1,71 @@
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.offline import nyse
+
+
+def test_days_per_year_are_those_of_the_exchange():
+    days = nyse.trading_days("2005-01-01", "2024-12-31")
+    counts = pd.Series(days.astype("datetime64[Y]").astype(int) + 1970).value_counts().sort_index()
+    unusual = {
+        2006: 251,
+        2007: 251,
+        2008: 253,
+        2012: 250,
+        2017: 251,
+        2018: 251,
+        2020: 253,
+        2022: 251,
+        2023: 250,
+    }
+    assert counts.to_dict() == dict.fromkeys(range(2005, 2025), 252) | unusual
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        "2005-03-25",  # Good Friday
+        "2007-01-02",  # President Ford
+        "2011-12-26",  # Christmas on a Sunday
+        "2012-10-29",  # hurricane
+        "2015-07-03",  # 4 July on a Saturday
+        "2018-12-05",  # President Bush
+        "2022-06-20",  # Juneteenth on a Sunday
+        "2023-01-02",  # New Year's Day on a Sunday
+        "2024-01-15",  # Martin Luther King
+        "2024-02-19",  # Presidents' Day
+        "2024-05-27",  # Memorial Day
+        "2024-09-02",  # Labor Day
+        "2024-11-28",  # Thanksgiving
+    ],
+)
+def test_holidays_are_closed_and_their_neighbours_open(closed):
+    day = np.datetime64(closed)
+    around = nyse.trading_days(day - 7, day + 7)
+    assert day not in around
+    assert len(around) >= 7
+
+
+@pytest.mark.parametrize("open_day", ["2021-12-31", "2010-12-31", "2021-06-18", "2024-06-18", "2024-11-29"])
+def test_days_that_look_like_holidays_but_are_open(open_day):
+    assert np.datetime64(open_day) in nyse.trading_days(open_day, open_day)
+
+
+@pytest.mark.parametrize(
+    ("year", "month", "day"), [(2005, 3, 27), (2008, 3, 23), (2011, 4, 24), (2019, 4, 21), (2024, 3, 31)]
+)
+def test_good_friday_moves_with_easter(year, month, day):
+    friday = dt.date(year, month, day) - dt.timedelta(days=2)
+    assert len(nyse.trading_days(friday, friday)) == 0
+    assert len(nyse.trading_days(friday - dt.timedelta(days=7), friday)) == 5
+
+
+def test_an_empty_range_has_no_days():
+    assert nyse.trading_days("2024-01-05", "2024-01-04").tolist() == []
+
+
+def test_a_time_of_day_is_dropped():
+    assert nyse.as_day(np.datetime64("2024-01-05T23:59:59.999999999")) == np.datetime64("2024-01-05")
