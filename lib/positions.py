@@ -115,23 +115,24 @@ class State:
 
 def _check_same(state: State, now: dict[str, Any]) -> None:
     """StateError where the state was made with other parameters than those of now."""
-    then, unset = state.fingerprint, "not set"
+    then, universe = state.fingerprint, "competition_type"
     advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
-    universe = "competition_type"
-    if then.get(universe) != now.get(universe):
-        raise StateError(
-            f"The state of {state.date} holds positions in the universe {then.get(universe)!r:.60}, the "
-            f"strategy trades {now.get(universe)!r:.60}. Set {universe} back, {advice}"
-        )
+
+    def said(values: Mapping[str, Any], key: str) -> str:
+        return f"{values[key]!r:.60}" if key in values else "not set"
+
     changed = [
-        f"{key} was {then.get(key, unset)!r:.60}, is {now.get(key, unset)!r:.60}"
-        for key in sorted({*then, *now})
-        if then.get(key, unset) != now.get(key, unset)
+        key for key in sorted({*then, *now}) if key not in then or key not in now or then[key] != now[key]
     ]
-    if changed:
+    if universe in changed:
         raise StateError(
-            f"The state of {state.date} was made with other parameters: {'; '.join(changed)}. "
-            f"Set them back, {advice}"
+            f"The state of {state.date} holds positions in the universe {said(then, universe)}, the strategy "
+            f"trades {said(now, universe)}. Set {universe} back, {advice}"
+        )
+    if changed:
+        list_of = "; ".join(f"{key:.60} was {said(then, key)}, is {said(now, key)}" for key in changed)
+        raise StateError(
+            f"The state of {state.date} was made with other parameters: {list_of}. Set them back, {advice}"
         )
 
 
