@@ -1,0 +1,100 @@
+"""L-BFGS without line search, step for step as `torch.optim.LBFGS` takes it, on a numpy vector.
+
+Torch's own is used for any model but the published one; it spends as much time on its bookkeeping as the kernel on its
+evaluations, and cannot take the steps of many assets side by side.
+
+Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4 (the two loops); constants and order of tests from torch.
+"""
+
+import numpy as np
+
+MAX_ITERATIONS, HISTORY = 20, 100  # torch's defaults; its limit of 25 evaluations is never reached without line search
+TOLERANCE_GRADIENT, TOLERANCE_CHANGE, MIN_CURVATURE = 1e-7, 1e-9, 1e-10
+
+
+class Lbfgs:
+    """The steps of one minimisation. Feed it losses and gradients; it moves `x` until `done`.
+
+    Parameters
+    ----------
+    x : np.ndarray, (size,), float32
+        Where to start; moved in place.
+    learning_rate : float
+        Length of a step.
+    epochs : int
+        How often `torch.optim.LBFGS.step` would be called: up to 20 iterations each, on one history.
+    """
+
+    def __init__(self, x: np.ndarray, learning_rate: float, epochs: int = 1):
+        self.x, self.learning_rate, self.epochs = x, learning_rate, epochs
+        self.steps: list[np.ndarray] = []
+        self.changes: list[np.ndarray] = []
+        self.curvatures: list[np.float32] = []
+        self.losses: list[float] = []
+        self.gradient = self.direction = np.empty(0, np.float32)
+        self.iteration = 0  # within the epoch
+        self.scale = np.float32(1)
+
+    @property
+    def done(self) -> bool:
+        """Whether no further loss and gradient are wanted."""
+        return self.epochs == 0
+
+    def step(self, loss: float, gradient: np.ndarray) -> None:
+        """Take `loss` and `gradient` (size,), both at `x`, and move `x`; or end."""
+        self.losses.append(float(loss))
+        flat = np.abs(gradient).max() <= TOLERANCE_GRADIENT
+        settled = self.iteration > 0 and (
+            np.abs(self.length * self.direction).max() <= TOLERANCE_CHANGE
+            or abs(self.losses[-1] - self.losses[-2]) < TOLERANCE_CHANGE
+        )
+        if flat or settled:
+            self._next_epoch()
+            return
+
+        first = self.direction.size == 0
+        if first:
+            direction = -gradient
+        else:
+            self._remember(gradient)
+            direction = self._two_loops(gradient)
+        self.length = np.float32(self.learning_rate)
+        if first:
+            self.length *= min(np.float32(1), 1 / np.abs(gradient).sum())
+        self.gradient, self.direction = gradient.copy(), direction
+        if not gradient @ direction <= -TOLERANCE_CHANGE:
+            self._next_epoch()
+            return
+        self.x += self.length * direction
+        self.iteration += 1
+        if self.iteration == MAX_ITERATIONS:
+            self._next_epoch()
+
+    def _next_epoch(self) -> None:
+        self.iteration = 0
+        self.epochs -= 1
+
+    def _remember(self, gradient: np.ndarray) -> None:
+        change, step = gradient - self.gradient, self.length * self.direction
+        curvature = change @ step
+        if curvature > MIN_CURVATURE:
+            if len(self.steps) == HISTORY:
+                for kept in (self.steps, self.changes, self.curvatures):
+                    kept.pop(0)
+            self.steps.append(step)
+            self.changes.append(change)
+            self.curvatures.append(curvature)
+            self.scale = curvature / (change @ change)
+
+    def _two_loops(self, gradient: np.ndarray) -> np.ndarray:
+        direction = -gradient
+        weights = []
+        for step, change, curvature in zip(
+            reversed(self.steps), reversed(self.changes), reversed(self.curvatures), strict=True
+        ):
+            weights.append(step @ direction / curvature)
+            direction -= weights[-1] * change
+        direction *= self.scale
+        for step, change, curvature in zip(self.steps, self.changes, self.curvatures, strict=True):
+            direction += (weights.pop() - change @ direction / curvature) * step
+        return direction

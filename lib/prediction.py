@@ -1,0 +1,136 @@
+"""Models, data and yesterday's weights in, today's weights out."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib import kernel
+from lib.features import get_features
+from lib.state import State
+from lib.strategy import Strategy
+from lib.training import Models, sequences
+from lib.universe import check_data
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def predict(
+    models: Mapping[str, Any], data: "xr.DataArray", state: State | None, strategy: Strategy | None = None
+) -> tuple["xr.DataArray", State]:
+    """Weights of the last day of `data`, blended with the day before.
+
+    Parameters
+    ----------
+    models : mapping of asset to model
+        What `train_model` returned. A model of an asset that is not in `data` is not asked.
+    data : xarray.DataArray
+        (field, time, asset): the lookback window, ending on the day to predict.
+    state : State or None
+        What the day before returned; None starts without positions. A state of the same day gives the same weights again;
+        one from a later day is set aside with a `StateWarning`.
+    strategy : Strategy
+        Default: the published one.
+
+    Returns
+    -------
+    weights : xarray.DataArray
+        (time, asset): the last day, and every asset of `data` in its order. Finite; the sum of \\|w\\| is at most 1, none
+        above `max_weight`; 0 where an asset is not held, is not liquid that day, or has no price.
+    state : State
+        To hand on: the blended weights before those of illiquid assets were set to 0, as published.
+
+    Raises
+    ------
+    ValueError
+        `data` is not in the platform's layout.
+    StateError
+        The state was made with other parameters.
+    TypeError
+        The state is not one of this project's.
+    """
+    strategy = strategy or Strategy()
+    check_data(data)
+    if state is not None and not isinstance(state, State):
+        raise TypeError(
+            f"predict takes the state that it returned the day before, or None, not {type(state).__name__}: "
+            "state_read reads the file that backtest_ml wrote, too."
+        )
+    day = data.time.values[-1]
+    fingerprint = strategy.fingerprint
+    before = {} if state is None else state.carried_into(day, fingerprint)
+
+    last = data.isel(time=-1).transpose("field", "asset")
+    price, liquid = last.sel(field=["close", "is_liquid"]).values
+    tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
+
+    assets = data.asset.values.tolist()
+    said = _last_outputs(models, data, strategy)
+    new = np.array([said.get(asset, 0.0) for asset in assets])
+    new = np.where(np.isfinite(new) & (liquid > 0), new, 0.0)
+
+    gone = [asset for asset in before if asset not in last.indexes["asset"]]
+    old = np.array([before.get(asset, 0.0) for asset in [*assets, *gone]])
+    blended = blend(np.append(new, np.zeros(len(gone))), old, strategy.min_weight, strategy.max_weight)
+
+    kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
+    next_state = State(date=day, weights=kept, before=dict(before), fingerprint=fingerprint)
+    return _one_day(np.where(tradable, blended[: len(assets)], 0.0), data, day), next_state
+
+
+def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:
+    """Today's weights (asset,) from today's predictions and yesterday's weights, in the same order.
+
+    The mean of both where there was a position, else the prediction; below `min_weight` nothing; scaled to a sum of at
+    most 1; cut at `max_weight`.
+    """
+    weights = np.where(old == 0, new, (new + old) / 2)
+    weights = np.where(weights < min_weight, 0.0, weights)
+    return np.minimum(weights / max(weights.sum(), 1.0), max_weight)
+
+
+def _last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: Strategy) -> dict[str, float]:
+    """What each model says of the last day of `data`; an asset without finite features that day is left out."""
+    known = set(data.asset.values.tolist())
+    assets = [asset for asset in models if asset in known]
+    if not assets:
+        return {}
+    x = sequences(get_features(data.sel(asset=assets), strategy))
+    finite = np.isfinite(x).all(axis=2)
+    inputs = {}
+    for k, asset in enumerate(assets):
+        if finite[k, -1]:
+            inputs[asset] = x[k][finite[k]] if strategy.whole_sequence else x[k, -1:]
+    return {asset: float(output[-1]) for asset, output in model_outputs(models, inputs).items()}
+
+
+def model_outputs(models: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By asset what its model answers, (time,) float32, to its sequence (time, feature) float32, from an empty memory."""
+    rows = {asset: models.row(asset) for asset in inputs} if isinstance(models, Models) else {}
+    by_shape: dict[tuple, list[str]] = {}
+    outputs = {}
+    for asset, x in inputs.items():
+        if rows.get(asset) is not None:
+            by_shape.setdefault(x.shape, []).append(asset)
+        else:
+            outputs[asset] = _ask(models[asset], x)
+    for alike in by_shape.values():
+        parameters, x = np.stack([rows[asset] for asset in alike]), np.stack([inputs[asset] for asset in alike])
+        outputs.update(zip(alike, kernel.outputs(parameters, x, models.strategy.hidden_size), strict=True))
+    return outputs
+
+
+def _ask(model: Any, x: np.ndarray) -> np.ndarray:
+    import torch
+
+    with torch.no_grad():
+        return model(torch.from_numpy(x)[None])[0].numpy()
+
+
+def _one_day(weights: np.ndarray, data: "xr.DataArray", day: np.datetime64) -> "xr.DataArray":
+    import xarray as xr
+
+    return xr.DataArray(
+        weights[None], dims=("time", "asset"), coords={"time": [day], "asset": data.asset.values}, name=data.name
+    )

@@ -1,0 +1,249 @@
+"""Data in, one trained model per asset out, with a report of how it went."""
+
+import pickle
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib import kernel
+from lib.features import get_features, get_target_classes
+from lib.lbfgs import Lbfgs
+from lib.strategy import Strategy
+from lib.universe import select_assets
+
+if TYPE_CHECKING:
+    import torch
+    import xarray as xr
+
+ASSETS_AT_ONCE = 16  # what the kernel works on together: more would leave the processor's cache
+
+
+class TrainingWarning(UserWarning):
+    """An asset was left out because its model could not be trained."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the training of one asset went: loss (mean squared error) by evaluation, and what the model says now."""
+
+    losses: tuple[float, ...]  # before each step
+    loss_after: float
+    hit_rate: float  # share of training days called right, an output above a half meaning "rises"
+    base_rate: float  # the same for always calling the more frequent class
+    days: int
+
+
+class Models(Mapping):
+    """Trained models by asset, with the report of their training.
+
+    `models[asset]` is a `torch.nn.Module`, from (1, time, feature) to (1, time). A model trained by `lib.kernel` becomes one
+    when it is asked for, so that a pass that only predicts does without torch.
+
+    Attributes
+    ----------
+    fits : dict of str to Fit
+    dropped : dict of str to str
+        Selected assets that got no model, and why.
+    window : tuple of numpy.datetime64
+        First and last day trained on.
+    seconds : float
+        Time the training took.
+    """
+
+    def __init__(self, models: dict[str, Any], strategy: Strategy, window: tuple, seconds: float):
+        self._models, self.strategy, self.window, self.seconds = models, strategy, window, seconds
+        self.fits: dict[str, Fit] = {}
+        self.dropped: dict[str, str] = {}
+
+    def __getitem__(self, asset: str) -> "torch.nn.Module":
+        """The model of an asset, in torch."""
+        if isinstance(self._models[asset], np.ndarray):
+            self._models[asset] = _as_module(self._models[asset], self.strategy)
+        return self._models[asset]
+
+    def __iter__(self) -> Iterator[str]:
+        """Assets in the order of the data."""
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        """How many assets have a model."""
+        return len(self._models)
+
+    def __repr__(self) -> str:
+        """One line: how many, trained on what."""
+        return f"Models of {len(self)} assets, trained on {self.window[0]} to {self.window[1]}"
+
+    def row(self, asset: str) -> np.ndarray | None:
+        """The parameters of a model that is still in the kernel's form, else None."""
+        model = self._models[asset]
+        return model if isinstance(model, np.ndarray) else None
+
+    def __reduce__(self) -> tuple:
+        """Pickle as bytes, so that whoever reads a state from the same file need not decode models."""
+        return _load_models, (pickle.dumps(self.__dict__, protocol=4),)
+
+
+def _load_models(content: bytes) -> Models:
+    models = Models.__new__(Models)
+    models.__dict__.update(pickle.loads(content))
+    return models
+
+
+def train_model(data: "xr.DataArray", strategy: Strategy | None = None) -> Models:
+    """Select assets and train a model for each, all from the same initial weights.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        (field, time, asset); all its days are the training window.
+    strategy : Strategy
+        Default: the published one.
+
+    Returns
+    -------
+    Models
+        By asset, in the order of `data`; empty where nothing is liquid. An asset without a day on which all features and the
+        target are finite, or whose training diverges, gets no model and a `TrainingWarning`.
+
+    Raises
+    ------
+    ValueError
+        `data` is not in the platform's layout, or a feature, target or selection answers what it must not.
+    """
+    strategy = strategy or Strategy()
+    started = time.perf_counter()
+    assets = select_assets(data, strategy)
+    days = data.time.values[[0, -1]].astype("M8[D]")
+    models = Models({}, strategy, tuple(days), 0.0)
+    if assets:
+        examples = _examples(data.sel(asset=assets), strategy)
+        fit = _fit_with_kernel if uses_kernel(strategy) else _fit_with_torch
+        fitted = fit({asset: xy for asset, xy in examples.items() if len(xy[1])}, strategy)
+        for asset in assets:
+            model, losses, output = fitted.get(asset, (None, (), np.empty(0)))
+            reason = _add(models, asset, model, losses, output, examples[asset][1])
+            if reason:
+                models.dropped[asset] = reason
+                warnings.warn(f"{asset} is left out until the next training: {reason}.", TrainingWarning, stacklevel=2)
+    models.seconds = time.perf_counter() - started
+    return models
+
+
+def uses_kernel(strategy: Strategy) -> bool:
+    """Whether the model is the published one, which `lib.kernel` states."""
+    return strategy.model == "LSTM" and kernel.states_model()
+
+
+def sequences(features: "xr.DataArray") -> np.ndarray:
+    """Features (feature, time, asset) as the models take them: (asset, time, feature) float32."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(features.values.transpose(2, 1, 0), dtype=np.float32)
+
+
+def _examples(data: "xr.DataArray", strategy: Strategy) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By asset the sequence (time, feature) and the target (time,), days without a finite value left out."""
+    x = sequences(get_features(data, strategy))
+    y = get_target_classes(data, strategy).values.T.astype(np.float32)
+    known = np.isfinite(x).all(axis=2) & np.isfinite(y)
+    return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(data.asset.values.tolist())}
+
+
+def _add(models: Models, asset: str, model: Any, losses: tuple, output: np.ndarray, target: np.ndarray) -> str:
+    """Put a model and its report among `models`; or say why not."""
+    if model is None:
+        return "no day of the training window has all features and the target"
+    after = float(np.mean((output - target) ** 2))
+    if not np.isfinite([*losses, after]).all():
+        return "its training diverged: the loss is not finite. A smaller learning_rate may help"
+    risen = target > 0.5
+    models._models[asset] = model
+    models.fits[asset] = Fit(
+        losses=losses,
+        loss_after=after,
+        hit_rate=float(np.mean((output > 0.5) == risen)),
+        base_rate=float(max(risen.mean(), 1 - risen.mean())),
+        days=len(target),
+    )
+    return ""
+
+
+def _fit_with_kernel(examples: dict[str, tuple], strategy: Strategy) -> dict[str, tuple]:
+    """By asset the parameters, the losses, and the output after training; assets with as many days go together."""
+    by_length: dict[int, list[str]] = {}
+    for asset, (x, _) in examples.items():
+        by_length.setdefault(len(x), []).append(asset)
+    fitted = {}
+    for alike in by_length.values():
+        for k in range(0, len(alike), ASSETS_AT_ONCE):
+            assets = alike[k : k + ASSETS_AT_ONCE]
+            x, y = (np.stack([examples[asset][part] for asset in assets]) for part in (0, 1))
+            fitted.update(zip(assets, _fit_together(x, y, strategy), strict=True))
+    return fitted
+
+
+def _fit_together(x: np.ndarray, y: np.ndarray, strategy: Strategy) -> list[tuple]:
+    hidden = strategy.hidden_size
+    start = kernel.initial_parameters(x.shape[2], hidden, strategy.seed)
+    rows = np.repeat(kernel.from_torch(start, x.shape[2], hidden)[None], len(x), axis=0)
+    runs = [Lbfgs(row, strategy.learning_rate, strategy.epochs) for row in rows]
+    with np.errstate(all="ignore"):  # a training that diverges is noticed by its loss
+        while active := [k for k, run in enumerate(runs) if not run.done]:
+            all_active = len(active) == len(runs)
+            batch = (rows, x, y) if all_active else (rows[active], x[active], y[active])
+            for k, loss, gradient in zip(active, *kernel.loss_and_gradient(*batch, hidden), strict=True):
+                runs[k].step(loss, gradient)
+        output = kernel.outputs(rows, x, hidden)
+    return [(row.copy(), tuple(run.losses), out) for row, run, out in zip(rows, runs, output, strict=True)]
+
+
+def _fit_with_torch(examples: dict[str, tuple], strategy: Strategy) -> dict[str, tuple]:
+    """As `_fit_with_kernel`, for any model."""
+    import torch
+
+    from lib.model import get_model
+
+    fitted = {}
+    for asset, (x, y) in examples.items():
+        model = get_model(strategy)
+        inputs, target = torch.from_numpy(x)[None], torch.from_numpy(y)[None]
+        optimiser = torch.optim.LBFGS(model.parameters(), lr=strategy.learning_rate)
+        losses: list[float] = []
+
+        def closure(model=model, optimiser=optimiser, inputs=inputs, target=target, losses=losses):
+            optimiser.zero_grad()
+            loss = torch.nn.functional.mse_loss(_output(model, inputs), target)
+            loss.backward()
+            losses.append(loss.item())
+            return loss
+
+        for _ in range(strategy.epochs):
+            optimiser.step(closure)
+        model.eval()
+        with torch.no_grad():
+            output = _output(model, inputs)[0].numpy()
+        fitted[asset] = (model, tuple(losses), output)
+    return fitted
+
+
+def _output(model: Any, inputs: "torch.Tensor") -> "torch.Tensor":
+    output = model(inputs)
+    if output.shape != inputs.shape[:2]:
+        raise ValueError(
+            f"the model must answer one number per day, shape {tuple(inputs.shape[:2])}, not {tuple(output.shape)}."
+        )
+    return output
+
+
+def _as_module(row: np.ndarray, strategy: Strategy) -> "torch.nn.Module":
+    import torch
+
+    from lib.model import get_model
+
+    model = get_model(strategy)
+    flat = kernel.to_torch(row, len(strategy.features), strategy.hidden_size)
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(flat), model.parameters())
+    return model.eval()

@@ -1,0 +1,84 @@
+"""Which assets to trade?"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lib.strategy import Strategy, find
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def select_assets(data: "xr.DataArray", strategy: Strategy | None = None) -> list[str]:
+    """Names of the assets to train and trade, in the order of `data`.
+
+    Only assets that are liquid on the last day of `data` (field, time, asset) are offered to the strategy's `selection`.
+    No asset where none is liquid.
+    """
+    strategy = strategy or Strategy()
+    check_data(data)
+    liquid = data.sel(field="is_liquid").values[-1] > 0  # NaN is not
+    if not liquid.any():
+        return []
+    offered = data.isel(asset=np.flatnonzero(liquid))
+    chosen = np.asarray(find("selection", strategy.selection, SELECTIONS)(offered, strategy))
+    if chosen.dtype != bool or chosen.shape != (offered.sizes["asset"],):
+        raise ValueError(
+            f"selection must answer one True or False for each of the {offered.sizes['asset']} assets it is given, "
+            f"not an array of {chosen.dtype} with shape {chosen.shape}."
+        )
+    return offered.asset.values[chosen].tolist()
+
+
+# ---- your place: a selection takes the data of liquid assets (field, time, asset), answers one bool per asset ----
+
+
+def low_volatility(data: "xr.DataArray", strategy: Strategy) -> np.ndarray:
+    """The `top_assets` with the lowest standard deviation of daily returns over the window.
+
+    The window is `lookback_period` **trading** days, or all there are. An asset with a gap in it is left out; equal
+    volatilities share the mean of their ranks, so that slightly more or fewer may pass. As published, like the last row of
+    `qnt.filter.filter_volatility`, which ranks every day to tell of the last.
+    """
+    window = min(strategy.lookback_period, data.sizes["time"] - 1)
+    if window < 1:
+        return np.zeros(data.sizes["asset"], bool)
+    close = data.sel(field="close").values[-window - 1 :]
+    with np.errstate(all="ignore"):
+        volatility = (np.diff(close, axis=0) / close[:-1]).std(axis=0)
+    known = np.flatnonzero(np.isfinite(volatility))
+    chosen = np.zeros(data.sizes["asset"], bool)
+    _, place, count = np.unique(volatility[known], return_inverse=True, return_counts=True)
+    mean_rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    chosen[known[mean_rank <= strategy.top_assets]] = True
+    return chosen
+
+
+SELECTIONS = {selection.__name__: selection for selection in (low_volatility,)}
+
+# ---- end of your place ----
+
+
+def check_data(data: "xr.DataArray") -> None:
+    """Refuse data that are not in the platform's layout, with a sentence that says what is wrong.
+
+    Raises
+    ------
+    ValueError
+        Other dims than (field, time, asset), a missing field, no day, days unsorted or twice, an asset twice.
+    """
+    if set(getattr(data, "dims", ())) != {"field", "time", "asset"}:
+        raise ValueError(
+            f"data must have the dimensions field, time and asset, not {getattr(data, 'dims', type(data).__name__)}: "
+            "pass what strategy.load_data returns."
+        )
+    missing = {"open", "close", "is_liquid"} - set(data.field.values.tolist())
+    if missing:
+        raise ValueError(f"data lack the field {', '.join(sorted(missing))}: pass what strategy.load_data returns.")
+    if data.sizes["time"] == 0:
+        raise ValueError("data hold no day: load a longer period, or an earlier end.")
+    if not data.indexes["time"].is_monotonic_increasing or not data.indexes["time"].is_unique:
+        raise ValueError("days must ascend, each once: use data.sortby('time').drop_duplicates('time').")
+    if not data.indexes["asset"].is_unique:
+        raise ValueError("an asset stands twice in the data: use data.drop_duplicates('asset').")
