@@ -107,7 +107,7 @@ def state_read(path: str | os.PathLike | None = None) -> State | None:
     except StateError as error:
         problem = str(error)
     except (OSError, ValueError) as error:
-        problem = f"it cannot be read ({_reason(error)}). Make it readable"
+        problem = f"it cannot be read ({_reason(error)}). Mend that and read it again"
     else:
         print(f"State read from {place}: {_line(state)}.", flush=True)
         return state
@@ -163,14 +163,17 @@ def _in_path() -> str:
     return given
 
 
+def _open_at_once(place: str, flags: int) -> int:
+    """Open without waiting, as one would for ever at a pipe."""
+    return os.open(place, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _unpacked(place: str) -> bytes:
     """Content of a gzip file, all of it, checked against its sum."""
-    # without O_NONBLOCK a pipe at this path would wait for ever
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(place, flags), "rb") as file:
+    with open(place, "rb", opener=_open_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise OSError("a folder or device is there, no file")
+            raise OSError("a pipe or device is there, no file")
         if status.st_size == 0:
             raise StateError("it is empty, as an interrupted write leaves it")
         chunks, size = [], 0
