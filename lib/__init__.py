@@ -8,7 +8,7 @@ if importlib.util.find_spec("qnt") is None:
     offline.install()
 
 from lib.report import print_stats
-from lib.state import state_read, state_write, states_table
+from lib.state import StateError, state_read, state_write, states_table
 from lib.strategy import Strategy
 
-__all__ = ["Strategy", "print_stats", "state_read", "state_write", "states_table"]
+__all__ = ["StateError", "Strategy", "print_stats", "state_read", "state_write", "states_table"]

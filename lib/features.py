@@ -6,21 +6,24 @@ import numpy as np
 
 from lib.indicators import lwma, roc, shift
 from lib.strategy import Strategy, find
+from lib.universe import check_data, field
 
 if TYPE_CHECKING:
     import xarray as xr
 
-# ---- your place: a feature takes data (field, time, asset) and the strategy, answers an array (time, asset) ----
-# It may use each day's own values and those before; `lib.lookahead` tells whether it does.
+    Array = np.ndarray | xr.DataArray
+
+# ---- your place: a feature takes data (field, time, asset) and the strategy, and answers an array (time, asset) ----
+# It may use each day's own values and those before. `lib.lookahead` tells whether it does.
 
 
-def trend(data: "xr.DataArray", strategy: Strategy) -> "xr.DataArray":
+def trend(data: "xr.DataArray", strategy: Strategy) -> "Array":
     """Daily change in percent of the weighted average of the close: the published feature.
 
-    Gaps take the value before them; what has none before it, the first after it (so the first `lwma_period` days of a window
-    say what the next one says: only training reads them); what has none at all is 1.
+    Gaps take the value before them; where there is none, the first after it (so the first `lwma_period` days of a window
+    say what the next one says: only training reads them); where there is none at all, 1.
     """
-    close = filled(data.sel(field="close"))
+    close = filled(field(data, "close"))
     if strategy.log_price:
         with np.errstate(all="ignore"):
             close = np.log(close)
@@ -29,18 +32,18 @@ def trend(data: "xr.DataArray", strategy: Strategy) -> "xr.DataArray":
 
 FEATURES = {feature.__name__: feature for feature in (trend,)}
 
-# ---- your place: a target takes the same, answers a number for each day and asset, NaN where it is not known yet ----
+# ---- your place: a target takes the same, and answers a number for each day and asset, NaN where it is not known yet ----
 
 
-def next_open_up(data: "xr.DataArray", strategy: Strategy) -> "xr.DataArray":
+def next_open_up(data: "xr.DataArray", strategy: Strategy) -> "Array":
     """1 where the next open is above this day's, else 0: the published target."""
-    opened = data.sel(field="open")
+    opened = field(data, "open")
     return _rises(opened, shift(opened, -1))
 
 
-def tradable_open_up(data: "xr.DataArray", strategy: Strategy) -> "xr.DataArray":
-    """1 where the open after the next is above the next: what a position taken on this day's close can earn."""
-    opened = data.sel(field="open")
+def tradable_open_up(data: "xr.DataArray", strategy: Strategy) -> "Array":
+    """1 where the open after the next is above the next: what a position decided on this day's close can earn."""
+    opened = field(data, "open")
     return _rises(shift(opened, -1), shift(opened, -2))
 
 
@@ -57,16 +60,16 @@ def get_features(data: "xr.DataArray", strategy: Strategy | None = None) -> "xr.
     import xarray as xr
 
     strategy = strategy or Strategy()
-    arrays, names = [], []
-    for feature in strategy.features:
-        function = find("features", feature, FEATURES)
-        names.append(function.__name__)
-        arrays.append(_by_day(function(data, strategy), data, f"feature {names[-1]}"))
-    return xr.DataArray(
-        np.stack(arrays),
-        dims=("feature", "time", "asset"),
-        coords={"feature": names, "time": data.time, "asset": data.asset},
-    )
+    data = check_data(data)
+    names = [find("features", feature, FEATURES).__name__ for feature in strategy.features]
+    coords = {"feature": names, "time": data.time, "asset": data.asset}
+    return xr.DataArray(feature_values(data, strategy), dims=("feature", "time", "asset"), coords=coords)
+
+
+def feature_values(data: "xr.DataArray", strategy: Strategy) -> np.ndarray:
+    """What `get_features` answers, as a plain array."""
+    functions = [find("features", feature, FEATURES) for feature in strategy.features]
+    return np.stack([_plain(f(data, strategy), data, f"feature {f.__name__}") for f in functions])
 
 
 def get_target_classes(data: "xr.DataArray", strategy: Strategy | None = None) -> "xr.DataArray":
@@ -74,41 +77,48 @@ def get_target_classes(data: "xr.DataArray", strategy: Strategy | None = None) -
 
     A day whose future is not known is 0, as published; NaN, and so not trained on, with `leave_out_unknown`.
     """
+    import xarray as xr
+
     strategy = strategy or Strategy()
-    function = find("target", strategy.target, TARGETS)
-    values = _by_day(function(data, strategy), data, f"target {function.__name__}")
+    data = check_data(data)
+    target = find("target", strategy.target, TARGETS)
+    values = _plain(target(data, strategy), data, f"target {target.__name__}")
     if not strategy.leave_out_unknown:
         values = np.where(np.isnan(values), 0.0, values)
-    return data.sel(field="open").drop_vars("field").transpose("time", "asset").copy(data=values)
+    return xr.DataArray(values, dims=("time", "asset"), coords={"time": data.time, "asset": data.asset})
 
 
-def filled(array: "xr.DataArray") -> "xr.DataArray":
-    """Gaps along time filled forwards, then backwards, then with 1."""
-    values = array.transpose("time", ...).values.astype(np.float64)
-    if np.isnan(values).any():
-        values = _forwards(_forwards(values)[::-1])[::-1]
-        values = np.where(np.isnan(values), 1.0, values)
-    return array.transpose("time", ...).copy(data=values)
+def filled(values: np.ndarray) -> np.ndarray:
+    """Gaps along time, axis 0, filled forwards, then backwards, then with 1."""
+    if not np.isnan(values).any():
+        return values
+    values = _forwards(_forwards(values)[::-1])[::-1]
+    return np.where(np.isnan(values), 1.0, values)
 
 
 def _forwards(values: np.ndarray) -> np.ndarray:
-    days = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    days = np.arange(len(values))[:, None]
     last_seen = np.maximum.accumulate(np.where(np.isnan(values), 0, days), axis=0)
     return np.take_along_axis(values, last_seen, axis=0)
 
 
-def _rises(now: "xr.DataArray", later: "xr.DataArray") -> "xr.DataArray":
-    return (later > now).astype(np.float64).where(now.notnull() & later.notnull())
+def _rises(now: np.ndarray, later: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(now) | np.isnan(later), np.nan, later > now)
 
 
-def _by_day(array: "xr.DataArray", data: "xr.DataArray", what: str) -> np.ndarray:
-    """Values (time, asset) in the order of `data`; an error where the array has other dims, days or assets."""
-    if set(getattr(array, "dims", ())) != {"time", "asset"}:
-        raise ValueError(f"{what} must answer an array with dims time and asset, not {getattr(array, 'dims', array)}.")
-    array = array.transpose("time", "asset")
-    if any(not array.indexes[dim].equals(data.indexes[dim]) for dim in array.dims):
-        raise ValueError(
-            f"{what} answers other days or assets than it was given: it must keep each, in order, with NaN where it has "
-            "no value."
-        )
-    return array.values.astype(np.float64)
+def _plain(array: "Array", data: "xr.DataArray", what: str) -> np.ndarray:
+    """Values (time, asset), float64; an error where the array has other dims, days or assets than `data`."""
+    if not isinstance(array, np.ndarray):
+        if set(getattr(array, "dims", ())) != {"time", "asset"}:
+            got = getattr(array, "dims", type(array).__name__)
+            raise ValueError(f"{what} must answer an array with dims time and asset, not {got}.")
+        array = array.transpose("time", "asset")
+        if any(not array.get_index(dim).equals(data.get_index(dim)) for dim in array.dims):
+            raise ValueError(f"{what} answers other days or assets than it was given. {_KEEP}")
+        array = array.values
+    if array.shape != data.shape[1:]:
+        raise ValueError(f"{what} answers an array {array.shape} to {data.shape[1:]} days and assets. {_KEEP}")
+    return array.astype(np.float64, copy=False)
+
+
+_KEEP = "It must keep each, in order, with NaN where it has no value."

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib import kernel
-from lib.features import get_features
 from lib.state import State
 from lib.strategy import Strategy
 from lib.training import Models, sequences
-from lib.universe import check_data
+from lib.universe import check_data, field
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,32 +50,32 @@ def predict(
         The state is not one of this project's.
     """
     strategy = strategy or Strategy()
-    check_data(data)
+    data = check_data(data)
     if state is not None and not isinstance(state, State):
         raise TypeError(
             f"predict takes the state that it returned the day before, or None, not {type(state).__name__}: "
             "state_read reads the file that backtest_ml wrote, too."
         )
-    day = data.time.values[-1]
+    day = data.get_index("time")[-1].to_datetime64()
     fingerprint = strategy.fingerprint
     before = {} if state is None else state.carried_into(day, fingerprint)
 
-    last = data.isel(time=-1).transpose("field", "asset")
-    price, liquid = last.sel(field=["close", "is_liquid"]).values
-    tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
+    price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1] > 0  # NaN is not
+    tradable = np.isfinite(price) & (price > 0) & liquid
 
-    assets = data.asset.values.tolist()
+    assets = data.get_index("asset").tolist()
     said = _last_outputs(models, data, strategy)
     new = np.array([said.get(asset, 0.0) for asset in assets])
-    new = np.where(np.isfinite(new) & (liquid > 0), new, 0.0)
+    new = np.where(np.isfinite(new) & liquid, new, 0.0)
 
-    gone = [asset for asset in before if asset not in last.indexes["asset"]]
+    gone = sorted(set(before).difference(assets))
     old = np.array([before.get(asset, 0.0) for asset in [*assets, *gone]])
     blended = blend(np.append(new, np.zeros(len(gone))), old, strategy.min_weight, strategy.max_weight)
 
     kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
     next_state = State(date=day, weights=kept, before=dict(before), fingerprint=fingerprint)
-    return _one_day(np.where(tradable, blended[: len(assets)], 0.0), data, day), next_state
+    weights = data.isel(field=0, time=[-1], drop=True).copy(data=[np.where(tradable, blended[: len(assets)], 0.0)])
+    return weights, next_state
 
 
 def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:
@@ -92,12 +91,11 @@ def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float
 
 def _last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: Strategy) -> dict[str, float]:
     """What each model says of the last day of `data`; an asset without finite features that day is left out."""
-    known = set(data.asset.values.tolist())
-    assets = [asset for asset in models if asset in known]
+    index = data.get_index("asset")
+    assets = [asset for asset in models if asset in index]
     if not assets:
         return {}
-    x = sequences(get_features(data.sel(asset=assets), strategy))
-    finite = np.isfinite(x).all(axis=2)
+    x, finite = sequences(data.isel(asset=index.get_indexer(assets)), strategy)
     inputs = {}
     for k, asset in enumerate(assets):
         if finite[k, -1]:
@@ -126,11 +124,3 @@ def _ask(model: Any, x: np.ndarray) -> np.ndarray:
 
     with torch.no_grad():
         return model(torch.from_numpy(x)[None])[0].numpy()
-
-
-def _one_day(weights: np.ndarray, data: "xr.DataArray", day: np.datetime64) -> "xr.DataArray":
-    import xarray as xr
-
-    return xr.DataArray(
-        weights[None], dims=("time", "asset"), coords={"time": [day], "asset": data.asset.values}, name=data.name
-    )

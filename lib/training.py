@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib import kernel
-from lib.features import get_features, get_target_classes
+from lib.features import feature_values, get_target_classes
 from lib.lbfgs import Lbfgs
 from lib.strategy import Strategy
-from lib.universe import select_assets
+from lib.universe import check_data, select_assets
 
 if TYPE_CHECKING:
     import torch
@@ -115,6 +115,7 @@ def train_model(data: "xr.DataArray", strategy: Strategy | None = None) -> Model
         `data` is not in the platform's layout, or a feature, target or selection answers what it must not.
     """
     strategy = strategy or Strategy()
+    data = check_data(data)
     started = time.perf_counter()
     assets = select_assets(data, strategy)
     days = data.time.values[[0, -1]].astype("M8[D]")
@@ -138,17 +139,18 @@ def uses_kernel(strategy: Strategy) -> bool:
     return strategy.model == "LSTM" and kernel.states_model()
 
 
-def sequences(features: "xr.DataArray") -> np.ndarray:
-    """Features (feature, time, asset) as the models take them: (asset, time, feature) float32."""
+def sequences(data: "xr.DataArray", strategy: Strategy) -> tuple[np.ndarray, np.ndarray]:
+    """Features as the models take them, (asset, time, feature) float32; and whether all of a day's are finite, (asset, time)."""
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(features.values.transpose(2, 1, 0), dtype=np.float32)
+        x = np.ascontiguousarray(feature_values(data, strategy).transpose(2, 1, 0), dtype=np.float32)
+    return x, np.isfinite(x).all(axis=2)
 
 
 def _examples(data: "xr.DataArray", strategy: Strategy) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By asset the sequence (time, feature) and the target (time,), days without a finite value left out."""
-    x = sequences(get_features(data, strategy))
+    x, known = sequences(data, strategy)
     y = get_target_classes(data, strategy).values.T.astype(np.float32)
-    known = np.isfinite(x).all(axis=2) & np.isfinite(y)
+    known = known & np.isfinite(y)
     return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(data.asset.values.tolist())}
 
 

@@ -9,6 +9,8 @@ from lib.strategy import Strategy, find
 if TYPE_CHECKING:
     import xarray as xr
 
+LAYOUT = ("field", "time", "asset")
+
 
 def select_assets(data: "xr.DataArray", strategy: Strategy | None = None) -> list[str]:
     """Names of the assets to train and trade, in the order of `data`.
@@ -17,8 +19,8 @@ def select_assets(data: "xr.DataArray", strategy: Strategy | None = None) -> lis
     No asset where none is liquid.
     """
     strategy = strategy or Strategy()
-    check_data(data)
-    liquid = data.sel(field="is_liquid").values[-1] > 0  # NaN is not
+    data = check_data(data)
+    liquid = field(data, "is_liquid")[-1] > 0  # NaN is not
     if not liquid.any():
         return []
     offered = data.isel(asset=np.flatnonzero(liquid))
@@ -28,7 +30,7 @@ def select_assets(data: "xr.DataArray", strategy: Strategy | None = None) -> lis
             f"selection must answer one True or False for each of the {offered.sizes['asset']} assets it is given, "
             f"not an array of {chosen.dtype} with shape {chosen.shape}."
         )
-    return offered.asset.values[chosen].tolist()
+    return offered.get_index("asset")[chosen].tolist()
 
 
 # ---- your place: a selection takes the data of liquid assets (field, time, asset), answers one bool per asset ----
@@ -44,7 +46,7 @@ def low_volatility(data: "xr.DataArray", strategy: Strategy) -> np.ndarray:
     window = min(strategy.lookback_period, data.sizes["time"] - 1)
     if window < 1:
         return np.zeros(data.sizes["asset"], bool)
-    close = data.sel(field="close").values[-window - 1 :]
+    close = field(data, "close")[-window - 1 :]
     with np.errstate(all="ignore"):
         volatility = (np.diff(close, axis=0) / close[:-1]).std(axis=0)
     known = np.flatnonzero(np.isfinite(volatility))
@@ -60,25 +62,33 @@ SELECTIONS = {selection.__name__: selection for selection in (low_volatility,)}
 # ---- end of your place ----
 
 
-def check_data(data: "xr.DataArray") -> None:
-    """Refuse data that are not in the platform's layout, with a sentence that says what is wrong.
+def check_data(data: "xr.DataArray") -> "xr.DataArray":
+    """`data` with dims in the order (field, time, asset); or a sentence that says why they cannot be used.
 
     Raises
     ------
     ValueError
-        Other dims than (field, time, asset), a missing field, no day, days unsorted or twice, an asset twice.
+        Other dims than field, time and asset, a missing field, no day, days unsorted or twice, an asset twice.
     """
-    if set(getattr(data, "dims", ())) != {"field", "time", "asset"}:
-        raise ValueError(
-            f"data must have the dimensions field, time and asset, not {getattr(data, 'dims', type(data).__name__)}: "
-            "pass what strategy.load_data returns."
-        )
-    missing = {"open", "close", "is_liquid"} - set(data.field.values.tolist())
+    dims = getattr(data, "dims", ())
+    if set(dims) != set(LAYOUT):
+        got = dims or type(data).__name__
+        raise ValueError(f"data must have the dimensions {LAYOUT}, not {got}: pass what strategy.load_data returns.")
+    if dims != LAYOUT:
+        data = data.transpose(*LAYOUT)
+    missing = {"open", "close", "is_liquid"}.difference(data.get_index("field"))
     if missing:
         raise ValueError(f"data lack the field {', '.join(sorted(missing))}: pass what strategy.load_data returns.")
-    if data.sizes["time"] == 0:
+    days, assets = data.get_index("time"), data.get_index("asset")
+    if len(days) == 0:
         raise ValueError("data hold no day: load a longer period, or an earlier end.")
-    if not data.indexes["time"].is_monotonic_increasing or not data.indexes["time"].is_unique:
+    if not (days.is_monotonic_increasing and days.is_unique):
         raise ValueError("days must ascend, each once: use data.sortby('time').drop_duplicates('time').")
-    if not data.indexes["asset"].is_unique:
+    if not assets.is_unique:
         raise ValueError("an asset stands twice in the data: use data.drop_duplicates('asset').")
+    return data
+
+
+def field(data: "xr.DataArray", name: str) -> np.ndarray:
+    """Values (time, asset) of one field of data with dims (field, time, asset): `data.sel(field=name).values`, sooner."""
+    return data.values[data.get_index("field").get_loc(name)]
