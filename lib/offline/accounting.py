@@ -1,0 +1,88 @@
+"""What a portfolio earns day by day, and how long it holds: the recursions behind qnt.stats, in plain numpy.
+
+Arrays are (time, asset). Trades happen at the open; `weights` are those wanted at that open, `tradable`
+says where a trade is possible, `open_` and `close` repeat their last value in gaps, `slippage` is the price
+paid per share traded.
+"""
+
+import numpy as np
+
+EPS = 1e-7
+
+
+def portfolio_returns(weights, tradable, open_, close, slippage, dividends):
+    """Return the relative return (time,) of the whole portfolio; 0 where it is not finite.
+
+    The equity in shares that cannot be traded is set aside at the open, the rest is spread over the others.
+    The shares themselves are gone the next day: the company may be gone too.
+    """
+    overnight = np.diff(open_, axis=0, prepend=open_[:1]) + dividends
+    intraday = close - open_
+    size = np.where(tradable, np.abs(weights), 0.0)
+    invested = np.cumsum(np.abs(weights), axis=1)[:, -1]
+    operable = np.cumsum(size, axis=1)[:, -1] + (np.maximum(1, invested) - invested)
+    price = operable[:, None] * open_
+    shares = np.zeros(weights.shape[1])
+    after, nights = 1.0, np.ones(len(weights) + 1)
+    for day, can_trade in enumerate(tradable):
+        before = after + _sum(overnight[day] * shares) if day else 1.0
+        after, held = before, shares
+        if operable[day] >= EPS:
+            free = before - _sum(np.where(can_trade, 0.0, open_[day] * np.abs(held)))
+            shares = np.where(can_trade, free * weights[day] / price[day], held)
+            after = before - _sum(np.where(can_trade, slippage[day] * np.abs(shares - held), 0.0))
+        nights[day + 1] = after + _sum(intraday[day] * shares)
+        shares = np.where(can_trade, shares, 0.0)
+    return _relative(nights)
+
+
+def asset_returns(weights, tradable, open_, close, slippage, dividends):
+    """Return the relative returns (time, asset) of each asset traded alone, with its own equity of 1.
+
+    While an asset cannot be traded its shares and its equity stand still.
+    """
+    overnight = np.diff(open_, axis=0, prepend=open_[:1]) + dividends
+    overnight[0] = 0
+    intraday = close - open_
+    shares = np.zeros(weights.shape[1])
+    after, nights = np.ones_like(shares), np.ones((len(weights) + 1, len(shares)))
+    for day, can_trade in enumerate(tradable):
+        before = after + overnight[day] * shares
+        wanted = np.where(can_trade, before * weights[day] / open_[day], shares)
+        after = np.where(can_trade, before - slippage[day] * np.abs(wanted - shares), after)
+        nights[day + 1] = np.where(can_trade, after + intraday[day] * wanted, nights[day])
+        shares = wanted
+    return _relative(nights)
+
+
+def holding_log(weights):
+    """Return how much was sold, and for how many bars it had been held; 0 where nothing was.
+
+    A position that grows gets younger in proportion; one that is reduced keeps its age; one that changes its
+    side starts anew. Changes below 1e-7 and non-finite weights are not seen.
+    """
+    sold, held = np.zeros_like(weights), np.zeros_like(weights)
+    position, age = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
+    for day in range(1, len(weights)):
+        age = age + 1
+        wanted = weights[day - 1]
+        change = wanted - position
+        seen = np.isfinite(wanted) & (np.abs(change) >= EPS)
+        smaller = seen & (np.sign(position) * np.sign(change) < 0)
+        turned = smaller & (np.abs(change) > np.abs(position))
+        sold[day] = np.where(smaller, np.minimum(np.abs(change), np.abs(position)), 0.0)
+        held[day] = np.where(smaller, age, 0.0)
+        grown = seen & ~smaller & (wanted != 0)
+        age = np.where(grown, age * np.abs(position) / np.abs(wanted), np.where(turned, 0.0, age))
+        position = np.where(seen, wanted, position)
+    return sold, held
+
+
+def _sum(values):
+    """Sum without NaN, one after another: the platform's order of rounding."""
+    return np.add.accumulate(np.where(np.isnan(values), 0.0, values))[-1]
+
+
+def _relative(nights):
+    returns = nights[1:] / nights[:-1] - 1
+    return np.where(np.isfinite(returns), returns, 0)

@@ -1,0 +1,60 @@
+"""What a contest asks for: its defaults, and what a year is."""
+
+import numpy as np
+
+from lib.offline import NotCoveredError, not_covered
+
+from .data.common import get_env
+from .data.stocks import NDX, SPX
+from .log import log_err
+
+
+def calc_avg_points_per_year(data):
+    """Return the bars a year: 251 for fewer days than that of a stock index, else from the mean step."""
+    _refuse_others(data.name)
+    if data.sizes["time"] < 251 and data.name in (NDX, SPX):
+        return 251
+    if data.sizes["time"] < 2:
+        raise ValueError(
+            "one day does not tell how many days a year has: give points_per_year, or name the data, "
+            "for example data.name = 'stocks_nasdaq100'"
+        )
+    steps = np.diff(np.sort(data.time.values.astype("datetime64[ns]")))
+    return round(365.25 * 24 / (steps.mean().item() / 10**9 / 60 / 60))
+
+
+def calc_points_per_day(days_per_year):
+    """Return 1 bar a day, or 24 where a year has 400 bars or more."""
+    return 1 if days_per_year < 400 else 24
+
+
+def get_default_is_start_date_for_type(name):
+    """Return the first day of the in-sample period of a competition, None for unnamed data."""
+    return _default("SD", name, "2006-01-01", None)
+
+
+def get_default_slippage(data):
+    """Return the share of the average true range that a trade costs."""
+    return float(_default("SL", data.name, "0.05", 0.05))
+
+
+def get_default_max_exposure(name):
+    """Return the highest weight that a competition allows, 1 for unnamed data."""
+    return float(_default("ME", name, "0.1", 1))
+
+
+def check_correlation(portfolio_history, data, print_stack_trace=True):
+    """Say that only Quantiacs can compare with its other strategies."""
+    log_err("Correlation check failed.")
+    log_err("It needs the other strategies of Quantiacs: run it there.")
+
+
+def _default(prefix, name, value, otherwise):
+    """Return a competition's value, which the environment may replace; `otherwise` for unnamed data."""
+    _refuse_others(name)
+    return get_env(f"{prefix}_{name.upper()}", value, True) if name in (NDX, SPX) else otherwise
+
+
+def _refuse_others(name):
+    if name not in (NDX, SPX) and str(name).startswith(("stocks", "crypto", "futures")):
+        raise NotCoveredError(f"{not_covered(f'qnt.stats for {name!r}')} Here are {NDX} and {SPX}.")

@@ -1,0 +1,66 @@
+"""Which assets have the lowest (or highest) rank of the day."""
+
+import bottleneck
+import numpy as np
+import xarray as xr
+
+from lib.offline import uncovered
+
+
+def rank_assets_by(data: xr.DataArray, criterion: xr.DataArray, top_assets: float, ascending: bool):
+    """Mark the assets that rank among the first `top_assets` of each day.
+
+    Parameters
+    ----------
+    data : market, with dims field, time, asset; gives the days and assets of the result
+    criterion : dims time and asset, for some days of `data`
+    top_assets : an asset passes whose rank is at most this; ties share their average rank, so that slightly
+        more or fewer may pass
+    ascending : lowest first
+
+    Returns
+    -------
+    DataArray (time, asset): 1 where the asset passes, else 0; 0 where the criterion is NaN or says nothing.
+    """
+    close = data.sel(field="close")
+    chosen = xr.zeros_like(close.drop_vars("field").rename(None), dtype=np.float64).drop_attrs()
+    criterion = criterion.transpose("time", "asset").reindex(time=close.time, asset=close.asset)
+    values = criterion.values if ascending else -criterion.values
+    if values.size:
+        chosen.values[:] = bottleneck.nanrankdata(values, axis=1) <= top_assets
+    return chosen
+
+
+def filter_volatility(
+    data: xr.DataArray,
+    rolling_window: int,
+    top_assets: float,
+    metric: str = "std",
+    ascending: bool = True,
+):
+    """Mark the assets of least volatility, day by day.
+
+    Parameters
+    ----------
+    data : market, with dims field, time, asset
+    rolling_window : daily returns in the window, in trading days, from 1 to ``len(data.time) - 1``
+    top_assets, ascending : as for `rank_assets_by`
+    metric : "std", the population standard deviation of the simple daily returns, or "mean", their mean
+
+    Returns
+    -------
+    As `rank_assets_by`. One NaN return in the window excludes the asset that day.
+    """
+    returns = data.sel(field="close").diff("time") / data.sel(field="close").shift(time=1)
+    if not 1 <= rolling_window <= returns.sizes["time"]:
+        raise ValueError(
+            f"rolling_window is {rolling_window}, but {data.sizes['time']} days of data allow a window of 1 "
+            f"to {returns.sizes['time']} daily returns: load more days or take another window"
+        )
+    window = returns.rolling(time=rolling_window)
+    if metric not in ("std", "mean"):
+        raise ValueError(f"Unsupported metric: {metric}; use 'std' or 'mean'")
+    return rank_assets_by(data, window.std() if metric == "std" else window.mean(), top_assets, ascending)
+
+
+__getattr__ = uncovered(__name__)

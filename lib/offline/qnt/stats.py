@@ -1,0 +1,172 @@
+"""How did a portfolio do? What is usually said about its returns and holdings.
+
+``data`` is a market with dims field, time, asset; ``portfolio_history`` weights with dims time, asset; a
+weight of day t is traded at the next day's open. Periods are bars. Statistics are series over time, with a
+dimension asset where `per_asset` is set; a value knows only the bars up to its own, the holding time excepted.
+"""
+
+import numpy as np
+import xarray as xr
+
+from lib.offline import uncovered
+
+from ._holdings import (
+    calc_avg_holding_time,
+    calc_avg_turnover,
+    calc_bias,
+    calc_instruments,
+    calc_non_liquid,
+    find_missed_dates,
+    rolling,
+)
+from ._holdings import calc_exposure as calc_exposure
+from ._returns import arrange_data, calc_relative_return
+from ._returns import calc_slippage as calc_slippage
+from ._rules import calc_avg_points_per_year, check_correlation
+from ._rules import get_default_is_start_date_for_type as get_default_is_start_date_for_type
+from ._rules import get_default_max_exposure as get_default_max_exposure
+from ._rules import get_default_slippage as get_default_slippage
+from .log import log_err
+from .output import normalize
+
+print_correlation = check_correlation
+
+
+def calc_stat(
+    data,
+    portfolio_history,
+    slippage_factor=None,
+    roll_slippage_factor=None,
+    min_periods=1,
+    max_periods=None,
+    per_asset=False,
+    points_per_year=None,
+):
+    """Return all statistics; say on stderr where days are missed or an asset is held that is not liquid.
+
+    Parameters
+    ----------
+    slippage_factor : share of the average true range paid per trade, by default the competition's (0.05)
+    roll_slippage_factor : for futures; without effect here
+    min_periods, max_periods : bars that a statistic needs and looks back at, by default 1 and all of `data`
+    per_asset : every asset as a portfolio of its own, its weights clipped to -1..1 instead of normalized
+    points_per_year : bars a year, found from `data` unless said
+
+    Returns
+    -------
+    DataArray (time, field) or (time, field, asset) for every day of `data` that has any. NaN before the first
+    day of the weights (except for bias, instruments and holding time), and where a ratio is 0/0.
+
+    Raises
+    ------
+    ValueError
+        Where there is nothing to calculate with.
+    """
+    if portfolio_history.sizes["time"] == 0:
+        raise ValueError("the weights have no day: nothing to calculate statistics of")
+    yearly = {
+        "min_periods": min_periods,
+        "max_periods": data.sizes["time"] if max_periods is None else max_periods,
+        "points_per_year": points_per_year or calc_avg_points_per_year(data),
+    }
+    if len(find_missed_dates(portfolio_history, data)) > 0:
+        log_err("WARNING: some dates are missed in the portfolio_history")
+    weights = normalize(portfolio_history, per_asset)
+    if calc_non_liquid(data, weights).sizes["time"] > 0:
+        log_err("WARNING: Strategy trades non-liquid assets.")
+    returns = calc_relative_return(
+        data, weights, slippage_factor, roll_slippage_factor, per_asset, yearly["points_per_year"]
+    )
+    if returns.size == 0:
+        raise ValueError(
+            "from the first day of the weights on the data have no price: load other days or assets"
+        )
+    equity = calc_equity(returns)
+    underwater = calc_underwater(equity)
+    data, weights = arrange_data(data, weights, per_asset)
+    statistics = {
+        "equity": equity,
+        "relative_return": returns,
+        "volatility": calc_volatility_annualized(returns, **yearly),
+        "underwater": underwater,
+        "max_drawdown": calc_max_drawdown(underwater),
+        "sharpe_ratio": calc_sharpe_ratio_annualized(returns, **yearly),
+        "mean_return": calc_mean_return_annualized(returns, **yearly),
+        "bias": calc_bias(weights, per_asset),
+        "instruments": calc_instruments(weights, per_asset),
+        "avg_turnover": calc_avg_turnover(weights, equity, data, per_asset=per_asset, **yearly),
+        "avg_holding_time": calc_avg_holding_time(weights, per_asset=per_asset, **yearly),
+    }
+    dims = ("time", "asset") if per_asset else ("time",)
+    rows = [values.reindex(time=weights.time).transpose(*dims).values for values in statistics.values()]
+    return xr.DataArray(
+        np.stack(rows, axis=1),
+        {"field": list(statistics), **{dim: weights[dim] for dim in dims}},
+        ("time", "field", *dims[1:]),
+    )
+
+
+def calc_equity(relative_return):
+    """Return the value of the portfolio; 1 before the first bar."""
+    return (relative_return + 1).cumprod("time")
+
+
+def calc_underwater(equity):
+    """Return the distance from the highest equity so far, 0 or less."""
+    return equity / equity.rolling({"time": len(equity)}, min_periods=1).max() - 1
+
+
+def calc_max_drawdown(underwater):
+    """Return the lowest underwater so far."""
+    return underwater.rolling({"time": len(underwater)}, min_periods=1).min()
+
+
+def calc_volatility(relative_return, max_periods=None, min_periods=2):
+    """Return the population standard deviation of the last `max_periods` returns."""
+    return rolling(relative_return, max_periods, min_periods).std()
+
+
+def calc_volatility_annualized(relative_return, max_periods=None, min_periods=2, points_per_year=None):
+    """Return `calc_volatility`, times the square root of the bars a year."""
+    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
+    return calc_volatility(relative_return, max_periods, min_periods) * pow(points_per_year, 1.0 / 2)
+
+
+def calc_mean_return(relative_return, max_periods=None, min_periods=1, points_per_year=None):
+    """Return the geometric mean of the last `max_periods` returns; NaN after a loss of more than everything."""
+    with np.errstate(all="ignore"):
+        return np.exp(rolling(np.log(relative_return + 1), max_periods, min_periods).mean()) - 1
+
+
+def calc_mean_return_annualized(relative_return, max_periods=None, min_periods=1, points_per_year=None):
+    """Return `calc_mean_return`, compounded over a year."""
+    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
+    mean = calc_mean_return(relative_return, max_periods, min_periods)
+    with np.errstate(all="ignore"):
+        return np.power(mean + 1, points_per_year) - 1
+
+
+def calc_simple_mean_return_annualized(
+    relative_return, max_periods=None, min_periods=1, points_per_year=None
+):
+    """Return the arithmetic mean of the last `max_periods` returns, times the bars a year."""
+    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
+    return rolling(relative_return, max_periods, min_periods).mean() * points_per_year
+
+
+def calc_sharpe_ratio_annualized(
+    relative_return, max_periods=None, min_periods=2, points_per_year=None, mean_estimator="geometric"
+):
+    """Return mean over volatility, both annualized; NaN or infinite where nothing moves.
+
+    `mean_estimator` is "geometric" or "arithmetic".
+    """
+    means = {"geometric": calc_mean_return_annualized, "arithmetic": calc_simple_mean_return_annualized}
+    if mean_estimator not in means:
+        raise ValueError(f"Unknown mean_estimator='{mean_estimator}'. Use 'arithmetic' or 'geometric'.")
+    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
+    arguments = relative_return, max_periods, min_periods, points_per_year
+    return means[mean_estimator](*arguments) / calc_volatility_annualized(*arguments)
+
+
+__getattr__ = uncovered(__name__)
