@@ -6,11 +6,14 @@ import os
 import re
 import secrets
 import stat
+import time
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+TRIES = 100
 
 
 def replace_file(path: str, data: bytes) -> bool:
@@ -89,8 +92,18 @@ def _remove_leftovers(target: str, folder: int | None) -> None:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for name in filter(ours.fullmatch, os.listdir(os.path.dirname(target))):
             os.unlink(os.path.join(os.path.dirname(target), name))
-    with contextlib.suppress(OSError):
-        fcntl.flock(folder, fcntl.LOCK_SH)
+    _share(folder)
+
+
+def _share(folder: int) -> None:
+    """Wait for a writer that is cleaning, but not for a stranger who keeps the folder locked."""
+    for _ in range(TRIES):
+        try:
+            return fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:
+            return None
 
 
 def _confirm(folder: int | None) -> bool:

@@ -185,6 +185,30 @@ def test_the_file_of_a_writer_that_lives_is_left_alone(path):
     assert names(path) == ["f"]
 
 
+def test_a_cleaning_writer_is_waited_for_and_a_stranger_is_not(path, monkeypatch):
+    other = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    waits = []
+    monkeypatch.setattr(atomic_file.time, "sleep", waits.append)
+    replace_file(str(path), NEW)
+    assert path.read_bytes() == NEW
+    assert len(waits) == atomic_file.TRIES
+
+    monkeypatch.setattr(atomic_file.time, "sleep", lambda seconds: fcntl.flock(other, fcntl.LOCK_UN))
+    fcntl.flock(other, fcntl.LOCK_EX)
+    replace = os.replace
+
+    def nobody_may_clean(*paths):
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", nobody_may_clean)
+    replace_file(str(path), OLD)
+    os.close(other)
+    assert path.read_bytes() == OLD
+
+
 def test_a_writer_holds_its_lock_until_the_name_is_changed(path, monkeypatch):
     replace = os.replace
 
