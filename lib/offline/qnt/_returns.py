@@ -53,7 +53,7 @@ def calc_relative_return(
     """Return the relative return of each bar, from the first day of the weights on.
 
     A weight of day t is traded at the next day's open, adjusted for what prices did since the close; only
-    assets with an open, a close and a slippage are traded. Dividends count. Arguments as for `calc_stat`; dims
+    assets with open, close and slippage are traded. Dividends count. Arguments as for `calc_stat`; dims
     (time,), with `per_asset` (time, asset).
     """
     if "roll" in data.field.values:

@@ -2,7 +2,7 @@
 
 ``data`` is a market with dims field, time, asset; ``portfolio_history`` weights with dims time, asset; a
 weight of day t is traded at the next day's open. Periods are bars. Statistics are series over time, with a
-dimension asset where `per_asset` is set; a value knows only the bars up to its own, the holding time excepted.
+dimension asset where `per_asset` is set; a value knows only the bars up to its own (not so the holding time).
 """
 
 import numpy as np
@@ -133,7 +133,7 @@ def calc_volatility_annualized(relative_return, max_periods=None, min_periods=2,
 
 
 def calc_mean_return(relative_return, max_periods=None, min_periods=1, points_per_year=None):
-    """Return the geometric mean of the last `max_periods` returns; NaN after a loss of more than everything."""
+    """Return the geometric mean of the last `max_periods` returns, NaN once more than all was lost."""
     with np.errstate(all="ignore"):
         return np.exp(rolling(np.log(relative_return + 1), max_periods, min_periods).mean()) - 1
 
