@@ -68,7 +68,7 @@ def make_plot_double(index, data1, data2, color1=BLUE, color2=RED, width=3, name
 
 
 def make_major_plots(stats):
-    """Plot equity (log scale), underwater, rolling Sharpe ratio and bias, as `qnt.stats.calc_stat` gives them.
+    """Plot equity (log scale), underwater, rolling Sharpe ratio and bias, as `qnt.stats.calc_stat` has them.
 
     Returns
     -------

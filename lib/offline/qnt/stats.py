@@ -23,6 +23,7 @@ from ._holdings import calc_exposure as calc_exposure
 from ._returns import arrange_data, calc_relative_return
 from ._returns import calc_slippage as calc_slippage
 from ._rules import calc_avg_points_per_year, check_correlation
+from ._rules import calc_points_per_day as calc_points_per_day
 from ._rules import get_default_is_start_date_for_type as get_default_is_start_date_for_type
 from ._rules import get_default_max_exposure as get_default_max_exposure
 from ._rules import get_default_slippage as get_default_slippage
