@@ -156,6 +156,7 @@ def restore(record: Any) -> State:
     if set(record) != fields:
         odd = sorted(map(ascii, fields.symmetric_difference(record)))
         raise StateError(f"its record is damaged: missing or unknown {', '.join(odd):.100}")
-    if type(record["date"]) is not str:
-        raise StateError("its record is damaged: the date is no text")
-    return State(day_of(record["date"]), record["weights"], record["before"], record["fingerprint"])
+    day = day_of(record["date"])
+    if str(day) != record["date"]:  # a number, or "today"
+        raise StateError(f"its record is damaged: {record['date']!a:.60} is no date")
+    return State(day, record["weights"], record["before"], record["fingerprint"])

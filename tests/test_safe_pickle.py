@@ -9,10 +9,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lib.safe_pickle import Call, Malformed, Name, NotPlain, read_plain
+
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PROTOCOL_2 = b"\x80\x02"
 TEXT = st.text(max_size=20)
@@ -36,6 +38,7 @@ class Canary:
         return os.mkdir, (self.path,)
 
 
+@UNTIMED
 @given(PLAIN, st.sampled_from([3, 4, 5]))
 @example({"text": "\ud800", "long": ["x" * 70000, b"y" * 70000], "many": list(range(1500))}, 4)
 def test_plain_values_are_read_as_pickle_reads_them(value, protocol):
@@ -179,6 +182,7 @@ def test_depth_and_number_of_values_are_survived(monkeypatch):
         read_plain(pickle.dumps(list(range(200))), ())
 
 
+@UNTIMED
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_value_or_one_of_two_errors(data):
     for begin in b"", b"\x80\x04":
@@ -219,6 +223,7 @@ TOKENS = [
 ]
 
 
+@UNTIMED
 @given(st.lists(st.sampled_from(TOKENS), max_size=40))
 def test_any_tokens_give_what_pickle_gives_or_an_error(tokens):
     data = b"\x80\x04" + b"".join(tokens) + b"."

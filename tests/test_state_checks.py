@@ -5,10 +5,12 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib.state_checks import StateError, day_of, parameters_of, weights_of
+
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
@@ -132,6 +134,7 @@ def test_parameters_without_names_are_refused():
 
 
 @pytest.mark.parametrize("check", [day_of, parameters_of, lambda value: weights_of(value, "weights")])
+@UNTIMED
 @given(value=ANYTHING)
 def test_anything_is_taken_or_refused_with_a_sentence(check, value):
     try:
