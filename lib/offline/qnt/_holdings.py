@@ -30,10 +30,15 @@ def calc_exposure(portfolio_history):
 def calc_non_liquid(data, portfolio_history):
     """Return the weights held while `is_liquid` is 0 (NaN is not 0), for the days and assets with any."""
     data, weights = arrange_data(data, portfolio_history, False)
-    if "is_liquid" not in data.field.values:
-        return data.sel(field="close")[:0, :0]
-    held = weights.where((data.sel(field="is_liquid") == 0) & (weights != 0))
+    held = weights.where(is_non_liquid(data, weights))
     return held.dropna("asset", how="all").dropna("time", how="all")
+
+
+def is_non_liquid(data, weights):
+    """Return where arranged weights are held that should not be; nowhere if the data do not say."""
+    if "is_liquid" not in data.field.values:
+        return xr.zeros_like(data.sel(field="close"), dtype=bool)
+    return (data.sel(field="is_liquid") == 0) & (weights != 0)
 
 
 def find_missed_dates(output, data):

@@ -18,7 +18,10 @@ def arrange_data(data, target_weights, per_asset, *additional_series):
     Weights where there is no data are dropped, missing ones become 0, and they are normalized. ValueError
     where the market lacks an axis or a price, or has a label twice.
     """
-    data = _sound(data).sortby("asset").dropna("asset", how="all").dropna("time", how="all")
+    data = _sorted(_sound(data), "asset")
+    there = data.notnull().any("field")
+    if not (there.any("time").all() and there.any("asset").all()):
+        data = data.sel(asset=there.any("time"), time=there.any("asset"))
     axes = {"time": data.time, "asset": data.asset}
     weights = target_weights.transpose("time", "asset").reindex(axes).drop_vars("field", errors="ignore")
     return data, normalize(weights, per_asset), *(series.reindex(axes) for series in additional_series)
@@ -87,7 +90,11 @@ def _sound(data):
     missing = {"open", "high", "low", "close"} - set(data.field.values)
     if missing:
         raise ValueError(f"the data lack the field(s) {', '.join(sorted(missing))}")
-    return data.transpose("field", "time", "asset").sortby("time")
+    return _sorted(data.transpose("field", "time", "asset"), "time")
+
+
+def _sorted(data, dim):
+    return data if data.indexes[dim].is_monotonic_increasing else data.sortby(dim)
 
 
 def _field(data, name):

@@ -15,11 +15,12 @@ from ._holdings import (
     calc_avg_turnover,
     calc_bias,
     calc_instruments,
-    calc_non_liquid,
     find_missed_dates,
+    is_non_liquid,
     rolling,
 )
 from ._holdings import calc_exposure as calc_exposure
+from ._holdings import calc_non_liquid as calc_non_liquid
 from ._returns import arrange_data, calc_relative_return
 from ._returns import calc_slippage as calc_slippage
 from ._rules import calc_avg_points_per_year, check_correlation
@@ -73,7 +74,8 @@ def calc_stat(
     if len(find_missed_dates(portfolio_history, data)) > 0:
         log_err("WARNING: some dates are missed in the portfolio_history")
     weights = normalize(portfolio_history, per_asset)
-    if calc_non_liquid(data, weights).sizes["time"] > 0:
+    arranged, held = arrange_data(data, weights, per_asset)
+    if is_non_liquid(arranged, held).any():
         log_err("WARNING: Strategy trades non-liquid assets.")
     returns = calc_relative_return(
         data, weights, slippage_factor, roll_slippage_factor, per_asset, yearly["points_per_year"]
@@ -84,7 +86,6 @@ def calc_stat(
         )
     equity = calc_equity(returns)
     underwater = calc_underwater(equity)
-    data, weights = arrange_data(data, weights, per_asset)
     statistics = {
         "equity": equity,
         "relative_return": returns,
@@ -93,16 +94,16 @@ def calc_stat(
         "max_drawdown": calc_max_drawdown(underwater),
         "sharpe_ratio": calc_sharpe_ratio_annualized(returns, **yearly),
         "mean_return": calc_mean_return_annualized(returns, **yearly),
-        "bias": calc_bias(weights, per_asset),
-        "instruments": calc_instruments(weights, per_asset),
-        "avg_turnover": calc_avg_turnover(weights, equity, data, per_asset=per_asset, **yearly),
-        "avg_holding_time": calc_avg_holding_time(weights, per_asset=per_asset, **yearly),
+        "bias": calc_bias(held, per_asset),
+        "instruments": calc_instruments(held, per_asset),
+        "avg_turnover": calc_avg_turnover(held, equity, arranged, per_asset=per_asset, **yearly),
+        "avg_holding_time": calc_avg_holding_time(held, per_asset=per_asset, **yearly),
     }
     dims = ("time", "asset") if per_asset else ("time",)
-    rows = [values.reindex(time=weights.time).transpose(*dims).values for values in statistics.values()]
+    rows = [values.reindex(time=held.time).transpose(*dims).values for values in statistics.values()]
     return xr.DataArray(
         np.stack(rows, axis=1),
-        {"field": list(statistics), **{dim: weights[dim] for dim in dims}},
+        {"field": list(statistics), **{dim: held[dim] for dim in dims}},
         ("time", "field", *dims[1:]),
     )
 
