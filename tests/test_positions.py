@@ -59,9 +59,9 @@ def test_other_parameters_are_named_with_both_values(state):
     with pytest.raises(StateError) as caught:
         state.carried_into(DAY + 1, now)
     assert str(caught.value) == (
-        "The state of 2024-12-27 was made with other parameters: learning_rate was 0.08, is not set; seed was "
-        "not set, is 42; top_assets was 12, is 14. Set them back, or move the state file away (OUT_STATE_PATH; "
-        "by default state.out.pickle.gz) to start afresh."
+        "The state of 2024-12-27 was made with other parameters: learning_rate was 0.08, is not set; seed "
+        "was not set, is 42; top_assets was 12, is 14. Set them back, or move the state file away "
+        "(OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
     )
 
 

@@ -149,6 +149,7 @@ BROKEN = {
     "open mark": b"\x80\x04(N.",
     "no mark": b"\x80\x04Nt.",
     "values beneath a mark": b"\x80\x04NN(\x86.",
+    "value beneath a mark": b"\x80\x04N(N\x86t\x86.",
     "memo of nothing": b"\x80\x04\x94.",
     "unknown memo": b"\x80\x04h\x07.",
     "more behind the end": pickle.dumps([]) + b"x",
@@ -163,6 +164,10 @@ def test_a_broken_pickle_is_called_broken(data):
     with pytest.raises((Malformed, NotPlain)) as caught:
         read_plain(data, ())
     assert isinstance(caught.value, NotPlain) == (data[:1] == b"S")
+
+
+def test_the_memo_goes_by_its_numbers():
+    assert read_plain(b"\x80\x02(X\x01\x00\x00\x00aq\x05K\x01q\x00h\x05h\x00t.", ()) == ("a", 1, "a", 1)
 
 
 def test_a_memo_far_out_takes_no_memory():
