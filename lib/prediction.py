@@ -60,13 +60,14 @@ def predict(
     fingerprint = strategy.fingerprint
     before = {} if state is None else state.carried_into(day, fingerprint)
 
-    price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1] > 0  # NaN is not
-    tradable = np.isfinite(price) & (price > 0) & liquid
+    price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1]
+    tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
 
     assets = data.get_index("asset").tolist()
     said = _last_outputs(models, data, strategy)
     new = np.array([said.get(asset, 0.0) for asset in assets])
-    new = np.where(np.isfinite(new) & liquid, new, 0.0)
+    new = np.where(liquid > 0, new, 0.0)
+    new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan  # no data at all: as published, not held
 
     gone = sorted(set(before).difference(assets))
     old = np.array([before.get(asset, 0.0) for asset in [*assets, *gone]])
@@ -82,10 +83,10 @@ def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float
     """Today's weights (asset,) from today's predictions and yesterday's weights, in the same order.
 
     The mean of both where there was a position, else the prediction; below `min_weight` nothing; scaled to a sum of at
-    most 1; cut at `max_weight`.
+    most 1; cut at `max_weight`. An asset without a finite prediction is not held, whatever it was before.
     """
     weights = np.where(old == 0, new, (new + old) / 2)
-    weights = np.where(weights < min_weight, 0.0, weights)
+    weights = np.where(np.isfinite(weights) & (weights >= min_weight), weights, 0.0)
     return np.minimum(weights / max(weights.sum(), 1.0), max_weight)
 
 
