@@ -1,0 +1,417 @@
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pip as pip_module
+import pytest
+
+import init
+from lib.offline import market
+
+ROOT = Path(init.__file__).parent
+REQUIREMENTS = init.read_requirements((ROOT / "requirements.txt").read_text())
+TEXT = (
+    "# To run\ntorch==2.13.0  # a reason\nnumpy>=1.26,<2.3\nxarray>=2024.11\n\n# To test\npytest-xdist>=3\n"
+)
+
+
+class FakePip:
+    """Stands in for `init.run`: notes every call, and installs what it is asked for."""
+
+    def __init__(self, installed):
+        self.installed, self.calls, self.constraints, self.imported = installed, [], [], []
+        self.answers = []  # (exit code, output) of the next calls; none left: success
+
+    def __call__(self, *arguments):
+        if arguments[0] == "-c":
+            self.imported.append(list(arguments[2:]))
+            return SimpleNamespace(returncode=0, stdout="")
+        assert arguments[:3] == ("-m", "pip", "install")
+        held = arguments.index("--constraint") + 1
+        self.constraints.append(Path(arguments[held]).read_text().splitlines())
+        self.calls.append(list(arguments[held + 1 :]))
+        code, output = self.answers.pop(0) if self.answers else (0, "Successfully installed")
+        if code == 0:
+            for item in arguments[held + 1 :]:
+                version = re.search(r"[=>]=([\d.]+)", item)[1]
+                self.installed[re.match(r"[\w-]+", item)[0]] = version
+        return SimpleNamespace(returncode=code, stdout=output)
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """The packages of a made-up environment: name to version."""
+    packages = {
+        "torch": "2.13.0+cpu",
+        "numpy": "2.2.6",
+        "xarray": "2025.1",
+        "pytest-xdist": "3.8",
+        "Other_One": "7",
+    }
+
+    def version(name):
+        if name not in packages:
+            raise metadata.PackageNotFoundError(name)
+        return packages[name]
+
+    def distributions():
+        return [
+            SimpleNamespace(metadata={"Name": name}, version=version) for name, version in packages.items()
+        ]
+
+    fake = SimpleNamespace(
+        version=version, distributions=distributions, PackageNotFoundError=metadata.PackageNotFoundError
+    )
+    monkeypatch.setattr(init, "metadata", fake)
+    return packages
+
+
+@pytest.fixture
+def pip(installed, monkeypatch, tmp_path):
+    """A pip that never runs, in a project of four requirements."""
+    (tmp_path / "requirements.txt").write_text(TEXT)
+    monkeypatch.setattr(init, "HERE", tmp_path)
+    monkeypatch.delenv("SUBMISSION_ID", raising=False)
+    monkeypatch.setattr(init.importlib.util, "find_spec", lambda name: None if name == "qnt" else "found")
+    fake = FakePip(installed)
+    monkeypatch.setattr(init, "run", fake)
+    return fake
+
+
+def test_where_everything_is_there_pip_is_not_called(pip, capsys):
+    init.main()
+    assert (pip.calls, pip.imported) == ([], [])
+    out = capsys.readouterr().out
+    assert out.startswith("All 4 packages are there already: nothing was changed.\nqnt is not installed")
+
+
+def test_only_what_is_missing_is_installed_and_the_rest_is_held(pip, installed, capsys):
+    del installed["torch"]
+    installed["numpy"] = "1.25.2"
+    installed["pip"] = "23.2.1"
+    init.main()
+    assert pip.calls == [["torch==2.13.0", "numpy<2.3,>=1.26"]]
+    assert pip.constraints == [["other-one==7", "pytest-xdist==3.8", "xarray==2025.1"]]
+    assert pip.imported == [["torch", "numpy", "xarray", "xdist"]]
+    out = capsys.readouterr().out
+    assert "Installed torch 2.13.0, numpy 1.26." in out
+    assert "2 of 4 packages were there already and were left alone." in out
+
+
+def test_the_second_run_changes_nothing(pip, installed, capsys):
+    installed.clear()
+    init.main()
+    capsys.readouterr()
+    calls = len(pip.calls)
+    init.main()
+    assert len(pip.calls) == calls
+    assert "nothing was changed" in capsys.readouterr().out
+
+
+def test_an_upgrade_of_something_loaded_asks_for_a_restart(pip, installed, capsys):
+    installed["numpy"] = "1.25.2"
+    init.main()
+    assert "Restart the kernel" in capsys.readouterr().out
+
+
+def test_where_the_rest_is_in_the_way_only_what_we_name_is_held(pip, installed, capsys):
+    del installed["torch"]
+    pip.answers = [(1, "ERROR: ResolutionImpossible: for help visit")]
+    init.main()
+    assert pip.calls == [["torch==2.13.0"]] * 2
+    assert pip.constraints[1] == ["numpy==2.2.6", "pytest-xdist==3.8", "xarray==2025.1"]
+    assert "only what requirements.txt names stays as it is" in capsys.readouterr().out
+
+
+def test_as_a_submission_the_tools_for_testing_are_left_out(pip, installed, monkeypatch):
+    monkeypatch.setenv("SUBMISSION_ID", "-1")
+    installed.clear()
+    init.main()
+    assert pip.calls == [["torch==2.13.0", "numpy<2.3,>=1.26", "xarray>=2024.11"]]
+
+
+FAILURES = {
+    "NewConnectionError('Network is unreachable')": "No package index can be reached: connect this machine",
+    "error: externally-managed-environment": "This Python belongs to the operating system: make one",
+    "ERROR: No space left on device": "pip failed, its last words are below: mend what they name",
+}
+
+
+@pytest.mark.parametrize("output", FAILURES)
+def test_a_failing_pip_is_explained_and_quoted(pip, installed, output):
+    installed["numpy"] = "1.25.2"
+    pip.answers = [(1, "first line\n" + "noise\n" * 30 + output)]
+    with pytest.raises(SystemExit) as caught:
+        init.main()
+    sentence = str(caught.value.code)
+    assert sentence.startswith("Missing and not to be installed: numpy<2.3,>=1.26. " + FAILURES[output])
+    assert sentence.endswith(output)
+    assert "first line" not in sentence
+
+
+def test_a_pip_that_claims_success_is_not_believed(pip, installed):
+    del installed["torch"]
+    pip.installed = {}
+    with pytest.raises(SystemExit, match=r"pip ended well, but torch==2.13.0 is not there"):
+        init.main()
+
+
+def test_a_package_that_cannot_be_imported_after_installing(monkeypatch):
+    init.check_by_importing(["json"])
+    with pytest.raises(SystemExit, match=r"importing it fails:\n(.|\n)*No module named 'no_such_module'"):
+        init.check_by_importing(["json", "no_such_module"])
+
+
+def test_a_package_whose_files_are_gone(pip, monkeypatch):
+    gone = {"xdist", "qnt"}
+    monkeypatch.setattr(init.importlib.util, "find_spec", lambda name: None if name in gone else "found")
+    with pytest.raises(SystemExit, match=r"not to be found by Python: pytest-xdist.*--force-reinstall"):
+        init.main()
+
+
+def test_leftovers_without_name_or_version_are_no_constraints(installed):
+    installed.update({None: "1.0", "odd": "not-a-version", "none": None})
+    assert init.installed_versions().keys() == {"torch", "numpy", "xarray", "pytest-xdist", "other-one"}
+
+
+@pytest.mark.parametrize(
+    ("version", "satisfied"),
+    [("2.13.0", True), ("2.13.0+cpu", True), ("2.13.1", False), ("2.12.9", False), ("2.13.0rc1", False)],
+)
+def test_what_satisfies_an_exact_version(installed, version, satisfied):
+    installed["torch"] = version
+    assert init.is_satisfied(init.read_requirements("torch==2.13.0")[0]) is satisfied
+
+
+def test_requirements_for_other_systems_do_not_apply():
+    text = 'tqdm>=4\ncolorama>=0.4; sys_platform == "no_such_system"\nnumpy; python_version >= "3.11"'
+    assert [item.name for item in init.read_requirements(text)] == ["tqdm", "numpy"]
+
+
+@pytest.mark.parametrize("version", [(3, 10, 13), (3, 14, 0), (2, 7, 18)])
+def test_another_python_is_refused(version):
+    with pytest.raises(
+        SystemExit, match=rf"This is Python {version[0]}\.{version[1]}.*3\.11, 3\.12 or 3\.13"
+    ):
+        init.check_python(version)
+
+
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 13, 9)])
+def test_these_pythons_are_welcome(version):
+    init.check_python(version)
+
+
+def test_a_python_without_pip(monkeypatch):
+    def nothing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(init.importlib, "import_module", nothing)
+    with pytest.raises(SystemExit, match=r"no pip.*-m ensurepip"):
+        init.packaging("requirements")
+
+
+def test_the_copy_of_packaging_in_pip_will_do(monkeypatch):
+    real = init.importlib.import_module
+
+    def only_in_pip(name):
+        if not name.startswith("pip."):
+            raise ImportError(name)
+        return real(name)
+
+    monkeypatch.setattr(init.importlib, "import_module", only_in_pip)
+    assert init.packaging("utils").canonicalize_name("A_b") == "a-b"
+
+
+class TestWhichQnt:
+    @pytest.fixture(autouse=True)
+    def no_qnt(self, monkeypatch):
+        monkeypatch.setattr(init.importlib.util, "find_spec", lambda name: None)
+        for name in ("API_KEY", "QNT_OFFLINE_MARKET"):
+            monkeypatch.delenv(name, raising=False)
+
+    @pytest.fixture
+    def real_qnt(self, monkeypatch, tmp_path):
+        """An installed library, as Python's own search finds it."""
+        monkeypatch.undo()
+        monkeypatch.delenv("API_KEY", raising=False)
+        (tmp_path / "qnt").mkdir()
+        (tmp_path / "qnt" / "__init__.py").write_text("raise AssertionError('looked at, not imported')")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "qnt", raising=False)
+        monkeypatch.setattr(
+            init, "metadata", SimpleNamespace(version=self.version, PackageNotFoundError=KeyError)
+        )
+        self.known = {"qnt": "0.0.507"}
+        return self.known
+
+    def version(self, name):
+        return self.known[name]
+
+    @pytest.mark.parametrize("own", [None, "/some/where/mine.nc"])
+    def test_not_installed(self, monkeypatch, own):
+        if own:
+            monkeypatch.setenv("QNT_OFFLINE_MARKET", own)
+        # init.py must be quick, so it does not import the market; but it must say the same
+        assert init.which_qnt() == (
+            f"qnt is not installed: lib/offline will answer in its place, on {market.describe()}."
+        )
+
+    def test_the_stand_in_is_not_taken_for_the_library(self, monkeypatch):
+        own = SimpleNamespace(origin=str(ROOT / "lib" / "offline" / "qnt" / "__init__.py"))
+        monkeypatch.setattr(init.importlib.util, "find_spec", lambda name: own)
+        assert init.which_qnt().startswith("qnt is not installed")
+
+    def test_installed_without_a_key(self, real_qnt):
+        advice = "Set API_KEY first, to the key of your Quantiacs profile."
+        assert init.which_qnt() == f"qnt 0.0.507 is installed and will answer. {advice}"
+
+    @pytest.mark.parametrize(
+        ("key", "advice"),
+        [("abc", "API_KEY is set."), ("default", 'API_KEY is "default": enough to import it.')],
+    )
+    def test_installed_with_a_key(self, real_qnt, monkeypatch, key, advice):
+        monkeypatch.setenv("API_KEY", key)
+        assert init.which_qnt() == f"qnt 0.0.507 is installed and will answer. {advice}"
+
+    def test_installed_without_a_version(self, real_qnt):
+        real_qnt.clear()
+        assert init.which_qnt().startswith("qnt (version unknown) is installed")
+
+
+def test_requirements_are_named_bounded_and_without_extras():
+    assert [str(item) for item in REQUIREMENTS if item.name == "torch"] == ["torch==2.13.0"]
+    for item in REQUIREMENTS:
+        assert item.specifier, f"{item} has no lower bound"
+        assert not item.extras, f"{item}: init.py would not see whether its extra is there"
+    to_run = init.read_requirements((ROOT / "requirements.txt").read_text(), only_to_run=True)
+    assert {"torch", "numpy", "papermill", "h5netcdf"} <= {item.name for item in to_run}
+    assert not {"pytest", "ruff", "mypy"} & {item.name for item in to_run}
+
+
+def test_every_requirement_has_the_module_that_init_looks_for():
+    lost = [item.name for item in REQUIREMENTS if init.is_satisfied(item) and not found(init.module_of(item))]
+    assert lost == []
+
+
+def found(module):
+    return importlib.util.find_spec(module) is not None
+
+
+def test_init_imports_nothing_but_the_standard_library():
+    imports = re.findall(r"^(?:from|import) (\w+)", (ROOT / "init.py").read_text(), re.MULTILINE)
+    assert set(imports) <= sys.stdlib_module_names
+
+
+def test_the_notebook_is_one_clean_cell_that_runs_init():
+    notebook = nbformat.read(ROOT / "init.ipynb", as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+    (cell,) = notebook.cells
+    assert (cell.cell_type, cell.id, cell.source) == ("code", "init", "%run init.py")
+    assert (cell.outputs, cell.execution_count) == ([], None)
+
+
+def in_process(python, folder, **environment):
+    """Run init.py of a folder as a person would, with a pip that knows nothing but `wheels`."""
+    settings = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(folder / "wheels"),
+        **environment,
+    }
+    return subprocess.run(
+        [str(python), "init.py"],
+        cwd=folder,
+        env={key: value for key, value in (os.environ | settings).items() if key != "PYTHONPATH" and value},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with init.py, a list of requirements to be written, and wheels."""
+    shutil.copy(ROOT / "init.py", tmp_path)
+    (tmp_path / "wheels").mkdir()
+    return tmp_path
+
+
+def make_wheel(folder, name, version, *needs):
+    info = f"{name}-{version}.dist-info"
+    lines = [
+        "Metadata-Version: 2.1",
+        f"Name: {name}",
+        f"Version: {version}",
+        *(f"Requires-Dist: {n}" for n in needs),
+    ]
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(f"{info}/METADATA", "\n".join(lines) + "\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def make_environment(folder):
+    """An empty one, but for the pip of this one: to install a pip anew takes many seconds."""
+    venv.create(folder, symlinks=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    shutil.copytree(Path(pip_module.__file__).parent, packages / "pip")
+    return folder / "bin" / "python"
+
+
+def test_in_a_real_environment(project):
+    """Kept, missing, too old, and one in the way, with the real pip; then again, and then without network."""
+    wheels = project / "wheels"
+    for version in ("1.0", "2.0"):
+        make_wheel(wheels, "kept", version)
+        make_wheel(wheels, "bystander", version)
+    make_wheel(wheels, "wanted", "1.0", "kept", "bystander>=2")
+    python = make_environment(project / "env")
+
+    (project / "requirements.txt").write_text("kept==1.0\nbystander>=1,<2\n")
+    first = in_process(python, project)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "Installed kept 1.0, bystander 1.0.\n" in first.stdout
+
+    (project / "requirements.txt").write_text("kept>=1\nwanted>=1\n")
+    second = in_process(python, project)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "only what requirements.txt names stays as it is" in second.stdout
+    assert "Installed wanted 1.0.\n1 of 2 packages were there already" in second.stdout
+
+    (project / "requirements.txt").write_text("kept==1.0\nwanted==1.0\nbystander==2.0\n")
+    third = in_process(python, project)
+    assert third.stdout.startswith("All 3 packages are there already: nothing was changed.\n")
+    assert third.returncode == 0
+
+    (project / "requirements.txt").write_text("kept>=1\nmissing-one>=3\n")
+    unplugged = {"PIP_NO_INDEX": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
+    fourth = in_process(python, project, **unplugged)
+    assert fourth.returncode == 1
+    assert fourth.stderr.startswith(
+        "Missing and not to be installed: missing-one>=3. No package index can be"
+    )
+    assert "Traceback" not in fourth.stderr
+
+
+def test_here_and_now_it_changes_nothing():
+    if not all(map(init.is_satisfied, REQUIREMENTS)):
+        pytest.skip("this environment lacks some of requirements.txt, and a test must not install them")
+    done = subprocess.run([sys.executable, "init.py"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        f"All {len(REQUIREMENTS)} packages are there already: nothing was changed.\nqnt "
+    )
+    assert done.stderr == ""
