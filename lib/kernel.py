@@ -20,6 +20,10 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
+
+# The products here are too small to share out: threads would wait for each other, and change the last digits.
+one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 
 # The allocator learns from one large block that comes and goes to keep memory of this size at hand. Without it every
 # evaluation asks the system for its arrays anew, a quarter of its time.
@@ -63,11 +67,13 @@ def to_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
     return np.concatenate([_regated(piece[0].T, hidden).ravel() for piece in pieces])
 
 
+@one_thread
 def outputs(parameters: np.ndarray, x: np.ndarray, hidden: int) -> np.ndarray:
     """What the networks answer from a zero state: (assets, time) to `x` (assets, time, feature), all float32."""
     return _forward(parameters, x, hidden)[0]
 
 
+@one_thread
 def loss_and_gradient(
     parameters: np.ndarray, x: np.ndarray, y: np.ndarray, hidden: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -65,6 +65,10 @@ class Models(Mapping):
             self._models[asset] = _as_module(self._models[asset], self.strategy)
         return self._models[asset]
 
+    def __contains__(self, asset: object) -> bool:
+        """Whether the asset has a model; without making one of torch."""
+        return asset in self._models
+
     def __iter__(self) -> Iterator[str]:
         """Assets in the order of the data."""
         return iter(self._models)
@@ -187,6 +191,7 @@ def _fit_with_kernel(examples: dict[str, tuple], strategy: Strategy) -> dict[str
     return fitted
 
 
+@kernel.one_thread
 def _fit_together(x: np.ndarray, y: np.ndarray, strategy: Strategy) -> list[tuple]:
     hidden = strategy.hidden_size
     start = kernel.initial_parameters(x.shape[2], hidden, strategy.seed)
