@@ -107,7 +107,9 @@ class Strategy:
                 if not isinstance(value, bool):
                     raise TypeError(f"{field.name} must be True or False, not {value!r}.")
             elif field.name == "features":
-                value = (value,) if isinstance(value, str) or callable(value) else tuple(value)
+                if not isinstance(value, str | list | tuple) and not callable(value):
+                    raise TypeError(f"features takes names or functions, not {value!r}.")
+                value = tuple(value) if isinstance(value, list | tuple) else (value,)
                 if not value:
                     raise ValueError("features must name at least one feature, such as features=['trend'].")
             object.__setattr__(self, field.name, value)

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib import Strategy
+from lib.features import get_features, get_target_classes
+from tests import reference
+from tests.vectors import vector
+
+
+def window(days=71):
+    return vector("loaded").isel(time=slice(-days, None)).sel(asset=vector("train_features").asset.values)
+
+
+def test_the_vectors():
+    assert np.abs(get_features(window()) - vector("train_features")).max() < 1e-10
+    assert (get_target_classes(window()) == vector("train_target")).all()
+
+
+def test_the_layout():
+    assert get_features(window()).dims == ("feature", "time", "asset")
+    assert get_target_classes(window()).dims == ("time", "asset")
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), days=st.integers(1, 60), holes=st.floats(0, 1))
+def test_they_are_the_published_ones_on_markets_full_of_holes(seed, days, holes):
+    random = np.random.default_rng(seed)
+    data = vector("loaded").isel(time=slice(-days, None), asset=slice(5)).copy(deep=True)
+    data.values[:, random.random(data.shape[1:]) < holes] = np.nan
+    assert np.allclose(get_features(data), reference.get_features(data), rtol=0, atol=1e-10, equal_nan=True)
+    assert (get_target_classes(data) == reference.get_target_classes(data)).all()
+
+
+def test_an_unknown_future_is_left_out_on_request():
+    data, left_out = window(), Strategy(leave_out_unknown=True)
+    known, published = get_target_classes(data, left_out), get_target_classes(data)
+    assert known[-1].isnull().all()
+    assert (published[-1] == 0).all()
+    assert (known == published).sum() == known.notnull().sum() == data.sel(field="open")[:-1].notnull().sum()
+
+
+def test_the_tradable_target_is_the_published_one_a_day_later():
+    both = [get_target_classes(window(), Strategy(target=t)).values for t in ("tradable_open_up", "next_open_up")]
+    assert np.array_equal(both[0][:-1], both[1][1:])
+    assert (both[0][-1] == 0).all()
+
+
+def test_the_logarithm_of_the_price():
+    data, logarithm = window(), window()
+    logarithm.loc[dict(field="close")] = np.log(logarithm.sel(field="close"))
+    assert np.allclose(get_features(data, Strategy(log_price=True)), get_features(logarithm), atol=1e-12)
+
+
+def ratio(data, strategy):
+    return data.sel(field="close") / data.sel(field="open")
+
+
+def test_features_of_your_own_stand_beside_the_published():
+    features = get_features(window(), Strategy(features=["trend", ratio]))
+    assert features.feature.values.tolist() == ["trend", "ratio"]
+    assert np.array_equal(features[1], ratio(window(), None), equal_nan=True)
+
+
+def test_a_feature_may_answer_in_another_order_of_dims():
+    turned = Strategy(features=[lambda data, strategy: ratio(data, strategy).transpose("asset", "time")])
+    assert np.array_equal(get_features(window(), turned)[0], ratio(window(), None), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (lambda data, strategy: data, "must answer an array with dims time and asset, not"),
+        (lambda data, strategy: 3.0, "must answer an array with dims time and asset, not float"),
+        (lambda data, strategy: ratio(data, strategy)[1:], "answers other days or assets"),
+        (lambda data, strategy: ratio(data, strategy)[:, ::-1], "answers other days or assets"),
+        (lambda data, strategy: np.ones((3, 4)), r"answers an array \(3, 4\) to \(71, 12\) days and assets"),
+    ],
+)
+def test_a_feature_that_answers_something_else_is_refused(answer, sentence):
+    with pytest.raises(ValueError, match=f"feature <lambda> {sentence}"):
+        get_features(window(), Strategy(features=[answer]))
+    with pytest.raises(ValueError, match=f"target <lambda> {sentence}"):
+        get_target_classes(window(), Strategy(target=answer))
+
+
+def test_data_stay_as_they_are():
+    data = window()
+    before = data.copy(deep=True)
+    get_features(data), get_target_classes(data)
+    xr.testing.assert_identical(data, before)
