@@ -68,11 +68,17 @@ def calc_sharpe_ratio_for_check(
     from . import output as qnout
     from . import stats
 
-    start = pd.Timestamp(stats.get_default_is_start_date_for_type(data.name if kind is None else kind))
+    kind = data.name if kind is None else kind
+    if kind is None:
+        raise ValueError("The data have no name: say by `kind` for which competition to calculate the Sharpe ratio.")
+    start = pd.Timestamp(stats.get_default_is_start_date_for_type(kind))
     data_start, end = pd.Timestamp(data.time.values.min()), pd.Timestamp(data.time.values.max())
+    invested = output.where(abs(output).sum(ds.ASSET) > 0).dropna(ds.TIME, how="all").time.values
+    if len(invested) == 0:
+        raise ValueError("The output holds no position on any day: it has no Sharpe ratio.")
     if check_dates:
         _check_data_start(start, data)
-        _check_output_start(start, output)
+        _check_output_start(start, pd.Timestamp(invested.min()))
     start = max(start, data_start)
     log_info(f"Period: {start.date()} - {end.date()}")
     returns = stats.calc_relative_return(data, qnout.align(output, data.time, start, end))
@@ -142,9 +148,7 @@ def _check_data_start(start, data):
         log_err("Add 15 extra data points to the data head (load data more historical data).")
 
 
-def _check_output_start(start, output):
-    invested = output.where(abs(output).sum(ds.ASSET) > 0).dropna(ds.TIME, how="all")
-    first = pd.Timestamp(invested.time.min().values)
+def _check_output_start(start, first):
     if (first - start).days > 7:
         log_err("WARNING! There are not enough points in the output.")
         log_err(f"The output series should start from {start.date()} or earlier instead of {first.date()}")

@@ -11,6 +11,7 @@ import xarray as xr
 from lib.offline import uncovered
 
 from . import _passes as passes
+from . import _rows as rows
 from . import state as qnstate
 from ._analysis import analyze_results
 from ._passes import extract_time_series, is_submitted, standard_window, unpack_result
@@ -106,7 +107,7 @@ def backtest_ml(
     if retrain:
         model, created = train(cut(data, today, train_period)), today
     output, state = unpack_result(call(model, cut(data, today, lookback_period), state))
-    row = passes.row(output, today)
+    row = rows.row(output, today)
     data = load_data_by_type(competition_type, assets=row.asset.values.tolist(), tail=60)
     passes.clean_and_write(row, data, competition_type)
     if (retrain and interval > 1) or state is not None:
@@ -134,7 +135,7 @@ def backtest_ml(
         passes.last(days)
 
         log_info("Backtest...")
-        rows, states, state = passes.Rows(days), [], None
+        kept, states, state = rows.BlockRows(days), [], None
         with passes.progress(len(days)) as bar:
             for first, last in passes.blocks(days, interval):
                 model = train(cut(data, first, train_period))
@@ -146,11 +147,11 @@ def backtest_ml(
                 for begin, end, period in steps:
                     output, state = unpack_result(call(model, cut(data, end, period), state))
                     states.append(state)
-                    rows.put(output, begin, end, skip_absent=predict_each_day)
+                    kept.put(output, begin, end, skip_absent=predict_each_day)
                     bar.update(len(inside) // len(steps))
 
         data = load_data_by_type(competition_type, min_date=str(days[0] - np.timedelta64(60, "D"))[:10])
-        result = passes.clean_and_write(rows.all(), data, competition_type)
+        result = passes.clean_and_write(kept.all(), data, competition_type)
         qnstate.write((first, model, state))
         if analyze:
             log_info("---")
@@ -248,21 +249,21 @@ def backtest(
         cut = passes.copying(window)
         tested = np.sort(days)
         tested = tested[tested >= start_date][::step]
-        rows, states, state = passes.DayRows(tested), [], None
+        kept, states, state = rows.DayRows(tested), [], None
         with passes.progress(len(tested)) as bar:
             for day in tested:
                 output, state = unpack_result(call(cut(data, day, lookback_period), copy.deepcopy(state)))
-                rows.put(output, day)
+                kept.put(output, day)
                 states.append(state)
                 bar.update()
         log_info("Iterations complete.")
-        if rows.array is None:
+        if kept.array is None:
             log_err(f"There is no day to test from {str(start_date)[:10]} on.")
             return None
 
         log_info("Load data for cleanup and analysis...")
         data = load_data_by_type(competition_type, min_date=str(days[0] - np.timedelta64(60, "D"))[:10])
-        result = passes.clean_and_write(rows.array, data, competition_type, "Write result...")
+        result = passes.clean_and_write(kept.array, data, competition_type, "Write result...")
         state = states if collect_all_states else state
         qnstate.write(state)
         if analyze:

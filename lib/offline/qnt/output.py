@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from lib.offline import NotCoveredError, not_covered, uncovered
@@ -31,11 +32,20 @@ def normalize(output: xr.DataArray, per_asset: bool = False) -> xr.DataArray:
     -------
     xarray.DataArray
         Dims (time, asset), sorted by both; or (asset), in its own order.
+
+    Raises
+    ------
+    pandas.errors.InvalidIndexError
+        Where a day or an asset comes twice.
     """
     output = output.where(np.isfinite(output)).fillna(0)
     if ds.TIME in output.dims:
+        for dim in (ds.TIME, ds.ASSET):
+            if not output.indexes[dim].is_unique:
+                twice = output[dim].values[output.indexes[dim].duplicated()][0]
+                raise pd.errors.InvalidIndexError(f"The weights have {twice} more than once on their axis {dim}.")
         output = output.transpose(ds.TIME, ds.ASSET).sortby([ds.TIME, ds.ASSET])
-    output = output.clip(-1, 1) if per_asset else output / abs(output).sum(ds.ASSET).clip(min=1)
+    output = output.clip(-1, 1, keep_attrs=False) if per_asset else output / abs(output).sum(ds.ASSET).clip(min=1)
     return output.drop_vars(ds.FIELD, errors="ignore")
 
 
@@ -114,7 +124,7 @@ def align(output: xr.DataArray, time_coord: xr.DataArray, start: Any = None, end
 
 def write(output: xr.DataArray) -> None:
     """Write the normalized weights, gzipped NetCDF, to OUTPUT_PATH, by default fractions.nc.gz."""
-    file = gzip.compress(normalize(output).to_netcdf(engine="scipy"))
+    file = gzip.compress(normalize(output).to_netcdf())
     path = get_env("OUTPUT_PATH", "fractions.nc.gz")
     log_info("Write output: " + path)
     with open(path, "wb") as out:

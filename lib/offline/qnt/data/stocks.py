@@ -47,7 +47,7 @@ def load_ndx_data(
     -------
     xarray.DataArray
         float64, named stocks_nasdaq100, assets sorted. Gaps are NaN, and so is the whole column of a wanted asset
-        that is unknown; days on which nothing has data are dropped.
+        that is unknown; days on which nothing has data are dropped. `attrs["source"]` says what the prices are.
 
     Raises
     ------
@@ -89,14 +89,21 @@ def _load(kind, assets, min_date, max_date, dims, forward_order, tail):
     if assets is None:
         data = data[:, :, _liquid_once(data)]
     else:
-        data = data.reindex(
-            asset=np.array(sorted({a["id"] if isinstance(a, dict) else a for a in assets}), dtype=str)
-        )
+        data = data.reindex(asset=_names(assets))
     data = data[:, ~np.isnan(data.values).all((0, 2))]
     log_info(f"Data loaded {round(time.time() - started)}s")
     if not forward_order:
         data = data[:, ::-1]
-    return data.transpose(*dims).rename(kind)
+    # What the numbers are travels with them, so that every figure drawn from them can say it.
+    return data.transpose(*dims).rename(kind).assign_attrs(source=market.describe())
+
+
+def _names(assets):
+    names = np.array(sorted(asset["id"] if isinstance(asset, dict) else asset for asset in assets), dtype=str)
+    twice = names[1:][names[1:] == names[:-1]]
+    if len(twice):
+        raise ValueError(f"assets names {twice[0]} more than once.")
+    return names
 
 
 def _list(kind, min_date, max_date, tail):

@@ -1,0 +1,87 @@
+"""Which weights of each call are kept? Those of its days, row by row, for the assets of the first call."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .log import log_err
+
+ADVICE = "Return all assets of the data every time, 0 where not held: weights.reindex(asset=data.asset, fill_value=0)"
+
+
+def row(output: Any, day: np.datetime64) -> xr.DataArray:
+    """Return the weights of the last day; UnboundLocalError, as of old, where they are missing."""
+    _check(output)
+    if day not in output.time:
+        raise UnboundLocalError(f"predict returned no weights for {str(day)[:10]}, the last day of its data.")
+    return output.sel(time=[day])
+
+
+class BlockRows:
+    """The weights of `backtest_ml`, as they come in."""
+
+    def __init__(self, days: np.ndarray):
+        self.days = days
+        self.array: xr.DataArray | None = None
+
+    def put(self, output: Any, first: np.datetime64, last: np.datetime64, skip_absent: bool) -> None:
+        """Keep the rows from `first` to `last`; with `skip_absent` an output without any leaves no trace."""
+        _check(output)
+        output = output.isel(time=(output.time.values >= first) & (output.time.values <= last))
+        if skip_absent and len(output.time) == 0:
+            return
+        output = output.dropna("time", how="all")
+        if self.array is None:
+            self.array = xr.DataArray(np.nan, {**output.coords, "time": self.days}, output.dims)
+        try:
+            self.array.loc[{"time": output.time}] = output
+        except IndexError as error:
+            when = f"The weights for {str(last)[:10]} are not for the assets of the first call, in its order."
+            raise IndexError(f"{error}\n{when} {ADVICE}") from None
+
+    def all(self) -> xr.DataArray:
+        """Return weights for all days, NaN where there are none."""
+        if self.array is None:
+            raise AttributeError("predict returned no weights for any day of the test.")
+        return self.array
+
+
+class DayRows:
+    """The weights of `backtest`, as they come in."""
+
+    def __init__(self, days: np.ndarray):
+        self.days = days
+        self.array: xr.DataArray | None = None
+        self.moved = False
+
+    def put(self, output: Any, day: np.datetime64) -> None:
+        """Keep the weights of one day."""
+        if not isinstance(output, xr.DataArray):
+            log_err("Output is not an xarray DataArray!")
+            raise TypeError(f"The strategy has to return an array of weights, not {type(output).__name__}.")
+        if set(output.dims) not in ({"asset"}, {"asset", "time"}):
+            log_err("Wrong output dimensions. ", output.dims, " Should contain only:", {"asset", "time"})
+            raise TypeError(f"The weights need the dims (asset) or (time, asset), not {output.dims}.")
+        if "time" in output.dims:
+            if day not in output.time:
+                raise KeyError(f"The strategy returned no weights for {str(day)[:10]}, the last day of its data.")
+            output = output.sel(time=day)
+        if self.array is None:
+            coords = {"time": self.days, "asset": output.asset.values}
+            values = np.empty((len(self.days), output.size), output.dtype)
+            self.array = xr.DataArray(values, coords, ("time", "asset"))
+        elif not self.moved and not np.array_equal(self.array.asset.values, output.asset.values):
+            # The platform goes by position, which puts weights on other assets: all one can do is to say so.
+            self.moved = True
+            log_err(
+                f"WARNING! From {str(day)[:10]} on weights are not for the assets of the first call, in its order, "
+                f"but are kept as if they were, here as on Quantiacs. {ADVICE}"
+            )
+        self.array.values[self.days == day] = output.values
+
+
+def _check(output: Any) -> None:
+    if not isinstance(output, xr.DataArray) or "time" not in output.dims:
+        found = output.dims if isinstance(output, xr.DataArray) else type(output).__name__
+        raise AttributeError(f"predict has to return weights with the dims (time, asset), not {found}.")

@@ -1,0 +1,70 @@
+"""The ground all tests stand on: one market, whichever `qnt` answers, and no environment variable left over.
+
+Where the real library is installed a loopback service gives it its data, else lib/offline reads the same
+market from a file. Both read variables when they are imported, so this happens before any test module is.
+"""
+
+import atexit
+import importlib
+import importlib.util
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from tests.loopback import serving
+from tests.vectors import CONFORMANCE
+
+REAL = importlib.util.find_spec("qnt") is not None
+LAST_DAY = "2024-12-30"
+SETTINGS = ["SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "OUT_STATE_PATH", "OUTPUT_PATH"]
+SETTINGS += ["LAST_DATA_PATH", "STRATEGY_ID"]
+
+_cleanup = ExitStack()
+atexit.register(_cleanup.close)
+for name in SETTINGS:
+    os.environ.pop(name, None)
+os.environ["NONINTERACT"] = "1"
+if REAL:
+    server = _cleanup.enter_context(serving(CONFORMANCE / "market.nc"))
+    cache = _cleanup.enter_context(tempfile.TemporaryDirectory())
+    os.environ |= {"DATA_BASE_URL": f"{server.url}last/{LAST_DAY}/", "TRACKING_HOST": server.url}
+    os.environ |= {"API_KEY": "default", "CACHE_RETENTION": "0", "CACHE_DIR": cache}
+    with warnings.catch_warnings():  # its warnings are not ours to mend
+        warnings.simplefilter("ignore")
+        importlib.import_module("qnt.backtester")
+else:
+    os.environ |= {"DATA_BASE_URL": f"http://localhost/last/{LAST_DAY}/"}
+    os.environ |= {"QNT_OFFLINE_MARKET": str(CONFORMANCE / "market.nc")}
+    importlib.import_module("lib")  # from here on `import qnt` finds lib/offline
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the real library's own warnings, unclosed files above all, out of "warnings are errors"."""
+    if REAL:
+        for kind in ("::qnt", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
+            config.addinivalue_line("filterwarnings", f"ignore::{kind}")
+
+
+def pytest_report_header() -> str:
+    return f"qnt: {'the real library' if REAL else 'lib/offline'}"
+
+
+@pytest.fixture
+def use_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[xr.DataArray], None]:
+    """Let the loaders of whichever `qnt` answers read another market for the length of a test."""
+
+    def use(market: xr.DataArray) -> None:
+        if REAL:
+            monkeypatch.setattr(server, "market", market)
+        else:
+            path = tmp_path / "market.nc"
+            market.to_netcdf(path, engine="scipy")
+            monkeypatch.setenv("QNT_OFFLINE_MARKET", str(path))
+
+    return use
