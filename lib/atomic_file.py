@@ -41,8 +41,9 @@ def replace_file(path: str, data: bytes) -> bool:
         temporary = os.path.join(
             os.path.dirname(target), f".{os.path.basename(target)}.{secrets.token_hex(8)}.part"
         )
+        file = open(temporary, "xb")  # noqa: SIM115  (what is not ours must not be removed below)
         try:
-            with open(temporary, "xb") as file:
+            with file:
                 if mode is not None:
                     os.chmod(temporary, mode)
                 file.write(data)

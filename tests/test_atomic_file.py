@@ -240,6 +240,18 @@ def test_where_something_cannot_be_had_writing_goes_on(path, monkeypatch, what):
     assert names(path) == [LEFTOVER, "f"]
 
 
+def test_a_file_that_is_there_already_is_not_taken_for_ones_own(path, monkeypatch):
+    (path.parent / LEFTOVER).write_bytes(b"of another writer")
+    other = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_SH)
+    monkeypatch.setattr(atomic_file.secrets, "token_hex", lambda size: "0123456789abcdef")
+    with pytest.raises(FileExistsError):
+        replace_file(str(path), NEW)
+    os.close(other)
+    assert path.read_bytes() == OLD
+    assert (path.parent / LEFTOVER).read_bytes() == b"of another writer"
+
+
 def test_writers_at_the_same_time_do_not_disturb_each_other(path):
     def write_often(letter):
         for _ in range(50):

@@ -35,7 +35,21 @@ def test_every_form_of_a_date_is_its_day(date):
 
 
 @pytest.mark.parametrize(
-    "date", ["NaT", None, "someday", "2024-13-01", 20240102, 1.5, "1815-06-18", "9999-01-01", [], b"x"]
+    "date",
+    [
+        "NaT",
+        None,
+        "someday",
+        "2024-13-01",
+        20240102,
+        1.5,
+        "1815-06-18",
+        "9999-01-01",
+        [],
+        b"x",
+        2**70,
+        pd.NaT,
+    ],
 )
 def test_no_date_is_refused(date):
     with pytest.raises(StateError, match="date"):
@@ -121,6 +135,7 @@ def test_parameters_are_plain_copies_in_order():
         {"a\n": 1},
         1j,
         [[[[[[[[[1]]]]]]]]],
+        {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": 1}}}}}}}}},
     ],
 )
 def test_parameters_that_are_not_plain_are_refused_by_name(value):
