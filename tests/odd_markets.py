@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ NAMES = [
     "liquidity_unknown",
     "all_missing",
     "rarely_liquid",
-    "ends_early",  # six weeks before the last day of the data service
 ]
 
 
@@ -65,8 +65,7 @@ def make(name: str) -> xr.DataArray:
         data[7] = np.nan
     elif name == "all_missing":
         data[:] = np.nan
-    end = "2024-11-15" if name == "ends_early" else LAST_DAY
-    coords = {"field": FIELDS, "time": pd.bdate_range(end=end, periods=days)}
+    coords = {"field": FIELDS, "time": pd.bdate_range(end=LAST_DAY, periods=days)}
     coords["asset"] = [f"NAS:{letter}" for letter in "ABCDE"[:assets]]
     return xr.DataArray(data, coords, ("field", "time", "asset"), name="stocks_nasdaq100")
 
@@ -159,7 +158,9 @@ def _answer(ask: Callable[[], Any], calls: list) -> dict[str, Any]:
 
 def _quietly(ask: Callable[[], Any]) -> tuple[Any, list[str], list[str]]:
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+        if REAL:
+            warnings.simplefilter("ignore")
         result = ask()
     return result, messages(out.getvalue()), messages(err.getvalue())
 
