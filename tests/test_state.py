@@ -165,6 +165,7 @@ FILE_FAULTS = [
     Fault("weight without end", with_record(weights={"A": float("-inf")}), "weights say -inf for A"),
     Fault("weight too large", with_record(weights={"A": -1e9}), "weights say -1000000000.0 for A"),
     Fault("weight as text", with_record(weights={"A": "0.1"}), "weights say '0.1' for A, which is no number"),
+    Fault("weight as endless text", with_record(weights={"A": BIG_TEXT}), "for A, which is no number"),
     Fault("weights above the capital", with_record(weights={"A": 0.9, "B": 0.9}), r"add up to 1\.8"),
     Fault("weights before damaged", with_record(before={"A": 7}), "weights before say 7 for A"),
     Fault("weights in a list", with_record(weights=[0.1]), "weights are no mapping"),

@@ -89,6 +89,7 @@ def test_a_row_may_hold_the_whole_capital_and_what_rounding_adds():
         ({"A": np.int64(-(2**63))}, "not between"),
         ({"A": 1.01}, "1.01 for A"),
         ({"A": "0.1"}, "'0.1' for A, which is no number"),
+        ({"A": "x" * 9999}, "'x{59} for A, which is no number"),
         ({"A": True}, "True for A, which is no number"),
         ({"A": None}, "no number"),
         ({"A": [0.1]}, "type list for A, which is no number"),
