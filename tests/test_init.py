@@ -18,6 +18,7 @@ import init
 from lib.offline import market
 
 ROOT = Path(init.__file__).parent
+FIND_SPEC = importlib.util.find_spec
 REQUIREMENTS = init.read_requirements((ROOT / "requirements.txt").read_text())
 TEXT = (
     "# To run\ntorch==2.13.0  # a reason\nnumpy>=1.26,<2.3\nxarray>=2024.11\n\n# To test\npytest-xdist>=3\n"
@@ -241,8 +242,7 @@ class TestWhichQnt:
     @pytest.fixture
     def real_qnt(self, monkeypatch, tmp_path):
         """An installed library, as Python's own search finds it."""
-        monkeypatch.undo()
-        monkeypatch.delenv("API_KEY", raising=False)
+        monkeypatch.setattr(init.importlib.util, "find_spec", FIND_SPEC)
         (tmp_path / "qnt").mkdir()
         (tmp_path / "qnt" / "__init__.py").write_text("raise AssertionError('looked at, not imported')")
         monkeypatch.syspath_prepend(tmp_path)
