@@ -83,7 +83,9 @@ def test_previous_weights_are_a_labelled_array(state):
     assert row.dtype == np.float64
     assert row.sel(asset="NAS:MSFT").item() == 0.1
     assert row.time.item() == pd.Timestamp("2024-12-27").value
-    assert State(DAY, {}, {}, {}).previous_weights.shape == (0,)
+    none = State(DAY, {}, {}, {}).previous_weights
+    assert none.shape == (0,)
+    assert none.asset.dtype.kind == "U", "labels are text, even where there are none"
 
 
 def test_a_person_can_read_it(state):
