@@ -47,7 +47,7 @@ else:
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the real library's own warnings, unclosed files above all, out of "warnings are errors"."""
     if REAL:
-        for kind in ("::qnt", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
+        for kind in (":qnt", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
             config.addinivalue_line("filterwarnings", f"ignore::{kind}")
 
 

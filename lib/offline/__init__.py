@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 HERE = str(Path(__file__).parent)
 
@@ -26,7 +27,7 @@ def install() -> None:
     )
 
 
-def uncovered(module_name: str) -> Callable[[str], None]:
+def uncovered(module_name: str) -> Callable[[str], Any]:
     """Return the `__getattr__` of a module of the stand-in: it names what is missing and who has it.
 
     Parameters
@@ -45,7 +46,7 @@ def uncovered(module_name: str) -> Callable[[str], None]:
     if not hasattr(module, "__path__"):
         module.__path__ = []
 
-    def __getattr__(name: str) -> None:
+    def __getattr__(name: str) -> Any:
         full = f"{module_name}.{name}"
         if name.startswith("__"):
             raise AttributeError(f"module {module_name!r} has no attribute {name!r}")
@@ -79,7 +80,7 @@ class _UncoveredModules:
 
 def _market() -> str:
     try:
-        from lib.offline import market
+        from . import market
     except ImportError:
         return "a market"
     return market.describe()

@@ -20,7 +20,8 @@ def analyze_results(
 ) -> None:
     """Print the findings of `qnt.output.check` and the last statistics; in a notebook show tables and plots.
 
-    Outside a notebook the real library would now start a web server with the plots: here nothing more happens.
+    Outside a notebook the real library would now start a web server with the plots: here nothing more
+    happens.
 
     Parameters
     ----------

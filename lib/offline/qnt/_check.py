@@ -68,9 +68,11 @@ def calc_sharpe_ratio_for_check(
     from . import output as qnout
     from . import stats
 
-    kind = data.name if kind is None else kind
+    kind = None if data.name is None and kind is None else str(kind or data.name)
     if kind is None:
-        raise ValueError("The data have no name: say by `kind` for which competition to calculate the Sharpe ratio.")
+        raise ValueError(
+            "The data have no name: say by `kind` for which competition to calculate the Sharpe ratio."
+        )
     start = pd.Timestamp(stats.get_default_is_start_date_for_type(kind))
     data_start, end = pd.Timestamp(data.time.values.min()), pd.Timestamp(data.time.values.max())
     invested = output.where(abs(output).sum(ds.ASSET) > 0).dropna(ds.TIME, how="all").time.values

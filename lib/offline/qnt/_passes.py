@@ -27,12 +27,12 @@ def is_submitted() -> bool:
 
 
 def is_multi_pass_mode_enabled() -> bool:
-    """Whether even a submission runs the whole test: MULTI_PASS_MODE_ENABLED is set and not empty."""
+    """Whether even a submission runs the whole test: MULTI_PASS_MODE_ENABLED is not empty."""
     return os.environ.get("MULTI_PASS_MODE_ENABLED", "") != ""
 
 
 def standard_window(data: xr.DataArray, max_date: np.datetime64, lookback_period: int) -> xr.DataArray:
-    """Return the part of `data` from `lookback_period` calendar days before `max_date` to it, both included."""
+    """Return the data from `lookback_period` calendar days before `max_date` to it, both included."""
     return data.loc[{"time": slice(max_date - np.timedelta64(lookback_period, "D"), max_date)}]
 
 
@@ -55,7 +55,7 @@ def unpack_result(result: Any) -> tuple[Any, Any]:
 
 
 def copying(window: Callable | None) -> Callable:
-    """Return `window`, by default `standard_window`, handing out deep copies: no call can spoil the next one's."""
+    """Return `window`, by default `standard_window`, giving deep copies: no call spoils the next."""
     window = window or standard_window
     return lambda data, day, period: copy.deepcopy(window(data, day, period))
 
@@ -66,7 +66,7 @@ def takes_state(function: Callable, arguments: int) -> bool:
 
 
 def with_state(function: Callable, arguments: int) -> Callable:
-    """Return `function` to be called with a state as its last argument, which is dropped where it takes none."""
+    """Return `function` to be called with a state as last argument, which is dropped where it takes none."""
     if takes_state(function, arguments):
         return function
     if inspect.getfullargspec(function).varargs:
@@ -82,7 +82,7 @@ def last(days: np.ndarray) -> np.datetime64:
     """Return the last day loaded."""
     if len(days) == 0:
         raise IndexError(
-            f"No data were loaded up to {parse_date()}: let the test start later, or load more days or other assets."
+            f"No data were loaded up to {parse_date()}: start later, load more days or other assets."
         )
     return days[-1]
 
@@ -100,7 +100,7 @@ def check_range(start_date: Any, end_date: Any, test_period: int) -> tuple[np.da
 
 
 def blocks(days: np.ndarray, interval: int) -> list[tuple[np.datetime64, np.datetime64]]:
-    """Return first and last day of each block of `interval` calendar days, the first one starting with `days`."""
+    """Return first and last day of each block of `interval` calendar days, from the first of `days` on."""
     found, rest = [], days
     while len(rest):
         block = rest[rest <= rest[0] + np.timedelta64(max(interval - 1, 0), "D")]
@@ -123,7 +123,7 @@ def saved() -> tuple[Any, Any, Any]:
 
 
 def progress(days: int) -> tqdm:
-    """Return a progress bar on stderr, silent where nobody watches: neither in a notebook nor at a terminal."""
+    """Return a progress bar on stderr, silent where nobody watches: no notebook, no terminal."""
     watched = graph.is_notebook() or sys.stderr.isatty()
     return tqdm(total=days, unit="day", mininterval=1, file=sys.stderr, disable=not watched)
 

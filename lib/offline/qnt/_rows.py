@@ -7,7 +7,10 @@ import xarray as xr
 
 from .log import log_err
 
-ADVICE = "Return all assets of the data every time, 0 where not held: weights.reindex(asset=data.asset, fill_value=0)"
+ADVICE = (
+    "Return all assets of the data every time, 0 where not held: "
+    "weights.reindex(asset=data.asset, fill_value=0)"
+)
 
 
 def row(output: Any, day: np.datetime64) -> xr.DataArray:
@@ -28,17 +31,23 @@ class BlockRows:
     def put(self, output: Any, first: np.datetime64, last: np.datetime64, skip_absent: bool) -> None:
         """Keep the rows from `first` to `last`; with `skip_absent` an output without any leaves no trace."""
         _check(output)
-        output = output.isel(time=(output.time.values >= first) & (output.time.values <= last))
-        if skip_absent and len(output.time) == 0:
+        times = output.time.values
+        inside = np.flatnonzero((times >= first) & (times <= last))
+        if skip_absent and len(inside) == 0:
             return
-        output = output.dropna("time", how="all")
         if self.array is None:
             self.array = xr.DataArray(np.nan, {**output.coords, "time": self.days}, output.dims)
-        try:
-            self.array.loc[{"time": output.time}] = output
-        except IndexError as error:
-            when = f"The weights for {str(last)[:10]} are not for the assets of the first call, in its order."
-            raise IndexError(f"{error}\n{when} {ADVICE}") from None
+            self.array = self.array.transpose("time", ...)
+        if not np.array_equal(output.asset.values, self.array.asset.values):
+            raise IndexError(
+                "dimension coordinate 'asset' conflicts between indexed and indexing objects: the weights "
+                f"for {str(last)[:10]} are not for the assets of the first call, in its order. {ADVICE}"
+            )
+        values = output.transpose(
+            "time", ...
+        ).values  # label by label, xarray would take most of a day's time
+        for place in inside:
+            self.array.values[self.days == times[place]] = values[place]
 
     def all(self) -> xr.DataArray:
         """Return weights for all days, NaN where there are none."""
@@ -65,7 +74,9 @@ class DayRows:
             raise TypeError(f"The weights need the dims (asset) or (time, asset), not {output.dims}.")
         if "time" in output.dims:
             if day not in output.time:
-                raise KeyError(f"The strategy returned no weights for {str(day)[:10]}, the last day of its data.")
+                raise KeyError(
+                    f"The strategy returned no weights for {str(day)[:10]}, the last day of its data."
+                )
             output = output.sel(time=day)
         if self.array is None:
             coords = {"time": self.days, "asset": output.asset.values}
@@ -75,13 +86,13 @@ class DayRows:
             # The platform goes by position, which puts weights on other assets: all one can do is to say so.
             self.moved = True
             log_err(
-                f"WARNING! From {str(day)[:10]} on weights are not for the assets of the first call, in its order, "
-                f"but are kept as if they were, here as on Quantiacs. {ADVICE}"
+                f"WARNING! From {str(day)[:10]} on weights are not for the assets of the first call, in its "
+                f"order, but are kept as if they were, here as on Quantiacs. {ADVICE}"
             )
         self.array.values[self.days == day] = output.values
 
 
 def _check(output: Any) -> None:
-    if not isinstance(output, xr.DataArray) or "time" not in output.dims:
+    if not isinstance(output, xr.DataArray) or set(output.dims) != {"time", "asset"}:
         found = output.dims if isinstance(output, xr.DataArray) else type(output).__name__
         raise AttributeError(f"predict has to return weights with the dims (time, asset), not {found}.")

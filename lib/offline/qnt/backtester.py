@@ -52,8 +52,9 @@ def backtest_ml(
     """Train and retrain a model, predict with it day by day or block by block, and judge the weights.
 
     All periods are calendar days. Weights are written with `qnt.output.write`, `(day, model, state)` with
-    `qnt.state.write`: once for the last day, and once more for the whole test. As a submission (SUBMISSION_ID is
-    set, MULTI_PASS_MODE_ENABLED is not) it stops after the last day and returns the weights as `predict` did.
+    `qnt.state.write`: once for the last day, and once more for the whole test. As a submission
+    (SUBMISSION_ID is set, MULTI_PASS_MODE_ENABLED is not) it stops after the last day and returns the
+    weights as `predict` did.
 
     Parameters
     ----------
@@ -61,7 +62,8 @@ def backtest_ml(
         Data -> model.
     predict : callable
         (model, data) -> weights, or (model, data, state) -> (weights, state), told apart by the number of
-        positional arguments that it declares. Weights have dims (time, asset) and the same assets in every call.
+        positional arguments that it declares. Weights have dims (time, asset) and the same assets in every
+        call.
     train_period, lookback_period : int
         Lengths of the windows for `train` and `predict`.
     retrain_interval, retrain_interval_after_submit : int
@@ -73,7 +75,8 @@ def backtest_ml(
     load_data : callable, optional
         Calendar days -> data, or (data, days).
     test_period, start_date, end_date
-        The test ends on `end_date`, by default the last day, and begins on `start_date`, or lasts `test_period`.
+        The test ends on `end_date`, by default the last day, and begins on `start_date`, or lasts
+        `test_period`.
     window : callable, optional
         (data, day, calendar days) -> the part of the data that may be seen on that day.
     analyze, build_plots, check_correlation : bool
@@ -89,7 +92,8 @@ def backtest_ml(
     Raises
     ------
     IndexError
-        Where `predict` returns other assets, or another order of them, than in its first call, or no data are loaded.
+        Where `predict` returns other assets, or another order of them, than in its first call, or no data
+        are loaded.
     """
     load = load_data or partial(_load, competition_type)
     cut = passes.copying(window)
@@ -100,7 +104,8 @@ def backtest_ml(
     log_info("Run the last iteration...")
     data, days = extract_time_series(load(max(train_period, lookback_period)))
     today = passes.last(days)
-    created = model = state = None
+    created: Any = None
+    model = state = None
     if is_submitted() and (passes.takes_state(predict, 3) or interval > 1):
         created, model, state = passes.saved()
     retrain = model is None or interval == 1 or today >= created + np.timedelta64(interval, "D")
@@ -186,8 +191,9 @@ def backtest(
     Parameters
     ----------
     strategy : callable
-        data -> weights, or (data, state) -> (weights, state), told apart by the number of positional arguments that
-        it declares. Weights have dims (asset), or (time, asset) of which the row of the day is used.
+        data -> weights, or (data, state) -> (weights, state), told apart by the number of positional
+        arguments that it declares. Weights have dims (asset), or (time, asset) of which the row of the day
+        is used.
     step : int
         Call it every so many trading days only; the days between get no weights.
 

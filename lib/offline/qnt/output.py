@@ -26,7 +26,8 @@ def normalize(output: xr.DataArray, per_asset: bool = False) -> xr.DataArray:
     output : xarray.DataArray
         Dims (time, asset) in any order, or (asset). Non-finite weights become 0.
     per_asset : bool
-        Clip every weight to -1..1 instead of dividing each day by its sum of absolute weights where that exceeds 1.
+        Clip every weight to -1..1 instead of dividing each day by its sum of absolute weights where that
+        exceeds 1.
 
     Returns
     -------
@@ -43,9 +44,12 @@ def normalize(output: xr.DataArray, per_asset: bool = False) -> xr.DataArray:
         for dim in (ds.TIME, ds.ASSET):
             if not output.indexes[dim].is_unique:
                 twice = output[dim].values[output.indexes[dim].duplicated()][0]
-                raise pd.errors.InvalidIndexError(f"The weights have {twice} more than once on their axis {dim}.")
+                raise pd.errors.InvalidIndexError(f"The weights have {twice} more than once on axis {dim}.")
         output = output.transpose(ds.TIME, ds.ASSET).sortby([ds.TIME, ds.ASSET])
-    output = output.clip(-1, 1, keep_attrs=False) if per_asset else output / abs(output).sum(ds.ASSET).clip(min=1)
+    if per_asset:
+        output = output.clip(-1, 1, keep_attrs=False)
+    else:
+        output = output / abs(output).sum(ds.ASSET).clip(min=1)
     return output.drop_vars(ds.FIELD, errors="ignore")
 
 
@@ -59,7 +63,8 @@ def clean(
     output : xarray.DataArray
         Dims (time, asset), or (asset) for the last day of `data`.
     data : xarray.DataArray
-        Market data that reach over all days of `output`. Where they lack a day or an asset, so will the result.
+        Market data that reach over all days of `output`. Where they lack a day or an asset, so will the
+        result.
     kind : str, optional
         The competition, by default the name of `data`.
     debug : bool
@@ -133,7 +138,7 @@ def write(output: xr.DataArray) -> None:
 
 def known_kind(kind: str | None, data: xr.DataArray, function: str) -> str | None:
     """Return the competition, None for unnamed data; complain where `kind` and the data's name differ."""
-    kind = data.name if kind is None else kind
+    kind = None if data.name is None and kind is None else str(kind or data.name)
     if kind not in (NDX, SPX, None):
         raise NotCoveredError(
             f"{not_covered(f'qnt.output.{function} for {kind!r}')} Here are {NDX} and {SPX}."

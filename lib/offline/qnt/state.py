@@ -28,8 +28,8 @@ def write(state: Any) -> None:
 def read(path: str | None = None) -> Any:
     """Unpickle what is at `path`, by default IN_STATE_PATH or state.in.pickle.gz.
 
-    Like the real library it answers None to any error, after saying so on stderr, and like there unpickling runs
-    whatever code the file holds: read only files that you trust.
+    Like the real library it answers None to any error, after saying so on stderr, and like there unpickling
+    runs whatever code the file holds: read only files that you trust.
     """
     if path is None:
         path = get_env("IN_STATE_PATH", "state.in.pickle.gz")

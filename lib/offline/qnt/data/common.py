@@ -53,7 +53,7 @@ def get_env(key: str, def_val: str, silent: bool = False) -> str:
 
 
 def parse_max_datetime_from_url(url: str) -> datetime.datetime | None:
-    """Return the end that an address like `…/last/2024-12-30/` or `…/last/2024-12-30T10/` names, else None."""
+    """Return the end that an address like `…/last/2024-12-30/` or `…/last/2024-12-30T10/` names, or None."""
     end = re.match(r"^.+/(\d{4}-\d{2}-\d{2}(?:T\d{2})?)/?$", url)
     return pd.Timestamp(end.group(1)).to_pydatetime() if end else None
 

@@ -31,11 +31,11 @@ def load_ndx_data(
     Parameters
     ----------
     assets : sequence of str or dict, optional
-        Names, or entries of `load_ndx_list`. By default all assets liquid at least once inside the window, so that
-        the asset axis depends on the window.
+        Names, or entries of `load_ndx_list`. By default all assets liquid at least once inside the window,
+        so that the asset axis depends on the window.
     min_date, max_date : date-like, optional
-        Both days are included. `max_date` is by default the last day of the market, `min_date` is `max_date - tail`.
-        Neither goes past the end that DATA_BASE_URL or `set_max_datetime` names.
+        Both days are included. `max_date` is by default the last day of the market, `min_date` is `max_date
+        - tail`. Neither goes past the end that DATA_BASE_URL or `set_max_datetime` names.
     dims : tuple of str
         The wanted order of dimensions.
     forward_order : bool
@@ -46,8 +46,9 @@ def load_ndx_data(
     Returns
     -------
     xarray.DataArray
-        float64, named stocks_nasdaq100, assets sorted. Gaps are NaN, and so is the whole column of a wanted asset
-        that is unknown; days on which nothing has data are dropped. `attrs["source"]` says what the prices are.
+        float64, named stocks_nasdaq100, assets sorted. Gaps are NaN, and so is the whole column of a wanted
+        asset that is unknown; days on which nothing has data are dropped. `attrs["source"]` says what the
+        prices are.
 
     Raises
     ------
@@ -86,10 +87,7 @@ def _load(kind, assets, min_date, max_date, dims, forward_order, tail):
         with open(os.environ["LAST_DATA_PATH"], "w") as flag:
             flag.write("last")
     data = _window(kind, min_date, max_date, tail)
-    if assets is None:
-        data = data[:, :, _liquid_once(data)]
-    else:
-        data = data.reindex(asset=_names(assets))
+    data = data[:, :, _liquid_once(data)] if assets is None else data.reindex(asset=_names(assets))
     data = data[:, ~np.isnan(data.values).all((0, 2))]
     log_info(f"Data loaded {round(time.time() - started)}s")
     if not forward_order:
