@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 FORMATS = {
     "loss": "{:.4f}",
     "seconds": "{:.2f}",
-    "right": "{:.1%}",
+    "hits": "{:.1%}",
     "majority": "{:.1%}",
     "yesterday": "{:.1%}",
 }
+NO_BREAK = "\u2011"  # a hyphen that keeps a date in one line
 _home: list[Any] = []  # the cell whose output carries plotly's script
 
 
@@ -25,12 +26,25 @@ def show_table(table: "pd.DataFrame") -> None:
 
 def readable(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table for people: see `show_table`; a column without content is left out."""
-    table = table.loc[:, (table.notna() & (table != "")).any()].copy()
+    table = table.loc[:, (table.notna() & (table != "")).any()].reset_index()
     for name in table.columns:
         style = FORMATS.get(name.split("_")[0])
         if style:
             table[name] = [style.format(value) if value == value else "" for value in table[name]]
-    return table.rename(columns=lambda name: name.replace("_", " "))
+    if "trained_to" in table:
+        table["trained_to"] = [f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table["trained_to"]]
+    table = table.rename(columns=lambda name: name.replace("_", " "))
+    return table.set_index(table.columns[0])
+
+
+def show_text(text: str) -> None:
+    """Show a sentence: in a notebook as text that fits the page, elsewhere printed."""
+    if _shell() is None:
+        print(text)
+        return
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
 
 
 def show_figures(*figures: "go.Figure") -> None:

@@ -37,7 +37,32 @@ def loss_figure(models: "Models", source: str = "") -> "go.Figure":
     figure.update_yaxes(title_text="mean squared error", **axis())
     if models.strategy.target in ("next_open_up", "tradable_open_up"):
         note = {"annotation_text": "knowing nothing: always 0.5", "annotation_font_color": GREY}
-        figure.add_hline(0.25, line={"color": GREY, "dash": "dot"}, annotation_position="top right", **note)
+        figure.add_hline(0.25, line={"color": GREY, "dash": "dot"}, annotation_position="bottom left", **note)
+    return figure
+
+
+def equity_figure(equity: "xr.DataArray", source: str = "") -> "go.Figure":
+    """Equity (time,), on a log scale."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    days = [str(day)[:10] for day in equity.time.values]
+    one_day = len(days) == 1
+    figure.add_scatter(
+        x=equity.time.values,
+        y=equity.values,
+        mode="markers" if one_day else "lines",
+        line={"color": BLUE},
+        hovertemplate="%{y:.3f}",
+    )
+    figure.update_layout(layout(f"Equity, {days[0]} to {days[-1]}", source, 340))
+    figure.update_xaxes(**axis())
+    figure.update_yaxes(title_text="equity, 1 at the start (log scale)", type="log", **axis())
+    if one_day:
+        figure.update_xaxes(tickvals=days)
+        figure.update_yaxes(tickvals=[1.0], range=[-0.1, 0.1])
+        note = "what the weights of a day earn is known from the next day on"
+        figure.add_annotation(text=note, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.1)
     return figure
 
 
@@ -113,7 +138,7 @@ def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
         **shades(shown.values),
     )
     exposure = np.abs(weights.values).sum(axis=1)
-    turnover = np.abs(np.diff(weights.values, axis=0, prepend=0.0)).sum(axis=1)
+    turnover = np.abs(np.diff(weights.values, axis=0, prepend=np.nan)).sum(axis=1)
     for row, values in ((2, exposure), (3, turnover)):
         figure.add_scatter(
             x=weights.time.values,
@@ -124,7 +149,7 @@ def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
             row=row,
             col=1,
         )
-    every = "" if step == 1 else f" (heat map: every {step}th day)"
+    every = "" if step == 1 else f" (heat map: one day of {step})"
     figure.update_layout(layout(f"Holdings{every}", source, height + 440), hovermode="closest")
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())

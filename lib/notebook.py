@@ -30,8 +30,8 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
     path : path
         The notebook; it runs in its own folder.
     output : path
-        A folder, made where it is missing, for the executed notebook, the weights (fractions.nc.gz) and the state
-        (state.out.pickle.gz). A state that lies there already is the one the run goes on from.
+        A folder, made where it is missing, for the executed notebook, the weights (fractions.nc.gz) and the
+        state (state.out.pickle.gz). A state that lies there already is the one the run goes on from.
     parameters : mapping of str
         By name, plain values: they replace those of the cell tagged `parameters`.
 

@@ -14,7 +14,7 @@ from lib.training import Models, sequences
 if TYPE_CHECKING:
     import xarray as xr
 
-SHARES = ["right", "majority", "yesterday"]
+SHARES = ["hits", "majority", "yesterday"]
 
 
 def out_of_sample(models: Models, data: "xr.DataArray", days: Iterable) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def out_of_sample(models: Models, data: "xr.DataArray", days: Iterable) -> pd.Da
     -------
     pandas.DataFrame
         A row for each day and asset that was asked and whose target is known by the end of `data`: `day`,
-        `asset`, and as 1 or 0 who was right: `right` the model, an output above a half meaning "rises";
+        `asset`, and as 1 or 0 who was right: `hits` the model, an output above a half meaning "rises";
         `majority` the more frequent class of the training window; `yesterday` the last target known by that
         day's close, NaN where there is none.
 
@@ -60,7 +60,7 @@ def out_of_sample(models: Models, data: "xr.DataArray", days: Iterable) -> pd.Da
         said[end] = _answers(models, window)
         before[end] = _last_known(get_target_classes(window, strategy).values)
     rises = truth > 0.5
-    right = {"right": (said > 0.5) == rises, "majority": _majority(models, data) == rises}
+    right = {"hits": (said > 0.5) == rises, "majority": _majority(models, data) == rises}
     right["yesterday"] = np.where(np.isnan(before), np.nan, (before > 0.5) == rises)
     judged = np.isfinite(said) & np.isfinite(truth)
     day, asset = np.nonzero(judged)

@@ -24,20 +24,18 @@ def print_stats(data: "xr.DataArray", weights: "xr.DataArray") -> None:
     data : xarray.DataArray
         (field, time, asset), prices of all days to judge.
     weights : xarray.DataArray
-        (time, asset).
+        (time, asset). What the weights of a day earn is known from the next day on.
     """
     if is_submission():
         return
-    import qnt.graph as qngraph
     import qnt.stats as qns
-    from IPython.display import display
 
-    stats = qns.calc_stat(data, weights).to_pandas()
-    display(stats.tail())
-    equity = stats["equity"]
-    figure = qngraph.make_plot_filled(equity.index, equity, name="PnL (Equity)", type="log")
-    if figure is not None:
-        display(figure)
+    from lib.display import show_figures, show_table
+    from lib.figures import equity_figure
+
+    stats = qns.calc_stat(data, weights).sel(time=slice(weights.time.values[0], None))
+    show_table(stats.to_pandas().tail())
+    show_figures(equity_figure(stats.sel(field="equity"), source_of(data)))
 
 
 def show_training(models: "Models", data: "xr.DataArray") -> None:
@@ -52,12 +50,12 @@ def show_training(models: "Models", data: "xr.DataArray") -> None:
     """
     if is_submission():
         return
-    from lib.display import show_figures, show_table
+    from lib.display import show_figures, show_table, show_text
     from lib.figures import loss_figure
     from lib.training_table import in_words, training_table
 
     show_table(training_table(models))
-    print(in_words(models))
+    show_text(in_words(models))
     show_figures(loss_figure(models, source_of(data)))
 
 
@@ -68,12 +66,12 @@ def show_trainings(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataAr
     """
     if is_submission():
         return
-    from lib.display import show_table
+    from lib.display import show_table, show_text
     from lib.training_table import worth_in_words
 
     table = log.table(data, weights)
     show_table(table)
-    print(worth_in_words(table))
+    show_text(worth_in_words(table))
 
 
 def show_backtest(data: "xr.DataArray", weights: "xr.DataArray") -> None:
@@ -91,7 +89,7 @@ def show_backtest(data: "xr.DataArray", weights: "xr.DataArray") -> None:
     import qnt.stats as qns
 
     from lib.contest import findings, verdict
-    from lib.display import show_figures
+    from lib.display import show_figures, show_text
     from lib.figures import holdings_figure, performance_figure
 
     data = data.sel(time=slice(None, weights.time.values[-1]))
@@ -100,7 +98,7 @@ def show_backtest(data: "xr.DataArray", weights: "xr.DataArray") -> None:
     sharpe_ratio = qns.calc_sharpe_ratio_annualized(
         returns, len(returns), 1, qns.calc_avg_points_per_year(data)
     )
-    print(verdict(findings(data, weights, float(sharpe_ratio[-1])), weights))
+    show_text(verdict(findings(data, weights, float(sharpe_ratio[-1])), weights))
     source = source_of(data)
     show_figures(performance_figure(returns, benchmark, source), holdings_figure(weights, source))
 

@@ -47,13 +47,14 @@ class TrainingLog:
         """Trainings that were used, by ascending end of their window.
 
         `backtest_ml` trains twice before its days begin, for the last day and to try the first one. They are
-        told by what follows: a training on the same days or earlier ones. With the `days` of the weights, a
+        told by what follows them: a training on the same days or earlier ones. With the `days` of the weights, a
         training on another day is none of the backtest's.
         """
         used: list[Models] = []
         for models in reversed(self.trainings):
-            if not used or models.window[1] < used[-1].window[1]:
-                used.append(models)
+            if used and models.window[1] >= used[-1].window[1]:
+                break
+            used.append(models)
         if days is not None:
             known = np.asarray(list(days), dtype="M8[D]")
             used = [models for models in used if models.window[1] in known]
@@ -74,10 +75,10 @@ class TrainingLog:
         Returns
         -------
         pandas.DataFrame
-            By the last day of the window: the columns of `summary`, or of `training_table`, and out of
-            sample `days_after` (days judged, counted for each asset), `right_after`, `majority_after` and
-            `yesterday_after` (shares of them: see `out_of_sample`). Days after a training end with the day
-            of the next one.
+            By the last day of the training window: the columns of `summary`, or of `training_table`, and
+            `days_out_of_sample` (days judged, counted for each asset), with the shares of them on which the
+            model, the majority and yesterday were right (`hits_`, `majority_`, `yesterday_out_of_sample`: see
+            `lib.out_of_sample`). The days after a training end with the day of the next one.
         """
         used = self.of_backtest(weights.time.values)
         if not used:
@@ -89,13 +90,13 @@ class TrainingLog:
             days = days[(days > models.window[1]) & (days <= end)]
             judged = out_of_sample(models, data, days)
             if by_asset:
-                after = judged.groupby("asset")[SHARES].mean().add_suffix("_after")
-                after.insert(0, "days_after", judged.groupby("asset").size())
+                after = judged.groupby("asset")[SHARES].mean().add_suffix("_out_of_sample")
+                after.insert(0, "days_out_of_sample", judged.groupby("asset").size())
                 table = training_table(models).join(after).reset_index()
                 table.insert(0, "trained_to", models.window[1])
             else:
-                shares = judged[SHARES].mean().add_suffix("_after").to_dict()
-                table = pd.DataFrame([summary(models) | {"days_after": len(judged)} | shares])
+                shares = judged[SHARES].mean().add_suffix("_out_of_sample").to_dict()
+                table = pd.DataFrame([summary(models) | {"days_out_of_sample": len(judged)} | shares])
             rows.append(table)
         index = ["trained_to", "asset"] if by_asset else ["trained_to"]
         return pd.concat(rows, ignore_index=True).set_index(index)

@@ -12,7 +12,7 @@ COLUMNS = [
     "evaluations",
     "loss_before",
     "loss_after",
-    "right_in_training",
+    "hits_in_training",
     "majority_in_training",
     "left_out",
 ]
@@ -25,7 +25,7 @@ def training_table(models: Models) -> pd.DataFrame:
     -------
     pandas.DataFrame
         By asset: `days` trained on, `evaluations` of the loss, `loss_before` and `loss_after` training (mean
-        squared error), `right_in_training` (share of days called right, an output above a half meaning
+        squared error), `hits_in_training` (share of days called right, an output above a half meaning
         "rises"), `majority_in_training` (the same for always calling the more frequent class), and
         `left_out`: why the asset got no model, else empty.
     """
@@ -36,7 +36,7 @@ def training_table(models: Models) -> pd.DataFrame:
             "evaluations": len(fit.losses),
             "loss_before": fit.losses[0],
             "loss_after": fit.loss_after,
-            "right_in_training": fit.hit_rate,
+            "hits_in_training": fit.hit_rate,
             "majority_in_training": fit.base_rate,
             "left_out": "",
         }
@@ -47,7 +47,7 @@ def training_table(models: Models) -> pd.DataFrame:
 def summary(models: Models) -> dict[str, Any]:
     """`training_table` in one row: means over assets, `seconds`, and who was left out and why."""
     table = training_table(models)
-    means = ["loss_before", "loss_after", "right_in_training", "majority_in_training"]
+    means = ["loss_before", "loss_after", "hits_in_training", "majority_in_training"]
     return {
         "trained_to": models.window[1],
         "assets": len(models),
@@ -65,20 +65,21 @@ def in_words(models: Models) -> str:
         return "No asset got a model."
     return (
         f"{told['assets']} models, trained in {told['seconds']:.2f} s. Of the days they were trained on they "
-        f"call {told['right_in_training']:.1%} right; always the more frequent class: "
+        f"call {told['hits_in_training']:.1%} right; always the more frequent class: "
         f"{told['majority_in_training']:.1%}."
     )
 
 
 def worth_in_words(table: pd.DataFrame) -> str:
     """One sentence on `lib.training_log.TrainingLog.table`: what the trainings were worth out of sample."""
-    days = table["days_after"]
+    days = table["days_out_of_sample"]
     if not days.sum():
         return "Out of sample nothing can be said yet: no day after a training has become known."
-    right, majority, yesterday = ((table[f"{name}_after"] * days).sum() / days.sum() for name in SHARES)
+    shares = [(table[f"{name}_out_of_sample"] * days).sum() / days.sum() for name in SHARES]
+    hits, majority, yesterday = (f"{share:.1%}" for share in shares)
     luck = 0.5 / days.sum() ** 0.5
     return (
-        f"Out of sample they call {right:.1%} right of {days.sum()} days of one asset; always the more "
-        f"frequent class of the training: {majority:.1%}; as the day before: {yesterday:.1%}. Luck alone moves "
-        f"each of these by {luck:.1%} and more (a standard error, if assets moved independently)."
+        f"Out of sample they call {hits} right of {days.sum()} days of one asset; always the more frequent "
+        f"class of the training: {majority}; as the day before: {yesterday}. Luck alone moves each of these "
+        f"by {luck:.1%} and more (a standard error, if assets moved independently)."
     )
