@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     Array = np.ndarray | xr.DataArray
 
-# ---- your place: a feature takes data (field, time, asset) and the strategy, and answers an array (time, asset) ----
+# ---- your place: a feature takes data (field, time, asset) and the strategy, answers (time, asset) ----
 # It may use each day's own values and those before. `lib.lookahead` tells whether it does.
 
 
 def trend(data: "xr.DataArray", strategy: Strategy) -> "Array":
     """Daily change in percent of the weighted average of the close: the published feature.
 
-    Gaps take the value before them; where there is none, the first after it (so the first `lwma_period` days of a window
-    say what the next one says: only training reads them); where there is none at all, 1.
+    Gaps take the value before them; where there is none, the first after it (so the first `lwma_period` days
+    of a window say what the next one says: only training reads them); where there is none at all, 1.
     """
     close = filled(field(data, "close"))
     if strategy.log_price:
@@ -32,7 +32,7 @@ def trend(data: "xr.DataArray", strategy: Strategy) -> "Array":
 
 FEATURES = {feature.__name__: feature for feature in (trend,)}
 
-# ---- your place: a target takes the same, and answers a number for each day and asset, NaN where it is not known yet ----
+# ---- your place: a target takes the same, answers numbers (time, asset), NaN where not known yet ----
 
 
 def next_open_up(data: "xr.DataArray", strategy: Strategy) -> "Array":
@@ -42,7 +42,7 @@ def next_open_up(data: "xr.DataArray", strategy: Strategy) -> "Array":
 
 
 def tradable_open_up(data: "xr.DataArray", strategy: Strategy) -> "Array":
-    """1 where the open after the next is above the next: what a position decided on this day's close can earn."""
+    """1 where the open after the next is above the next: what a position of this day's close can earn."""
     opened = field(data, "open")
     return _rises(shift(opened, -1), shift(opened, -2))
 
@@ -117,7 +117,9 @@ def _plain(array: "Array", data: "xr.DataArray", what: str) -> np.ndarray:
             raise ValueError(f"{what} answers other days or assets than it was given. {_KEEP}")
         array = array.values
     if array.shape != data.shape[1:]:
-        raise ValueError(f"{what} answers an array {array.shape} to {data.shape[1:]} days and assets. {_KEEP}")
+        raise ValueError(
+            f"{what} answers an array {array.shape} to {data.shape[1:]} days and assets. {_KEEP}"
+        )
     return array.astype(np.float64, copy=False)
 
 

@@ -1,16 +1,19 @@
-"""The published LSTM stated in numpy, for many assets at once: the one place where speed is bought with clarity.
+"""The published LSTM in numpy, for many assets at once: the one place where speed is bought with clarity.
 
-What it buys: training is some twenty evaluations of a small network over one sequence of some seventy days, for each of a
-dozen assets. In torch, step by step, nearly all of that time is the overhead of tiny operations. Here all assets take each
-step together, so that an operation is paid once a day, not once a day and asset; and what does not depend on the step
-before is one product for all days. It also spares a contest pass the import of torch, which takes longer than the training.
+What it buys: training is some twenty evaluations of a small network over one sequence of some seventy days,
+for each of a dozen assets. In torch, step by step, nearly all of that time is the overhead of tiny
+operations. Here all assets take each step together, so that an operation is paid once a day, not once a day
+and asset; and what does not depend on the step before is one product for all days. It also spares a contest
+pass the import of torch, which takes longer than the training.
 
-It states exactly the class `LSTM` of `lib/model.py`: two layers of LSTM cells and a linear layer to one number, from a zero
-state, in float32. `states_model` tells whether that class still reads as it did; where it was edited, training uses torch.
+It states exactly the class `LSTM` of `lib/model.py`: two layers of LSTM cells and a linear layer to one
+number, from a zero state, in float32. `states_model` tells whether that class still reads as it did; where it
+was edited, training uses torch.
 
-Parameters are rows, one per asset. Torch's row holds, in the order in which torch draws them, W_ih, W_hh, b_ih, b_hh of the
-first layer, the same of the second, then W and b of the linear layer, gates in the order i, f, g, o. The row used here has
-every weight transposed and the gates in the order i, f, o, g, the three sigmoids side by side.
+Parameters are rows, one per asset. Torch's row holds, in the order in which torch draws them, W_ih, W_hh,
+b_ih, b_hh of the first layer, the same of the second, then W and b of the linear layer, gates in the order i,
+f, g, o. The row used here has every weight transposed and the gates in the order i, f, o, g, the three
+sigmoids side by side.
 
 Source: Hochreiter and Schmidhuber (1997), Long Short-Term Memory; backward, back-propagation through time.
 """
@@ -25,15 +28,16 @@ from threadpoolctl import ThreadpoolController
 # The products here are too small to share out: threads would wait for each other, and change the last digits.
 one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 
-# The allocator learns from one large block that comes and goes to keep memory of this size at hand. Without it every
-# evaluation asks the system for its arrays anew, a quarter of its time.
+# The allocator learns from one large block that comes and goes to keep memory of this size at hand. Without
+# it every evaluation asks the system for its arrays anew, a quarter of its time.
 np.empty(2**24, np.uint8)
 
+_MODEL = Path(__file__).with_name("model.py")
 # sha256 of the class `LSTM` of lib/model.py, without comments and docstrings, as this file states it
 STATED_MODEL = "36fe293b0f995203cddc5d2371704e9f6bde6ff02d88998d9379071f17e185f2"
 
 
-def states_model(path: Path = Path(__file__).with_name("model.py")) -> bool:
+def states_model(path: Path = _MODEL) -> bool:
     """Whether the class `LSTM` in `path` reads as this file states it (comments and docstrings aside)."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef) and node.name == "LSTM":
@@ -51,7 +55,9 @@ def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
     """
     size = sum(int(np.prod(shape)) for shape in _shapes(n_features, hidden))
     bits = np.random.RandomState(seed).randint(0, 2**32, size, dtype=np.uint32) & np.uint32(2**24 - 1)
-    bound = np.float64(np.float32(1 / np.sqrt(hidden)))  # in float64: torch multiplies and adds with one rounding
+    bound = np.float64(
+        np.float32(1 / np.sqrt(hidden))
+    )  # in float64: torch multiplies and adds with one rounding
     return (bits * 2.0**-24 * (2 * bound) - bound).astype(np.float32)
 
 
@@ -69,7 +75,7 @@ def to_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
 
 @one_thread
 def outputs(parameters: np.ndarray, x: np.ndarray, hidden: int) -> np.ndarray:
-    """What the networks answer from a zero state: (assets, time) to `x` (assets, time, feature), all float32."""
+    """What the networks answer from a zero state to `x` (assets, time, feature): (assets, time) float32."""
     return _forward(parameters, x, hidden)[0]
 
 
@@ -127,7 +133,9 @@ def _swapped(array: np.ndarray) -> np.ndarray:
 
 def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
     """Output (assets, time), then all that `loss_and_gradient` needs again."""
-    w_ih1, w_hh1, b_ih1, b_hh1, w_ih2, w_hh2, b_ih2, b_hh2, w, b = _split(parameters, _shapes(x.shape[2], hidden))
+    w_ih1, w_hh1, b_ih1, b_hh1, w_ih2, w_hh2, b_ih2, b_hh2, w, b = _split(
+        parameters, _shapes(x.shape[2], hidden)
+    )
     gates1 = _input_share(x, w_ih1, b_ih1 + b_hh1)
     h1, c1, tanh1 = _sweep(gates1, w_hh1)
     gates2 = _input_share(h1, w_ih2, b_ih2 + b_hh2)
@@ -144,7 +152,7 @@ def _input_share(x: np.ndarray, w_ih: np.ndarray, bias: np.ndarray) -> np.ndarra
 
 
 def _sweep(gates: np.ndarray, w_hh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One layer forward. `gates` (time, 4, assets, hidden), the input's share, becomes the activations, in place.
+    """One layer forward. `gates` (time, 4, assets, hidden): the input's share, in place the activations.
 
     Returns h (assets, time, hidden), c and tanh(c), both (time, assets, hidden).
     """
@@ -178,7 +186,7 @@ def _sweep(gates: np.ndarray, w_hh: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 def _sweep_back(
     grad_h: np.ndarray, gates: np.ndarray, c: np.ndarray, tanh_c: np.ndarray, w_hh: np.ndarray
 ) -> np.ndarray:
-    """One layer backward: gradient (assets, time, 4 hidden) before the activations from `grad_h` (time, assets, hidden)."""
+    """One layer backward: from `grad_h` (time, assets, hidden) to the gates, (assets, time, 4 hidden)."""
     days, _, assets, hidden = gates.shape
     i, f, o, g = gates.swapaxes(0, 1)
     # how the gates answer: i, f and g to the gradient of the cell, o to that of the output; all days at once

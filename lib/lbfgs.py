@@ -1,14 +1,18 @@
 """L-BFGS without line search, step for step as `torch.optim.LBFGS` takes it, on a numpy vector.
 
-Torch's own is used for any model but the published one; it spends as much time on its bookkeeping as the kernel on its
-evaluations, and cannot take the steps of many assets side by side.
+Torch's own is used for any model but the published one; it spends as much time on its bookkeeping as the
+kernel on its evaluations, and cannot take the steps of many assets side by side.
 
-Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4 (the two loops); constants and order of tests from torch.
+Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4 (the two loops); constants and order of
+tests from torch.
 """
 
 import numpy as np
 
-MAX_ITERATIONS, HISTORY = 20, 100  # torch's defaults; its limit of 25 evaluations is never reached without line search
+MAX_ITERATIONS, HISTORY = (
+    20,
+    100,
+)  # torch's defaults; its limit of 25 evaluations is never reached without line search
 TOLERANCE_GRADIENT, TOLERANCE_CHANGE, MIN_CURVATURE = 1e-7, 1e-9, 1e-10
 
 
@@ -17,7 +21,7 @@ class Lbfgs:
 
     Parameters
     ----------
-    x : np.ndarray, (size,), float32
+    x : np.ndarray, (size,), float32 or float64
         Where to start; moved in place.
     learning_rate : float
         Length of a step.
@@ -29,11 +33,12 @@ class Lbfgs:
         self.x, self.learning_rate, self.epochs = x, learning_rate, epochs
         self.steps: list[np.ndarray] = []
         self.changes: list[np.ndarray] = []
-        self.curvatures: list[np.float32] = []
+        self.curvatures: list[np.floating] = []
         self.losses: list[float] = []
-        self.gradient = self.direction = np.empty(0, np.float32)
+        self.gradient = self.direction = np.empty(0, x.dtype)
+        self.length = 0.0
         self.iteration = 0  # within the epoch
-        self.scale = np.float32(1)
+        self.scale = x.dtype.type(1)
 
     @property
     def done(self) -> bool:
@@ -58,9 +63,9 @@ class Lbfgs:
         else:
             self._remember(gradient)
             direction = self._two_loops(gradient)
-        self.length = np.float32(self.learning_rate)
-        if first:
-            self.length *= min(np.float32(1), 1 / np.abs(gradient).sum())
+        self.length = (
+            self.learning_rate * min(1.0, 1 / float(np.abs(gradient).sum())) if first else self.learning_rate
+        )
         self.gradient, self.direction = gradient.copy(), direction
         if not gradient @ direction <= -TOLERANCE_CHANGE:
             self._next_epoch()

@@ -5,15 +5,15 @@ from torch import nn
 
 from lib.strategy import Strategy, find
 
-# ---- your place: a model is made from the number of features and the strategy; it takes (asset, time, feature) and
+# ---- your place: a model is made from the number of features and the strategy, takes (asset, time, feature),
 # answers (asset, time): one number for each day, from that day and those before it ----
 
 
 class LSTM(nn.Module):
     """The published model: two layers of LSTM and a linear layer.
 
-    `lib/kernel.py` states this class once more, for speed, and is used as long as this reads as it does now. Change it, and
-    training uses what stands here.
+    `lib/kernel.py` states this class once more, for speed, and is used as long as this reads as it does now.
+    Change it, and training uses what stands here.
     """
 
     def __init__(self, n_features: int, strategy: Strategy):

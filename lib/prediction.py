@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib import kernel
 from lib.state import State
 from lib.strategy import Strategy
 from lib.training import Models, sequences
@@ -27,16 +26,17 @@ def predict(
     data : xarray.DataArray
         (field, time, asset): the lookback window, ending on the day to predict.
     state : State or None
-        What the day before returned; None starts without positions. A state of the same day gives the same weights again;
-        one from a later day is set aside with a `StateWarning`.
+        What the day before returned; None starts without positions. A state of the same day gives the same
+        weights again; one from a later day is set aside with a `StateWarning`.
     strategy : Strategy
         Default: the published one.
 
     Returns
     -------
     weights : xarray.DataArray
-        (time, asset): the last day, and every asset of `data` in its order. Finite; the sum of \\|w\\| is at most 1, none
-        above `max_weight`; 0 where an asset is not held, is not liquid that day, or has no price.
+        (time, asset): the last day, and every asset of `data` in its order. Finite; the sum of \\|w\\| is at
+        most 1, none above `max_weight`; 0 where an asset is not held, is not liquid that day, or has no
+        price.
     state : State
         To hand on: the blended weights before those of illiquid assets were set to 0, as published.
 
@@ -67,7 +67,9 @@ def predict(
     said = _last_outputs(models, data, strategy)
     new = np.array([said.get(asset, 0.0) for asset in assets])
     new = np.where(liquid > 0, new, 0.0)
-    new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan  # no data at all: as published, not held
+    new[np.isnan(liquid) & [asset in models for asset in assets]] = (
+        np.nan
+    )  # no data at all: as published, not held
 
     gone = sorted(set(before).difference(assets))
     old = np.array([before.get(asset, 0.0) for asset in [*assets, *gone]])
@@ -75,15 +77,18 @@ def predict(
 
     kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
     next_state = State(date=day, weights=kept, before=dict(before), fingerprint=fingerprint)
-    weights = data.isel(field=0, time=[-1], drop=True).copy(data=[np.where(tradable, blended[: len(assets)], 0.0)])
+    weights = data.isel(field=0, time=[-1], drop=True).copy(
+        data=[np.where(tradable, blended[: len(assets)], 0.0)]
+    )
     return weights, next_state
 
 
 def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:
     """Today's weights (asset,) from today's predictions and yesterday's weights, in the same order.
 
-    The mean of both where there was a position, else the prediction; below `min_weight` nothing; scaled to a sum of at
-    most 1; cut at `max_weight`. An asset without a finite prediction is not held, whatever it was before.
+    The mean of both where there was a position, else the prediction; below `min_weight` nothing; scaled to a
+    sum of at most 1; cut at `max_weight`. An asset without a finite prediction is not held, whatever it was
+    before.
     """
     weights = np.where(old == 0, new, (new + old) / 2)
     weights = np.where(np.isfinite(weights) & (weights >= min_weight), weights, 0.0)
@@ -91,7 +96,7 @@ def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float
 
 
 def _last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: Strategy) -> dict[str, float]:
-    """What each model says of the last day of `data`; an asset without finite features that day is left out."""
+    """What each model says of the last day; an asset without finite features that day is left out."""
     index = data.get_index("asset")
     assets = [asset for asset in models if asset in index]
     if not assets:
@@ -105,19 +110,11 @@ def _last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: Str
 
 
 def model_outputs(models: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """By asset what its model answers, (time,) float32, to its sequence (time, feature) float32, from an empty memory."""
-    rows = {asset: models.row(asset) for asset in inputs} if isinstance(models, Models) else {}
-    by_shape: dict[tuple, list[str]] = {}
-    outputs = {}
-    for asset, x in inputs.items():
-        if rows.get(asset) is not None:
-            by_shape.setdefault(x.shape, []).append(asset)
-        else:
-            outputs[asset] = _ask(models[asset], x)
-    for alike in by_shape.values():
-        parameters, x = np.stack([rows[asset] for asset in alike]), np.stack([inputs[asset] for asset in alike])
-        outputs.update(zip(alike, kernel.outputs(parameters, x, models.strategy.hidden_size), strict=True))
-    return outputs
+    """By asset its model's answer (time,) to a sequence (time, feature) float32, from an empty memory."""
+    in_kernel = models.outputs(inputs) if isinstance(models, Models) else {}
+    return in_kernel | {
+        asset: _ask(models[asset], x) for asset, x in inputs.items() if asset not in in_kernel
+    }
 
 
 def _ask(model: Any, x: np.ndarray) -> np.ndarray:

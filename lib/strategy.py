@@ -41,8 +41,8 @@ class Strategy:
     top_assets : int
         How many of the liquid assets are traded, those with the lowest volatility.
     hidden_size, learning_rate, epochs, seed
-        The network and its training: units of a layer, length of a step of L-BFGS, its calls, and the seed from which
-        every asset's model starts.
+        The network and its training: units of a layer, length of a step of L-BFGS, its calls, and the seed
+        from which every asset's model starts.
     lwma_period : int, trading days
         Window of the weighted average beneath the feature `trend`.
     min_weight, max_weight : float
@@ -51,13 +51,14 @@ class Strategy:
     features : names or functions
         What the model sees: names in `lib/features.py`, or functions of (data, strategy).
     target, selection, model : name or function
-        What the model should say (`lib/features.py`), which assets to trade (`lib/universe.py`), and the model
-        (`lib/model.py`).
+        What the model should say (`lib/features.py`), which assets to trade (`lib/universe.py`), and the
+        model (`lib/model.py`).
     leave_out_unknown : bool
-        Train without the days whose future is not known yet. The published strategy calls them "did not rise".
+        Train without the days whose future is not known yet. The published strategy calls them "did not
+        rise".
     whole_sequence : bool
-        Predict from all days of the lookback window, so that the network's memory is used. The published strategy shows
-        the last day only, to an empty memory.
+        Predict from all days of the lookback window, so that the network's memory is used. The published
+        strategy shows the last day only, to an empty memory.
     log_price : bool
         `trend` from the logarithm of the price, as the published text says; its code takes the price.
 
@@ -115,11 +116,13 @@ class Strategy:
             object.__setattr__(self, field.name, value)
         if self.competition_type not in COMPETITIONS:
             raise ValueError(
-                f"competition_type is {self.competition_type!r}: {suggest(self.competition_type, COMPETITIONS)}"
+                f"competition_type is {self.competition_type!r}: "
+                + suggest(self.competition_type, COMPETITIONS)
             )
         if self.min_weight >= self.max_weight:
             raise ValueError(
-                f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): no weight lies between."
+                f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): "
+                "no weight lies between."
             )
         self._find_all()
 
@@ -139,11 +142,11 @@ class Strategy:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """Every parameter as a plain value; a function by its name. Kept with the state and with every result."""
+        """Every parameter as a plain value, a function by its name; kept with the state and every result."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def load_data(self, period: int) -> "xr.DataArray":
-        """The last `period` calendar days of the universe, dims (field, time, asset), from the platform's library."""
+        """The last `period` calendar days of the universe, (field, time, asset), as the platform has them."""
         import qnt.data as qndata
 
         if self.competition_type == "stocks_s&p500":
@@ -185,7 +188,7 @@ def find(parameter: str, value: str | Callable, known: Mapping[str, Callable]) -
 
 
 def _number(name: str, value: Any, whole: bool) -> int | float:
-    kind = numbers.Integral if whole else numbers.Real
+    kind: type = numbers.Integral if whole else numbers.Real
     low, high = RANGES[name]
     allowed = f"{'a whole number' if whole else 'a number'} from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, kind):

@@ -28,7 +28,7 @@ class TrainingWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Fit:
-    """How the training of one asset went: loss (mean squared error) by evaluation, and what the model says now."""
+    """How the training of one asset went; a loss is a mean squared error."""
 
     losses: tuple[float, ...]  # before each step
     loss_after: float
@@ -40,8 +40,8 @@ class Fit:
 class Models(Mapping):
     """Trained models by asset, with the report of their training.
 
-    `models[asset]` is a `torch.nn.Module`, from (1, time, feature) to (1, time). A model trained by `lib.kernel` becomes one
-    when it is asked for, so that a pass that only predicts does without torch.
+    `models[asset]` is a `torch.nn.Module`, from (1, time, feature) to (1, time). A model trained by
+    `lib.kernel` becomes one when it is asked for, so that a pass that only predicts does without torch.
 
     Attributes
     ----------
@@ -81,6 +81,16 @@ class Models(Mapping):
         """One line: how many, trained on what."""
         return f"Models of {len(self)} assets, trained on {self.window[0]} to {self.window[1]}"
 
+    def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """By asset the answer (time,) to a sequence (time, feature) of the models the kernel can ask."""
+        rows = {asset: row for asset in inputs if (row := self.row(asset)) is not None}
+        said: dict[str, np.ndarray] = {}
+        for assets in _as_long({asset: inputs[asset] for asset in rows}):
+            x = np.stack([inputs[asset] for asset in assets])
+            parameters = np.stack([rows[asset] for asset in assets])
+            said.update(zip(assets, kernel.outputs(parameters, x, self.strategy.hidden_size), strict=True))
+        return said
+
     def row(self, asset: str) -> np.ndarray | None:
         """The parameters of a model that is still in the kernel's form, else None."""
         model = self._models[asset]
@@ -110,8 +120,8 @@ def train_model(data: "xr.DataArray", strategy: Strategy | None = None) -> Model
     Returns
     -------
     Models
-        By asset, in the order of `data`; empty where nothing is liquid. An asset without a day on which all features and the
-        target are finite, or whose training diverges, gets no model and a `TrainingWarning`.
+        By asset, in the order of `data`; empty where nothing is liquid. An asset without a day on which all
+        features and the target are finite, or whose training diverges, gets no model and a `TrainingWarning`.
 
     Raises
     ------
@@ -133,7 +143,9 @@ def train_model(data: "xr.DataArray", strategy: Strategy | None = None) -> Model
             reason = _add(models, asset, model, losses, output, examples[asset][1])
             if reason:
                 models.dropped[asset] = reason
-                warnings.warn(f"{asset} is left out until the next training: {reason}.", TrainingWarning, stacklevel=2)
+                warnings.warn(
+                    f"{asset} is left out until the next training: {reason}.", TrainingWarning, stacklevel=2
+                )
     models.seconds = time.perf_counter() - started
     return models
 
@@ -144,10 +156,10 @@ def uses_kernel(strategy: Strategy) -> bool:
 
 
 def sequences(data: "xr.DataArray", strategy: Strategy) -> tuple[np.ndarray, np.ndarray]:
-    """Features as the models take them, (asset, time, feature) float32; and whether all of a day's are finite, (asset, time)."""
+    """Features as models take them, (asset, time, feature) float32; and whether a day's are all finite."""
     with np.errstate(over="ignore"):
         x = np.ascontiguousarray(feature_values(data, strategy).transpose(2, 1, 0), dtype=np.float32)
-    return x, np.isfinite(x).all(axis=2)
+    return x, np.asarray(np.isfinite(x).all(axis=2))
 
 
 def _examples(data: "xr.DataArray", strategy: Strategy) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -158,7 +170,9 @@ def _examples(data: "xr.DataArray", strategy: Strategy) -> dict[str, tuple[np.nd
     return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(data.asset.values.tolist())}
 
 
-def _add(models: Models, asset: str, model: Any, losses: tuple, output: np.ndarray, target: np.ndarray) -> str:
+def _add(
+    models: Models, asset: str, model: Any, losses: tuple, output: np.ndarray, target: np.ndarray
+) -> str:
     """Put a model and its report among `models`; or say why not."""
     if model is None:
         return "no day of the training window has all features and the target"
@@ -178,17 +192,22 @@ def _add(models: Models, asset: str, model: Any, losses: tuple, output: np.ndarr
 
 
 def _fit_with_kernel(examples: dict[str, tuple], strategy: Strategy) -> dict[str, tuple]:
-    """By asset the parameters, the losses, and the output after training; assets with as many days go together."""
-    by_length: dict[int, list[str]] = {}
-    for asset, (x, _) in examples.items():
-        by_length.setdefault(len(x), []).append(asset)
-    fitted = {}
-    for alike in by_length.values():
+    """By asset the parameters, the losses and the output after; assets with as many days go together."""
+    fitted: dict[str, tuple] = {}
+    for alike in _as_long({asset: x for asset, (x, _) in examples.items()}):
         for k in range(0, len(alike), ASSETS_AT_ONCE):
             assets = alike[k : k + ASSETS_AT_ONCE]
             x, y = (np.stack([examples[asset][part] for asset in assets]) for part in (0, 1))
             fitted.update(zip(assets, _fit_together(x, y, strategy), strict=True))
     return fitted
+
+
+def _as_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
+    """The assets whose sequences are as long as each other's: those the kernel takes together."""
+    by_length: dict[int, list[str]] = {}
+    for asset, x in inputs.items():
+        by_length.setdefault(len(x), []).append(asset)
+    return list(by_length.values())
 
 
 @kernel.one_thread
@@ -240,7 +259,8 @@ def _output(model: Any, inputs: "torch.Tensor") -> "torch.Tensor":
     output = model(inputs)
     if output.shape != inputs.shape[:2]:
         raise ValueError(
-            f"the model must answer one number per day, shape {tuple(inputs.shape[:2])}, not {tuple(output.shape)}."
+            f"the model must answer one number per day, shape {tuple(inputs.shape[:2])}, "
+            f"not {tuple(output.shape)}."
         )
     return output
 

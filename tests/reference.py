@@ -1,7 +1,8 @@
 """The published strategy, plain and slow: cells in a loop, straight from its description.
 
-The oracle that `lib` must equal, and the baseline that it must beat. It asks the platform's library (or its stand-in) for
-every indicator, as the published code does. Mended are only the two places where that code does not run.
+The oracle that `lib` must equal, and the baseline that it must beat. It asks the platform's library (or its
+stand-in) for every indicator, as the published code does. Mended are only the two places where that code does
+not run.
 """
 
 import random

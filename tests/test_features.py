@@ -43,7 +43,9 @@ def test_an_unknown_future_is_left_out_on_request():
 
 
 def test_the_tradable_target_is_the_published_one_a_day_later():
-    both = [get_target_classes(window(), Strategy(target=t)).values for t in ("tradable_open_up", "next_open_up")]
+    both = [
+        get_target_classes(window(), Strategy(target=t)).values for t in ("tradable_open_up", "next_open_up")
+    ]
     assert np.array_equal(both[0][:-1], both[1][1:])
     assert (both[0][-1] == 0).all()
 

@@ -10,10 +10,16 @@ from lib.strategy import RANGES
 
 
 def test_the_defaults_are_the_published_ones():
-    published = dict(lookback_period=155, train_period=100, retrain_interval=180, top_assets=12, hidden_size=34)
+    published = dict(
+        lookback_period=155, train_period=100, retrain_interval=180, top_assets=12, hidden_size=34
+    )
     published |= dict(learning_rate=0.08, epochs=1, seed=42, lwma_period=10, min_weight=0.005, max_weight=0.1)
-    published |= dict(competition_type="stocks_nasdaq100", features=("trend",), target="next_open_up", model="LSTM")
-    published |= dict(selection="low_volatility", leave_out_unknown=False, whole_sequence=False, log_price=False)
+    published |= dict(
+        competition_type="stocks_nasdaq100", features=("trend",), target="next_open_up", model="LSTM"
+    )
+    published |= dict(
+        selection="low_volatility", leave_out_unknown=False, whole_sequence=False, log_price=False
+    )
     assert dataclasses.asdict(Strategy()) == published
 
 
@@ -44,7 +50,11 @@ def test_it_is_frozen():
         ({"features": [3]}, TypeError, r"features takes a name or a function, not 3"),
         ({"features": 3}, TypeError, r"features takes names or functions, not 3"),
         ({"target": "next_open"}, ValueError, r"target is 'next_open': did you mean 'next_open_up'\?"),
-        ({"selection": "volatility"}, ValueError, r"selection is 'volatility': did you mean 'low_volatility'\?"),
+        (
+            {"selection": "volatility"},
+            ValueError,
+            r"selection is 'volatility': did you mean 'low_volatility'\?",
+        ),
         ({"model": "LTSM"}, ValueError, r"model is 'LTSM': did you mean 'LSTM'\?"),
         ({"log_price": 1}, TypeError, r"log_price must be True or False, not 1"),
     ],
@@ -57,14 +67,20 @@ def test_an_absurd_parameter_is_refused_with_what_is_allowed(parameters, error, 
 @pytest.mark.parametrize("name", RANGES)
 def test_both_ends_of_every_range_are_allowed(name):
     low, high = RANGES[name]
-    others = {"min_weight": 0.0} if name == "max_weight" else {"max_weight": 1.0} if name == "min_weight" else {}
+    others = (
+        {"min_weight": 0.0} if name == "max_weight" else {"max_weight": 1.0} if name == "min_weight" else {}
+    )
     ends = [low if name != "max_weight" else 1e-9, high if name != "min_weight" else 0.999]
     assert [getattr(Strategy(**{name: end, **others}), name) for end in ends] == ends
 
 
 def test_numbers_of_numpy_are_numbers():
     strategy = Strategy(top_assets=np.int64(3), learning_rate=np.float32(0.5), max_weight=1)
-    assert (type(strategy.top_assets), type(strategy.learning_rate), type(strategy.max_weight)) == (int, float, float)
+    assert (type(strategy.top_assets), type(strategy.learning_rate), type(strategy.max_weight)) == (
+        int,
+        float,
+        float,
+    )
 
 
 def test_one_feature_may_stand_alone():

@@ -13,7 +13,7 @@ WINDOW = slice("2024-09-21", None)
 
 
 def published(data, strategy):
-    """The selection as published: the last row of the platform's filter, over what is liquid on the last day."""
+    """As published: the last row of the platform's filter, over what is liquid on the last day."""
     liquid = data.sel(field="is_liquid")[-1]
     data = data.sel(asset=liquid.where(liquid > 0, drop=True).asset.values)
     window = min(strategy.lookback_period, len(data.time) - 1)
@@ -26,7 +26,9 @@ def test_the_assets_of_the_vectors():
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(end=st.integers(40, 780), days=st.integers(3, 120), top=st.integers(1, 40), lookback=st.integers(2, 200))
+@given(
+    end=st.integers(40, 780), days=st.integers(3, 120), top=st.integers(1, 40), lookback=st.integers(2, 200)
+)
 def test_it_selects_what_the_platforms_filter_selects(end, days, top, lookback):
     data = vector("loaded").isel(time=slice(max(end - days, 0), end))
     strategy = Strategy(top_assets=top, lookback_period=lookback)

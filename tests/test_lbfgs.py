@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from lib.lbfgs import Lbfgs
+
+# each from (size,) to a number; the last has its minimum at the start, the one before falls for ever
+PROBLEMS = {
+    "bowl": lambda x: ((x - 1) ** 2).sum(),
+    "valley": lambda x: (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum(),
+    "saturating": lambda x: torch.tanh(x).pow(2).sum() + 0.1 * torch.cos(3 * x).sum(),
+    "slope": lambda x: x.sum(),
+    "nearly flat": lambda x: 1e-9 * x.pow(2).sum(),
+    "floor": lambda x: (x * 0).pow(2).sum(),
+}
+
+
+def with_torch(problem, start, learning_rate, epochs):
+    x = torch.from_numpy(start.copy()).requires_grad_()
+    optimiser, losses = torch.optim.LBFGS([x], lr=learning_rate), []
+
+    def closure():
+        optimiser.zero_grad()
+        loss = problem(x)
+        loss.backward()
+        losses.append(loss.item())
+        return loss
+
+    for _ in range(epochs):
+        optimiser.step(closure)
+    return x.detach().numpy(), losses
+
+
+def with_ours(problem, start, learning_rate, epochs):
+    run = Lbfgs(start.copy(), learning_rate, epochs)
+    while not run.done:
+        x = torch.from_numpy(run.x).requires_grad_()
+        loss = problem(x)
+        loss.backward()
+        run.step(loss.item(), x.grad.numpy())
+    return run.x, run.losses
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    learning_rate=st.sampled_from([0.01, 0.08, 0.5]),
+    epochs=st.integers(1, 6),
+)
+def test_it_takes_the_steps_that_torch_takes(name, seed, learning_rate, epochs):
+    start = np.random.default_rng(seed).normal(0, 0.5, 6)
+    expected, expected_losses = with_torch(PROBLEMS[name], start, learning_rate, epochs)
+    assume(np.isfinite([*expected_losses, *expected]).all())
+    x, losses = with_ours(PROBLEMS[name], start, learning_rate, epochs)
+    assert len(losses) == len(expected_losses)
+    assert np.allclose(losses, expected_losses, rtol=1e-6, atol=1e-9)
+    assert np.allclose(x, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_loss_that_is_no_number_ends_it():
+    run = Lbfgs(np.zeros(2, np.float32), 0.1)
+    run.step(1.0, np.ones(2, np.float32))
+    run.step(np.nan, np.full(2, np.nan, np.float32))
+    assert run.done
+    assert np.isfinite(run.x).all()
+
+
+def test_the_history_is_bounded(monkeypatch):
+    monkeypatch.setattr("lib.lbfgs.HISTORY", 3)
+    run = Lbfgs(np.full(4, 2, np.float32), 0.01)
+    while not run.done:
+        run.step(float((run.x**2).sum()), 2 * run.x)
+    assert len(run.steps) == len(run.changes) == len(run.curvatures) == 3

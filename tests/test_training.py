@@ -1,0 +1,254 @@
+import copy
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from lib import Strategy, training
+from lib.prediction import model_outputs
+from lib.training import Models, TrainingWarning, sequences, train_model
+from tests import reference
+from tests.vectors import vector
+
+SMALL = Strategy(top_assets=3, hidden_size=5)
+
+
+def window(days=71):
+    return vector("loaded").isel(time=slice(-days, None))
+
+
+def outputs(models, data, strategy):
+    assets = list(models)
+    x, known = sequences(data.sel(asset=assets), strategy)
+    answered = model_outputs(models, {asset: x[k][known[k]] for k, asset in enumerate(assets)})
+    return np.stack([answered[asset] for asset in assets])
+
+
+def use_torch(monkeypatch):
+    monkeypatch.setattr(training, "uses_kernel", lambda strategy: False)
+
+
+@pytest.mark.parametrize("in_torch", [False, True])
+def test_the_fitted_output_of_the_vectors(in_torch, monkeypatch):
+    if in_torch:
+        use_torch(monkeypatch)
+    models = train_model(window())
+    expected = vector("train_fitted_output")
+    assert list(models) == expected.asset.values.tolist()
+    assert np.abs(outputs(models, window(), Strategy()) - expected).max() < 1e-5
+    assert {len(fit.losses) for fit in models.fits.values()} == {20}
+
+
+def daily(data, strategy):
+    close = data.sel(field="close")
+    return 100 * (close / close.shift(time=1) - 1)  # its first day is NaN, and left out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"epochs": 3}, {"seed": 7}, {"features": ["trend", daily]}],
+    ids=["default", "epochs", "seed", "feature"],
+)
+def test_kernel_and_torch_train_the_same_models(options, monkeypatch):
+    strategy = Strategy(top_assets=3, hidden_size=5, **options)
+    with_kernel = train_model(window(40), strategy)
+    use_torch(monkeypatch)
+    with_torch = train_model(window(40), strategy)
+    said, expected = (outputs(models, window(40), strategy) for models in (with_kernel, with_torch))
+    assert np.abs(said - expected).max() < 1e-4
+    for asset, fit in with_kernel.fits.items():
+        other = with_torch.fits[asset]
+        assert np.allclose(fit.losses, other.losses, atol=1e-4)
+        assert fit.loss_after == pytest.approx(other.loss_after, abs=1e-4)
+        assert fit.days == other.days == 40 - ("features" in options)
+        assert fit.base_rate == other.base_rate
+
+
+def test_assets_with_gaps_train_on_the_days_they_have(monkeypatch):
+    def gappy(data, strategy):
+        close = data.sel(field="close").copy()
+        close[5:9, 0] = np.nan
+        return close / close.mean()
+
+    strategy = Strategy(top_assets=3, hidden_size=5, features=[gappy])
+    models = train_model(window(40), strategy)
+    assert [fit.days for fit in models.fits.values()] == [36, 40, 40]
+    use_torch(monkeypatch)
+    others = train_model(window(40), strategy)
+    for asset in models:
+        assert models.fits[asset].loss_after == pytest.approx(others.fits[asset].loss_after, abs=1e-5)
+
+
+def test_training_twice_gives_the_same_bits():
+    first, second = train_model(window()), train_model(window())
+    assert all(np.array_equal(first.row(asset), second.row(asset)) for asset in first)
+
+
+IN_A_PROCESS = """
+import json, sys
+import numpy as np
+from tests.vectors import vector
+from lib.training import train_model
+models = train_model(vector("loaded").isel(time=slice(-71, None)))
+print(json.dumps({"torch": "torch" in sys.modules, "sum": [float(models.row(a).sum()) for a in models]}))
+"""
+
+
+def test_the_number_of_threads_changes_nothing_and_torch_is_not_imported():
+    answers = []
+    for threads in ("1", "2", "4"):
+        environment = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        done = subprocess.run(
+            [sys.executable, "-c", IN_A_PROCESS],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+            cwd=Path(__file__).parents[1],
+        )
+        answers.append(json.loads(done.stdout.splitlines()[-1]))
+    assert answers[0] == answers[1] == answers[2]
+    assert not answers[0]["torch"]
+
+
+def test_many_assets_go_in_several_rounds(monkeypatch):
+    models = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
+    monkeypatch.setattr(training, "ASSETS_AT_ONCE", 2)
+    others = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
+    assert list(models) == list(others)
+    assert len(models) >= 8
+    for asset in models:
+        assert np.allclose(models.row(asset), others.row(asset), atol=1e-4)
+
+
+def test_a_model_is_a_module_when_asked_for_one():
+    models = train_model(window(40), SMALL)
+    before = outputs(models, window(40), SMALL)
+    modules = [models[asset] for asset in models]
+    assert all(isinstance(module, torch.nn.Module) for module in modules)
+    assert models.row(next(iter(models))) is None
+    assert np.abs(outputs(models, window(40), SMALL) - before).max() < 1e-6
+
+
+def test_asking_whether_an_asset_has_a_model_makes_none():
+    models = train_model(window(40), SMALL)
+    asset = next(iter(models))
+    assert asset in models
+    assert "NAS:NONE" not in models
+    assert models.row(asset) is not None
+
+
+@pytest.mark.parametrize("in_torch", [False, True])
+@pytest.mark.parametrize("carry", [copy.deepcopy, lambda models: pickle.loads(pickle.dumps(models))])
+def test_models_pickle(in_torch, carry, monkeypatch):
+    if in_torch:
+        use_torch(monkeypatch)
+    models = train_model(window(40), SMALL)
+    carried = carry(models)
+    assert np.array_equal(outputs(carried, window(40), SMALL), outputs(models, window(40), SMALL))
+    assert (carried.fits, carried.window, carried.seconds) == (models.fits, models.window, models.seconds)
+
+
+def test_the_report_tells_how_it_went():
+    data = window(40)
+    models = train_model(data, SMALL)
+    assert models.window == (
+        np.datetime64(data.time.values[0], "D"),
+        np.datetime64(data.time.values[-1], "D"),
+    )
+    assert models.seconds > 0
+    said = outputs(models, data, SMALL)
+    risen = reference.get_target_classes(data.sel(asset=list(models))).values.T
+    for k, (asset, fit) in enumerate(models.fits.items()):
+        assert fit.loss_after == pytest.approx(((said[k] - risen[k]) ** 2).mean(), abs=1e-6)
+        assert fit.hit_rate == ((said[k] > 0.5) == risen[k]).mean()
+        assert fit.base_rate == max(risen[k].mean(), 1 - risen[k].mean())
+        assert fit.losses[0] > fit.loss_after, asset
+    assert repr(models) == f"Models of 3 assets, trained on {models.window[0]} to {models.window[1]}"
+
+
+@pytest.mark.parametrize("in_torch", [False, True])
+def test_a_training_that_diverges_is_left_out(in_torch, monkeypatch):
+    if in_torch:
+        use_torch(monkeypatch)
+
+    def huge(data, strategy):
+        values = data.sel(field="close") * 0 + 1
+        values[:, 1] = 3e38
+        return values
+
+    class Product(torch.nn.Module):
+        def __init__(self, n_features, strategy):
+            super().__init__()
+            self.slope = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return (self.slope * x**2).sum(dim=2)
+
+    data = window(40).sel(asset=list(train_model(window(40), SMALL)))
+    strategy = Strategy(top_assets=3, hidden_size=5, features=[huge], model=Product if in_torch else "LSTM")
+    if in_torch:
+        with pytest.warns(
+            TrainingWarning, match="is left out until the next training: its training diverged"
+        ):
+            models = train_model(data, strategy)
+        assert list(models.dropped) == [data.asset.values[1]]
+        assert list(models) == [asset for asset in data.asset.values if asset not in models.dropped]
+    else:  # the gates saturate: the published network cannot be driven out of its range by its input
+        assert len(train_model(data, strategy)) == 3
+
+
+def test_an_asset_without_features_is_left_out():
+    def nothing_for_the_first(data, strategy):
+        values = data.sel(field="close").copy()
+        values[:, 0] = np.inf
+        return values
+
+    with pytest.warns(TrainingWarning, match="no day of the training window has all features and the target"):
+        models = train_model(
+            window(40), Strategy(top_assets=3, hidden_size=5, features=[nothing_for_the_first])
+        )
+    assert len(models) == 2
+    assert len(models.dropped) == 1
+
+
+def test_nothing_liquid_no_models():
+    data = window(40).copy(deep=True)
+    data.loc[dict(field="is_liquid")] = 0
+    assert len(train_model(data)) == 0
+
+
+def test_a_model_that_answers_something_else_is_refused():
+    class Flat(torch.nn.Module):
+        def __init__(self, n_features, strategy):
+            super().__init__()
+            self.linear = torch.nn.Linear(n_features, 1)
+
+        def forward(self, x):
+            return self.linear(x)
+
+    with pytest.raises(
+        ValueError, match=r"must answer one number per day, shape \(1, 40\), not \(1, 40, 1\)"
+    ):
+        train_model(window(40), Strategy(top_assets=1, model=Flat))
+
+
+def test_data_stay_as_they_are():
+    data = window(40)
+    before = data.copy(deep=True)
+    train_model(data, SMALL)
+    xr.testing.assert_identical(data, before)
+
+
+def test_a_mapping_of_modules_of_your_own_can_be_asked():
+    models = train_model(window(40), SMALL)
+    plain = {asset: models[asset] for asset in models}
+    assert not isinstance(plain, Models)
+    assert np.array_equal(outputs(plain, window(40), SMALL), outputs(models, window(40), SMALL))
