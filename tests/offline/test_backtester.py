@@ -298,9 +298,13 @@ def test_no_data_at_the_start_is_an_error(watched):
 
 
 def test_start_after_the_end_is_an_error(watched):
-    with pytest.raises((ValueError, IndexError)) as error:
+    said = (
+        r"min_date must be less"
+        if REAL
+        else "start_date 2025-01-31 is after the last day of the test, 2024-12-30"
+    )
+    with pytest.raises(Exception, match=said):
         watched.ml(start_date="2025-01-31")
-    assert REAL or "start_date 2025-01-31 is after the last day of the test, 2024-12-30" in str(error.value)
 
 
 @pytest.mark.usefixtures("submitted")
@@ -476,5 +480,4 @@ class TestAnalysis:
         assert [table.shape for table in shown] == [(10, 10), (10, 11)]
         assert labels(plotted[0], "time")[-1] == "2024-12-30"
         assert captured.out.splitlines()[-4:] == ["---", "Output:", "Stats:", "---"]
-        assert "11" in captured.err  # of the days, as a notebook shows progress
-        assert REAL or "11/11" in captured.err
+        assert REAL or "11/11" in captured.err  # a notebook shows progress

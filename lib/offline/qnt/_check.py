@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ._clean import known_kind, on_last_day
+from ._weights import align, normalize
 from .data.common import ds, f
 from .log import log_err, log_info
 
@@ -22,12 +24,10 @@ def check(
     check_correlation : bool
         Only Quantiacs knows the other strategies: where this is set, a line says so.
     """
-    from . import output as qnout  # here, because `output` offers this module's functions
-
-    kind = qnout.known_kind(kind, data, "check")
+    kind = known_kind(kind, data, "check")
     single_day = ds.TIME not in output.dims
     if single_day:
-        output = qnout.on_last_day(output, data)
+        output = on_last_day(output, data)
     try:
         _check_liquidity(output, data)
         if not single_day:
@@ -65,7 +65,6 @@ def calc_sharpe_ratio_for_check(
     numpy.ndarray
         0-dimensional, NaN for less than two days.
     """
-    from . import output as qnout
     from . import stats
 
     kind = None if data.name is None and kind is None else str(kind or data.name)
@@ -83,7 +82,7 @@ def calc_sharpe_ratio_for_check(
         _check_output_start(start, pd.Timestamp(invested.min()))
     start = max(start, data_start)
     log_info(f"Period: {start.date()} - {end.date()}")
-    returns = stats.calc_relative_return(data, qnout.align(output, data.time, start, end))
+    returns = stats.calc_relative_return(data, align(output, data.time, start, end))
     return stats.calc_sharpe_ratio_annualized(returns).isel(time=-1).values
 
 
@@ -114,12 +113,11 @@ def _check_missed_days(output, data):
 
 
 def _check_max_exposure(output, kind):
-    from . import output as qnout
     from . import stats
 
     log_info("Check max exposure for index stocks (nasdaq100, s&p500)…")
     limit = stats.get_default_max_exposure(kind)
-    largest = abs(qnout.normalize(output)).max().item()
+    largest = abs(normalize(output)).max().item()
     if largest > limit:
         log_err("ERROR! The max exposure is too high.")
         log_err(f"Max exposure: {largest} Hard limit: {limit}")

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from . import graph
 from . import output as qnout
 from . import state as qnstate
+from .data import load_data_by_type
 from .data.common import parse_date, set_max_datetime
 from .log import log_err, log_info
 
@@ -52,6 +53,11 @@ def unpack_result(result: Any) -> tuple[Any, Any]:
     if result is None:
         log_err("ERROR! Strategy output is None!")
     return result, state
+
+
+def loader(kind: str) -> Callable:
+    """Return the loader used where a strategy brings none: calendar days -> data of the competition."""
+    return lambda days: load_data_by_type(kind, tail=days)
 
 
 def copying(window: Callable | None) -> Callable:

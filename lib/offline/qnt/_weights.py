@@ -1,0 +1,53 @@
+"""What are sound weights? Finite, sorted, their absolute values adding up to 1 a day at most."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from .data.common import ds
+
+
+def normalize(output: xr.DataArray, per_asset: bool = False) -> xr.DataArray:
+    """Return weights that are finite, sorted and sum to at most 1.
+
+    Parameters
+    ----------
+    output : xarray.DataArray
+        Dims (time, asset) in any order, or (asset). Non-finite weights become 0.
+    per_asset : bool
+        Clip every weight to -1..1 instead of dividing each day by its sum of absolute weights where that
+        exceeds 1.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (time, asset), sorted by both; or (asset), in its own order.
+
+    Raises
+    ------
+    pandas.errors.InvalidIndexError
+        Where a day or an asset comes twice.
+    """
+    output = output.where(np.isfinite(output)).fillna(0)
+    if ds.TIME in output.dims:
+        for dim in (ds.TIME, ds.ASSET):
+            if not output.indexes[dim].is_unique:
+                twice = output[dim].values[output.indexes[dim].duplicated()][0]
+                raise pd.errors.InvalidIndexError(f"The weights have {twice} more than once on axis {dim}.")
+        output = output.transpose(ds.TIME, ds.ASSET).sortby([ds.TIME, ds.ASSET])
+    if per_asset:
+        output = output.clip(-1, 1, keep_attrs=False)
+    else:
+        output = output / abs(output).sum(ds.ASSET).clip(min=1)
+    return output.drop_vars(ds.FIELD, errors="ignore")
+
+
+def align(output: xr.DataArray, time_coord: xr.DataArray, start: Any = None, end: Any = None) -> xr.DataArray:
+    """Return normalized weights for exactly the days (and other axes) of `time_coord` from `start` to `end`.
+
+    Both ends are included; what `output` lacks is 0.
+    """
+    days = time_coord.sel(time=slice(start, None)).sel(time=slice(None, end))
+    return normalize(xr.align(output, days, join="right")[0].fillna(0))
