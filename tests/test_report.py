@@ -20,7 +20,7 @@ from lib.report import print_stats, show_backtest, show_training, show_trainings
 for show in (print_stats, show_backtest, show_training):
     assert show(None, None) is None
 assert show_trainings(None, None, None) is None
-for name in ("plotly", "IPython", "papermill", "lib.figures", "lib.display", "lib.training_log", "lib.contest"):
+for name in ("plotly", "IPython", "lib.figures", "lib.display", "lib.training_log", "lib.contest"):
     assert name not in sys.modules, name
 """
 
