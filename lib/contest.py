@@ -41,7 +41,7 @@ def findings(data: "xr.DataArray", weights: "xr.DataArray", sharpe_ratio: float)
         Finding(
             "sharpe ratio",
             bool(sharpe_ratio >= MIN_SHARPE_RATIO),
-            f"Sharpe ratio {sharpe_ratio:.2f} (at least {MIN_SHARPE_RATIO})",
+            f"Sharpe ratio {round(sharpe_ratio, 2) + 0.0:.2f} (at least {MIN_SHARPE_RATIO})",  # never -0.00
         ),
         Finding(
             "position",

@@ -116,3 +116,8 @@ def test_no_position_at_all() -> None:
     data = market("2020-01-01")
     assert broken(data, weights(data, 0.0)) == ["first position"]
     assert "✗ no position on any day" in verdict(findings(data, weights(data, 0.0), 1.0), weights(data))
+
+
+def test_no_minus_before_nothing() -> None:
+    data = market()
+    assert found(data, weights(data), -0.001)["sharpe ratio"].text == "Sharpe ratio 0.00 (at least 0.7)"
