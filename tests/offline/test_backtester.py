@@ -272,6 +272,16 @@ def test_days_of_their_own(watched):
     assert state < len(result.time)
 
 
+def test_weights_for_other_days_than_their_own_are_an_error(watched):
+    def load(days):
+        data = watched.load_data(days)
+        return data, data.time.values[::-2][::-1]
+
+    with pytest.raises(KeyError) as error:
+        watched.ml(load_data=load, predict_each_day=False)
+    assert REAL or "no day of the test" in str(error.value)
+
+
 def test_window_of_their_own(watched):
     seen = []
 

@@ -47,7 +47,10 @@ class BlockRows:
             "time", ...
         ).values  # label by label, xarray would take most of a day's time
         for place in inside:
-            self.array.values[self.days == times[place]] = values[place]
+            here = self.days == times[place]
+            if not here.any() and not np.isnan(values[place]).all():
+                raise KeyError(f"predict returned weights for {str(times[place])[:10]}, no day of the test.")
+            self.array.values[here] = values[place]
 
     def all(self) -> xr.DataArray:
         """Return weights for all days, NaN where there are none."""
