@@ -176,9 +176,12 @@ def _add(
     """Put a model and its report among `models`; or say why not."""
     if model is None:
         return "no day of the training window has all features and the target"
-    after = float(np.mean((output - target) ** 2))
+    with np.errstate(all="ignore"):  # a loss that overflows is not finite, and said to be so
+        after = float(np.mean((output - target) ** 2))
     if not np.isfinite([*losses, after]).all():
-        return "its training diverged: the loss is not finite. A smaller learning_rate may help"
+        return f"its training diverged: the loss is not finite. {_SMALLER}"
+    if after > max(1.0, losses[0]):  # 1: as if every class was called wrong
+        return f"its training diverged: the loss rose from {losses[0]:.3g} to {after:.3g}. {_SMALLER}"
     risen = target > 0.5
     models._models[asset] = model
     models.fits[asset] = Fit(
@@ -189,6 +192,9 @@ def _add(
         days=len(target),
     )
     return ""
+
+
+_SMALLER = "A smaller learning_rate may help"
 
 
 def _fit_with_kernel(examples: dict[str, tuple], strategy: Strategy) -> dict[str, tuple]:
