@@ -31,8 +31,8 @@ def readable(table: "pd.DataFrame") -> "pd.DataFrame":
         style = FORMATS.get(name.split("_")[0])
         if style:
             table[name] = [style.format(value) if value == value else "" for value in table[name]]
-    if "trained_to" in table:
-        table["trained_to"] = [f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table["trained_to"]]
+    for name in table.select_dtypes("datetime").columns:
+        table[name] = [f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table[name]]
     table = table.rename(columns=lambda name: name.replace("_", " "))
     return table.set_index(table.columns[0])
 

@@ -37,6 +37,7 @@ def layout(title: str, source: str, height: int) -> dict[str, Any]:
         }
         | {"pad": {"t": 14}, "font": {"size": 16, "color": GREY}},
         "height": height,
+        "autosize": True,
         "margin": {"l": 80, "r": 20, "t": 90 if source else 70, "b": 45},
         "paper_bgcolor": NOTHING,
         "plot_bgcolor": NOTHING,

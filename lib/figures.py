@@ -32,7 +32,7 @@ def loss_figure(models: "Models", source: str = "") -> "go.Figure":
             hovertemplate="%{y:.4f}",
         )
     first, last = models.window
-    figure.update_layout(layout(f"Training: loss by evaluation, {first} to {last}", source, 420))
+    figure.update_layout(layout(f"Loss by evaluation, {first} to {last}", source, 420))
     figure.update_xaxes(title_text="evaluation of the loss", **axis())
     figure.update_yaxes(title_text="mean squared error", **axis())
     if models.strategy.target in ("next_open_up", "tradable_open_up"):
