@@ -32,7 +32,7 @@ class Pass:
     error : str
         The last lines it said, where it did not.
     seconds, memory : float, int or None
-        Wall time; bytes of its largest process, None where the system does not tell.
+        Wall time; bytes of its largest process at their peak, None where the system does not tell.
     weights : xarray.DataArray or None
         (time, asset), what it wrote.
     state : State or None

@@ -114,7 +114,7 @@ def _rows(data: "xr.DataArray", strategy: Strategy) -> np.ndarray:
     if not long:
         raise ValueError(
             f"no day of the {len(time)} has {periods[1]} calendar days of data before it, a day after it, "
-            f"and more than lwma_period + 1 = {strategy.lwma_period + 1} days in a window: load a longer period."
+            f"and more than lwma_period + 1 = {strategy.lwma_period + 1} days in a window: load more."
         )
     return np.array(long)
 

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -34,6 +34,22 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[1]
 ERROR_LINES = 6
+RUN = [
+    sys.executable,
+    *["-m", "nbconvert", "--to", "html", "--execute", "strategy.ipynb", "--output", "pass"],
+]
+# A process reports at least the memory of the one that started it: so a small one starts the notebook's.
+MEASURED = """
+import subprocess, sys
+code = subprocess.call(sys.argv[1:])
+try:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    open("peak", "w").write(str(peak))
+except ImportError:
+    pass
+sys.exit(code if code >= 0 else 128 - code)
+"""
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -88,13 +104,9 @@ def rehearse(
                 )
             steps = tqdm(dates[-days:], unit="pass", desc="Rehearsal")
             passes = [run_pass(folder, day, _host()) for day in steps]
-            held = {
-                asset
-                for one in passes
-                if one.weights is not None
-                for asset in one.weights.asset.values.tolist()
-            }
-            data = _load(kind, until, 2 * days + 15, sorted(held) or None)
+            written = [one.weights.asset.values.tolist() for one in passes if one.weights is not None]
+            held = sorted({asset for assets in written for asset in assets})
+            data = _load(kind, until, 2 * days + 15, held or None)
     return passes, judge(passes, data)
 
 
@@ -104,8 +116,9 @@ def run_pass(folder: Path, day: np.datetime64, host: str) -> Pass:
     The state that the last pass wrote to `state.out` in the folder is handed on.
     """
     out, given, weights, last = (folder / name for name in ("state.out", "state.in", "weights", "last"))
-    weights.unlink(missing_ok=True)
-    last.unlink(missing_ok=True)
+    peak = folder / "peak"
+    for left in (weights, last, peak):
+        left.unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "MULTI_PASS_MODE_ENABLED"}
     environment |= {"SUBMISSION_ID": "-1", "DATA_BASE_URL": f"{host}/last/{day}/"}
     environment |= {"OUTPUT_PATH": str(weights), "LAST_DATA_PATH": str(last), "OUT_STATE_PATH": str(out)}
@@ -113,23 +126,9 @@ def run_pass(folder: Path, day: np.datetime64, host: str) -> Pass:
     if out.exists():
         shutil.copy(out, given)
         environment["IN_STATE_PATH"] = str(given)
-    command = [
-        sys.executable,
-        "-m",
-        "nbconvert",
-        "--to",
-        "html",
-        "--execute",
-        "strategy.ipynb",
-        "--output",
-        "pass",
-    ]
     with (folder / "said").open("wb") as said:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=said, stderr=said, start_new_session=True
-        )
-        code, memory = _wait(process)
+        code = _run(folder, environment, said)
         seconds = time.perf_counter() - started
     state, problem = _state(out)
     return Pass(
@@ -137,7 +136,7 @@ def run_pass(folder: Path, day: np.datetime64, host: str) -> Pass:
         exit_code=code,
         error=_last_lines((folder / "said").read_text(errors="replace")) if code else "",
         seconds=seconds,
-        memory=memory,
+        memory=int(peak.read_text()) if peak.exists() else None,
         weights=_weights(weights),
         state=state,
         state_problem=problem,
@@ -179,24 +178,21 @@ def _host() -> str:
     return ORIGIN_BASE_URL.split("/last/")[0].rstrip("/")
 
 
-def _wait(process: subprocess.Popen) -> tuple[int, int | None]:
-    """Exit code, and the bytes of its largest process; it is stopped where the platform would stop it."""
+def _run(folder: Path, environment: dict[str, str], said: IO[bytes]) -> int:
+    """Exit code of the notebook's process; it is stopped where the platform would stop it."""
+    command = [sys.executable, "-c", MEASURED, *RUN]
+    own_group: dict[str, Any] = {"start_new_session": True} if hasattr(os, "killpg") else {}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said, **own_group)
     try:
-        if not hasattr(os, "wait4"):
-            return process.wait(LONGEST), None
-        deadline = time.monotonic() + LONGEST
-        while True:
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if ended:
-                process.returncode = os.waitstatus_to_exitcode(status)
-                return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-            if time.monotonic() > deadline:
-                os.killpg(process.pid, signal.SIGKILL)
-            time.sleep(0.02)
-    except BaseException:
+        return process.wait(LONGEST)
+    except BaseException as stopped:
+        if own_group:
+            os.killpg(process.pid, signal.SIGKILL)
         process.kill()
-        process.wait()
-        raise
+        code = process.wait()
+        if not isinstance(stopped, subprocess.TimeoutExpired):
+            raise
+        return code
 
 
 def _last_lines(said: str) -> str:
