@@ -47,7 +47,7 @@ class TrainingLog:
         """Trainings that were used, by ascending end of their window.
 
         `backtest_ml` trains twice before its days begin, for the last day and to try the first one. They are
-        told by what follows them: a training on the same days or earlier ones. With the `days` of the weights, a
+        told by what follows: a training on the same days or earlier ones. With the `days` of the weights, a
         training on another day is none of the backtest's.
         """
         used: list[Models] = []
