@@ -10,6 +10,7 @@ import numpy as np
 EPS = 1e-7
 
 
+@np.errstate(all="ignore")
 def portfolio_returns(weights, tradable, open_, close, slippage, dividends):
     """Return the relative return (time,) of the whole portfolio; 0 where it is not finite.
 
@@ -36,6 +37,7 @@ def portfolio_returns(weights, tradable, open_, close, slippage, dividends):
     return _relative(nights)
 
 
+@np.errstate(all="ignore")
 def asset_returns(weights, tradable, open_, close, slippage, dividends):
     """Return the relative returns (time, asset) of each asset traded alone, with its own equity of 1.
 
@@ -55,6 +57,7 @@ def asset_returns(weights, tradable, open_, close, slippage, dividends):
     return _relative(nights)
 
 
+@np.errstate(all="ignore")
 def holding_log(weights):
     """Return how much was sold, and for how many bars it had been held; 0 where nothing was.
 

@@ -81,8 +81,7 @@ def calc_avg_holding_time(
     per_day = calc_points_per_day(points_per_year or calc_avg_points_per_year(portfolio_history))
     weights = portfolio_history.transpose("time", "asset").copy()
     weights[{"time": slice(-2, -1)}] = 0
-    with np.errstate(all="ignore"):
-        sold, held = (weights.copy(data=x) for x in accounting.holding_log(weights.values))
+    sold, held = (weights.copy(data=x) for x in accounting.holding_log(weights.values))
     if not per_asset:
         total = sold.sum("asset")
         sold, held = total, (sold * held).sum("asset") / total

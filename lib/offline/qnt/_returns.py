@@ -74,8 +74,7 @@ def calc_relative_return(
     series = weights if per_asset else weights.sum("asset")
     if series.size:
         arrays = [x.values for x in (weights, tradable, open_, close, slippage, dividends)]
-        with np.errstate(all="ignore"):
-            series = series.copy(data=calculate(*arrays))
+        series = series.copy(data=calculate(*arrays))
     return series.rename(None).sel(time=slice(portfolio_history.time.min(), None))
 
 
