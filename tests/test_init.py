@@ -317,8 +317,20 @@ def test_the_notebook_is_one_clean_cell_that_runs_init():
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert notebook.metadata.kernelspec.name == "python3"
     (cell,) = notebook.cells
-    assert (cell.cell_type, cell.id, cell.source) == ("code", "init", "%run init.py")
+    assert (cell.cell_type, cell.id) == ("code", "init")
+    assert 'runpy.run_path("init.py", run_name="__main__")' in cell.source
     assert (cell.outputs, cell.execution_count) == ([], None)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_failure_in_the_notebook_is_one_for_the_evaluator_too(fails, tmp_path):
+    shutil.copy(ROOT / "init.ipynb", tmp_path)
+    (tmp_path / "init.py").write_text(
+        "if __name__ == '__main__' and %s:\n    raise SystemExit('no')\n" % fails
+    )
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "init.ipynb"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0) == fails
 
 
 def in_process(python, folder, **environment):

@@ -156,6 +156,17 @@ def test_models_pickle(in_torch, carry, monkeypatch):
     assert (carried.fits, carried.window, carried.seconds) == (models.fits, models.window, models.seconds)
 
 
+def test_models_of_a_lambda_pickle_too():
+    """At the end of a backtest all models are pickled: a day's work must not end in a PicklingError."""
+    lost = Strategy(top_assets=3, hidden_size=5, features=[lambda data, strategy: daily(data, strategy)])
+    models = train_model(window(40), lost)
+    carried = pickle.loads(pickle.dumps(models))
+    assert np.array_equal(outputs(carried, window(40), lost), outputs(models, window(40), lost))
+    assert carried.strategy == Strategy(top_assets=3, hidden_size=5)
+    kept = Strategy(top_assets=3, hidden_size=5, features=[daily])
+    assert pickle.loads(pickle.dumps(train_model(window(40), kept))).strategy == kept
+
+
 def test_the_report_tells_how_it_went():
     data = window(40)
     models = train_model(data, SMALL)
