@@ -35,9 +35,9 @@ def out_of_sample(models: Models, data: "xr.DataArray", days: Iterable) -> pd.Da
     -------
     pandas.DataFrame
         A row for each day and asset that was asked and whose target is known by the end of `data`: `day`,
-        `asset`, and as 1 or 0 who was right: `hits` the model, an output above a half meaning "rises";
-        `majority` the more frequent class of the training window; `yesterday` the last target known by that
-        day's close, NaN where there is none.
+        `asset`, `said` (the model's output), and as 1 or 0 who was right: `hits` the model, an output above a
+        half meaning "rises"; `majority` the more frequent class of the training window; `yesterday` the last
+        target known by that day's close, NaN where there is none.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def out_of_sample(models: Models, data: "xr.DataArray", days: Iterable) -> pd.Da
     days = np.asarray(list(days), dtype="M8[ns]")
     data = data.sel(asset=[asset for asset in models if asset in data.get_index("asset")])
     if data.sizes["asset"] == 0 or len(days) == 0:
-        return pd.DataFrame(columns=["day", "asset", *SHARES]).astype(dict.fromkeys(SHARES, float))
+        return pd.DataFrame(columns=["day", "asset", "said", *SHARES]).astype(dict.fromkeys(SHARES, float))
     _check(models, data, days)
     truth = get_target_classes(data, strategy).values
     said, before = np.full((2, *truth.shape), np.nan)  # (time, asset)
@@ -64,7 +64,7 @@ def out_of_sample(models: Models, data: "xr.DataArray", days: Iterable) -> pd.Da
     right["yesterday"] = np.where(np.isnan(before), np.nan, (before > 0.5) == rises)
     judged = np.isfinite(said) & np.isfinite(truth)
     day, asset = np.nonzero(judged)
-    table = {"day": time[day], "asset": data.asset.values[asset]}
+    table = {"day": time[day], "asset": data.asset.values[asset], "said": said[judged]}
     return pd.DataFrame(table | {name: right[name][judged].astype(float) for name in SHARES})
 
 

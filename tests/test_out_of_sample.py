@@ -62,7 +62,7 @@ def models(data: xr.DataArray) -> Models:
 def test_each_day_is_asked_as_if_it_were_today(data: xr.DataArray, changed: dict) -> None:
     models = trained(data, replace(STRATEGY, **changed))
     days = days_after(data, 5)
-    judged = out_of_sample(models, data, days).set_index(["day", "asset"])["hits"]
+    judged = out_of_sample(models, data, days).set_index(["day", "asset"])
     opened = data.sel(field="open")
     rows = 0
     for day in days:
@@ -70,8 +70,9 @@ def test_each_day_is_asked_as_if_it_were_today(data: xr.DataArray, changed: dict
         tomorrow = data.time.values[data.time.values > day][0]
         for asset in models:
             rises = bool(opened.sel(time=tomorrow, asset=asset) > opened.sel(time=day, asset=asset))
-            says = asked_alone(models, window, asset) > 0.5
-            assert judged[day, asset] == (says == rises)
+            said = asked_alone(models, window, asset)
+            assert judged.loc[(day, asset), "said"] == pytest.approx(said, abs=1e-5)
+            assert judged.loc[(day, asset), "hits"] == ((said > 0.5) == rises)
             rows += 1
     assert len(judged) == rows
 
@@ -127,7 +128,7 @@ def test_without_models_or_days(data: xr.DataArray, models: Models) -> None:
     nobody = Models({}, STRATEGY, models.window, 0.0)
     for table in (out_of_sample(nobody, data, days_after(data)), out_of_sample(models, data, [])):
         assert table.empty
-        assert table.columns.tolist() == ["day", "asset", *SHARES]
+        assert table.columns.tolist() == ["day", "asset", "said", *SHARES]
 
 
 def test_an_asset_that_left_the_data_is_not_asked(data: xr.DataArray, models: Models) -> None:
