@@ -26,7 +26,7 @@ def portfolio_returns(weights, tradable, open_, close, slippage, dividends):
     shares = np.zeros(weights.shape[1])
     after, nights = 1.0, np.ones(len(weights) + 1)
     for day, can_trade in enumerate(tradable):
-        before = after + _sum(overnight[day] * shares) if day else 1.0
+        before = after + _sum(overnight[day] * shares)
         after, held = before, shares
         if operable[day] >= EPS:
             free = before - _sum(np.where(can_trade, 0.0, open_[day] * np.abs(held)))

@@ -76,6 +76,14 @@ def test_returns_are_finite():
     assert np.isfinite(asset_returns(**arguments)).all()
 
 
+@pytest.mark.parametrize("function", [portfolio_returns, asset_returns])
+def test_the_first_day_has_no_night_before(function):
+    assert not function(**book(dividends=[[np.inf, 5], [0, 0], [0, 0]])).any()
+    rise = prices(110.0, 121.0)
+    wanted = function(**book(**rise))
+    np.testing.assert_array_equal(function(**book(**rise, dividends=[[np.inf, 5], [0, 0], [0, 0]])), wanted)
+
+
 def column(*weights):
     sold, held = holding_log(np.array(weights, dtype=float)[:, None])
     return [
