@@ -36,7 +36,7 @@ PROJECT = Path(__file__).parents[1]
 ERROR_LINES = 6
 RUN = [
     sys.executable,
-    *["-m", "nbconvert", "--to", "html", "--execute", "strategy.ipynb", "--output", "pass"],
+    *("-m", "nbconvert", "--to", "html", "--execute", "strategy.ipynb", "--output", "pass"),
 ]
 # A process reports at least the memory of the one that started it: so a small one starts the notebook's.
 MEASURED = """

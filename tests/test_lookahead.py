@@ -1,7 +1,5 @@
 """Nothing that is said of a day knows what came after it; and what does is caught, at every level."""
 
-import contextlib
-import io
 from collections.abc import Callable
 
 import numpy as np
@@ -136,7 +134,7 @@ def outside_norm(market: xr.DataArray) -> Strategy:
 def outside_selection(market: xr.DataArray) -> Strategy:
     def winners(data, strategy):
         gain = market.sel(field="close", asset=data.asset.values)[-1].values / field(data, "close")[-1]
-        return np.nan_to_num(gain) >= np.sort(np.nan_to_num(gain))[-min(2, len(gain))]
+        return np.nan_to_num(gain) >= np.nan_to_num(gain).max()
 
     return small(selection=winners)
 
@@ -349,21 +347,20 @@ def leaks_in_backtest(use_market, monkeypatch, tmp_path):
     def states(make: Callable[[xr.DataArray], Strategy], market: xr.DataArray) -> list[dict]:
         use_market(market)
         strategy = make(market)
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            weights, kept = qnbt.backtest_ml(
-                load_data=strategy.load_data,
-                train=strategy.train_model,
-                predict=strategy.predict,
-                train_period=strategy.train_period,
-                retrain_interval=3,
-                predict_each_day=True,
-                competition_type=strategy.competition_type,
-                lookback_period=strategy.lookback_period,
-                start_date=str(market.time.values[-4])[:10],
-                collect_all_states=True,
-                analyze=False,
-                build_plots=False,
-            )
+        weights, kept = qnbt.backtest_ml(
+            load_data=strategy.load_data,
+            train=strategy.train_model,
+            predict=strategy.predict,
+            train_period=strategy.train_period,
+            retrain_interval=3,
+            predict_each_day=True,
+            competition_type=strategy.competition_type,
+            lookback_period=strategy.lookback_period,
+            start_date=str(market.time.values[-4])[:10],
+            collect_all_states=True,
+            analyze=False,
+            build_plots=False,
+        )
         assert [state.date for state in kept] == weights.time.values.astype("M8[D]").tolist()
         return [dict(state.weights) for state in kept]
 
@@ -392,7 +389,7 @@ def test_the_backtest_of_the_strategy_does_not_leak(seed, leaks_in_backtest):
 )
 @pytest.mark.filterwarnings("ignore::lib.training.TrainingWarning")
 def test_the_backtest_of_a_strategy_that_knows_the_market_leaks(leaky, leaks_in_backtest):
-    assert any(leaks_in_backtest(leaky, seed, [36, 37, 38]) for seed in (1, 2, 4))
+    assert any(leaks_in_backtest(leaky, seed, [36, 37, 38]) for seed in range(1, 9))
 
 
 def mean_of_inputs(n_features: int, strategy: Strategy):

@@ -48,7 +48,8 @@ def notebook_with(source: str, before: str, path: Path) -> Path:
 
 def rehearse(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "lib.rehearsal", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 

@@ -1,7 +1,5 @@
 """A run that is interrupted, repeated, or made of single passes says what an uninterrupted one says."""
 
-import contextlib
-import io
 import os
 import subprocess
 import sys
@@ -99,22 +97,21 @@ def backtest(use_market, monkeypatch, tmp_path):
 
     def test(strategy: Strategy, market: xr.DataArray, days: int) -> tuple[xr.DataArray, list[State]]:
         use_market(market)
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            return qnbt.backtest_ml(
-                load_data=strategy.load_data,
-                train=strategy.train_model,
-                predict=strategy.predict,
-                train_period=strategy.train_period,
-                retrain_interval=1,
-                predict_each_day=True,
-                competition_type=strategy.competition_type,
-                lookback_period=strategy.lookback_period,
-                start_date=str(market.time.values[-days])[:10],
-                end_date=str(market.time.values[-1])[:10],
-                collect_all_states=True,
-                analyze=False,
-                build_plots=False,
-            )
+        return qnbt.backtest_ml(
+            load_data=strategy.load_data,
+            train=strategy.train_model,
+            predict=strategy.predict,
+            train_period=strategy.train_period,
+            retrain_interval=1,
+            predict_each_day=True,
+            competition_type=strategy.competition_type,
+            lookback_period=strategy.lookback_period,
+            start_date=str(market.time.values[-days])[:10],
+            end_date=str(market.time.values[-1])[:10],
+            collect_all_states=True,
+            analyze=False,
+            build_plots=False,
+        )
 
     return test
 
@@ -143,7 +140,8 @@ def test_real_processes_resume_one_another(tmp_path):
         "(weights,), state = run(STRATEGY, market, range(row, row + 1), state_read())\n"
         "state_write(state); np.save('weights.npy', weights.values)"
     )
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OUT_STATE_PATH": str(tmp_path / "state")}
+    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path, "OUT_STATE_PATH": str(tmp_path / "state")}
     rows = range(market.sizes["time"] - 2, market.sizes["time"])
     whole, _ = run(STRATEGY, market, rows, None)
     for row, expected in zip(rows, whole, strict=True):
