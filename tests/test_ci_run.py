@@ -43,7 +43,7 @@ def run(project, readme, **environment):
 
 def test_it_runs_the_fenced_command_in_a_fresh_clone(project):
     command = (
-        "ls && cat ../shared/market.nc && python -c 'import sys; print(sys.version_info[:2])' # -m pytest"
+        "ls && cat ../shared/market.nc && python3 -c 'import sys; print(sys.version_info[:2])' # -m pytest"
     )
     done = run(
         project, f"Say -m pytest.\n\n```bash\necho no\n{command}\n```\n\n```\necho -m pytest again\n```\n"

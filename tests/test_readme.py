@@ -1,5 +1,7 @@
 """Whatever the README shows is run: its commands, its examples, its tree."""
 
+import ast
+import dataclasses
 import os
 import re
 import shlex
@@ -20,11 +22,9 @@ PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 EXAMPLES = [text for language, text in BLOCKS if language == "python"]
-COMMANDS = [
-    line for language, text in BLOCKS if not language for line in text.splitlines() if ".venv" in line
-]
+COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
 TREE = next(text for language, text in BLOCKS if not language and text.startswith("strategy.ipynb"))
-SET_UP = "python -m venv .venv && .venv/bin/python init.py && "
+SET_UP = "python3 -m venv .venv && .venv/bin/python init.py && "
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])}
 
 own_functions = [text for text in EXAMPLES if "lookahead" not in text]
@@ -38,33 +38,43 @@ def run_code(text):
     return module.__dict__
 
 
-def test_every_command_is_known_here():
-    assert [command.removeprefix(SET_UP).split(maxsplit=1)[0] for command in COMMANDS] == [
-        ".venv/bin/jupyter",
-        ".venv/bin/python",  # the tests: these, which .ci/run starts with this very line
-        ".venv/bin/python",
-        ".venv/bin/python",
-        ".venv/bin/python",
+def test_every_command_is_run_by_a_test():
+    assert [command.removeprefix(SET_UP).split()[:3] for command in COMMANDS] == [
+        [".venv/bin/python", "-m", "lib.notebook"],
+        [".venv/bin/python", "-m", "pytest"],  # .ci/run starts these tests with this very line
+        [".venv/bin/python", "-m", "lib.rehearsal"],
+        [".venv/bin/python", "-m", "lib.compare"],
+        [".venv/bin/python", "-m", "pytest"],  # the benchmarks
     ]
     assert [command.startswith(SET_UP) for command in COMMANDS] == [True, True, False, False, False]
 
 
-@pytest.mark.parametrize("part", ["nbconvert", "lib.rehearsal", "lib.compare"])
+@pytest.mark.parametrize("part", ["lib.notebook", "lib.rehearsal", "lib.compare", "benchmarks"])
 def test_a_command_does_what_it_should(part, tmp_path):
     command = next(command.removeprefix(SET_UP) for command in COMMANDS if part in command)
     words = shlex.split(command.replace(".venv/bin/python", sys.executable))
-    if words[0] == ".venv/bin/jupyter":
-        words[:2] = [sys.executable, "-m", "nbconvert"]
-    nbformat.write(nbformat.read(PROJECT / "strategy.ipynb", 4), tmp_path / "strategy.ipynb")
+    for name in ("strategy.ipynb", "lib", "tests", "pyproject.toml"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    words += ["--collect-only", "-q"] if part == "benchmarks" else []  # they take minutes
     done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    if part == "nbconvert":
-        assert (tmp_path / "strategy.html").stat().st_size > 100_000
-        assert (tmp_path / "fractions.nc.gz").exists()
-        assert (tmp_path / "state.out.pickle.gz").exists()
+    if part == "lib.notebook":
+        written = {path.name for path in (tmp_path / "runs" / "first").iterdir()}
+        assert written == {"strategy.ipynb", "fractions.nc.gz", "state.out.pickle.gz"}
+        assert str(tmp_path / "runs" / "first") in done.stdout
     elif part == "lib.compare":
         assert (tmp_path / "runs").is_dir()
         assert "hidden_size" in done.stdout
+
+
+def test_every_parameter_is_in_the_table_with_its_default():
+    rows = re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|", README, re.MULTILINE)
+    told = {}
+    for names, defaults in rows:
+        names, defaults = re.findall(r"`(\w+)`", names), [part.strip("` ") for part in defaults.split(", ")]
+        told |= dict(zip(names, defaults * len(names) if len(defaults) == 1 else defaults, strict=True))
+    actual = {field.name: field.default for field in dataclasses.fields(Strategy)} | {"features": ["trend"]}
+    assert {name: ast.literal_eval(told[name]) for name in actual} == actual
 
 
 @pytest.mark.parametrize("text", own_functions, ids=["features", "target", "model", "selection"])
@@ -129,15 +139,29 @@ def test_the_leaky_example_is_caught(tmp_path, monkeypatch, capsys):
 
 
 def test_the_tree_names_every_file_and_folder():
-    shown = re.findall(r"[\w./]+(?:\.py|\.ipynb)|\b(?:lib|tests)/[\w]*/?", TREE)
-    missing = [name for name in shown if not (PROJECT / name).exists()]
-    assert not missing
-    inside = {
-        f"lib/{path.name}" for path in (PROJECT / "lib").iterdir() if path.suffix == ".py" or path.is_dir()
+    shown = {line.split()[0] for line in TREE.splitlines()} | set(re.findall(r"lib/\w+\.py", TREE))
+    assert not [name for name in shown if not (PROJECT / name).exists()]
+    top = {path.name for path in (PROJECT / "lib").iterdir() if path.suffix == ".py" or path.is_dir()}
+    folders = {name for name in top if (PROJECT / "lib" / name).is_dir() and "__" not in name}
+    files = {name for name in top if name.endswith(".py") and "__" not in name}
+    assert {f"lib/{name}/" for name in folders} | {f"lib/{name}" for name in files} == {
+        name for name in shown if name.startswith("lib/")
     }
-    inside = {name for name in inside if "__" not in name}
-    known = {name.rstrip("/") for name in shown}
-    assert inside - known == {"lib/indicators.py"}  # named below the tree, where it is used
+
+
+def test_the_top_level_is_what_it_should_be():
+    done = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert {name.split("/")[0] for name in done.stdout.splitlines() if not name.startswith(".")} == {
+        "LICENSE",
+        "README.md",
+        "init.ipynb",
+        "init.py",
+        "lib",
+        "pyproject.toml",
+        "requirements.txt",
+        "strategy.ipynb",
+        "tests",
+    }
 
 
 @pytest.mark.skipif(REAL, reason="about qnt not being installed")
