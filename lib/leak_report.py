@@ -28,7 +28,7 @@ class Finding:
         Where it was first seen.
     size : float
         Largest difference, in units of the level (a feature's; 1 for an asset selected or not; a model's
-        output; weights). Infinite where a value appears, vanishes or cannot be had.
+        output; weights). Infinite where values only appear, vanish or cannot be had.
     cases : int
         On how many of the days tried.
     error : str

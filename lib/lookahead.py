@@ -57,8 +57,7 @@ def check(
     strategy : Strategy, or function of data
         A function data -> Strategy is called anew with data that end on the day, and with changed later days.
     data : xarray.DataArray
-        (field, time, asset), longer than `lookback_period` and `train_period`; such as `strategy.load_data(3
-        * 365)`.
+        (field, time, asset), longer than `lookback_period` and `train_period`: `strategy.load_data(3 * 365)`.
     days : int
         How many random days to try.
     seed : int
@@ -243,5 +242,5 @@ def _difference(
         )
     if not same.all():
         day, asset = np.argwhere(~same.reshape(-1, *same.shape[-2:]).all(axis=0))[0]
-        largest = np.where(np.isnan(size), np.inf, size)[~same].max()
+        largest = size[~same & np.isfinite(size)].max(initial=0) or np.inf
         yield Finding(level, how, days[day - base.shape[-2]], assets[asset], float(largest))
