@@ -1,5 +1,6 @@
 """Comparisons as a whole: the same answer however they are run, and nothing lost or repeated."""
 
+import contextlib
 import json
 import os
 import signal
@@ -50,10 +51,13 @@ def first(tmp_path_factory):
     """Four variants, one with a feature of the user's own, one that fails; two workers."""
     folder = tmp_path_factory.mktemp("first")
     variants = [*VARIANTS, {**SMALL, "features": [two_days]}, {**SMALL, "features": ["trend", broken]}]
-    litter = set(os.listdir())
-    with pytest.warns(RunWarning, match="1 of 6 runs did not finish(.|\n)*no such column: earnings"):
+    empty = tmp_path_factory.mktemp("empty")
+    with (
+        contextlib.chdir(empty),
+        pytest.warns(RunWarning, match="1 of 6 runs did not finish(.|\n)*no such column: earnings"),
+    ):
         table = compare(reversed(variants), folder=folder, workers=2, **RANGE)
-    assert set(os.listdir()) == litter
+    assert list(empty.iterdir()) == []
     return variants, folder, table
 
 
