@@ -57,7 +57,7 @@ def held(state):
     return {asset.removeprefix("NAS:"): round(weight, 6) for asset, weight in state.weights.items()}
 
 
-def test_the_weights_of_a_multi_pass_run_are_the_published_ones(tmp_path, monkeypatch, capfd):
+def test_the_weights_of_a_multi_pass_run_are_the_published_ones(tmp_path, monkeypatch):
     """The vectors, through the library's own backtest: cleaned weights, and the state of each of 392 days."""
     monkeypatch.chdir(tmp_path)
     strategy = Strategy()
@@ -86,7 +86,6 @@ def test_the_weights_of_a_multi_pass_run_are_the_published_ones(tmp_path, monkey
     for row, state in zip(rows, states, strict=True):
         kept = state.previous_weights.reindex(asset=rows.asset, fill_value=0)
         assert np.abs(kept.values - row.values).max() < 1e-5
-    capfd.readouterr()
 
 
 def check_single_passes(market, expected):

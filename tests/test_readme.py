@@ -78,7 +78,7 @@ def test_every_parameter_is_in_the_table_with_its_default():
 
 
 @pytest.mark.parametrize("text", own_functions, ids=["features", "target", "model", "selection"])
-def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypatch, capfd):
+def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     strategy = run_code(text)["strategy"]
     weights, state = qnbt.backtest_ml(
@@ -98,7 +98,6 @@ def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypa
     assert state.fingerprint == strategy.fingerprint
     report = lookahead.check(strategy, strategy.load_data(400), days=3)
     assert not report.leaks, str(report)
-    capfd.readouterr()
 
 
 def published_weights():

@@ -81,7 +81,7 @@ def test_predict_a_day(benchmark, side, threads):
 
 
 @pytest.mark.parametrize("side", ["published", "here"])
-def test_one_year_of_multi_pass(benchmark, side, capfd):
+def test_one_year_of_multi_pass(benchmark, side):
     torch.set_num_threads(2)
     side_of = reference if side == "published" else Strategy()
 
