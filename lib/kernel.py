@@ -160,7 +160,7 @@ def _sweep(gates: np.ndarray, w_hh: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     h, c, tanh_c = np.empty((3, days, assets, hidden), np.float32)
     # sigmoid(z) = (1 + tanh(z / 2)) / 2, so that one call of tanh serves all four gates
     gates[:, :3] *= 0.5
-    w_hh = w_hh * np.repeat(np.float32([0.5, 0.5, 0.5, 1]), hidden)
+    w_hh = w_hh * np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), hidden)
     product = np.empty((assets, 1, 4 * hidden), np.float32)
     recurrent = product.reshape(assets, 4, hidden).swapaxes(0, 1)
     kept = np.empty((assets, hidden), np.float32)

@@ -7,6 +7,8 @@ Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4 (the two loops
 tests from torch.
 """
 
+from typing import Any
+
 import numpy as np
 
 MAX_ITERATIONS, HISTORY = (
@@ -33,7 +35,7 @@ class Lbfgs:
         self.x, self.learning_rate, self.epochs = x, learning_rate, epochs
         self.steps: list[np.ndarray] = []
         self.changes: list[np.ndarray] = []
-        self.curvatures: list[np.floating] = []
+        self.curvatures: list[Any] = []
         self.losses: list[float] = []
         self.gradient = self.direction = np.empty(0, x.dtype)
         self.length = 0.0

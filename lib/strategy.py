@@ -188,7 +188,7 @@ def find(parameter: str, value: str | Callable, known: Mapping[str, Callable]) -
 
 
 def _number(name: str, value: Any, whole: bool) -> int | float:
-    kind: type = numbers.Integral if whole else numbers.Real
+    kind: Any = numbers.Integral if whole else numbers.Real
     low, high = RANGES[name]
     allowed = f"{'a whole number' if whole else 'a number'} from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, kind):

@@ -99,16 +99,20 @@ class Models(Mapping):
     def __reduce__(self) -> tuple:
         """Pickle as bytes, so that whoever reads a state from the same file need not decode models.
 
-        Functions of the strategy that cannot be pickled, such as a lambda, stay behind: a backtest pickles its
-        models when all is done, and must not fail then. The models themselves need none of them.
+        Functions of the strategy that cannot be pickled, such as a lambda, stay behind: a backtest pickles
+        its models when all is done, and must not fail then. The models themselves need none of them.
         """
         content = dict(self.__dict__)
         try:
             return _load_models, (pickle.dumps(content, protocol=4),)
         except (pickle.PicklingError, AttributeError):
-            plain = {"features": ("trend",) * len(self.strategy.features), "model": "LSTM"}
-            plain |= {"target": "next_open_up", "selection": "low_volatility"}
-            content["strategy"] = replace(self.strategy, **plain)
+            content["strategy"] = replace(
+                self.strategy,
+                features=("trend",) * len(self.strategy.features),
+                target="next_open_up",
+                selection="low_volatility",
+                model="LSTM",
+            )
             return _load_models, (pickle.dumps(content, protocol=4),)
 
 

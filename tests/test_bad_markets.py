@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib.positions import State
+from lib.state.positions import State
 from lib.strategy import Strategy
 from lib.training import TrainingWarning
 from tests.markets import FAULTS, bad_markets, random_market, spoil, window

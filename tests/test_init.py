@@ -325,9 +325,7 @@ def test_the_notebook_is_one_clean_cell_that_runs_init():
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_failure_in_the_notebook_is_one_for_the_evaluator_too(fails, tmp_path):
     shutil.copy(ROOT / "init.ipynb", tmp_path)
-    (tmp_path / "init.py").write_text(
-        "if __name__ == '__main__' and %s:\n    raise SystemExit('no')\n" % fails
-    )
+    (tmp_path / "init.py").write_text(f"if __name__ == '__main__' and {fails}:\n    raise SystemExit('no')\n")
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "init.ipynb"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode != 0) == fails

@@ -18,8 +18,8 @@ import qnt.data as qndata
 import xarray as xr
 
 from lib import Strategy, state_read
-from lib.display import NO_BREAK
 from lib.notebook import main, run_notebook
+from lib.report.display import NO_BREAK
 from tests.conftest import LAST_DAY, REAL
 
 ROOT = Path(__file__).parent.parent
@@ -261,9 +261,8 @@ def test_with_its_debug_cells_as_a_submission(notebook: Notebook, tmp_path: Path
     """Should somebody leave them in: no backtest runs, and nothing is shown."""
     script = "\n".join(cell.source for cell in code_cells(notebook))
     environment = os.environ | {"SUBMISSION_ID": "-1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    script += (
-        "\nimport sys; assert not {'qnt.backtester', 'lib.figures', 'lib.training_log'} & set(sys.modules)"
-    )
+    script += "\nimport sys; unused = {'qnt.backtester', 'lib.report.figures', 'lib.report.training_log'}"
+    script += "\nassert not unused & set(sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from lib.compare.variants import ODDITIES
 from lib.features import get_features, get_target_classes
 from lib.indicators import lwma, roc
 from lib.prediction import model_outputs, predict
 from lib.strategy import Strategy
 from lib.training import sequences, train_model
 from lib.universe import select_assets
-from lib.variants import ODDITIES
 from tests.vectors import vector
 
 SMALL = {"hidden_size": 4, "top_assets": 4}

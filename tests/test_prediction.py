@@ -322,7 +322,7 @@ data = vector("loaded").isel(time=slice(-107, None))
 strategy = Strategy()
 weights, state = strategy.predict(strategy.train_model(data), data, None)
 print(json.dumps([name for name in ("torch", "numba", "plotly", "qnt.ta", "qnt.stats", "lib.model",
-                                    "lib.figures", "distributed", "joblib") if name in sys.modules]))
+                                    "lib.report.figures", "distributed", "joblib") if name in sys.modules]))
 """
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.positions import StateWarning
 from lib.state import State, state_read, state_write
+from lib.state.positions import StateWarning
 from lib.strategy import Strategy
 from tests.markets import random_market, window
 from tests.vectors import vector

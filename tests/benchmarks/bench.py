@@ -197,7 +197,7 @@ def test_a_contest_pass(benchmark, side, tmp_path):
 
 
 def _peak(command, environment):
-    """The largest process of one more pass, in a child of its own because the kernel keeps the maximum for ever."""
+    """The largest process of one more pass, in a child of its own: the maximum is kept for ever."""
     code = f"import resource, subprocess; subprocess.run({command!r}, capture_output=True);"
     code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
     return int(

@@ -9,7 +9,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Print one line per group that has both sides, then what each size of a growth costs."""
     sides: dict[str, dict[str, float]] = defaultdict(dict)
     growth = []
-    for bench in getattr(config, "_benchmarksession").benchmarks:
+    for bench in config._benchmarksession.benchmarks:
         side = bench.extra_info.get("side")
         if side:
             sides[bench.group][side] = bench.stats.median
@@ -21,9 +21,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for group, medians in sides.items():
         if len(medians) == 2:
             plain, ours = medians["published"], medians["here"]
-            lines.append(
-                f"| {group} | {plain * 1000:,.1f} ms | {ours * 1000:,.1f} ms | {plain / ours:.1f} × |"
-            )
+            lines.append(f"| {group} | {plain * 1000:,.1f} ms | {ours * 1000:,.1f} ms | {plain / ours:.1f} |")
     terminalreporter.write_sep("=", "ratios")
     terminalreporter.write_line("\n".join(lines))
     if growth:

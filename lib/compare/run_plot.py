@@ -1,0 +1,62 @@
+"""How do the variants of a comparison look side by side? A plot, as an HTML file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lib.report import figure_style
+from lib.state.atomic_file import replace_file
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+HOVER = [
+    *("deflated_sharpe_ratio", "mean_return", "volatility", "max_drawdown", "avg_turnover", "hit_rate"),
+    "run",
+]
+
+
+def figure(table: pd.DataFrame, title: str, source: str) -> "go.Figure":
+    """Sharpe ratio by variant, the best on top, coloured by the deflated one.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What `lib.compare.run_table.as_table` answered. Rows without a Sharpe ratio are left out and counted.
+    title, source : str
+        What is compared, and what the prices are.
+    """
+    import plotly.graph_objects as go
+
+    rows = table[np.isfinite(table["sharpe_ratio"])].sort_values(
+        "sharpe_ratio", ascending=False, kind="stable"
+    )
+    missing = len(table) - len(rows)
+    note = f" ({missing} without a Sharpe ratio not shown)" if missing else ""
+    names = [f"{variant} · {run[:4]}" for variant, run in zip(rows["variant"], rows["run"], strict=True)]
+    lines = ["%{y}", "Sharpe ratio: %{x:.3f}"]
+    for k, name in enumerate(HOVER):
+        lines.append(f"{name.replace('_', ' ')}: %{{customdata[{k}]{'' if name == 'run' else ':.3f'}}}")
+    bars = go.Bar(
+        x=rows["sharpe_ratio"],
+        y=names,
+        orientation="h",
+        marker={"color": rows["deflated_sharpe_ratio"], "colorscale": "Cividis", "cmin": 0, "cmax": 1}
+        | {"colorbar": {"title": {"text": "deflated,<br>0 to 1"}}},
+        customdata=rows[HOVER].to_numpy(object),
+        hovertemplate="<br>".join([*lines, "<extra></extra>"]),
+    )
+    layout = figure_style.layout(f"{title}{note}", source, height=max(360, 160 + 24 * len(names)))
+    layout |= {"hovermode": "closest"}
+    drawn = go.Figure(bars, layout)
+    drawn.update_xaxes(title="Sharpe ratio, a year", **figure_style.axis())
+    drawn.update_yaxes(autorange="reversed", **figure_style.axis())
+    return drawn
+
+
+def save(drawn: "go.Figure", path: Path) -> None:
+    """Write a figure as one HTML file that needs nothing else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(str(path), drawn.to_html(include_plotlyjs=True).encode())

@@ -1,0 +1,219 @@
+"""What will a submission do? The notebook is run as the platform runs it: a process a day, with its state.
+
+    python -m lib.rehearsal --days 5 [--until 2024-12-30] [--notebook strategy.ipynb]
+
+Exit code 0 where the platform would accept every day, else 1.
+"""
+
+import argparse
+import ast
+import contextlib
+import gzip
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from lib.rehearsal.judgement import LONGEST, Pass, judge, report
+from lib.state import State, StateError, state_read
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PROJECT = Path(__file__).parents[2]
+ERROR_LINES = 6
+RUN = [
+    sys.executable,
+    *("-m", "nbconvert", "--to", "html", "--execute", "strategy.ipynb", "--output", "pass"),
+]
+# A process reports at least the memory of the one that started it: so a small one starts the notebook's.
+MEASURED = """
+import subprocess, sys
+code = subprocess.call(sys.argv[1:])
+try:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    open("peak", "w").write(str(peak))
+except ImportError:
+    pass
+sys.exit(code if code >= 0 else 128 - code)
+"""
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the rehearsal that the command line asks for, print its report, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.rehearsal", description="Rehearse a submission of the notebook."
+    )
+    parser.add_argument(
+        "--days", type=int, default=5, help="how many trading days, one pass each (default: 5)"
+    )
+    parser.add_argument(
+        "--until", help="the last of them, such as 2024-12-30 (default: the last day there is)"
+    )
+    parser.add_argument(
+        "--notebook", type=Path, default=PROJECT / "strategy.ipynb", help="default: strategy.ipynb"
+    )
+    asked = parser.parse_args(arguments)
+    try:
+        passes, faults = rehearse(asked.notebook, asked.days, asked.until)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print(report(passes, faults), flush=True)
+    return int(any(faults))
+
+
+def rehearse(
+    notebook: Path | str, days: int = 5, until: str | None = None
+) -> tuple[list[Pass], list[list[str]]]:
+    """Run the notebook once for each of the last trading days; return the passes and what is wrong with them.
+
+    It runs in a folder of its own, from a copy without its `#DEBUG#` cells; what lies beside it can be
+    imported there.
+
+    Raises
+    ------
+    ValueError
+        Fewer trading days than asked for, or the notebook is none.
+    OSError
+        The notebook cannot be read.
+    """
+    if days < 1:
+        raise ValueError(f"--days must be at least 1, not {days}.")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        kind = _working_copy(Path(notebook), folder)
+        with contextlib.chdir(folder):  # the platform's library keeps a cache where it runs
+            dates = _load(kind, until, 2 * days + 15).time.values.astype("M8[D]")
+            if len(dates) < days:
+                raise ValueError(
+                    f"there are only {len(dates)} trading days up to {until or 'the end'}: ask for fewer."
+                )
+            steps = tqdm(dates[-days:], unit="pass", desc="Rehearsal")
+            passes = [run_pass(folder, day, _host()) for day in steps]
+            written = [one.weights.asset.values.tolist() for one in passes if one.weights is not None]
+            held = sorted({asset for assets in written for asset in assets})
+            data = _load(kind, until, 2 * days + 15, held or None)
+    return passes, judge(passes, data)
+
+
+def run_pass(folder: Path, day: np.datetime64, host: str) -> Pass:
+    """Run `strategy.ipynb` in `folder` once, with data that end on `day`, and collect what it leaves.
+
+    The state that the last pass wrote to `state.out` in the folder is handed on.
+    """
+    out, given, weights, last = (folder / name for name in ("state.out", "state.in", "weights", "last"))
+    peak = folder / "peak"
+    for left in (weights, last, peak):
+        left.unlink(missing_ok=True)
+    environment = {name: value for name, value in os.environ.items() if name != "MULTI_PASS_MODE_ENABLED"}
+    environment |= {"SUBMISSION_ID": "-1", "DATA_BASE_URL": f"{host}/last/{day}/"}
+    environment |= {"OUTPUT_PATH": str(weights), "LAST_DATA_PATH": str(last), "OUT_STATE_PATH": str(out)}
+    environment.pop("IN_STATE_PATH", None)
+    if out.exists():
+        shutil.copy(out, given)
+        environment["IN_STATE_PATH"] = str(given)
+    with (folder / "said").open("wb") as said:
+        started = time.perf_counter()
+        code = _run(folder, environment, said)
+        seconds = time.perf_counter() - started
+    state, problem = _state(out)
+    return Pass(
+        day=day,
+        exit_code=code,
+        error=_last_lines((folder / "said").read_text(errors="replace")) if code else "",
+        seconds=seconds,
+        memory=int(peak.read_text()) if peak.exists() else None,
+        weights=_weights(weights),
+        state=state,
+        state_problem=problem,
+        saw_last_day=last.exists(),
+    )
+
+
+def _working_copy(notebook: Path, folder: Path) -> str:
+    """Put the notebook as the platform runs it into the folder, beside links; return what it trades."""
+    try:
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        cells = [cell for cell in content["cells"] if not "".join(cell["source"]).startswith("#DEBUG#")]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise ValueError(f"{notebook} is not a notebook (nbformat 4).") from None
+    (folder / "strategy.ipynb").write_text(json.dumps(content | {"cells": cells}), encoding="utf-8")
+    beside = [path for path in notebook.absolute().parent.iterdir() if path.is_dir() or path.suffix == ".py"]
+    for path in [*beside, PROJECT / "lib"]:
+        if not path.name.startswith(".") and not (folder / path.name).exists():
+            (folder / path.name).symlink_to(path)
+    return _competition("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+def _competition(sources: Iterable[str]) -> str:
+    """The `competition_type` that the notebook sets to a literal, by default the NASDAQ-100."""
+    found = re.findall(r"^competition_type *= *(['\"].*?['\"])", "\n".join(sources), flags=re.MULTILINE)
+    return ast.literal_eval(found[0]) if found else "stocks_nasdaq100"
+
+
+def _load(kind: str, until: str | None, tail: int, assets: list[str] | None = None) -> "xr.DataArray":
+    import qnt.data as qndata
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return qndata.load_data_by_type(kind, max_date=until, tail=tail, assets=assets)
+
+
+def _host() -> str:
+    from qnt.data.common import ORIGIN_BASE_URL
+
+    return ORIGIN_BASE_URL.split("/last/")[0].rstrip("/")
+
+
+def _run(folder: Path, environment: dict[str, str], said: IO[bytes]) -> int:
+    """Exit code of the notebook's process; it is stopped where the platform would stop it."""
+    command = [sys.executable, "-c", MEASURED, *RUN]
+    own_group: dict[str, Any] = {"start_new_session": True} if hasattr(os, "killpg") else {}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said, **own_group)
+    try:
+        return process.wait(LONGEST)
+    except BaseException as stopped:
+        if own_group:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        code = process.wait()
+        if not isinstance(stopped, subprocess.TimeoutExpired):
+            raise
+        return code
+
+
+def _last_lines(said: str) -> str:
+    lines = [line.rstrip() for line in COLOURS.sub("", said).splitlines() if line.strip(" -")]
+    return "\n        ".join(lines[-ERROR_LINES:])
+
+
+def _weights(path: Path) -> "xr.DataArray | None":
+    import xarray as xr
+
+    if not path.exists():
+        return None
+    weights = xr.load_dataarray(io.BytesIO(gzip.decompress(path.read_bytes())))
+    return weights.assign_coords(asset=weights.asset.values.astype(str))
+
+
+def _state(path: Path) -> tuple[State | None, str]:
+    if not path.exists():
+        return None, ""
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return state_read(path), ""
+        except StateError as error:
+            return None, str(error)

@@ -1,0 +1,102 @@
+"""How did the trainings of a backtest go, and what were they worth on the days after?"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lib.report.out_of_sample import SHARES, out_of_sample
+from lib.report.training_table import summary, training_table
+from lib.training import Models
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class TrainingLog:
+    """Stands in for `strategy.train_model` and keeps what every training of a backtest reported.
+
+    Parameters
+    ----------
+    train : callable
+        Data -> `lib.training.Models`.
+
+    Attributes
+    ----------
+    trainings : list of Models
+        Of every call, in order.
+    """
+
+    def __init__(self, train: Callable[["xr.DataArray"], Models]):
+        """Keep `train` for the calls to come."""
+        self._train = train
+        self.trainings: list[Models] = []
+
+    def __call__(self, data: "xr.DataArray") -> Models:
+        """Train, keep, and hand on what came of it."""
+        models = self._train(data)
+        if not isinstance(models, Models):
+            raise TypeError(
+                f"TrainingLog needs a train that returns lib.training.Models, not {type(models).__name__}."
+            )
+        self.trainings.append(models)
+        return models
+
+    def of_backtest(self, days: Iterable | None = None) -> list[Models]:
+        """Trainings that were used, by ascending end of their window.
+
+        `backtest_ml` trains twice before its days begin, for the last day and to try the first one. They are
+        told by what follows: a training on the same days or earlier ones. With the `days` of the weights, a
+        training on another day is none of the backtest's.
+        """
+        used: list[Models] = []
+        for models in reversed(self.trainings):
+            if used and models.window[1] >= used[-1].window[1]:
+                break
+            used.append(models)
+        if days is not None:
+            known = np.asarray(list(days), dtype="M8[D]")
+            used = [models for models in used if models.window[1] in known]
+        return used[::-1]
+
+    def table(self, data: "xr.DataArray", weights: "xr.DataArray", by_asset: bool = False) -> pd.DataFrame:
+        """One row for each training of the backtest, or for each training and asset.
+
+        Parameters
+        ----------
+        data : xarray.DataArray
+            (field, time, asset): what `backtest_ml` saw, from the first training window on.
+        weights : xarray.DataArray
+            (time, asset): what it answered. Their days are the days of the backtest.
+        by_asset : bool
+            A row for each asset, with those left out and why, instead of their mean.
+
+        Returns
+        -------
+        pandas.DataFrame
+            By the last day of the training window: the columns of `summary`, or of `training_table`, and
+            `days_out_of_sample` (days judged, counted for each asset), with the shares of them on which the
+            model, the majority and yesterday were right (`hits_`, `majority_`, `yesterday_out_of_sample`: see
+            `lib.report.out_of_sample`). The days after a training end with the day of the next one.
+        """
+        used = self.of_backtest(weights.time.values)
+        if not used:
+            raise ValueError("No training of this backtest was seen: pass the log to backtest_ml as train=.")
+        ends = [models.window[1] for models in used[1:]] + [weights.time.values[-1].astype("M8[D]")]
+        rows = []
+        for models, end in zip(used, ends, strict=True):
+            days = weights.time.values
+            days = days[(days > models.window[1]) & (days <= end)]
+            judged = out_of_sample(models, data, days)
+            if by_asset:
+                after = judged.groupby("asset")[SHARES].mean().add_suffix("_out_of_sample")
+                after.insert(0, "days_out_of_sample", judged.groupby("asset").size())
+                table = training_table(models).join(after).reset_index()
+                table.insert(0, "trained_to", models.window[1])
+            else:
+                shares = judged[SHARES].mean().add_suffix("_out_of_sample").to_dict()
+                table = pd.DataFrame([summary(models) | {"days_out_of_sample": len(judged)} | shares])
+            rows.append(table)
+        index = ["trained_to", "asset"] if by_asset else ["trained_to"]
+        return pd.concat(rows, ignore_index=True).set_index(index)

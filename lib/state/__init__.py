@@ -1,0 +1,204 @@
+"""How is the state kept from one day to the next?
+
+In a gzip file around a pickle of a versioned plain record, which the platform's `qnt.state.read` reads too.
+Reading it here runs nothing that the file contains.
+"""
+
+import gzip
+import os
+import pickle
+import stat
+import warnings
+import zlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib.state.atomic_file import replace_file
+from lib.state.positions import State, StateWarning, restore
+from lib.state.safe_pickle import Call, Malformed, Name, NotPlain, read_plain
+from lib.state.state_checks import StateError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["State", "StateError", "StateWarning", "state_read", "state_write", "states_table"]
+
+DEFAULT_PATH = "state.out.pickle.gz"
+LARGEST = 1 << 29  # bytes unpacked: a state takes some thousand, one with models some million
+RESTORE = Name("lib.state.positions", "restore")
+KNOWN_NAMES = {
+    RESTORE,
+    Name("lib.training", "_load_models"),
+    Name("numpy", "dtype"),
+    Name("numpy.core.multiarray", "scalar"),
+    Name("numpy._core.multiarray", "scalar"),
+}
+
+
+def state_write(state: State | None, path: str | os.PathLike | None = None) -> None:
+    """Keep the state for the next day; a crash leaves the old file or the new one.
+
+    Parameters
+    ----------
+    state : State or None
+        None means "no positions yet".
+    path : path, optional
+        Default: the environment's OUT_STATE_PATH, else ``state.out.pickle.gz``.
+
+    Raises
+    ------
+    StateError
+        It could not be written; the old file is untouched.
+    """
+    if state is not None and not isinstance(state, State):
+        raise StateError(
+            f"state_write keeps a State or None, not a {type(state).__name__}: pass what predict returned."
+        )
+    place = _out_path() if path is None else os.fsdecode(path)
+    try:
+        confirmed = replace_file(place, gzip.compress(pickle.dumps(state, protocol=4), mtime=0))
+    except (OSError, ValueError) as error:
+        raise StateError(
+            f"The state could not be written to {place} ({_reason(error)}). What was there is untouched. "
+            "Mend that, or set OUT_STATE_PATH to a place that can be written; then run state_write again."
+        ) from error
+    if not confirmed:
+        warnings.warn(
+            f"The state is in {place}, but the disk did not confirm it: after a power cut, look whether it "
+            "is still the new one.",
+            StateWarning,
+            stacklevel=2,
+        )
+    print(f"State saved to {place}: {_line(state)}.", flush=True)
+
+
+def state_read(path: str | os.PathLike | None = None) -> State | None:
+    """Read the state that the day before left; nothing in the file is run.
+
+    Parameters
+    ----------
+    path : path, optional
+        Default: the environment's IN_STATE_PATH where it is set and the file is there, else as `state_write`.
+
+    Returns
+    -------
+    State or None
+        None on the first day (no file: a line says so), and where "no positions yet" was kept.
+
+    Raises
+    ------
+    StateError
+        There is a file, but not one that holds a whole state of this project.
+    """
+    place = _in_path() if path is None else os.fsdecode(path)
+    try:
+        state = _state_in(read_plain(_unpacked(place), KNOWN_NAMES))
+    except FileNotFoundError:
+        print(f"No state at {place}: first day, starts without positions.", flush=True)
+        return None
+    except NotPlain as error:
+        problem = (
+            f"not a state of this project: it asks for {error}. Nothing in it was run; do not unpickle it"
+        )
+    except Malformed as error:
+        problem = f"not a pickle, or a broken one ({error})"
+    except StateError as error:
+        problem = str(error)
+    except (OSError, ValueError) as error:
+        problem = f"it cannot be read ({_reason(error)}). Mend that and read it again"
+    else:
+        print(f"State read from {place}: {_line(state)}.", flush=True)
+        return state
+    raise StateError(f"State file {place}: {problem}. To start afresh, move it away.")
+
+
+def states_table(states: Iterable[State | None]) -> "xr.DataArray":
+    """Weights by day, from the states that ``backtest_ml(collect_all_states=True)`` returns.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (time, asset), both sorted; 0 where an asset was not held. Of two of one day the later counts.
+    """
+    import xarray as xr
+
+    by_day = {state.date: state.weights for state in states if state is not None}
+    days, assets = sorted(by_day), sorted({asset for row in by_day.values() for asset in row})
+    table = np.array([[by_day[day].get(asset, 0.0) for asset in assets] for day in days], dtype=np.float64)
+    return xr.DataArray(
+        table.reshape(len(days), len(assets)),
+        dims=["time", "asset"],
+        coords={"time": np.array(days, dtype="M8[ns]"), "asset": np.array(assets, dtype=str)},
+        name="weights",
+    )
+
+
+def _line(state: State | None) -> str:
+    return "no positions yet" if state is None else repr(state)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "its folder is not there"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _out_path() -> str:
+    return os.environ.get("OUT_STATE_PATH") or DEFAULT_PATH
+
+
+def _in_path() -> str:
+    given = os.environ.get("IN_STATE_PATH")
+    if not given:
+        return _out_path()
+    try:
+        os.stat(given)
+    except FileNotFoundError:
+        print(f"IN_STATE_PATH names {given}, which is not there: looking at {_out_path()}.", flush=True)
+        return _out_path()
+    except (OSError, ValueError):
+        pass  # it is there, and reading it will say what is wrong
+    return given
+
+
+def _open_at_once(place: str, flags: int) -> int:
+    """Open without waiting, as one would for ever at a pipe."""
+    return os.open(place, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _unpacked(place: str) -> bytes:
+    """Content of a gzip file, all of it, checked against its sum."""
+    with open(place, "rb", opener=_open_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("a pipe or device is there, no file")
+        if status.st_size == 0:
+            raise StateError("it is empty, as an interrupted write leaves it")
+        chunks, size = [], 0
+        try:
+            with gzip.GzipFile(fileobj=file) as packed:
+                while chunk := packed.read(1 << 20):
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > LARGEST:
+                        raise StateError(f"it unpacks to more than {LARGEST >> 20} MiB, which no state does")
+        except EOFError:
+            raise StateError("it is cut short: its end is missing") from None
+        except gzip.BadGzipFile as error:
+            raise StateError(f"not a gzip file, or a damaged one ({error})") from None
+        except zlib.error as error:
+            raise StateError(f"it is damaged ({error})") from None
+    return b"".join(chunks)
+
+
+def _state_in(content: Any) -> State | None:
+    """The state in what `state_write` wrote, or `backtest_ml`: (time, models, state)."""
+    if type(content) is tuple and len(content) == 3:
+        content = content[2]
+    if content is None:
+        return None
+    if isinstance(content, Call) and content.function == RESTORE and len(content.arguments) == 1:
+        return restore(content.arguments[0])
+    raise StateError(f"it holds a {type(content).__name__}, not a state of this project")

@@ -1,0 +1,162 @@
+"""What is carried from one day to the next: the positions, and all it takes to run a day again."""
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib.state.state_checks import StateError, day_of, parameters_of, weights_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+VERSION = 1
+
+
+class StateWarning(UserWarning):
+    """A state that was set aside, or that the disk did not confirm."""
+
+
+@dataclass(frozen=True, repr=False)
+class State:
+    """Positions of one day, and what is needed to run that day again.
+
+    Attributes
+    ----------
+    date : numpy.datetime64[D]
+        The day whose positions these are.
+    weights : mapping of str to float
+        Asset -> blended weight of that day, sorted, without zeros; each |w| and their sum at most 1.
+    before : mapping of str to float
+        The weights carried into that day.
+    fingerprint : mapping of str to plain value
+        The strategy's parameters: None, bool, int, float, str, lists and dicts of them.
+
+    Raises
+    ------
+    StateError
+        A value is none of this: NaN, infinite, too large, not a date, ...
+    """
+
+    date: np.datetime64
+    weights: Mapping[str, float]
+    before: Mapping[str, float]
+    fingerprint: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Check every field; whoever unpickles one comes through here too."""
+        object.__setattr__(self, "date", day_of(self.date))
+        object.__setattr__(self, "weights", weights_of(self.weights, "weights"))
+        object.__setattr__(self, "before", weights_of(self.before, "weights before"))
+        object.__setattr__(self, "fingerprint", MappingProxyType(parameters_of(self.fingerprint)))
+
+    @property
+    def previous_weights(self) -> "xr.DataArray":
+        """The weights, dims (asset,), float64, with the day as scalar coordinate `time`."""
+        import xarray as xr
+
+        return xr.DataArray(
+            np.array(list(self.weights.values()), dtype=np.float64),
+            dims=["asset"],
+            coords={"asset": np.array(list(self.weights), dtype=str), "time": self.date.astype("M8[ns]")},
+            name="previous_weights",
+        )
+
+    def carried_into(self, date: Any, fingerprint: Mapping[str, Any]) -> Mapping[str, float]:
+        """Weights to blend the day `date` with.
+
+        A later day gets this day's weights, however many days lie between. The same day gets what it got the
+        first time, so that running it again changes nothing. For an earlier day this state is the future: a
+        `StateWarning`, and no weights.
+
+        Raises
+        ------
+        StateError
+            The state was made with other parameters, or for another universe.
+        """
+        _check_same(self, parameters_of(fingerprint))
+        day = day_of(date)
+        if day < self.date:
+            warnings.warn(
+                f"The state is dated {self.date}, after the data, which end on {day}: positions of the "
+                "future are not used, the strategy starts afresh.",
+                StateWarning,
+                stacklevel=2,
+            )
+            return MappingProxyType({})
+        return self.before if day == self.date else self.weights
+
+    def __reduce__(self) -> tuple:
+        """Pickle as a call of `restore` with a plain record."""
+        record = {
+            "version": VERSION,
+            "date": str(self.date),
+            "weights": dict(self.weights),
+            "before": dict(self.before),
+            "fingerprint": parameters_of(self.fingerprint),
+        }
+        return restore, (record,)
+
+    def __repr__(self) -> str:
+        """One line: date, number of positions, their sum."""
+        invested = math.fsum(map(abs, self.weights.values()))
+        return f"State of {self.date}: {len(self.weights)} positions, {invested:.1%} of the capital"
+
+    def __str__(self) -> str:
+        """The date and every position."""
+        width = max(map(len, self.weights), default=0)
+        rows = (f"  {asset:{width}} {weight:8.4f}" for asset, weight in self.weights.items())
+        return "\n".join([repr(self), *rows])
+
+
+def _check_same(state: State, now: dict[str, Any]) -> None:
+    """StateError where the state was made with other parameters than those of now."""
+    then, universe = state.fingerprint, "competition_type"
+    advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
+
+    def said(values: Mapping[str, Any], key: str) -> str:
+        return f"{values[key]!r:.60}" if key in values else "not set"
+
+    changed = [
+        key for key in sorted({*then, *now}) if key not in then or key not in now or then[key] != now[key]
+    ]
+    if universe in changed:
+        raise StateError(
+            f"The state of {state.date} holds positions in the universe {said(then, universe)}, the strategy "
+            f"trades {said(now, universe)}. Set {universe} back, {advice}"
+        )
+    if changed:
+        list_of = "; ".join(f"{key:.60} was {said(then, key)}, is {said(now, key)}" for key in changed)
+        raise StateError(
+            f"The state of {state.date} was made with other parameters: {list_of}. Set them back, {advice}"
+        )
+
+
+def restore(record: Any) -> State:
+    """The state of a plain record: a pickled State is a call of this.
+
+    Raises
+    ------
+    StateError
+        The record is damaged, or of a newer version.
+    """
+    version = record.get("version") if isinstance(record, dict) else None
+    if type(version) is not int or version < 1:
+        raise StateError("its record is damaged: it has no version")
+    if version > VERSION:
+        raise StateError(
+            f"it was written by a newer version of this project (record {version:.6g}, this one reads up to "
+            f"{VERSION}). Update the project to go on with it"
+        )
+    fields = {"version", "date", "weights", "before", "fingerprint"}
+    if set(record) != fields:
+        odd = sorted(map(ascii, fields.symmetric_difference(record)))
+        raise StateError(f"its record is damaged: missing or unknown {', '.join(odd):.100}")
+    day = day_of(record["date"])
+    if str(day) != record["date"]:  # a number, or "today"
+        raise StateError(f"its record is damaged: {record['date']!a:.60} is no date")
+    return State(day, record["weights"], record["before"], record["fingerprint"])

@@ -1,0 +1,110 @@
+"""Runs side by side: the table, the mean over seeds, the plot."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.compare.run_plot import figure, save
+from lib.compare.run_table import DEFAULTS, as_markdown, as_table, save_table, summary
+from lib.report.sharpe import deflated_sharpe_ratio
+
+RETURNS = {key: np.random.default_rng(k).normal(0.001, 0.01, 100) for k, key in enumerate("abcdef")}
+
+
+def record(name, sharpe=1.0, status="finished", **parameters):
+    made = {"key": name * 20, "status": status, "message": "", "parameters": {**DEFAULTS, **parameters}}
+    if status == "finished":
+        figures = {"sharpe_ratio": sharpe, "mean_return": 0.1, "volatility": 0.2, "max_drawdown": -0.1}
+        made |= {"figures": {**figures, "avg_turnover": 0.05, "hit_rate": 0.5}, "seconds": 2.0}
+        made |= {"returns": RETURNS[name].tolist()}
+    return made
+
+
+def test_rows_are_sorted_by_what_differs_whatever_the_order():
+    records = [
+        record("a", top_assets=12, seed=2),
+        record("b", top_assets=6, seed=1),
+        record("c", top_assets=6, seed=10),
+        record("d", status="failed", top_assets=6, seed=2),
+    ]
+    table = as_table(records, records[:3])
+    assert table["run"].str[0].tolist() == ["b", "d", "c", "a"]
+    pd.testing.assert_frame_equal(table, as_table(records[::-1], records[2::-1]))
+    assert table["variant"].tolist()[0] == "top_assets=6 seed=1"
+    assert table[["top_assets", "seed"]].to_numpy().tolist() == [[6, 1], [6, 2], [6, 10], [12, 2]]
+    assert "epochs" not in table.columns
+    assert table["status"].tolist() == ["finished", "failed", "finished", "finished"]
+    assert math.isnan(table["sharpe_ratio"][1])
+
+
+def test_every_finished_run_deflates_the_sharpe_ratio_asked_about_or_not():
+    tried = [record(name, seed=k) for k, name in enumerate("abcdef")]
+    ratios = [RETURNS[name].mean() / RETURNS[name].std(ddof=1) for name in "abcdef"]
+    table = as_table(tried[:2], tried)
+    assert (table["trials"] == 6).all()
+    expected = deflated_sharpe_ratio(RETURNS["a"], 6, np.var(ratios, ddof=1))
+    assert table["deflated_sharpe_ratio"][0] == pytest.approx(expected)
+    alone = as_table(tried[:1], tried[:1])
+    assert alone["deflated_sharpe_ratio"][0] == pytest.approx(deflated_sharpe_ratio(RETURNS["a"], 1, 0.0))
+    assert alone["deflated_sharpe_ratio"][0] > table["deflated_sharpe_ratio"][0]
+
+
+def test_the_mean_over_seeds_and_the_difference_with_the_same_seed():
+    records = [record("a", 1.0, seed=1), record("b", 2.0, seed=2), record("c", 1.5, seed=1, epochs=2)]
+    records += [record("d", 4.5, seed=2, epochs=2), record("e", 9.0, seed=3, epochs=2)]
+    records += [record("f", status="failed", seed=1, epochs=3)]
+    first, second, third = summary(records).to_dict("records")
+    assert (first["variant"], first["seeds"], first["sharpe_ratio"]) == ("defaults", 2, 1.5)
+    assert first["sharpe_ratio_spread"] == pytest.approx(np.std([1, 2], ddof=1))
+    assert math.isnan(first["against_first"])
+    assert (second["variant"], second["seeds"], second["sharpe_ratio"]) == ("epochs=2", 3, 5.0)
+    assert second["against_first"] == 1.5  # of 0.5 and 2.5: the third seed has nothing to stand against
+    assert second["against_first_spread"] == pytest.approx(np.std([0.5, 2.5], ddof=1))
+    assert (third["variant"], third["seeds"]) == ("epochs=3", 0)
+
+
+def test_markdown():
+    records = [record("a", 1.0, seed=1), record("b", 2.0, seed=2), record("f", status="failed", epochs=3)]
+    lines = as_markdown(summary(records)).splitlines()
+    assert len(lines) == 4
+    assert lines[2] == "| defaults | 2 | 1.500 ± 0.707 |  | 10.0% ± 0.0% | 0.050 ± 0.000 |"
+    assert lines[3] == "| epochs=3 | 0 |  |  |  |  |"
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
+def test_a_table_is_written_by_its_ending(name, tmp_path):
+    records = [record("a"), record("b", features=["trend", "mine"]), record("c", status="failed", epochs=2)]
+    table = as_table(records, records[:2])
+    save_table(table, tmp_path / "new" / name)
+    path = tmp_path / "new" / name
+    read = (
+        pd.read_parquet(path)
+        if name.endswith("parquet")
+        else pd.read_csv(path, keep_default_na=False, na_values=[""])
+    )
+    assert read["features"].tolist() == table["features"].tolist()
+    np.testing.assert_allclose(read["sharpe_ratio"], table["sharpe_ratio"])
+    assert read["status"].tolist() == table["status"].tolist()
+
+
+def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
+    records = [record("a", 1.0), record("b", 3.0, epochs=2), record("c", status="failed", epochs=3)]
+    drawn = figure(as_table(records, records[:2]), "Three variants", "a synthetic market")
+    assert list(drawn.data[0].x) == [3.0, 1.0]
+    assert [name.split(" ·")[0] for name in drawn.data[0].y] == ["epochs=2", "defaults"]
+    title = drawn.layout.title.text
+    assert "Three variants (1 without a Sharpe ratio not shown)" in title
+    assert "a synthetic market" in title
+    assert "%{customdata[0]:.3f}" in drawn.data[0].hovertemplate
+    save(drawn, tmp_path / "plot.html")
+    page = (tmp_path / "plot.html").read_text()
+    assert "a synthetic market" in page
+    assert "<script src=" not in page  # needs no network
+
+
+def test_a_plot_of_nothing():
+    drawn = figure(as_table([record("c", status="failed")], []), "None", "")
+    assert len(drawn.data[0].x) == 0
+    assert "1 without" in drawn.layout.title.text

@@ -1,0 +1,117 @@
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
+import pytest
+
+from lib.report import display
+
+HYPHEN = "\u2011"
+
+
+class Kernel:
+    """What a Jupyter kernel says of itself: which cell is running, if the program in front of it tells."""
+
+    def __init__(self) -> None:
+        self.cell: str | None = "first"
+
+    def get_parent(self) -> dict[str, Any]:
+        return {"metadata": {} if self.cell is None else {"cellId": self.cell}}
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What reaches the page: "figure", and "script" where plotly's script is put there once more."""
+    seen: list[str] = []
+    monkeypatch.setattr(go.Figure, "show", lambda figure: seen.append("figure"))
+    monkeypatch.setattr(pio.renderers["notebook"], "activate", lambda: seen.append("script"))
+    monkeypatch.setattr(display, "_home", [])
+    before = pio.renderers.default
+    yield seen
+    pio.renderers.default = before
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    kernel = Kernel()
+    monkeypatch.setattr(display, "_shell", lambda: kernel)
+    pio.renderers.default = "plotly_mimetype"
+    return kernel
+
+
+def test_no_browser_opens_outside_a_notebook(shown: list[str]) -> None:
+    display.show_figures(go.Figure())
+    assert shown == []
+
+
+def test_a_page_gets_what_jupyterlab_does_not_need(shown: list[str], kernel: Kernel) -> None:
+    display.show_figures(go.Figure(), go.Figure())
+    assert shown == ["figure", "figure"]
+    assert pio.renderers.default == "plotly_mimetype+notebook"
+
+
+def test_a_chosen_renderer_stays(shown: list[str], kernel: Kernel) -> None:
+    pio.renderers.default = "svg"
+    display.show_figures(go.Figure())
+    display.show_figures(go.Figure())
+    assert pio.renderers.default == "svg"
+    assert "script" not in shown
+
+
+def test_the_cell_that_carried_the_script_carries_it_when_run_again(shown: list[str], kernel: Kernel) -> None:
+    display.show_figures(go.Figure())
+    kernel.cell = "second"
+    display.show_figures(go.Figure())
+    display.show_figures(go.Figure())
+    assert "script" not in shown
+    kernel.cell = "first"
+    display.show_figures(go.Figure())
+    assert shown[-2:] == ["script", "figure"]
+
+
+def test_nobody_says_which_cell_it_is(shown: list[str], kernel: Kernel) -> None:
+    kernel.cell = None
+    display.show_figures(go.Figure())
+    display.show_figures(go.Figure())
+    assert shown == ["figure", "figure"]
+
+
+def test_a_shell_that_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    import IPython
+
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(config={}))
+    assert display._shell() is None
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(config={"IPKernelApp": {}}))
+    assert display._shell() is not None
+
+
+def test_a_table_for_people() -> None:
+    table = pd.DataFrame(
+        {
+            "trained_to": np.array(["2024-06-03", "2024-12-02"], dtype="M8[s]"),
+            "assets": [12, 11],
+            "loss_after": [0.24567891, 0.25],
+            "seconds": [0.1234, 2.0],
+            "hits_out_of_sample": [0.52345, np.nan],
+            "left_out": ["", ""],
+        }
+    ).set_index("trained_to")
+    readable = display.readable(table)
+    assert readable.index.tolist() == [f"2024{HYPHEN}06{HYPHEN}03", f"2024{HYPHEN}12{HYPHEN}02"]
+    assert readable.index.name == "trained to"
+    assert readable.columns.tolist() == ["assets", "loss after", "seconds", "hits out of sample"]
+    assert readable.iloc[0].tolist() == [12, "0.2457", "0.12", "52.3%"]
+    assert readable.iloc[1].tolist() == [11, "0.2500", "2.00", ""]
+
+
+def test_who_was_left_out_stays() -> None:
+    table = pd.DataFrame({"left_out": ["", "diverged"]}, index=pd.Index(["A", "B"], name="asset"))
+    assert display.readable(table)["left out"].tolist() == ["", "diverged"]
+
+
+def test_text_is_printed_outside_a_notebook(capsys: pytest.CaptureFixture) -> None:
+    display.show_text("a sentence")
+    assert capsys.readouterr().out == "a sentence\n"

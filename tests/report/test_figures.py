@@ -1,0 +1,202 @@
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+import xarray as xr
+
+from lib import Strategy
+from lib.report.figure_style import COLOURS, GREY, shades
+from lib.report.figures import (
+    QUARTER,
+    WIDEST,
+    equity_figure,
+    holdings_figure,
+    loss_figure,
+    performance_figure,
+)
+from lib.training import Fit, Models
+
+PAGES = {"light": "#ffffff", "dark": "#111111"}  # of JupyterLab
+SOURCE = "a market made up for this test"
+
+
+def series(days: int = 300, seed: int = 1) -> xr.DataArray:
+    time = pd.bdate_range("2020-01-01", periods=days)
+    return xr.DataArray(np.random.default_rng(seed).normal(0, 0.01, days), {"time": time}, ("time",))
+
+
+def weights(days: int = 40) -> xr.DataArray:
+    """Of A from the tenth day on, of B always, of C never."""
+    values = np.zeros((days, 3))
+    values[:, 1], values[10:, 0] = 0.1, 0.05
+    time = pd.bdate_range("2020-01-01", periods=days)
+    return xr.DataArray(values, {"time": time, "asset": ["A", "B", "C"]}, ("time", "asset"))
+
+
+def models() -> Models:
+    day = np.datetime64("2024-06-03")
+    models = Models({}, Strategy(), (day - 100, day), 0.0)
+    for k in range(15):
+        models.fits[f"NAS:{k}"] = Fit((0.5 + k / 10, 0.4, 0.3), 0.25, 0.5, 0.5, 70)
+    return models
+
+
+FIGURES = {
+    "loss": lambda: loss_figure(models(), SOURCE),
+    "equity": lambda: equity_figure(1 + series(), SOURCE),
+    "equity of one day": lambda: equity_figure(1 + series(1), SOURCE),
+    "performance": lambda: performance_figure(series(), series(seed=2), SOURCE),
+    "performance of a month": lambda: performance_figure(series(21), series(21, 2), SOURCE),
+    "holdings": lambda: holdings_figure(weights(), SOURCE),
+    "holdings with shorts": lambda: holdings_figure(weights() - 0.06, SOURCE),
+    "holdings of nothing": lambda: holdings_figure(weights() * 0, SOURCE),
+}
+
+
+@pytest.fixture(params=FIGURES)
+def figure(request: pytest.FixtureRequest) -> go.Figure:
+    return FIGURES[request.param]()
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as of WCAG 2."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted([luminance(one), luminance(other)])
+    return (light + 0.05) / (dark + 0.05)
+
+
+def colours(part: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every colour of a figure's JSON with its path, but for hover labels: they bring their own ground."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key != "hoverlabel":
+                yield from colours(value, f"{name}.{key}")
+    elif isinstance(part, list):
+        for value in part:
+            yield from colours(value, name)
+    elif isinstance(part, str) and (part.startswith(("#", "rgb")) or name.endswith("color")):
+        yield name, part
+
+
+def test_contrast_is_counted_as_it_should_be() -> None:
+    assert contrast("#ffffff", "#000000") == pytest.approx(21)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.005)  # the usual example
+    assert contrast("#2a3f5f", PAGES["dark"]) < 2  # plotly's own text
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_text_and_lines_stand_off_from_the_page(figure: go.Figure, page: str) -> None:
+    seen = list(colours(json.loads(figure.to_json())))
+    assert seen
+    for name, colour in seen:
+        if colour.startswith("#"):
+            assert contrast(colour, page) >= (4 if "font" in name else 3), (name, colour)
+        else:  # faint lines and grounds let the page through, a shade of a heat map starts so
+            assert re.fullmatch(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)", colour), (name, colour)
+
+
+def test_the_page_shines_through(figure: go.Figure) -> None:
+    for ground in (figure.layout.paper_bgcolor, figure.layout.plot_bgcolor):
+        assert ground == "rgba(0,0,0,0)"
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_all_colours_can_be_told_from_the_page(page: str) -> None:
+    assert min(contrast(colour, page) for colour in COLOURS) >= 3
+    assert contrast(GREY, page) >= 4
+    assert len(set(COLOURS)) == 10
+
+
+def test_title_and_source(figure: go.Figure) -> None:
+    assert re.match(r"<b>\w+", figure.layout.title.text)
+    assert f"Prices: {SOURCE}" in figure.layout.title.text
+
+
+def test_without_a_source_none_is_claimed() -> None:
+    assert "Prices" not in holdings_figure(weights()).layout.title.text
+
+
+def test_every_plot_has_units_and_hover_text(figure: go.Figure) -> None:
+    for trace in figure.data:
+        assert "%{" in trace.hovertemplate
+    plots = list(figure.select_yaxes())
+    heat_maps = [trace for trace in figure.data if trace.type == "heatmap"]
+    assert sum(bool(plot.title.text) for plot in plots) == len(plots) - len(heat_maps)
+    for trace in heat_maps:
+        assert trace.colorbar.title.text == "weight"
+
+
+def test_losses_by_evaluation() -> None:
+    figure = FIGURES["loss"]()
+    assert [trace.name for trace in figure.data] == [f"NAS:{k}" for k in range(15)]
+    assert list(figure.data[2].y) == [0.7, 0.4, 0.3, 0.25]
+    assert figure.layout.shapes[0].y0 == 0.25
+
+
+def test_another_target_has_no_line_of_knowing_nothing() -> None:
+    day = np.datetime64("2024-06-03")
+    mine = Models({}, Strategy(target=lambda data, strategy: None), (day, day), 0.0)
+    assert not loss_figure(mine).layout.shapes
+
+
+def test_performance_by_hand() -> None:
+    returns = xr.DataArray([0.1, -0.5, 0.2], {"time": pd.bdate_range("2020-01-01", periods=3)}, ("time",))
+    figure = performance_figure(returns, returns * 0)
+    mine, other = figure.data[:3], figure.data[3:]
+    assert [trace.name for trace in figure.data] == ["strategy"] * 3 + ["equal weights"] * 3
+    assert list(mine[0].y) == pytest.approx([1.1, 0.55, 0.66])
+    assert list(mine[1].y) == pytest.approx([0, -0.5, -0.4])
+    assert list(other[0].y) == [1, 1, 1]
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_rolling_sharpe_ratio_is_that_of_the_last_year() -> None:
+    returns = series(400)
+    ratio = performance_figure(returns, returns).data[2].y
+    assert np.isnan(ratio[: QUARTER - 1]).all()
+    year = returns.values[-252:]
+    mean = np.exp(np.log1p(year).mean()) ** 252 - 1
+    assert ratio[-1] == pytest.approx(mean / (year.std() * np.sqrt(252)))
+    assert np.isfinite(ratio[QUARTER - 1 :]).all()
+
+
+def test_too_few_days_for_a_ratio_are_said() -> None:
+    texts = [note.text for note in FIGURES["performance of a month"]().layout.annotations]
+    assert "63 days are needed; there are 21" in texts
+    assert not any("needed" in note.text for note in FIGURES["performance"]().layout.annotations)
+
+
+def test_holdings_by_hand() -> None:
+    heat, exposure, turnover = FIGURES["holdings"]().data
+    assert list(heat.y) == ["B", "A"]  # by first day; C was never held
+    assert np.isnan(heat.z[1][:10]).all()
+    assert (heat.z[1][10:] == 0.05).all()
+    assert (heat.z[0] == 0.1).all()
+    assert list(exposure.y) == pytest.approx([0.1] * 10 + [0.15] * 30)
+    assert np.isnan(turnover.y[0])
+    assert list(turnover.y[1:]) == pytest.approx([0] * 9 + [0.05] + [0] * 29)
+
+
+def test_a_long_backtest_is_thinned_and_says_so() -> None:
+    figure = holdings_figure(weights(2 * WIDEST))
+    assert len(figure.data[0].x) == WIDEST
+    assert len(figure.data[1].x) == 2 * WIDEST
+    assert "one day of 2" in figure.layout.title.text
+    assert "one day of" not in FIGURES["holdings"]().layout.title.text
+
+
+def test_shorts_have_a_colour_of_their_own() -> None:
+    long, both = shades(np.array([0.0, 0.1])), shades(np.array([-0.2, 0.1]))
+    assert (long["zmin"], long["zmax"]) == (0, 0.1)
+    assert (both["zmin"], both["zmax"]) == (-0.2, 0.2)
+    assert both["colorscale"][0][1] != both["colorscale"][-1][1] == long["colorscale"][-1][1]

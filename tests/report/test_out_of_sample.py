@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from lib import Strategy
+from lib.features import get_features
+from lib.report.out_of_sample import SHARES, out_of_sample
+from lib.training import Models, train_model
+from lib.universe import field
+from tests.vectors import vector
+
+TRAINED_TO = "2024-06-03"
+STRATEGY = Strategy(top_assets=4, hidden_size=6)
+
+
+def relative_to_window(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    """A feature that looks at its whole window: safe, as long as the window ends with the day."""
+    close = field(data, "close")
+    return close / np.nanmean(close, axis=0)
+
+
+def trained(data: xr.DataArray, strategy: Strategy) -> Models:
+    end = np.datetime64(TRAINED_TO)
+    start = end - np.timedelta64(strategy.train_period, "D")
+    return train_model(data.sel(time=slice(start, end)), strategy)
+
+
+def days_after(data: xr.DataArray, count: int = 12) -> np.ndarray:
+    days = data.time.values
+    return days[days > np.datetime64(TRAINED_TO)][:count]
+
+
+def asked_alone(models: Models, window: xr.DataArray, asset: str) -> float:
+    """What the model says of the last day of the window, through torch and the public features."""
+    import torch
+
+    features = get_features(window.sel(asset=list(models)), models.strategy).sel(asset=asset)
+    x = torch.tensor(features.values.T, dtype=torch.float32)[None]
+    if not models.strategy.whole_sequence:
+        x = x[:, -1:]
+    with torch.no_grad():
+        return float(models[asset](x)[0, -1])
+
+
+@pytest.fixture(scope="module")
+def data() -> xr.DataArray:
+    return vector("loaded")
+
+
+@pytest.fixture(scope="module")
+def models(data: xr.DataArray) -> Models:
+    return trained(data, STRATEGY)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"whole_sequence": True}, {"features": [relative_to_window]}],
+    ids=["last day only", "whole sequence", "a feature of the whole window"],
+)
+def test_each_day_is_asked_as_if_it_were_today(data: xr.DataArray, changed: dict) -> None:
+    models = trained(data, replace(STRATEGY, **changed))
+    days = days_after(data, 5)
+    judged = out_of_sample(models, data, days).set_index(["day", "asset"])
+    opened = data.sel(field="open")
+    rows = 0
+    for day in days:
+        window = data.sel(time=slice(day - np.timedelta64(155, "D"), day))
+        tomorrow = data.time.values[data.time.values > day][0]
+        for asset in models:
+            rises = bool(opened.sel(time=tomorrow, asset=asset) > opened.sel(time=day, asset=asset))
+            said = asked_alone(models, window, asset)
+            assert judged.loc[(day, asset), "said"] == pytest.approx(said, abs=1e-5)
+            assert judged.loc[(day, asset), "hits"] == ((said > 0.5) == rises)
+            rows += 1
+    assert len(judged) == rows
+
+
+def test_days_to_come_change_nothing_but_the_verdict(data: xr.DataArray, models: Models) -> None:
+    days = days_after(data)
+    spoilt = data.copy(deep=True)
+    spoilt.loc[{"time": slice(days[8], None)}] *= np.random.default_rng(1).uniform(
+        0.5, 2, data.sizes["asset"]
+    )
+    before = out_of_sample(models, data, days[:7])
+    assert before.equals(out_of_sample(models, spoilt, days[:7]))
+    assert not out_of_sample(models, data, days).equals(out_of_sample(models, spoilt, days))
+
+
+def test_the_more_frequent_class_is_that_of_the_training(data: xr.DataArray) -> None:
+    models = trained(data, replace(STRATEGY, leave_out_unknown=True))
+    window = data.sel(time=slice(*models.window))
+    judged = out_of_sample(models, window, window.time.values)
+    shares = judged.groupby("asset")["majority"].mean()
+    assert shares.to_dict() == pytest.approx({asset: fit.base_rate for asset, fit in models.fits.items()})
+
+
+@pytest.mark.parametrize(("target", "ahead"), [("next_open_up", 1), ("tradable_open_up", 2)])
+def test_yesterday_is_what_was_known_by_the_close(data: xr.DataArray, target: str, ahead: int) -> None:
+    models = trained(data, replace(STRATEGY, target=target))
+    judged = out_of_sample(models, data, days_after(data))
+    opened = data.sel(field="open", asset=judged.asset.unique()).to_pandas()
+    known = opened > opened.shift(1)  # on the day itself
+    came = opened.shift(-ahead) > opened.shift(1 - ahead)
+    expected = [known.loc[row.day, row.asset] == came.loc[row.day, row.asset] for row in judged.itertuples()]
+    assert judged["yesterday"].tolist() == [float(one) for one in expected]
+
+
+def test_a_day_whose_future_is_unknown_is_not_judged(data: xr.DataArray, models: Models) -> None:
+    days = days_after(data, 3)
+    judged = out_of_sample(models, data.sel(time=slice(None, days[-1])), days)
+    assert sorted(judged.day.unique()) == sorted(days[:2])
+
+
+def test_a_missing_feature_is_not_judged(data: xr.DataArray) -> None:
+    def holey(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+        days = data.time.dt.day.values[:, None]
+        return np.where(days % 2 == 0, np.nan, field(data, "close"))
+
+    models = trained(data, replace(STRATEGY, features=[holey]))
+    judged = out_of_sample(models, data, days_after(data))
+    assert len(judged)
+    assert (judged.day.dt.day % 2 == 1).all()
+
+
+def test_without_models_or_days(data: xr.DataArray, models: Models) -> None:
+    nobody = Models({}, STRATEGY, models.window, 0.0)
+    for table in (out_of_sample(nobody, data, days_after(data)), out_of_sample(models, data, [])):
+        assert table.empty
+        assert table.columns.tolist() == ["day", "asset", "said", *SHARES]
+
+
+def test_an_asset_that_left_the_data_is_not_asked(data: xr.DataArray, models: Models) -> None:
+    gone = next(iter(models))
+    judged = out_of_sample(models, data.drop_sel(asset=gone), days_after(data))
+    assert set(judged.asset) == set(models) - {gone}
+
+
+def test_data_that_do_not_reach(data: xr.DataArray, models: Models) -> None:
+    days = days_after(data, 3)
+    with pytest.raises(ValueError, match=r"lack 1 of the days to judge, 2024-06-06"):
+        out_of_sample(models, data.sel(time=slice(None, "2024-06-05")), days)
+    with pytest.raises(ValueError, match=r"begin on 2024-05-01, after the training window"):
+        out_of_sample(models, data.sel(time=slice("2024-05-01", None)), days)
