@@ -44,27 +44,30 @@ def test_every_command_is_run_by_a_test():
         [".venv/bin/python", "-m", "pytest"],  # .ci/run starts these tests with this very line
         [".venv/bin/python", "-m", "lib.rehearsal"],
         [".venv/bin/python", "-m", "lib.compare"],
+        [".venv/bin/python", "-m", "lib.compare"],  # the oddities
         [".venv/bin/python", "-m", "pytest"],  # the benchmarks
     ]
-    assert [command.startswith(SET_UP) for command in COMMANDS] == [True, True, False, False, False]
+    assert [command.startswith(SET_UP) for command in COMMANDS] == [True, True, False, False, False, False]
 
 
-@pytest.mark.parametrize("part", ["lib.notebook", "lib.rehearsal", "lib.compare", "benchmarks"])
+@pytest.mark.parametrize("part", ["lib.notebook", "lib.rehearsal", "--grid", "--oddities", "benchmarks"])
 def test_a_command_does_what_it_should(part, tmp_path):
     command = next(command.removeprefix(SET_UP) for command in COMMANDS if part in command)
     words = shlex.split(command.replace(".venv/bin/python", sys.executable))
     for name in ("strategy.ipynb", "lib", "tests", "pyproject.toml"):
         (tmp_path / name).symlink_to(PROJECT / name)
-    words += ["--collect-only", "-q"] if part == "benchmarks" else []  # they take minutes
+    # what takes minutes is run for as short as it can be
+    words += {"benchmarks": ["--collect-only", "-q"]}.get(part, [])
+    words += {"--oddities": ["--seeds", "1", "--start", "2024-12-16", "--end", "2024-12-30"]}.get(part, [])
     done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     if part == "lib.notebook":
         written = {path.name for path in (tmp_path / "runs" / "first").iterdir()}
         assert written == {"strategy.ipynb", "fractions.nc.gz", "state.out.pickle.gz"}
         assert str(tmp_path / "runs" / "first") in done.stdout
-    elif part == "lib.compare":
+    elif part in ("--grid", "--oddities"):
         assert (tmp_path / "runs").is_dir()
-        assert "hidden_size" in done.stdout
+        assert {"--grid": "hidden_size", "--oddities": "whole_sequence"}[part] in done.stdout
 
 
 def test_every_parameter_is_in_the_table_with_its_default():
