@@ -64,7 +64,7 @@ def predict(
     tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
 
     assets = data.get_index("asset").tolist()
-    said = _last_outputs(models, data, strategy)
+    said = last_outputs(models, data, strategy)
     new = np.array([said.get(asset, 0.0) for asset in assets])
     new = np.where(liquid > 0, new, 0.0)
     new[np.isnan(liquid) & [asset in models for asset in assets]] = (
@@ -95,7 +95,7 @@ def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float
     return np.minimum(weights / max(weights.sum(), 1.0), max_weight)
 
 
-def _last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: Strategy) -> dict[str, float]:
+def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: Strategy) -> dict[str, float]:
     """What each model says of the last day; an asset without finite features that day is left out."""
     index = data.get_index("asset")
     assets = [asset for asset in models if asset in index]

@@ -30,7 +30,7 @@ atexit.register(_cleanup.close)
 for name in SETTINGS:
     os.environ.pop(name, None)
 os.environ["NONINTERACT"] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads would wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more would wait for each other
 if REAL:
     server = _cleanup.enter_context(serving(CONFORMANCE / "market.nc"))
     cache = _cleanup.enter_context(tempfile.TemporaryDirectory())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import qnt.backtester as qnbt
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from lib.features import FEATURES
 from lib.prediction import blend, predict
 from lib.state import State, StateError, StateWarning
 from tests import reference
+from tests.backtests import backtest
 from tests.vectors import vector
 
 REAL_MARKET = Path(__file__).parents[2] / "shared" / "real"
@@ -61,19 +61,8 @@ def test_the_weights_of_a_multi_pass_run_are_the_published_ones(tmp_path, monkey
     """The vectors, through the library's own backtest: cleaned weights, and the state of each of 392 days."""
     monkeypatch.chdir(tmp_path)
     strategy = Strategy()
-    weights, states = qnbt.backtest_ml(
-        load_data=strategy.load_data,
-        train=strategy.train_model,
-        predict=strategy.predict,
-        train_period=strategy.train_period,
-        retrain_interval=strategy.retrain_interval,
-        retrain_interval_after_submit=1,
-        predict_each_day=True,
-        competition_type=strategy.competition_type,
-        lookback_period=strategy.lookback_period,
-        start_date="2023-06-30",
-        collect_all_states=True,
-        analyze=False,
+    weights, states = backtest(
+        strategy, "2023-06-30", retrain_interval_after_submit=1, collect_all_states=True
     )
     expected, rows = vector("strategy_multi_pass"), vector("strategy_multi_pass_state")
     assert weights.time.values.tolist() == expected.time.values.tolist()

@@ -13,9 +13,9 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-import qnt.backtester as qnbt
 
 from lib import Strategy, lookahead
+from tests.backtests import backtest
 from tests.conftest import REAL
 
 PROJECT = Path(__file__).parents[1]
@@ -84,18 +84,7 @@ def test_every_parameter_is_in_the_table_with_its_default():
 def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     strategy = run_code(text)["strategy"]
-    weights, state = qnbt.backtest_ml(
-        load_data=strategy.load_data,
-        train=strategy.train_model,
-        predict=strategy.predict,
-        train_period=strategy.train_period,
-        retrain_interval=strategy.retrain_interval,
-        predict_each_day=True,
-        competition_type=strategy.competition_type,
-        lookback_period=strategy.lookback_period,
-        start_date="2024-12-16",
-        analyze=False,
-    )
+    weights, state = backtest(strategy, "2024-12-16")
     assert (weights > 0).any()
     assert not np.array_equal(weights[-1], published_weights().reindex_like(weights[-1]))
     assert state.fingerprint == strategy.fingerprint

@@ -12,6 +12,7 @@ import xarray as xr
 from lib.state import State, state_read, state_write
 from lib.state.positions import StateWarning
 from lib.strategy import Strategy
+from tests import backtests
 from tests.markets import random_market, window
 from tests.vectors import vector
 
@@ -93,27 +94,12 @@ def test_without_its_state_it_would_not(market):
 @pytest.fixture
 def backtest(use_market, monkeypatch, tmp_path):
     """Weights and states of `backtest_ml` over the last days of a market."""
-    import qnt.backtester as qnbt
-
     monkeypatch.chdir(tmp_path)
 
     def test(strategy: Strategy, market: xr.DataArray, days: int) -> tuple[xr.DataArray, list[State]]:
         use_market(market)
-        return qnbt.backtest_ml(
-            load_data=strategy.load_data,
-            train=strategy.train_model,
-            predict=strategy.predict,
-            train_period=strategy.train_period,
-            retrain_interval=1,
-            predict_each_day=True,
-            competition_type=strategy.competition_type,
-            lookback_period=strategy.lookback_period,
-            start_date=str(market.time.values[-days])[:10],
-            end_date=str(market.time.values[-1])[:10],
-            collect_all_states=True,
-            analyze=False,
-            build_plots=False,
-        )
+        first, last = (str(market.time.values[k])[:10] for k in (-days, -1))
+        return backtests.backtest(strategy, first, retrain_interval=1, end_date=last, collect_all_states=True)
 
     return test
 

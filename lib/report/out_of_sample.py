@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.features import get_target_classes
-from lib.prediction import model_outputs
+from lib.prediction import last_outputs
 from lib.training import Models, sequences
 
 if TYPE_CHECKING:
@@ -83,14 +83,8 @@ def _check(models: Models, data: "xr.DataArray", days: np.ndarray) -> None:
 
 def _answers(models: Models, window: "xr.DataArray") -> np.ndarray:
     """What each model says of the last day, (asset,); NaN without finite features that day."""
-    x, finite = sequences(window, models.strategy)
-    assets = window.asset.values.tolist()
-    inputs = {}
-    for k, asset in enumerate(assets):
-        if finite[k, -1]:
-            inputs[asset] = x[k][finite[k]] if models.strategy.whole_sequence else x[k, -1:]
-    said = {asset: output[-1] for asset, output in model_outputs(models, inputs).items()}
-    return np.array([said.get(asset, np.nan) for asset in assets], dtype=float)
+    said = last_outputs(models, window, models.strategy)
+    return np.array([said.get(asset, np.nan) for asset in window.asset.values.tolist()], dtype=float)
 
 
 def _majority(models: Models, data: "xr.DataArray") -> np.ndarray:

@@ -10,6 +10,7 @@ from lib.indicators import roc, shift
 from lib.lookahead import check
 from lib.strategy import Strategy
 from lib.universe import field
+from tests.backtests import backtest
 from tests.markets import changed_after, random_market
 
 # Small, so that 500 pairs of market and day take seconds; weights are not cut, which could hide a difference.
@@ -337,30 +338,13 @@ def test_data_that_are_too_short_are_refused(days, parameters):
 @pytest.fixture
 def leaks_in_backtest(use_market, monkeypatch, tmp_path):
     """Whether positions up to a row differ between a market and the same with other days after that row."""
-    import qnt.backtester as qnbt
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "qnt.state.write", lambda state: None
-    )  # which could not pickle the functions planted here
 
     def states(make: Callable[[xr.DataArray], Strategy], market: xr.DataArray) -> list[dict]:
         use_market(market)
         strategy = make(market)
-        weights, kept = qnbt.backtest_ml(
-            load_data=strategy.load_data,
-            train=strategy.train_model,
-            predict=strategy.predict,
-            train_period=strategy.train_period,
-            retrain_interval=3,
-            predict_each_day=True,
-            competition_type=strategy.competition_type,
-            lookback_period=strategy.lookback_period,
-            start_date=str(market.time.values[-4])[:10],
-            collect_all_states=True,
-            analyze=False,
-            build_plots=False,
-        )
+        first = str(market.time.values[-4])[:10]
+        weights, kept = backtest(strategy, first, retrain_interval=3, collect_all_states=True)
         assert [state.date for state in kept] == weights.time.values.astype("M8[D]").tolist()
         return [dict(state.weights) for state in kept]
 

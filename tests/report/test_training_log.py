@@ -2,13 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import qnt.backtester as qnbt
 import xarray as xr
 
 from lib import Strategy
 from lib.report.training_log import TrainingLog
 from lib.training import Models, TrainingWarning
 from lib.universe import field
+from tests.backtests import backtest
 from tests.vectors import vector
 
 STRATEGY = Strategy(top_assets=3, hidden_size=4)
@@ -31,18 +31,7 @@ def test_trainings_of_a_backtest_from_a_saturday(tmp_path: Path, monkeypatch: py
     """The data's last day, the Friday before, and then the backtest's own days."""
     monkeypatch.chdir(tmp_path)
     log = TrainingLog(STRATEGY.train_model)
-    weights = qnbt.backtest_ml(
-        train=log,
-        predict=STRATEGY.predict,
-        load_data=STRATEGY.load_data,
-        train_period=STRATEGY.train_period,
-        lookback_period=STRATEGY.lookback_period,
-        retrain_interval=10,
-        predict_each_day=True,
-        competition_type=STRATEGY.competition_type,
-        start_date="2024-11-30",
-        analyze=False,
-    )[0]
+    weights = backtest(STRATEGY, "2024-11-30", train=log, retrain_interval=10)[0]
     assert ends(log.trainings) == ["2024-12-30", "2024-11-29", "2024-12-02", "2024-12-12", "2024-12-23"]
     assert ends(log.of_backtest(weights.time.values)) == ["2024-12-02", "2024-12-12", "2024-12-23"]
 
