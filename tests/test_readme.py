@@ -25,7 +25,8 @@ EXAMPLES = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
 TREE = next(text for language, text in BLOCKS if not language and text.startswith("strategy.ipynb"))
 SET_UP = "python3 -m venv .venv && .venv/bin/python init.py && "
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+ENVIRONMENT |= {"PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])}
 
 own_functions = [text for text in EXAMPLES if "lookahead" not in text]
 leaky = next(text for text in EXAMPLES if "lookahead" in text)
@@ -71,7 +72,8 @@ def test_a_command_does_what_it_should(part, tmp_path):
 
 
 def test_every_parameter_is_in_the_table_with_its_default():
-    rows = re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|", README, re.MULTILINE)
+    table = README[README.index("| parameter of `Strategy` |") :].split("\n\n")[0]
+    rows = re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|", table, re.MULTILINE)
     told = {}
     for names, defaults in rows:
         names, defaults = re.findall(r"`(\w+)`", names), [part.strip("` ") for part in defaults.split(", ")]

@@ -366,7 +366,7 @@ def nobody():
 @pytest.fixture
 def forbidden():
     """A folder that can be looked into but not written, with a state and a file that may not be read."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # where everybody may go
         state_write(OLD, Path(folder) / "state.pickle.gz")
         state_write(OLD, Path(folder) / "secret.pickle.gz")
         os.chmod(Path(folder) / "secret.pickle.gz", 0o000)
