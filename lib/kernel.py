@@ -79,11 +79,13 @@ def outputs(parameters: np.ndarray, x: np.ndarray, hidden: int) -> np.ndarray:
     return _forward(parameters, x, hidden)[0]
 
 
-@one_thread
 def loss_and_gradient(
     parameters: np.ndarray, x: np.ndarray, y: np.ndarray, hidden: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean squared error over all days, (assets,), and its gradient by `parameters`, (assets, size)."""
+    """Mean squared error over all days, (assets,), and its gradient by `parameters`, (assets, size).
+
+    A training asks for it again and again, and holds to `one_thread` for all of them together.
+    """
     out, layer1, h1, layer2, h2, (w_ih2, w) = _forward(parameters, x, hidden)
     error = out - y
     gradient = np.empty_like(parameters)

@@ -67,9 +67,8 @@ def predict(
     said = last_outputs(models, data, strategy)
     new = np.array([said.get(asset, 0.0) for asset in assets])
     new = np.where(liquid > 0, new, 0.0)
-    new[np.isnan(liquid) & [asset in models for asset in assets]] = (
-        np.nan
-    )  # no data at all: as published, not held
+    # without any data that day a traded asset is not held, as published
+    new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan
 
     gone = sorted(set(before).difference(assets))
     old = np.array([before.get(asset, 0.0) for asset in [*assets, *gone]])

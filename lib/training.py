@@ -239,9 +239,9 @@ def _fit_together(x: np.ndarray, y: np.ndarray, strategy: Strategy) -> list[tupl
     runs = [Lbfgs(row, strategy.learning_rate, strategy.epochs) for row in rows]
     with np.errstate(all="ignore"):  # a training that diverges is noticed by its loss
         while active := [k for k, run in enumerate(runs) if not run.done]:
-            all_active = len(active) == len(runs)
-            batch = (rows, x, y) if all_active else (rows[active], x[active], y[active])
-            for k, loss, gradient in zip(active, *kernel.loss_and_gradient(*batch, hidden), strict=True):
+            chosen = slice(None) if len(active) == len(runs) else active  # a slice takes no copy
+            losses, gradients = kernel.loss_and_gradient(rows[chosen], x[chosen], y[chosen], hidden)
+            for k, loss, gradient in zip(active, losses, gradients, strict=True):
                 runs[k].step(loss, gradient)
         output = kernel.outputs(rows, x, hidden)
     return [(row.copy(), tuple(run.losses), out) for row, run, out in zip(rows, runs, output, strict=True)]
