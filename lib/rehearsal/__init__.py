@@ -122,6 +122,7 @@ def run_pass(folder: Path, day: np.datetime64, host: str) -> Pass:
     environment = {name: value for name, value in os.environ.items() if name != "MULTI_PASS_MODE_ENABLED"}
     environment |= {"SUBMISSION_ID": "-1", "DATA_BASE_URL": f"{host}/last/{day}/"}
     environment |= {"OUTPUT_PATH": str(weights), "LAST_DATA_PATH": str(last), "OUT_STATE_PATH": str(out)}
+    environment |= {"PYTHONUNBUFFERED": "1"}  # what is said last stands last, error or not
     environment.pop("IN_STATE_PATH", None)
     if out.exists():
         shutil.copy(out, given)

@@ -166,7 +166,8 @@ def test_a_pass_that_takes_too_long_is_stopped(program, monkeypatch):
     assert done.exit_code == -9
 
 
-def test_the_last_lines_of_an_error_are_kept(program):
+def test_the_last_lines_of_an_error_are_kept(program, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     source = "import sys; print('one'); print('two\\n' * 50); sys.exit('\\x1b[31mit broke\\x1b[0m')"
     done = rehearsal.run_pass(program(source), DAY, "http://localhost")
     assert done.exit_code == 1
