@@ -25,18 +25,10 @@ def analyze_results(
 
     Parameters
     ----------
-    output : xarray.DataArray
-        Clean weights, dims (time, asset).
-    data : xarray.DataArray
-        Market data of these days, some 60 days before them included.
-    kind : str
-        The competition.
-    build_plots : bool
-        Show tables and plots in a notebook.
-    start : date-like, optional
-        Statistics begin on this day.
-    check_correlation : bool
-        As for `qnt.output.check`.
+    output : clean weights, dims (time, asset)
+    data : market data of these days and of some 60 days before them
+    kind : the competition
+    start : statistics begin on this day
     """
     log_info("Analyze results...")
     if output.size == 0:

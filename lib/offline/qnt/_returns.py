@@ -9,7 +9,7 @@ import xarray as xr
 from lib.offline import NotCoveredError, accounting, not_covered
 
 from ._rules import calc_avg_points_per_year, calc_points_per_day, get_default_slippage
-from .output import normalize
+from ._weights import normalize
 
 
 def arrange_data(data, target_weights, per_asset, *additional_series):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from .log import log_err
@@ -25,32 +26,30 @@ class BlockRows:
     """The weights of `backtest_ml`, as they come in."""
 
     def __init__(self, days: np.ndarray):
-        self.days = days
+        self.days = pd.Index(days)
         self.array: xr.DataArray | None = None
 
     def put(self, output: Any, first: np.datetime64, last: np.datetime64, skip_absent: bool) -> None:
         """Keep the rows from `first` to `last`; with `skip_absent` an output without any leaves no trace."""
         _check(output)
         times = output.time.values
-        inside = np.flatnonzero((times >= first) & (times <= last))
-        if skip_absent and len(inside) == 0:
+        rows = output.transpose("time", ...).isel(time=(times >= first) & (times <= last))
+        if skip_absent and rows.sizes["time"] == 0:
             return
         if self.array is None:
-            self.array = xr.DataArray(np.nan, {**output.coords, "time": self.days}, output.dims)
-            self.array = self.array.transpose("time", ...)
-        if not np.array_equal(output.asset.values, self.array.asset.values):
+            coords = {**output.coords, "time": self.days.values}
+            self.array = xr.DataArray(np.nan, coords, output.dims).transpose("time", ...)
+        if not np.array_equal(rows.asset.values, self.array.asset.values):
             raise IndexError(
                 "dimension coordinate 'asset' conflicts between indexed and indexing objects: the weights "
                 f"for {str(last)[:10]} are not for the assets of the first call, in its order. {ADVICE}"
             )
-        values = output.transpose(
-            "time", ...
-        ).values  # label by label, xarray would take most of a day's time
-        for place in inside:
-            here = self.days == times[place]
-            if not here.any() and not np.isnan(values[place]).all():
-                raise KeyError(f"predict returned weights for {str(times[place])[:10]}, no day of the test.")
-            self.array.values[here] = values[place]
+        # By place: label by label, xarray would take most of a day's time.
+        places = self.days.get_indexer(rows.time.values)
+        homeless = rows[(places < 0) & ~np.isnan(rows.values).all(axis=1)].time.values
+        if len(homeless):
+            raise KeyError(f"predict returned weights for {str(homeless[0])[:10]}, no day of the test.")
+        self.array.values[places[places >= 0]] = rows.values[places >= 0]
 
     def all(self) -> xr.DataArray:
         """Return weights for all days, NaN where there are none."""
@@ -77,9 +76,7 @@ class DayRows:
             raise TypeError(f"The weights need the dims (asset) or (time, asset), not {output.dims}.")
         if "time" in output.dims:
             if day not in output.time:
-                raise KeyError(
-                    f"The strategy returned no weights for {str(day)[:10]}, the last day of its data."
-                )
+                raise KeyError(f"The strategy returned no weights for {str(day)[:10]}, its data's last day.")
             output = output.sel(time=day)
         if self.array is None:
             coords = {"time": self.days, "asset": output.asset.values}

@@ -10,25 +10,10 @@ from .data.common import ds
 
 
 def normalize(output: xr.DataArray, per_asset: bool = False) -> xr.DataArray:
-    """Return weights that are finite, sorted and sum to at most 1.
+    """Return finite weights: non-finite ones become 0, each day is divided by its sum of sizes above 1.
 
-    Parameters
-    ----------
-    output : xarray.DataArray
-        Dims (time, asset) in any order, or (asset). Non-finite weights become 0.
-    per_asset : bool
-        Clip every weight to -1..1 instead of dividing each day by its sum of absolute weights where that
-        exceeds 1.
-
-    Returns
-    -------
-    xarray.DataArray
-        Dims (time, asset), sorted by both; or (asset), in its own order.
-
-    Raises
-    ------
-    pandas.errors.InvalidIndexError
-        Where a day or an asset comes twice.
+    With `per_asset` every weight is clipped to -1..1 instead. Dims (time, asset) in any order come back so,
+    sorted by both; (asset) in its own order. A day or an asset that comes twice is an InvalidIndexError.
     """
     output = output.where(np.isfinite(output)).fillna(0)
     if ds.TIME in output.dims:

@@ -5,6 +5,8 @@ import xarray as xr
 
 from lib.offline import uncovered
 
+from ._holdings import calc_exposure
+
 
 def cut_big_positions(weights: xr.DataArray, max_weight: float = 0.049) -> xr.DataArray:
     """Limit every position to `max_weight` in size; sign and NaN stay."""
@@ -19,8 +21,6 @@ def normalize_by_max_exposure(weights: xr.DataArray, max_exposure: float = 0.1) 
 
 def drop_bad_days(weights: xr.DataArray, max_weight: float = 0.049) -> xr.DataArray:
     """Set to 0 every day on which a position is not below `max_weight`, as a share of the day; NaN is 0."""
-    from qnt.stats import calc_exposure
-
     return weights.where(calc_exposure(weights).max("asset") < max_weight).fillna(0)
 
 

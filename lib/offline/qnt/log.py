@@ -1,7 +1,6 @@
 """Where do messages go? To stdout and stderr, flushed, unless `Settings` says otherwise for a while."""
 
 import sys
-from types import TracebackType
 
 from lib.offline import uncovered
 
@@ -23,14 +22,9 @@ def log_err(*args: object) -> None:
 
 
 class Settings:
-    """Context manager that silences or redirects messages; None leaves a setting as it is.
+    """For the time of a `with`: do `log_info` and `log_err` print at all, do errors go to stdout?
 
-    Parameters
-    ----------
-    info, err : bool, optional
-        Whether `log_info` and `log_err` print at all.
-    err2info : bool, optional
-        Whether errors go to stdout.
+    None leaves a setting as it is.
     """
 
     def __init__(self, info: bool | None = None, err: bool | None = None, err2info: bool | None = None):
@@ -42,9 +36,7 @@ class Settings:
         self._before = {name: globals()[name] for name in self._wanted}
         globals().update(self._wanted)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Restore what was before."""
         globals().update(self._before)
 

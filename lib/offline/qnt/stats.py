@@ -28,8 +28,8 @@ from ._rules import calc_points_per_day as calc_points_per_day
 from ._rules import get_default_is_start_date_for_type as get_default_is_start_date_for_type
 from ._rules import get_default_max_exposure as get_default_max_exposure
 from ._rules import get_default_slippage as get_default_slippage
+from ._weights import normalize
 from .log import log_err
-from .output import normalize
 
 print_correlation = check_correlation
 

@@ -8,40 +8,20 @@ from lib.offline import NotCoveredError, not_covered, uncovered
 
 from . import common as common
 from . import stocks as stocks
-from .common import Dimensions, Fields, ds, f, get_env
-from .stocks import load_ndx_data as stocks_load_ndx_data
-from .stocks import load_ndx_list as stocks_load_ndx_list
-from .stocks import load_spx_data as stocks_load_spx_data
-from .stocks import load_spx_list as stocks_load_spx_list
+from .common import Dimensions as Dimensions
+from .common import Fields as Fields
+from .common import ds as ds
+from .common import f as f
+from .common import get_env as get_env
 
-__all__ = [
-    "Dimensions",
-    "Fields",
-    "ds",
-    "f",
-    "get_env",
-    "load_data_by_type",
-    "stocks_load_ndx_data",
-    "stocks_load_ndx_list",
-    "stocks_load_spx_data",
-    "stocks_load_spx_list",
-]
+stocks_load_ndx_data, stocks_load_ndx_list = stocks.load_ndx_data, stocks.load_ndx_list
+stocks_load_spx_data, stocks_load_spx_list = stocks.load_spx_data, stocks.load_spx_list
 
 
 def load_data_by_type(data_type: str, **kwargs: Any) -> xr.DataArray:
-    """Load the data of a competition: `stocks_nasdaq100` or `stocks_s&p500`.
+    """Load the data of a competition, `stocks_nasdaq100` or `stocks_s&p500`, as `load_ndx_data` does.
 
-    Parameters
-    ----------
-    data_type : str
-        The competition.
-    **kwargs
-        As for `load_ndx_data`.
-
-    Raises
-    ------
-    NotCoveredError
-        For every other competition.
+    NotCoveredError for every other competition.
     """
     loaders = {stocks.NDX: stocks_load_ndx_data, stocks.SPX: stocks_load_spx_data}
     if data_type not in loaders:

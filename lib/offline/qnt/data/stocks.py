@@ -30,25 +30,18 @@ def load_ndx_data(
 
     Parameters
     ----------
-    assets : sequence of str or dict, optional
-        Names, or entries of `load_ndx_list`. By default all assets liquid at least once inside the window,
-        so that the asset axis depends on the window.
-    min_date, max_date : date-like, optional
-        Both days are included. `max_date` is by default the last day of the market, `min_date` is `max_date
-        - tail`. Neither goes past the end that DATA_BASE_URL or `set_max_datetime` names.
-    dims : tuple of str
-        The wanted order of dimensions.
-    forward_order : bool
-        False for the newest day first.
-    tail : int or timedelta
-        Calendar days.
+    assets : names, or entries of `load_ndx_list`; by default all that are liquid at least once inside the
+        window, so that the asset axis depends on the window
+    min_date, max_date : both included; by default the last day of the market, and `tail` calendar days
+        before. Neither goes past the end that DATA_BASE_URL or `set_max_datetime` names
+    dims : the wanted order of dimensions
+    forward_order : False for the newest day first
 
     Returns
     -------
-    xarray.DataArray
-        float64, named stocks_nasdaq100, assets sorted. Gaps are NaN, and so is the whole column of a wanted
-        asset that is unknown; days on which nothing has data are dropped. `attrs["source"]` says what the
-        prices are.
+    DataArray, float64, named stocks_nasdaq100, assets sorted. Gaps are NaN, and so is the whole column of a
+    wanted asset that is unknown; days on which nothing has data are dropped. `attrs["source"]` says what the
+    prices are.
 
     Raises
     ------
