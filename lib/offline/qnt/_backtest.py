@@ -38,17 +38,14 @@ def backtest(
 
     Parameters
     ----------
-    strategy : callable
-        data -> weights, or (data, state) -> (weights, state), told apart by the number of positional
+    strategy : data -> weights, or (data, state) -> (weights, state), told apart by the number of positional
         arguments that it declares. Weights have dims (asset), or (time, asset) of which the row of the day
-        is used.
-    step : int
-        Call it every so many trading days only; the days between get no weights.
+        is used
+    step : call it every so many trading days only; the days between get no weights
 
     Returns
     -------
-    xarray.DataArray, tuple or None
-        Weights; (weights, state) where `strategy` takes a state; None where there was no day to test.
+    Weights; (weights, state) where `strategy` takes a state; None where there was no day to test.
 
     Raises
     ------

@@ -44,36 +44,26 @@ def backtest_ml(
 
     Parameters
     ----------
-    train : callable
-        Data -> model.
-    predict : callable
-        (model, data) -> weights, or (model, data, state) -> (weights, state), told apart by the number of
-        positional arguments that it declares. Weights have dims (time, asset) and the same assets in every
-        call.
-    train_period, lookback_period : int
-        Lengths of the windows for `train` and `predict`.
-    retrain_interval, retrain_interval_after_submit : int
-        Length of a block, which starts with a training; the second is for submissions.
-    predict_each_day : bool
-        Call `predict` for each day; otherwise once for each block, with a window longer by the block.
-    competition_type : str
-        What is traded: see `qnt.data.load_data_by_type`.
-    load_data : callable, optional
-        Calendar days -> data, or (data, days).
-    test_period, start_date, end_date
-        The test ends on `end_date`, by default the last day, and begins on `start_date`, or lasts
-        `test_period`.
-    window : callable, optional
-        (data, day, calendar days) -> the part of the data that may be seen on that day.
-    analyze, build_plots, check_correlation : bool
-        Whether to check the weights and show statistics and plots: see `analyze_results`.
-    collect_all_states : bool
-        Return the state after each call of `predict` instead of the last one.
+    train : data -> model
+    predict : (model, data) -> weights, or (model, data, state) -> (weights, state), told apart by the number
+        of positional arguments that it declares. Weights have dims (time, asset) and the same assets in
+        every call
+    train_period, lookback_period : lengths of the windows for `train` and `predict`
+    retrain_interval, retrain_interval_after_submit : length of a block, which starts with a training; the
+        second is for submissions
+    predict_each_day : call `predict` for each day; otherwise once for each block, with a window longer by it
+    competition_type : what is traded: see `qnt.data.load_data_by_type`
+    load_data : calendar days -> data, or (data, days)
+    test_period, start_date, end_date : the test ends on `end_date`, by default the last day, and begins on
+        `start_date`, or lasts `test_period`
+    window : (data, day, calendar days) -> the part of the data that may be seen on that day
+    analyze, build_plots, check_correlation : check the weights, show statistics and plots: see
+        `analyze_results`
+    collect_all_states : return the state after each call of `predict` instead of the last one
 
     Returns
     -------
-    xarray.DataArray or tuple
-        Weights, or (weights, state) where there is a state.
+    Weights, or (weights, state) where there is a state.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def standard_window(data: xr.DataArray, max_date: np.datetime64, lookback_period
 
 
 def extract_time_series(data: Any) -> Any:
-    """Return `(data, days)`, which is what `load_data` returned, or data with their own days."""
+    """Return the data and days that `load_data` returned, or data with their own days."""
     return data if isinstance(data, tuple) else (data, data.time.values)
 
 
@@ -120,12 +120,12 @@ def saved() -> tuple[Any, Any, Any]:
     state = qnstate.read()
     if state is None:
         return None, None, None
-    if not isinstance(state, tuple | list) or len(state) < 3:
-        raise TypeError(
-            "IN_STATE_PATH does not hold the (day, model, state) that backtest_ml writes but "
-            f"{type(state).__name__}: remove the file, or point the variable to the right one."
-        )
-    return tuple(state[:3])
+    if isinstance(state, tuple | list) and len(state) >= 3:
+        return tuple(state[:3])
+    raise TypeError(
+        "IN_STATE_PATH does not hold the (day, model, state) that backtest_ml writes but "
+        f"{type(state).__name__}: remove the file, or point the variable to the right one."
+    )
 
 
 def progress(days: int) -> tqdm:

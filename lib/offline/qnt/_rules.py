@@ -19,8 +19,9 @@ def calc_avg_points_per_year(data):
             "one day does not tell how many days a year has: give points_per_year, or name the data, "
             "for example data.name = 'stocks_nasdaq100'"
         )
-    steps = np.diff(np.sort(data.time.values.astype("datetime64[ns]")))
-    return round(365.25 * 24 / (steps.mean().item() / 10**9 / 60 / 60))
+    days = data.time.values.astype("datetime64[ns]")
+    mean_step = (days.max() - days.min()) / (len(days) - 1)
+    return round(np.timedelta64(8766, "h") / mean_step)
 
 
 def calc_points_per_day(days_per_year):

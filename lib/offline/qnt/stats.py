@@ -3,6 +3,7 @@
 ``data`` is a market with dims field, time, asset; ``portfolio_history`` weights with dims time, asset; a
 weight of day t is traded at the next day's open. Periods are bars. Statistics are series over time, with a
 dimension asset where `per_asset` is set; a value knows only the bars up to its own (not so the holding time).
+The four parts below are one module to its users.
 """
 
 import numpy as np
@@ -10,24 +11,10 @@ import xarray as xr
 
 from lib.offline import uncovered
 
-from ._holdings import (
-    calc_avg_holding_time,
-    calc_avg_turnover,
-    calc_bias,
-    calc_instruments,
-    find_missed_dates,
-    is_non_liquid,
-    rolling,
-)
-from ._holdings import calc_exposure as calc_exposure
-from ._holdings import calc_non_liquid as calc_non_liquid
-from ._returns import arrange_data, calc_relative_return
-from ._returns import calc_slippage as calc_slippage
-from ._rules import calc_avg_points_per_year, check_correlation
-from ._rules import calc_points_per_day as calc_points_per_day
-from ._rules import get_default_is_start_date_for_type as get_default_is_start_date_for_type
-from ._rules import get_default_max_exposure as get_default_max_exposure
-from ._rules import get_default_slippage as get_default_slippage
+from ._holdings import *
+from ._ratios import *
+from ._returns import *
+from ._rules import *
 from ._weights import normalize
 from .log import log_err
 
@@ -106,69 +93,6 @@ def calc_stat(
         {"field": list(statistics), **{dim: held[dim] for dim in dims}},
         ("time", "field", *dims[1:]),
     )
-
-
-def calc_equity(relative_return):
-    """Return the value of the portfolio; 1 before the first bar."""
-    return (relative_return + 1).cumprod("time")
-
-
-def calc_underwater(equity):
-    """Return the distance from the highest equity so far, 0 or less."""
-    return equity / equity.rolling({"time": len(equity)}, min_periods=1).max() - 1
-
-
-def calc_max_drawdown(underwater):
-    """Return the lowest underwater so far."""
-    return underwater.rolling({"time": len(underwater)}, min_periods=1).min()
-
-
-def calc_volatility(relative_return, max_periods=None, min_periods=2):
-    """Return the population standard deviation of the last `max_periods` returns."""
-    return rolling(relative_return, max_periods, min_periods).std()
-
-
-def calc_volatility_annualized(relative_return, max_periods=None, min_periods=2, points_per_year=None):
-    """Return `calc_volatility`, times the square root of the bars a year."""
-    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
-    return calc_volatility(relative_return, max_periods, min_periods) * pow(points_per_year, 1.0 / 2)
-
-
-def calc_mean_return(relative_return, max_periods=None, min_periods=1, points_per_year=None):
-    """Return the geometric mean of the last `max_periods` returns, NaN once more than all was lost."""
-    with np.errstate(all="ignore"):
-        return np.exp(rolling(np.log(relative_return + 1), max_periods, min_periods).mean()) - 1
-
-
-def calc_mean_return_annualized(relative_return, max_periods=None, min_periods=1, points_per_year=None):
-    """Return `calc_mean_return`, compounded over a year."""
-    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
-    mean = calc_mean_return(relative_return, max_periods, min_periods)
-    with np.errstate(all="ignore"):
-        return np.power(mean + 1, points_per_year) - 1
-
-
-def calc_simple_mean_return_annualized(
-    relative_return, max_periods=None, min_periods=1, points_per_year=None
-):
-    """Return the arithmetic mean of the last `max_periods` returns, times the bars a year."""
-    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
-    return rolling(relative_return, max_periods, min_periods).mean() * points_per_year
-
-
-def calc_sharpe_ratio_annualized(
-    relative_return, max_periods=None, min_periods=2, points_per_year=None, mean_estimator="geometric"
-):
-    """Return mean over volatility, both annualized; NaN or infinite where nothing moves.
-
-    `mean_estimator` is "geometric" or "arithmetic".
-    """
-    means = {"geometric": calc_mean_return_annualized, "arithmetic": calc_simple_mean_return_annualized}
-    if mean_estimator not in means:
-        raise ValueError(f"Unknown mean_estimator='{mean_estimator}'. Use 'arithmetic' or 'geometric'.")
-    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
-    arguments = relative_return, max_periods, min_periods, points_per_year
-    return means[mean_estimator](*arguments) / calc_volatility_annualized(*arguments)
 
 
 __getattr__ = uncovered(__name__)
