@@ -79,7 +79,7 @@ def calc_avg_holding_time(
     The last weights but one count as 0, so that a position never closed has a holding time too.
     """
     per_day = calc_points_per_day(points_per_year or calc_avg_points_per_year(portfolio_history))
-    weights = portfolio_history.transpose("time", "asset").copy()
+    weights = portfolio_history.transpose("time", "asset").rename(None).copy()
     weights[{"time": slice(-2, -1)}] = 0
     sold, held = (weights.copy(data=x) for x in accounting.holding_log(weights.values))
     if not per_asset:

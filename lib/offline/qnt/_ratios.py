@@ -17,12 +17,12 @@ def calc_equity(relative_return):
 
 def calc_underwater(equity):
     """Return the distance from the highest equity so far, 0 or less."""
-    return equity / equity.rolling({"time": len(equity)}, min_periods=1).max() - 1
+    return equity / rolling(equity, None, 1).max() - 1
 
 
 def calc_max_drawdown(underwater):
     """Return the lowest underwater so far."""
-    return underwater.rolling({"time": len(underwater)}, min_periods=1).min()
+    return rolling(underwater, None, 1).min()
 
 
 def calc_volatility(relative_return, max_periods=None, min_periods=2):

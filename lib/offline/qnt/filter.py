@@ -8,19 +8,11 @@ from lib.offline import uncovered
 
 
 def rank_assets_by(data: xr.DataArray, criterion: xr.DataArray, top_assets: float, ascending: bool):
-    """Mark the assets that rank among the first `top_assets` of each day.
+    """Mark the assets that rank among the first `top_assets` of each day by `criterion` (time, asset).
 
-    Parameters
-    ----------
-    data : market, with dims field, time, asset; gives the days and assets of the result
-    criterion : dims time and asset, for some days of `data`
-    top_assets : an asset passes whose rank is at most this; ties share their average rank, so that slightly
-        more or fewer may pass
-    ascending : lowest first
-
-    Returns
-    -------
-    DataArray (time, asset): 1 where the asset passes, else 0; 0 where the criterion is NaN or says nothing.
+    Returns a DataArray (time, asset) for all days and assets of `data`, a market (field, time, asset): 1
+    where the asset passes, else 0, also where the criterion is NaN or says nothing. Ties share their rank,
+    so that slightly more or fewer may pass.
     """
     close = data.sel(field="close")
     chosen = xr.zeros_like(close.drop_vars("field").rename(None), dtype=np.float64).drop_attrs()
@@ -38,18 +30,11 @@ def filter_volatility(
     metric: str = "std",
     ascending: bool = True,
 ):
-    """Mark the assets of least volatility, day by day.
+    """Mark the assets of least volatility, day by day, as `rank_assets_by` does.
 
-    Parameters
-    ----------
-    data : market, with dims field, time, asset
-    rolling_window : daily returns in the window, in trading days, from 1 to ``len(data.time) - 1``
-    top_assets, ascending : as for `rank_assets_by`
-    metric : "std", the population standard deviation of the simple daily returns, or "mean", their mean
-
-    Returns
-    -------
-    As `rank_assets_by`. One NaN return in the window excludes the asset that day.
+    `metric` is "std", the population standard deviation of the last `rolling_window` simple daily returns, or
+    "mean", their mean. One NaN return in the window excludes the asset that day. ValueError for a window that
+    is not from 1 to ``len(data.time) - 1`` trading days.
     """
     returns = data.sel(field="close").diff("time") / data.sel(field="close").shift(time=1)
     if not 1 <= rolling_window <= returns.sizes["time"]:

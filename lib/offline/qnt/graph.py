@@ -32,26 +32,13 @@ def is_notebook():
 
 
 def make_plot(index, data, color=BLUE, width=3, name="chart", range_min=None, range_max=None, type=None):
-    """Plot `data` over `index` as a line.
+    """Plot one-dimensional `data` over `index` as a line, with gaps where it is NaN.
 
-    Parameters
-    ----------
-    index, data : one-dimensional, of equal length; NaN leaves a gap
-    color, width, name : of the line
-    range_min, range_max : of the values shown, by default the least and greatest finite ones; 5 % is added
-    type : of the axis of values, for example "log"
-
-    Returns
-    -------
-    plotly.graph_objects.Figure, or None in a notebook, where it is shown.
-
-    Raises
-    ------
-    ValueError
-        For a log scale with values or limits that are not above 0.
+    The axis, for example of `type` "log", shows `range_min` to `range_max`, by default all finite values, and
+    5 % more; ValueError for a log scale of what is not above 0. Returns a plotly figure, or None in a
+    notebook, where it is shown.
     """
-    line = _line(index, data, color, width, name)
-    return _figure([line], {"range": _limits(line["y"], range_min, range_max, type), "type": type})
+    return _figure([_line(index, data, color, width, name)], (range_min, range_max), type)
 
 
 def make_plot_filled(
@@ -59,7 +46,7 @@ def make_plot_filled(
 ):
     """Plot as `make_plot`, the area under the line filled; `show` has no effect, as in the real library."""
     line = {**_line(index, data, color, width, name), "fill": "tonexty"}
-    return _figure([line], {"range": _limits(line["y"], range_min, range_max, type), "type": type})
+    return _figure([line], (range_min, range_max), type)
 
 
 def make_plot_double(index, data1, data2, color1=BLUE, color2=RED, width=3, name1="chart1", name2="chart2"):
@@ -70,10 +57,8 @@ def make_plot_double(index, data1, data2, color1=BLUE, color2=RED, width=3, name
 def make_major_plots(stats):
     """Plot equity (log scale), underwater, rolling Sharpe ratio and bias, as `qnt.stats.calc_stat` has them.
 
-    Returns
-    -------
-    Four figures, or None in a notebook, where they are shown. A plot that cannot be made is None, and why is
-    said on stderr.
+    Returns the four figures, or None in a notebook, where they are shown. A plot that cannot be made is None,
+    and stderr says why.
     """
     if set(stats.dims) != {"time", "field"}:
         raise ValueError(f"statistics with the dims time and field are needed, not {stats.dims}")
@@ -102,12 +87,8 @@ def _major_plot(stats, field, late_range=False, **options):
 
 
 def _line(index, data, color, width, name):
-    return {
-        "x": np.asarray(index),
-        "y": np.asarray(data),
-        "line": {"color": color, "width": width},
-        "name": name,
-    }
+    look = {"color": color, "width": width}
+    return {"x": np.asarray(index), "y": np.asarray(data), "line": look, "name": name}
 
 
 def _limits(values, low=None, high=None, scale=None, margin=0.05):
@@ -122,9 +103,10 @@ def _limits(values, low=None, high=None, scale=None, margin=0.05):
     return [low - (high - low) * margin, high + (high - low) * margin]
 
 
-def _figure(lines, y_axis=None):
+def _figure(lines, limits=None, scale=None):
     import plotly.graph_objects as go
 
+    y_axis = limits and {"range": _limits(lines[0]["y"], *limits, scale), "type": scale}
     figure = go.Figure([go.Scatter(**line) for line in lines], {"showlegend": True, "yaxis": y_axis})
     if market.is_synthetic():
         figure.update_layout(title_text=f"On {market.describe()}", title_font_size=14)
