@@ -1,14 +1,13 @@
 """Is this NetCDF file a market in the platform's layout?"""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from lib.offline.synthetic import FIELDS
+from lib.offline.synthetic import DIMS, FIELDS
 
-DIMS = ("field", "time", "asset")
 ENGINES = {b"CDF\x01": "scipy", b"CDF\x02": "scipy", b"\x89HDF": "h5netcdf"}
 WANTED = (
     "Expected is a NetCDF file (version 3 or 4) with one floating-point data array of dims (field, time, "
@@ -21,72 +20,33 @@ class MarketError(ValueError):
 
 
 def load(path: str | Path) -> xr.DataArray:
-    """Read and check a market file.
+    """Read and check a market file, NetCDF 3 or 4.
 
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        NetCDF 3 or 4. Dims and fields may be in any order, and there may be further fields.
-
-    Returns
-    -------
-    xarray.DataArray
-        float64, dims (field, time, asset), the fields of `FIELDS` in their order, time ascending, assets
-        sorted.
-
-    Raises
-    ------
-    MarketError
-        Where the file is missing, unreadable or not of this layout.
+    Dims, fields and assets may be in any order there, and further fields are left out. The answer is float64
+    of dims (field, time, asset), fields as in `FIELDS`, time ascending, assets sorted. MarketError where the
+    file is missing, unreadable or not of this layout.
     """
     path = Path(path).expanduser()
-    dataset = _open(path)
-    try:
-        array = _normal(dataset)
-    except MarketError as error:
-        raise MarketError(f"The market file {path} {error}. {WANTED}") from None
-    except Exception as error:  # damage deep in a file surfaces as almost anything
-        raise MarketError(f"The market file {path} cannot be read: {error}. {WANTED}") from error
-    finally:
-        dataset.close()
-    return array
-
-
-def _open(path: Path) -> xr.Dataset:
     try:
         with path.open("rb") as file:
             magic = file.read(4)
+        if magic not in ENGINES:
+            raise MarketError("is not a NetCDF file")
+        with xr.open_dataset(path, engine=ENGINES[magic]) as dataset:
+            return _normal(dataset)
     except FileNotFoundError:
-        raise MarketError(f"The market file {path} does not exist. {WANTED}") from None
-    except OSError as error:
-        raise MarketError(f"The market file {path} cannot be opened: {error.strerror}. {WANTED}") from error
-    if magic not in ENGINES:
-        raise MarketError(f"The market file {path} is not a NetCDF file. {WANTED}")
-    try:
-        return xr.open_dataset(path, engine=ENGINES[magic])
-    except Exception as error:
-        raise MarketError(f"The market file {path} cannot be read: {error}. {WANTED}") from error
+        raise _refusal(path, "does not exist") from None
+    except MarketError as error:
+        raise _refusal(path, str(error)) from None
+    except Exception as error:  # damage deep in a file surfaces as almost anything
+        raise _refusal(path, f"cannot be read: {error}") from error
+
+
+def _refusal(path: Path, fault: str) -> MarketError:
+    return MarketError(f"The market file {path} {fault}. {WANTED}")
 
 
 def _normal(dataset: xr.Dataset) -> xr.DataArray:
-    array = _only_array(dataset)
-    if array.size == 0:
-        raise MarketError("is empty")
-    if array.dtype.kind != "f":
-        raise MarketError(f"holds {array.dtype} values instead of floating-point numbers")
-    array = array.assign_coords(
-        field=_texts(array.field.values, "fields"),
-        asset=_texts(array.asset.values, "assets"),
-        time=_days(array.time),
-    )
-    missing = [field for field in FIELDS if field not in array.field.values]
-    if missing:
-        raise MarketError(f"lacks the fields {' '.join(missing)}")
-    array = array.sel(field=list(FIELDS)).transpose(*DIMS).sortby("asset").astype(np.float64).load()
-    return xr.DataArray(array.values, {dim: array[dim].values for dim in DIMS}, DIMS)
-
-
-def _only_array(dataset: xr.Dataset) -> xr.DataArray:
     arrays = list(dataset.data_vars)
     if len(arrays) != 1:
         found = f"several ({', '.join(map(str, arrays))})" if arrays else "none"
@@ -97,7 +57,17 @@ def _only_array(dataset: xr.Dataset) -> xr.DataArray:
     bare = [dim for dim in DIMS if dim not in array.coords]
     if bare:
         raise MarketError(f"has no labels along {', '.join(bare)}")
-    return array
+    if array.size == 0:
+        raise MarketError("is empty")
+    if array.dtype.kind != "f":
+        raise MarketError(f"holds {array.dtype} values instead of floating-point numbers")
+    fields, assets = _texts(array.field.values, "fields"), _texts(array.asset.values, "assets")
+    missing = [field for field in FIELDS if field not in fields]
+    if missing:
+        raise MarketError(f"lacks the fields {' '.join(missing)}")
+    values = array.transpose(*DIMS).values.astype(np.float64)
+    plain = xr.DataArray(values, {"field": fields, "time": _days(array.time), "asset": assets}, DIMS)
+    return plain.sel(field=list(FIELDS)).sortby("asset")
 
 
 def _texts(labels: np.ndarray, what: str) -> np.ndarray:
@@ -105,16 +75,16 @@ def _texts(labels: np.ndarray, what: str) -> np.ndarray:
     texts = [label.decode() if isinstance(label, bytes) else label for label in labels.tolist()]
     if not all(isinstance(text, str) for text in texts):
         raise MarketError(f"has {what} whose names are not text")
-    twice = [text for text, times in Counter(texts).items() if times > 1]
-    if twice:
-        raise MarketError(f"has {what} more than once: {', '.join(twice[:5])}")
+    names, times = np.unique(texts, return_counts=True)
+    if len(names) < len(texts):
+        raise MarketError(f"has {what} more than once: {', '.join(names[times > 1][:5])}")
     return np.array(texts)
 
 
-def _days(time: xr.DataArray) -> np.ndarray:
+def _days(time: xr.DataArray) -> pd.DatetimeIndex:
     if time.dtype.kind != "M":
         raise MarketError(f"has a time axis of {time.dtype} instead of dates")
-    days = time.values.astype("datetime64[D]")
-    if not (np.diff(days) > np.timedelta64(0, "D")).all() or np.isnat(days).any():
+    days = pd.DatetimeIndex(time.values).normalize()
+    if not (days.is_unique and days.is_monotonic_increasing):
         raise MarketError("has days out of order, more than once or missing on its time axis")
-    return days.astype("datetime64[ns]")
+    return days

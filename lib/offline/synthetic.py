@@ -12,8 +12,9 @@ import xarray as xr
 
 from lib.offline import fortunes
 from lib.offline.chance import bits, normal, uniform
-from lib.offline.nyse import trading_days
+from lib.offline.nyse import Day, trading_days
 
+DIMS = ("field", "time", "asset")
 FIELDS = ("open", "low", "high", "close", "vol", "divs", "split_cumprod", "is_liquid")
 SECTORS = 8
 STEPS = np.array([0.45, 0.9])  # overnight and intraday; their squares sum to 1, one day's variance
@@ -23,8 +24,8 @@ USUAL = 0.0105  # daily volatility of the market
 
 def generate(
     assets: int = 100,
-    start: str | np.datetime64 = "2005-01-03",
-    end: str | np.datetime64 = "2024-12-31",
+    start: Day = "2005-01-03",
+    end: Day = "2024-12-31",
     seed: int = 100,
     exchange: str = "NAS",
     name: str = "stocks_nasdaq100",
@@ -34,31 +35,12 @@ def generate(
     Returns follow a market factor with clustered volatility, sector factors, and noise with jumps of each
     asset's own. Drift is paid for exposure to the market only, and nothing in a price says anything about its
     future. What makes real data awkward is there: listings, delistings, halts, index changes, dividends.
-    Small markets (`assets=10`, one year) have it too, though not all of it every time; it takes milliseconds.
 
-    Parameters
-    ----------
-    assets : int
-        Size of the index; about 1.6 times as many tickers exist over time.
-    start, end : str or numpy.datetime64
-        First and last calendar day; days on which the New York exchange is closed are left out.
-    seed : int
-    exchange : str
-        Before the colon in the ticker: ``NAS:SYN001``.
-    name : str
-        Of the result.
-
-    Returns
-    -------
-    xarray.DataArray
-        float64, dims (field, time, asset), fields as in `FIELDS`. Dollars with 4 decimals, adjusted for
-        splits. NaN in every field before listing, after delisting and on halted days; elsewhere `is_liquid`
-        is 1 in the index and 0 outside, and `divs` 0 on most days.
-
-    Raises
-    ------
-    ValueError
-        Fewer than one asset or no trading day.
+    The index has `assets` members at a time, and some 1.6 times as many tickers, `exchange` before the colon
+    of each, exist between the calendar days `start` and `end`. The answer is float64 of dims (field, time,
+    asset), fields as in `FIELDS`, in dollars with 4 decimals, adjusted for splits. Every field is NaN before
+    listing, after delisting and on halted days; elsewhere `is_liquid` is 1 in the index and 0 outside, and
+    `divs` 0 on most days. ValueError without an asset or a trading day.
     """
     days = trading_days(start, end)
     if assets < 1 or len(days) == 0:
@@ -74,23 +56,27 @@ def generate(
     halted = fortunes.halts(bits(seed, 3), *shape) & ~ex_days
 
     opened, closed = path[:, 0], path[:, 1]
-    reach = 1 + np.array([-0.008, 0.008])[:, None, None] * np.abs(normal(bits(seed, 4), 2, *shape))
-    values = np.empty((len(days), len(FIELDS), tickers))
-    values[:, 0], values[:, 3] = opened, closed
-    values[:, 1] = np.minimum(opened, closed) * reach[0]
-    values[:, 2] = np.maximum(opened, closed) * reach[1]
-    values[:, 4] = _volumes(seed, opened, closed)
-    values[:, 5] = np.concatenate([opened[:1], closed[:-1]]) * yields * ex_days
-    values[:, 6] = fortunes.splits(bits(seed, 5), *shape)
-    values[:, 7] = fortunes.index(bits(seed, 6), len(days), assets, listed, gone)
+    reach = 0.008 * np.abs(normal(bits(seed, 4), 2, *shape))
+    values = np.stack(
+        [
+            opened,
+            np.minimum(opened, closed) * (1 - reach[0]),
+            np.maximum(opened, closed) * (1 + reach[1]),
+            closed,
+            _volumes(seed, opened, closed),
+            np.concatenate([opened[:1], closed[:-1]]) * yields * ex_days,
+            fortunes.splits(bits(seed, 5), *shape),
+            fortunes.index(bits(seed, 6), len(days), assets, listed, gone),
+        ]
+    )
     np.round(values, 4, out=values)
     day = np.arange(len(days))[:, None]
-    values.transpose(0, 2, 1)[(day < listed) | (day >= gone) | halted] = np.nan
+    values[:, (day < listed) | (day >= gone) | halted] = np.nan
 
     width = max(3, len(str(tickers)))
     names = np.array([f"{exchange}:SYN{i + 1:0{width}d}" for i in range(tickers)])
-    coords = {"field": list(FIELDS), "time": days.astype("datetime64[ns]"), "asset": names}
-    return xr.DataArray(values.transpose(1, 0, 2), coords, ("field", "time", "asset"), name=name)
+    coords = {"field": list(FIELDS), "time": days, "asset": names}
+    return xr.DataArray(values, coords, DIMS, name=name)
 
 
 def _paths(seed: int, dividends: np.ndarray) -> np.ndarray:

@@ -1,117 +1,149 @@
+import io
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+import xarray as xr
 
 from lib.offline import market_cache, synthetic
 
-DAY = np.datetime64("2020-01-15")
+SMALL = (1, "2020-01-02", "2020-01-06")
 
 
 @pytest.fixture(scope="module")
 def market():
-    return synthetic.generate(4, "2020-01-01", "2020-02-28", seed=3)
+    return synthetic.generate(*SMALL, seed=3)
 
 
 @pytest.fixture
-def path(market, tmp_path):
-    path = tmp_path / "deep" / "market"
-    market_cache.write(path, market)
-    return path
+def folder(monkeypatch, tmp_path):
+    """Where markets are kept."""
+    monkeypatch.setenv("QNT_OFFLINE_CACHE", str(tmp_path / "deep" / "cache"))
+    monkeypatch.setattr(market_cache.tempfile, "gettempdir", lambda: str(tmp_path / "temp"))
+    return tmp_path / "deep" / "cache"
 
 
-def test_a_window_is_read_as_written(market, path):
-    days, assets, values = market_cache.read(path, DAY, DAY + 14)
-    assert (days == market.time.values.astype("datetime64[D]")).all()
-    assert assets.tolist() == market.asset.values.tolist()
-    np.testing.assert_array_equal(values, market.sel(time=slice("2020-01-15", "2020-01-29")).values)
-    values[:] = 0  # the caller's own
+@pytest.fixture
+def made(folder, market):
+    """A maker of the market that counts its calls; the market is kept already."""
+
+    def make():
+        make.calls += 1
+        return market
+
+    make.calls = 0
+    market_cache.kept("some", make)
+    return make
 
 
-def test_everything_is_read_as_written(market, path):
-    days, _, _ = market_cache.read(path)
-    np.testing.assert_array_equal(market_cache.read(path, days[0], days[-1])[2], market.values)
+def test_it_is_made_once_and_read_as_made(made, market):
+    read = market_cache.kept("some", made)
+    xr.testing.assert_identical(read, market.rename(None))
+    assert read.values.flags.c_contiguous
+    assert made.calls == 1
+
+
+def test_another_name_is_another_market(made, market):
+    xr.testing.assert_equal(market_cache.kept("other", lambda: market * 2), market * 2)
+    xr.testing.assert_equal(market_cache.kept("some", made), market)
+
+
+def test_damage_anywhere_is_noticed_or_harmless(made, market, folder):
+    """Every byte changed in turn, and the file cut at every tenth length."""
+    sound = (folder / "some.npz").read_bytes()
+    changed = [sound[:k] + bytes([sound[k] ^ 64]) + sound[k + 1 :] for k in range(len(sound))]
+    cut = [sound[:k] for k in range(0, len(sound), 10)]
+    noticed = 0
+    for spoiled in changed + cut:
+        try:
+            read = market_cache._read(io.BytesIO(spoiled))
+        except Exception:
+            noticed += 1
+        else:
+            assert read.identical(market.rename(None))
+    assert noticed > len(sound) / 2  # to change a date or the like of the zip file does no harm
 
 
 @pytest.mark.parametrize(
-    "window", [(None, None), (DAY + 900, DAY + 999), (DAY - 900, DAY - 800), (DAY, DAY - 1)]
+    ("old", "new"), [(b"(8, 125, 6)", b"(8, 115, 6)"), (b"<f8", b"<f4"), (b"v\x00{", b"f\x00{")]
 )
-def test_a_window_without_days(path, window):
-    assert market_cache.read(path, *window)[2].shape == (8, 0, 6)
+def test_a_header_that_names_fewer_or_earlier_numbers_is_noticed(tmp_path, old, new):
+    """So much is left over then that its checksum is compared only where it is read to the end."""
+    file = tmp_path / "some.npz"
+    market_cache._write(file, synthetic.generate(4, "2020-01-01", "2020-06-30"))
+    sound = file.read_bytes()
+    assert sound.count(old)
+    file.write_bytes(sound.replace(old, new))
+    with pytest.raises(market_cache.zipfile.BadZipFile, match="Bad CRC"):
+        market_cache._read(file)
 
 
-def test_a_missing_file_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        market_cache.read(tmp_path / "nothing")
+@pytest.mark.parametrize(
+    "spoil", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: raw[9:], lambda raw: raw[:-9]]
+)
+def test_a_damaged_file_is_made_anew(made, market, folder, spoil):
+    file = folder / "some.npz"
+    file.write_bytes(spoil(file.read_bytes()))
+    xr.testing.assert_equal(market_cache.kept("some", made), market)
+    assert made.calls == 2
+    xr.testing.assert_equal(market_cache.kept("some", made), market)
+    assert made.calls == 2
 
 
-@pytest.mark.parametrize("length", [0, 10, 19, 20, 21, 500, -10_000, -1])
-def test_a_file_cut_short_is_noticed(path, length):
-    content = path.read_bytes()
-    path.write_bytes(content[:length])
-    with pytest.raises(market_cache.Damaged):
-        market_cache.read(path, DAY, DAY + 90)
+def test_without_a_writable_folder_the_temporary_one_is_used(made, folder, tmp_path):
+    (folder / "some.npz").unlink()
+    folder.rmdir()
+    folder.write_text("in the way")
+    for _ in range(2):
+        market_cache.kept("some", made)
+    assert made.calls == 2
+    (temporary,) = (tmp_path / "temp").iterdir()
+    assert os.listdir(temporary) == ["some.npz"]
 
 
-@pytest.mark.parametrize("place", [0, 9, 15, 100, 700, -1, -3000, -9000])
-def test_a_changed_byte_is_noticed(path, place):
-    content = bytearray(path.read_bytes())
-    content[place] ^= 64
-    path.write_bytes(content)
-    with pytest.raises(market_cache.Damaged):
-        market_cache.read(path, np.datetime64("2020-01-01"), np.datetime64("2020-02-28"))
-
-
-def test_damage_outside_the_window_does_not_matter(market, path):
-    path.write_bytes(path.read_bytes()[:-1])
-    values = market_cache.read(path, DAY, DAY + 14)[2]
-    np.testing.assert_array_equal(values, market.sel(time=slice("2020-01-15", "2020-01-29")).values)
-
-
-def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(market, path, monkeypatch):
-    def full_disk(*_):
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(made, market, folder, monkeypatch):
+    def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(market_cache.os, "replace", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        market_cache.write(path, market * 2)
-    monkeypatch.undo()
-    assert os.listdir(path.parent) == [path.name]
-    np.testing.assert_array_equal(
-        market_cache.read(path, DAY, DAY)[2], market.sel(time="2020-01-15").values[:, None]
-    )
+    file = folder / "some.npz"
+    with monkeypatch.context() as patch:
+        patch.setattr(market_cache.Path, "replace", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            market_cache._write(file, market * 2)
+    assert os.listdir(folder) == ["some.npz"]
+    xr.testing.assert_equal(market_cache._read(file), market)
 
 
-def test_what_a_killed_writer_left_is_swept_after_an_hour(market, path):
-    old, new = path.parent / "old.part", path.parent / "new.part"
-    old.write_bytes(b"half")
-    new.write_bytes(b"half")
-    os.utime(old, (time.time() - 7200,) * 2)
-    market_cache.write(path, market)
-    assert sorted(os.listdir(path.parent)) == ["market", "new.part"]
+def test_what_a_killed_writer_left_is_swept_after_an_hour(market, folder):
+    for name in ("old.part", "new.part"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "some.npz").write_bytes(b"half")
+    os.utime(folder / "old.part", (time.time() - 7200,) * 2)
+    market_cache.kept("some", lambda: market)
+    assert sorted(os.listdir(folder)) == ["new.part", "some.npz"]
 
 
-def test_a_writer_killed_half_way_leaves_the_old_file(market, path):
+def test_a_writer_killed_half_way_leaves_the_old_file(made, market, folder):
     """The child is stopped for good between the last byte written and the renaming."""
     code = (
         "import os, sys, pathlib\n"
         "from lib.offline import market_cache, synthetic\n"
-        "market_cache.os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
-        "market_cache.write(pathlib.Path(sys.argv[1]), synthetic.generate(4, '2020-01-01', '2020-01-31'))\n"
+        "market_cache.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "market_cache._write(pathlib.Path(sys.argv[1]), synthetic.generate(4, '2020-01-01', '2020-01-31'))\n"
     )
     child = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
+        [sys.executable, "-c", code, str(folder / "some.npz")],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         check=False,
     )
     assert child.returncode == -9, child.stderr.decode()
-    assert len(list(path.parent.glob("*.part"))) == 1
-    assert len(market_cache.read(path)[0]) == market.sizes["time"]
+    assert len(list(folder.glob("*.part"))) == 1
+    xr.testing.assert_equal(market_cache.kept("some", made), market)
+    assert made.calls == 1
 
 
 def test_folders_follow_the_environment(monkeypatch, tmp_path):

@@ -38,7 +38,7 @@ def make_plot(index, data, color=BLUE, width=3, name="chart", range_min=None, ra
     5 % more; ValueError for a log scale of what is not above 0. Returns a plotly figure, or None in a
     notebook, where it is shown.
     """
-    return _figure([_line(index, data, color, width, name)], (range_min, range_max), type)
+    return _figure([_line(index, data, color, width, name)], _axis(data, range_min, range_max, type))
 
 
 def make_plot_filled(
@@ -46,7 +46,7 @@ def make_plot_filled(
 ):
     """Plot as `make_plot`, the area under the line filled; `show` has no effect, as in the real library."""
     line = {**_line(index, data, color, width, name), "fill": "tonexty"}
-    return _figure([line], (range_min, range_max), type)
+    return _figure([line], _axis(data, range_min, range_max, type))
 
 
 def make_plot_double(index, data1, data2, color1=BLUE, color2=RED, width=3, name1="chart1", name2="chart2"):
@@ -91,6 +91,10 @@ def _line(index, data, color, width, name):
     return {"x": np.asarray(index), "y": np.asarray(data), "line": look, "name": name}
 
 
+def _axis(data, low, high, scale):
+    return {"range": _limits(np.asarray(data), low, high, scale), "type": scale}
+
+
 def _limits(values, low=None, high=None, scale=None, margin=0.05):
     finite = values[np.isfinite(values)]
     if finite.size == 0 and (low is None or high is None):
@@ -103,10 +107,9 @@ def _limits(values, low=None, high=None, scale=None, margin=0.05):
     return [low - (high - low) * margin, high + (high - low) * margin]
 
 
-def _figure(lines, limits=None, scale=None):
+def _figure(lines, y_axis=None):
     import plotly.graph_objects as go
 
-    y_axis = limits and {"range": _limits(lines[0]["y"], *limits, scale), "type": scale}
     figure = go.Figure([go.Scatter(**line) for line in lines], {"showlegend": True, "yaxis": y_axis})
     if market.is_synthetic():
         figure.update_layout(title_text=f"On {market.describe()}", title_font_size=14)
