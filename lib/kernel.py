@@ -10,10 +10,7 @@ It states exactly the class `LSTM` of `lib/model.py`: two layers of LSTM cells a
 number, from a zero state, in float32. `states_model` tells whether that class still reads as it did; where it
 was edited, training uses torch.
 
-Parameters are rows, one per asset. Torch's row holds, in the order in which torch draws them, W_ih, W_hh,
-b_ih, b_hh of the first layer, the same of the second, then W and b of the linear layer, gates in the order i,
-f, g, o. The row used here has every weight transposed and the gates in the order i, f, o, g, the three
-sigmoids side by side.
+Parameters are rows as `lib.parameters` lays them out, one per asset.
 
 Source: Hochreiter and Schmidhuber (1997), Long Short-Term Memory; backward, back-propagation through time.
 """
@@ -24,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
+
+from lib.parameters import shapes, split
 
 # The products here are too small to share out: threads would wait for each other, and change the last digits.
 one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
@@ -48,31 +47,6 @@ def states_model(path: Path = _MODEL) -> bool:
     return False
 
 
-def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
-    """Torch's row of initial parameters, float32, equal to what torch draws after `torch.manual_seed(seed)`.
-
-    Torch draws each uniformly in ±1/sqrt(hidden), from the Mersenne Twister, 24 bits a number.
-    """
-    size = sum(int(np.prod(shape)) for shape in _shapes(n_features, hidden))
-    bits = np.random.RandomState(seed).randint(0, 2**32, size, dtype=np.uint32) & np.uint32(2**24 - 1)
-    bound = np.float64(
-        np.float32(1 / np.sqrt(hidden))
-    )  # in float64: torch multiplies and adds with one rounding
-    return (bits * 2.0**-24 * (2 * bound) - bound).astype(np.float32)
-
-
-def from_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
-    """A row in torch's order as one in the order used here."""
-    pieces = _split(row[None], _torch_shapes(n_features, hidden))
-    return np.concatenate([_regated(piece[0], hidden).T.ravel() for piece in pieces])
-
-
-def to_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
-    """A row in the order used here as one in torch's order."""
-    pieces = _split(row[None], _shapes(n_features, hidden))
-    return np.concatenate([_regated(piece[0].T, hidden).ravel() for piece in pieces])
-
-
 @one_thread
 def outputs(parameters: np.ndarray, x: np.ndarray, hidden: int) -> np.ndarray:
     """What the networks answer from a zero state to `x` (assets, time, feature): (assets, time) float32."""
@@ -89,7 +63,7 @@ def loss_and_gradient(
     out, layer1, h1, layer2, h2, (w_ih2, w) = _forward(parameters, x, hidden)
     error = out - y
     gradient = np.empty_like(parameters)
-    *cells, d_w, d_b = _split(gradient, _shapes(x.shape[2], hidden))
+    *cells, d_w, d_b = split(gradient, shapes(x.shape[2], hidden))
 
     d_out = error * np.float32(2 / x.shape[1])
     np.matmul(h2.transpose(0, 2, 1), d_out[:, :, None], out=d_w)
@@ -101,33 +75,6 @@ def loss_and_gradient(
     return (error * error).mean(axis=1), gradient
 
 
-def _shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
-    gates = 4 * hidden
-    cell1 = [(n_features, gates), (hidden, gates), (gates,), (gates,)]
-    cell2 = [(hidden, gates), (hidden, gates), (gates,), (gates,)]
-    return [*cell1, *cell2, (hidden, 1), (1,)]
-
-
-def _torch_shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
-    return [shape[::-1] for shape in _shapes(n_features, hidden)]
-
-
-def _split(rows: np.ndarray, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
-    """Views of rows (assets, size) as arrays of these shapes, each with a leading axis of assets."""
-    stops = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    return [
-        rows[:, stop - int(np.prod(shape)) : stop].reshape(len(rows), *shape)
-        for stop, shape in zip(stops, shapes, strict=True)
-    ]
-
-
-def _regated(array: np.ndarray, hidden: int) -> np.ndarray:
-    """Gates along the first axis from the order i, f, g, o to i, f, o, g; the exchange undoes itself."""
-    if len(array) != 4 * hidden:
-        return array
-    return array.reshape(4, hidden, -1)[[0, 1, 3, 2]].reshape(array.shape)
-
-
 def _swapped(array: np.ndarray) -> np.ndarray:
     """The first two axes exchanged, in one piece of memory."""
     return np.ascontiguousarray(array.swapaxes(0, 1))
@@ -135,8 +82,8 @@ def _swapped(array: np.ndarray) -> np.ndarray:
 
 def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
     """Output (assets, time), then all that `loss_and_gradient` needs again."""
-    w_ih1, w_hh1, b_ih1, b_hh1, w_ih2, w_hh2, b_ih2, b_hh2, w, b = _split(
-        parameters, _shapes(x.shape[2], hidden)
+    w_ih1, w_hh1, b_ih1, b_hh1, w_ih2, w_hh2, b_ih2, b_hh2, w, b = split(
+        parameters, shapes(x.shape[2], hidden)
     )
     gates1 = _input_share(x, w_ih1, b_ih1 + b_hh1)
     h1, c1, tanh1 = _sweep(gates1, w_hh1)

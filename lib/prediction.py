@@ -7,7 +7,8 @@ import numpy as np
 
 from lib.state import State
 from lib.strategy import Strategy
-from lib.training import Models, sequences
+from lib.trained_models import Models
+from lib.training import sequences
 from lib.universe import check_data, field
 
 if TYPE_CHECKING:

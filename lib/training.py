@@ -1,18 +1,16 @@
 """Data in, one trained model per asset out, with a report of how it went."""
 
-import pickle
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib import kernel
+from lib import kernel, parameters
 from lib.features import feature_values, get_target_classes
 from lib.lbfgs import Lbfgs
 from lib.strategy import Strategy
+from lib.trained_models import Fit, Models, equally_long
 from lib.universe import check_data, select_assets
 
 if TYPE_CHECKING:
@@ -24,102 +22,6 @@ ASSETS_AT_ONCE = 16  # what the kernel works on together: more would leave the p
 
 class TrainingWarning(UserWarning):
     """An asset was left out because its model could not be trained."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How the training of one asset went; a loss is a mean squared error."""
-
-    losses: tuple[float, ...]  # before each step
-    loss_after: float
-    hit_rate: float  # share of training days called right, an output above a half meaning "rises"
-    base_rate: float  # the same for always calling the more frequent class
-    days: int
-
-
-class Models(Mapping):
-    """Trained models by asset, with the report of their training.
-
-    `models[asset]` is a `torch.nn.Module`, from (1, time, feature) to (1, time). A model trained by
-    `lib.kernel` becomes one when it is asked for, so that a pass that only predicts does without torch.
-
-    Attributes
-    ----------
-    fits : dict of str to Fit
-    dropped : dict of str to str
-        Selected assets that got no model, and why.
-    window : tuple of numpy.datetime64
-        First and last day trained on.
-    seconds : float
-        Time the training took.
-    """
-
-    def __init__(self, models: dict[str, Any], strategy: Strategy, window: tuple, seconds: float):
-        self._models, self.strategy, self.window, self.seconds = models, strategy, window, seconds
-        self.fits: dict[str, Fit] = {}
-        self.dropped: dict[str, str] = {}
-
-    def __getitem__(self, asset: str) -> "torch.nn.Module":
-        """The model of an asset, in torch."""
-        if isinstance(self._models[asset], np.ndarray):
-            self._models[asset] = _as_module(self._models[asset], self.strategy)
-        return self._models[asset]
-
-    def __contains__(self, asset: object) -> bool:
-        """Whether the asset has a model; without making one of torch."""
-        return asset in self._models
-
-    def __iter__(self) -> Iterator[str]:
-        """Assets in the order of the data."""
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        """How many assets have a model."""
-        return len(self._models)
-
-    def __repr__(self) -> str:
-        """One line: how many, trained on what."""
-        return f"Models of {len(self)} assets, trained on {self.window[0]} to {self.window[1]}"
-
-    def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """By asset the answer (time,) to a sequence (time, feature) of the models the kernel can ask."""
-        rows = {asset: row for asset in inputs if (row := self.row(asset)) is not None}
-        said: dict[str, np.ndarray] = {}
-        for assets in _as_long({asset: inputs[asset] for asset in rows}):
-            x = np.stack([inputs[asset] for asset in assets])
-            parameters = np.stack([rows[asset] for asset in assets])
-            said.update(zip(assets, kernel.outputs(parameters, x, self.strategy.hidden_size), strict=True))
-        return said
-
-    def row(self, asset: str) -> np.ndarray | None:
-        """The parameters of a model that is still in the kernel's form, else None."""
-        model = self._models[asset]
-        return model if isinstance(model, np.ndarray) else None
-
-    def __reduce__(self) -> tuple:
-        """Pickle as bytes, so that whoever reads a state from the same file need not decode models.
-
-        Functions of the strategy that cannot be pickled, such as a lambda, stay behind: a backtest pickles
-        its models when all is done, and must not fail then. The models themselves need none of them.
-        """
-        content = dict(self.__dict__)
-        try:
-            return _load_models, (pickle.dumps(content, protocol=4),)
-        except (pickle.PicklingError, AttributeError):
-            content["strategy"] = replace(
-                self.strategy,
-                features=("trend",) * len(self.strategy.features),
-                target="next_open_up",
-                selection="low_volatility",
-                model="LSTM",
-            )
-            return _load_models, (pickle.dumps(content, protocol=4),)
-
-
-def _load_models(content: bytes) -> Models:
-    models = Models.__new__(Models)
-    models.__dict__.update(pickle.loads(content))
-    return models
 
 
 def train_model(data: "xr.DataArray", strategy: Strategy | None = None) -> Models:
@@ -198,14 +100,14 @@ def _add(
     if after > max(1.0, losses[0]):  # 1: as if every class was called wrong
         return f"its training diverged: the loss rose from {losses[0]:.3g} to {after:.3g}. {_SMALLER}"
     risen = target > 0.5
-    models._models[asset] = model
-    models.fits[asset] = Fit(
+    fit = Fit(
         losses=losses,
         loss_after=after,
         hit_rate=float(np.mean((output > 0.5) == risen)),
         base_rate=float(max(risen.mean(), 1 - risen.mean())),
         days=len(target),
     )
+    models.add(asset, model, fit)
     return ""
 
 
@@ -215,7 +117,7 @@ _SMALLER = "A smaller learning_rate may help"
 def _fit_with_kernel(examples: dict[str, tuple], strategy: Strategy) -> dict[str, tuple]:
     """By asset the parameters, the losses and the output after; assets with as many days go together."""
     fitted: dict[str, tuple] = {}
-    for alike in _as_long({asset: x for asset, (x, _) in examples.items()}):
+    for alike in equally_long({asset: x for asset, (x, _) in examples.items()}):
         for k in range(0, len(alike), ASSETS_AT_ONCE):
             assets = alike[k : k + ASSETS_AT_ONCE]
             x, y = (np.stack([examples[asset][part] for asset in assets]) for part in (0, 1))
@@ -223,19 +125,11 @@ def _fit_with_kernel(examples: dict[str, tuple], strategy: Strategy) -> dict[str
     return fitted
 
 
-def _as_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """The assets whose sequences are as long as each other's: those the kernel takes together."""
-    by_length: dict[int, list[str]] = {}
-    for asset, x in inputs.items():
-        by_length.setdefault(len(x), []).append(asset)
-    return list(by_length.values())
-
-
 @kernel.one_thread
 def _fit_together(x: np.ndarray, y: np.ndarray, strategy: Strategy) -> list[tuple]:
     hidden = strategy.hidden_size
-    start = kernel.initial_parameters(x.shape[2], hidden, strategy.seed)
-    rows = np.repeat(kernel.from_torch(start, x.shape[2], hidden)[None], len(x), axis=0)
+    start = parameters.initial_parameters(x.shape[2], hidden, strategy.seed)
+    rows = np.repeat(parameters.from_torch(start, x.shape[2], hidden)[None], len(x), axis=0)
     runs = [Lbfgs(row, strategy.learning_rate, strategy.epochs) for row in rows]
     with np.errstate(all="ignore"):  # a training that diverges is noticed by its loss
         while active := [k for k, run in enumerate(runs) if not run.done]:
@@ -284,14 +178,3 @@ def _output(model: Any, inputs: "torch.Tensor") -> "torch.Tensor":
             f"not {tuple(output.shape)}."
         )
     return output
-
-
-def _as_module(row: np.ndarray, strategy: Strategy) -> "torch.nn.Module":
-    import torch
-
-    from lib.model import get_model
-
-    model = get_model(strategy)
-    flat = kernel.to_torch(row, len(strategy.features), strategy.hidden_size)
-    torch.nn.utils.vector_to_parameters(torch.from_numpy(flat), model.parameters())
-    return model.eval()

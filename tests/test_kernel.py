@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy, kernel
-from lib.model import LSTM, get_model
+from lib.model import LSTM
+from lib.parameters import from_torch, to_torch
 
 
 def case(seed, assets, days, n_features, hidden):
@@ -28,7 +29,7 @@ def case(seed, assets, days, n_features, hidden):
 )
 def test_output_loss_and_gradient_are_those_of_the_model_in_torch(seed, assets, days, n_features, hidden):
     model, rows, x, y = case(seed, assets, days, n_features, hidden)
-    own = np.stack([kernel.from_torch(row, n_features, hidden) for row in rows])
+    own = np.stack([from_torch(row, n_features, hidden) for row in rows])
     loss, gradient = kernel.loss_and_gradient(own, x, y, hidden)
     output = kernel.outputs(own, x, hidden)
     for k, row in enumerate(rows):
@@ -40,7 +41,7 @@ def test_output_loss_and_gradient_are_those_of_the_model_in_torch(seed, assets, 
         expected_gradient = torch.cat([p.grad.flatten() for p in model.parameters()]).numpy()
         assert np.allclose(output[k], expected.detach().numpy()[0], atol=2e-6)
         assert np.allclose(loss[k], expected_loss.item(), atol=2e-6)
-        assert np.allclose(kernel.to_torch(gradient[k], n_features, hidden), expected_gradient, atol=5e-6)
+        assert np.allclose(to_torch(gradient[k], n_features, hidden), expected_gradient, atol=5e-6)
 
 
 def test_an_asset_does_not_know_its_neighbours():
@@ -49,22 +50,6 @@ def test_an_asset_does_not_know_its_neighbours():
     alone = kernel.loss_and_gradient(rows[2:3], x[2:3], y[2:3], 34)
     assert np.array_equal(loss[2:3], alone[0])
     assert np.allclose(gradient[2:3], alone[1], atol=1e-7)
-
-
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(1, 5), hidden=st.integers(1, 80))
-def test_initial_parameters_are_those_that_torch_draws(seed, n_features, hidden):
-    model = get_model(Strategy(seed=seed, hidden_size=hidden, features=["trend"] * n_features))
-    drawn = torch.cat([p.detach().flatten() for p in model.parameters()]).numpy()
-    assert np.allclose(kernel.initial_parameters(n_features, hidden, seed), drawn, rtol=0, atol=6e-8)
-
-
-@pytest.mark.parametrize(("n_features", "hidden"), [(1, 34), (4, 1), (4, 16), (3, 7)])
-def test_there_and_back(n_features, hidden):
-    _, rows, *_ = case(3, 1, 1, n_features, hidden)
-    own = kernel.from_torch(rows[0], n_features, hidden)
-    assert not np.array_equal(own, rows[0])
-    assert np.array_equal(kernel.to_torch(own, n_features, hidden), rows[0])
 
 
 EDITS = {

@@ -1,7 +1,5 @@
-import copy
 import json
 import os
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,27 +10,10 @@ import torch
 import xarray as xr
 
 from lib import Strategy, training
-from lib.prediction import model_outputs
-from lib.training import Models, TrainingWarning, sequences, train_model
+from lib.training import TrainingWarning, train_model
 from tests import reference
+from tests.trained import SMALL, daily, outputs, use_torch, window
 from tests.vectors import vector
-
-SMALL = Strategy(top_assets=3, hidden_size=5)
-
-
-def window(days=71):
-    return vector("loaded").isel(time=slice(-days, None))
-
-
-def outputs(models, data, strategy):
-    assets = list(models)
-    x, known = sequences(data.sel(asset=assets), strategy)
-    answered = model_outputs(models, {asset: x[k][known[k]] for k, asset in enumerate(assets)})
-    return np.stack([answered[asset] for asset in assets])
-
-
-def use_torch(monkeypatch):
-    monkeypatch.setattr(training, "uses_kernel", lambda strategy: False)
 
 
 @pytest.mark.parametrize("in_torch", [False, True])
@@ -44,11 +25,6 @@ def test_the_fitted_output_of_the_vectors(in_torch, monkeypatch):
     assert list(models) == expected.asset.values.tolist()
     assert np.abs(outputs(models, window(), Strategy()) - expected).max() < 1e-5
     assert {len(fit.losses) for fit in models.fits.values()} == {20}
-
-
-def daily(data, strategy):
-    close = data.sel(field="close")
-    return 100 * (close / close.shift(time=1) - 1)  # its first day is NaN, and left out
 
 
 @pytest.mark.parametrize(
@@ -126,45 +102,6 @@ def test_many_assets_go_in_several_rounds(monkeypatch):
     assert len(models) >= 8
     for asset in models:
         assert np.allclose(models.row(asset), others.row(asset), atol=1e-4)
-
-
-def test_a_model_is_a_module_when_asked_for_one():
-    models = train_model(window(40), SMALL)
-    before = outputs(models, window(40), SMALL)
-    modules = [models[asset] for asset in models]
-    assert all(isinstance(module, torch.nn.Module) for module in modules)
-    assert models.row(next(iter(models))) is None
-    assert np.abs(outputs(models, window(40), SMALL) - before).max() < 1e-6
-
-
-def test_asking_whether_an_asset_has_a_model_makes_none():
-    models = train_model(window(40), SMALL)
-    asset = next(iter(models))
-    assert asset in models
-    assert "NAS:NONE" not in models
-    assert models.row(asset) is not None
-
-
-@pytest.mark.parametrize("in_torch", [False, True])
-@pytest.mark.parametrize("carry", [copy.deepcopy, lambda models: pickle.loads(pickle.dumps(models))])
-def test_models_pickle(in_torch, carry, monkeypatch):
-    if in_torch:
-        use_torch(monkeypatch)
-    models = train_model(window(40), SMALL)
-    carried = carry(models)
-    assert np.array_equal(outputs(carried, window(40), SMALL), outputs(models, window(40), SMALL))
-    assert (carried.fits, carried.window, carried.seconds) == (models.fits, models.window, models.seconds)
-
-
-def test_models_of_a_lambda_pickle_too():
-    """At the end of a backtest all models are pickled: a day's work must not end in a PicklingError."""
-    lost = Strategy(top_assets=3, hidden_size=5, features=[lambda data, strategy: daily(data, strategy)])
-    models = train_model(window(40), lost)
-    carried = pickle.loads(pickle.dumps(models))
-    assert np.array_equal(outputs(carried, window(40), lost), outputs(models, window(40), lost))
-    assert carried.strategy == Strategy(top_assets=3, hidden_size=5)
-    kept = Strategy(top_assets=3, hidden_size=5, features=[daily])
-    assert pickle.loads(pickle.dumps(train_model(window(40), kept))).strategy == kept
 
 
 def test_the_report_tells_how_it_went():
@@ -256,10 +193,3 @@ def test_data_stay_as_they_are():
     before = data.copy(deep=True)
     train_model(data, SMALL)
     xr.testing.assert_identical(data, before)
-
-
-def test_a_mapping_of_modules_of_your_own_can_be_asked():
-    models = train_model(window(40), SMALL)
-    plain = {asset: models[asset] for asset in models}
-    assert not isinstance(plain, Models)
-    assert np.array_equal(outputs(plain, window(40), SMALL), outputs(models, window(40), SMALL))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from lib.report.training_log import TrainingLog
-    from lib.training import Models
+    from lib.trained_models import Models
 
 
 def is_submission() -> bool:

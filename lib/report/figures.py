@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
-    from lib.training import Models
+    from lib.trained_models import Models
 
 YEAR, QUARTER = 252, 63  # trading days
 WIDEST = 750  # days that a heat map shows: more would be narrower than a pixel each

@@ -9,7 +9,8 @@ import pandas as pd
 
 from lib.features import get_target_classes
 from lib.prediction import last_outputs
-from lib.training import Models, sequences
+from lib.trained_models import Models
+from lib.training import sequences
 
 if TYPE_CHECKING:
     import xarray as xr

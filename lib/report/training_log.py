@@ -8,7 +8,7 @@ import pandas as pd
 
 from lib.report.out_of_sample import SHARES, out_of_sample
 from lib.report.training_table import summary, training_table
-from lib.training import Models
+from lib.trained_models import Models
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,7 +20,7 @@ class TrainingLog:
     Parameters
     ----------
     train : callable
-        Data -> `lib.training.Models`.
+        Data -> `lib.trained_models.Models`.
 
     Attributes
     ----------
@@ -38,7 +38,8 @@ class TrainingLog:
         models = self._train(data)
         if not isinstance(models, Models):
             raise TypeError(
-                f"TrainingLog needs a train that returns lib.training.Models, not {type(models).__name__}."
+                f"TrainingLog needs a train that returns lib.trained_models.Models, "
+                f"not {type(models).__name__}."
             )
         self.trainings.append(models)
         return models

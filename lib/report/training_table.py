@@ -1,11 +1,11 @@
-"""How did a training go? The report that every `lib.training.Models` carries, as a table and in words."""
+"""How did a training go? The report that every `Models` of a training carries, as a table and in words."""
 
 from typing import Any
 
 import pandas as pd
 
 from lib.report.out_of_sample import SHARES
-from lib.training import Models
+from lib.trained_models import Models
 
 COLUMNS = [
     "days",

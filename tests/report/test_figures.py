@@ -19,7 +19,7 @@ from lib.report.figures import (
     loss_figure,
     performance_figure,
 )
-from lib.training import Fit, Models
+from lib.trained_models import Fit, Models
 
 PAGES = {"light": "#ffffff", "dark": "#111111"}  # of JupyterLab
 SOURCE = "a market made up for this test"

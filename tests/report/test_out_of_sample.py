@@ -7,7 +7,8 @@ import xarray as xr
 from lib import Strategy
 from lib.features import get_features
 from lib.report.out_of_sample import SHARES, out_of_sample
-from lib.training import Models, train_model
+from lib.trained_models import Models
+from lib.training import train_model
 from lib.universe import field
 from tests.vectors import vector
 

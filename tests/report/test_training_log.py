@@ -6,7 +6,8 @@ import xarray as xr
 
 from lib import Strategy
 from lib.report.training_log import TrainingLog
-from lib.training import Models, TrainingWarning
+from lib.trained_models import Models
+from lib.training import TrainingWarning
 from lib.universe import field
 from tests.backtests import backtest
 from tests.vectors import vector
@@ -98,7 +99,7 @@ def test_assets_left_out_are_named_with_the_reason() -> None:
 
 
 def test_a_foreign_model_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"returns lib\.training\.Models, not dict"):
+    with pytest.raises(TypeError, match=r"returns lib\.trained_models\.Models, not dict"):
         TrainingLog(lambda data: {})(None)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from lib import Strategy
 from lib.report.training_table import in_words, summary, training_table, worth_in_words
-from lib.training import Fit, Models
+from lib.trained_models import Fit, Models
 
 DAY = np.datetime64("2024-06-03")
 
