@@ -20,17 +20,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parents[1]
 # the modules of lib/ that decide what comes of a run
 CODE = [
-    *(
-        "features",
-        "indicators",
-        "kernel",
-        "lbfgs",
-        "model",
-        "prediction",
-        "strategy",
-        "training",
-        "universe",
-    ),
+    *("features", "indicators", "kernel", "lbfgs", "model", "parameters", "prediction", "strategy"),
+    *("trained_models", "training", "universe"),
     *("state/__init__", "state/positions", "compare/provenance", "compare/run_one", "compare/runs"),
 ]
 

@@ -1,57 +1,20 @@
 """Would the platform accept what the passes of a submission wrote?"""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.state.positions import State
+from lib.rehearsal.one_pass import LONGEST, Pass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import xarray as xr
 
-LONGEST = 30 * 60  # seconds of a pass
 LARGEST = 8 << 30  # bytes
 SUBMISSION = 5_000  # passes, one for each trading day since 2006
 MAX_WEIGHT = 0.1
 ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What one run of the notebook left behind.
-
-    Attributes
-    ----------
-    day : numpy.datetime64[D]
-        The day on which its data ended.
-    exit_code : int
-        0 where it ran to its end.
-    error : str
-        The last lines it said, where it did not.
-    seconds, memory : float, int or None
-        Wall time; bytes of its largest process at their peak, None where the system does not tell.
-    weights : xarray.DataArray or None
-        (time, asset), what it wrote.
-    state : State or None
-        What the state file held after it.
-    state_problem : str
-        Why that could not be read.
-    saw_last_day : bool
-        Whether it loaded data without an end of its own.
-    """
-
-    day: np.datetime64
-    exit_code: int = 0
-    error: str = ""
-    seconds: float = 0.0
-    memory: int | None = None
-    weights: "xr.DataArray | None" = None
-    state: State | None = None
-    state_problem: str = ""
-    saw_last_day: bool = True
 
 
 def judge(passes: "Sequence[Pass]", data: "xr.DataArray") -> list[list[str]]:

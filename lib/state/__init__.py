@@ -7,18 +7,16 @@ Reading it here runs nothing that the file contains.
 import gzip
 import os
 import pickle
-import stat
 import warnings
-import zlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lib.state.atomic_file import replace_file
-from lib.state.positions import State, StateWarning, restore
-from lib.state.safe_pickle import Call, Malformed, Name, NotPlain, read_plain
+from lib.state.positions import State, StateWarning
 from lib.state.state_checks import StateError
+from lib.state.state_file import state_at
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,15 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["State", "StateError", "StateWarning", "state_read", "state_write", "states_table"]
 
 DEFAULT_PATH = "state.out.pickle.gz"
-LARGEST = 1 << 29  # bytes unpacked: a state takes some thousand, one with models some million
-RESTORE = Name("lib.state.positions", "restore")
-KNOWN_NAMES = {
-    RESTORE,
-    Name("lib.training", "_load_models"),
-    Name("numpy", "dtype"),
-    Name("numpy.core.multiarray", "scalar"),
-    Name("numpy._core.multiarray", "scalar"),
-}
 
 
 def state_write(state: State | None, path: str | os.PathLike | None = None) -> None:
@@ -94,16 +83,10 @@ def state_read(path: str | os.PathLike | None = None) -> State | None:
     """
     place = _in_path() if path is None else os.fsdecode(path)
     try:
-        state = _state_in(read_plain(_unpacked(place), KNOWN_NAMES))
+        state = state_at(place)
     except FileNotFoundError:
         print(f"No state at {place}: first day, starts without positions.", flush=True)
         return None
-    except NotPlain as error:
-        problem = (
-            f"not a state of this project: it asks for {error}. Nothing in it was run; do not unpickle it"
-        )
-    except Malformed as error:
-        problem = f"not a pickle, or a broken one ({error})"
     except StateError as error:
         problem = str(error)
     except (OSError, ValueError) as error:
@@ -161,44 +144,3 @@ def _in_path() -> str:
     except (OSError, ValueError):
         pass  # it is there, and reading it will say what is wrong
     return given
-
-
-def _open_at_once(place: str, flags: int) -> int:
-    """Open without waiting, as one would for ever at a pipe."""
-    return os.open(place, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _unpacked(place: str) -> bytes:
-    """Content of a gzip file, all of it, checked against its sum."""
-    with open(place, "rb", opener=_open_at_once) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError("a pipe or device is there, no file")
-        if status.st_size == 0:
-            raise StateError("it is empty, as an interrupted write leaves it")
-        chunks, size = [], 0
-        try:
-            with gzip.GzipFile(fileobj=file) as packed:
-                while chunk := packed.read(1 << 20):
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    if size > LARGEST:
-                        raise StateError(f"it unpacks to more than {LARGEST >> 20} MiB, which no state does")
-        except EOFError:
-            raise StateError("it is cut short: its end is missing") from None
-        except gzip.BadGzipFile as error:
-            raise StateError(f"not a gzip file, or a damaged one ({error})") from None
-        except zlib.error as error:
-            raise StateError(f"it is damaged ({error})") from None
-    return b"".join(chunks)
-
-
-def _state_in(content: Any) -> State | None:
-    """The state in what `state_write` wrote, or `backtest_ml`: (time, models, state)."""
-    if type(content) is tuple and len(content) == 3:
-        content = content[2]
-    if content is None:
-        return None
-    if isinstance(content, Call) and content.function == RESTORE and len(content.arguments) == 1:
-        return restore(content.arguments[0])
-    raise StateError(f"it holds a {type(content).__name__}, not a state of this project")

@@ -20,21 +20,10 @@ from tests.vectors import vector
 
 ROOT = Path(__file__).parents[2]
 # loaded with the others, but without a say in what comes of a run
-BYSTANDERS = {
-    "report/__init__",
-    "report/display",
-    "state/atomic_file",
-    "state/safe_pickle",
-    "state/state_checks",
-}
-BYSTANDERS |= {
-    f"compare/{name}" for name in ("__init__", "comparison", "run_notebooks", "run_plot", "run_table")
-}
-BYSTANDERS |= {f"compare/{name}" for name in ("variants", "workers")} | {
-    "notebook",
-    "report/figure_style",
-    "report/sharpe",
-}
+BYSTANDERS = {f"report/{name}" for name in ("__init__", "display", "figure_style", "sharpe")}
+BYSTANDERS |= {f"state/{name}" for name in ("atomic_file", "safe_pickle", "state_checks", "state_file")}
+BYSTANDERS |= {f"compare/{name}" for name in ("__init__", "comparison", "run_notebooks", "run_plot")}
+BYSTANDERS |= {f"compare/{name}" for name in ("run_table", "variants", "workers")} | {"notebook"}
 
 USED = """
 import sys

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.rehearsal.judgement import LARGEST, LONGEST, Pass, judge, report
+from lib.rehearsal.judgement import LARGEST, judge, report
+from lib.rehearsal.one_pass import LONGEST, Pass
 from lib.state.positions import State
 from tests.markets import random_market
 

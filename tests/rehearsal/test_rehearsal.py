@@ -6,11 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lib import rehearsal
-from lib.rehearsal.judgement import Pass
 
 PROJECT = Path(__file__).parents[2]
 NOTEBOOK = PROJECT / "strategy.ipynb"
@@ -95,84 +93,6 @@ def test_what_cannot_be_rehearsed_is_refused(arguments, sentence, capsys):
         rehearsal.main(arguments)
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
-
-
-# ---- the parts, on a program in the place of the notebook's ----
-
-
-@pytest.fixture
-def program(tmp_path, monkeypatch):
-    """Let a pass run a Python program instead of a notebook."""
-
-    def put(source: str) -> Path:
-        monkeypatch.setattr(rehearsal, "RUN", [sys.executable, "-c", source])
-        return tmp_path
-
-    return put
-
-
-DAY = np.datetime64("2024-12-27")
-WRITE_VARIABLES = """
-import json, os
-names = ["SUBMISSION_ID", "DATA_BASE_URL", "OUTPUT_PATH", "LAST_DATA_PATH", "OUT_STATE_PATH", "IN_STATE_PATH"]
-names += ["MULTI_PASS_MODE_ENABLED"]
-json.dump({name: os.environ.get(name) for name in names}, open("variables", "w"))
-"""
-
-
-def test_a_pass_is_told_what_the_platform_tells_it(program, monkeypatch):
-    monkeypatch.setenv("MULTI_PASS_MODE_ENABLED", "1")
-    monkeypatch.setenv("IN_STATE_PATH", "left over")
-    folder = program(WRITE_VARIABLES)
-    done = rehearsal.run_pass(folder, DAY, "http://localhost")
-    told = json.loads((folder / "variables").read_text())
-    assert told["SUBMISSION_ID"] == "-1"
-    assert told["DATA_BASE_URL"] == "http://localhost/last/2024-12-27/"
-    assert told["MULTI_PASS_MODE_ENABLED"] is None
-    assert told["IN_STATE_PATH"] is None  # there is none on the first day
-    assert Path(told["OUTPUT_PATH"]).parent == Path(told["OUT_STATE_PATH"]).parent == folder
-    assert isinstance(done, Pass)
-    assert (done.exit_code, done.weights, done.state, done.saw_last_day) == (0, None, None, False)
-    assert done.seconds > 0
-
-
-def test_the_memory_is_that_of_the_pass_and_not_of_who_started_it(program):
-    small = rehearsal.run_pass(program("pass"), DAY, "http://localhost").memory
-    large = rehearsal.run_pass(program("bytearray(80 << 20)"), DAY, "http://localhost").memory
-    assert small < 60 << 20  # the process that runs this test has far more
-    assert 80 << 20 < large < 160 << 20
-
-
-def test_the_state_of_one_pass_is_handed_to_the_next(program):
-    folder = program("import os; open(os.environ['OUT_STATE_PATH'], 'w').write('mine')")
-    first = rehearsal.run_pass(folder, DAY, "http://localhost")
-    assert "not a gzip file" in first.state_problem
-    folder = program(WRITE_VARIABLES)
-    rehearsal.run_pass(folder, DAY, "http://localhost")
-    told = json.loads((folder / "variables").read_text())
-    assert Path(told["IN_STATE_PATH"]).read_text() == Path(told["OUT_STATE_PATH"]).read_text() == "mine"
-
-
-def test_what_one_pass_wrote_is_not_taken_for_the_next_ones(program):
-    folder = program("import os; [open(os.environ[name], 'wb') for name in ('LAST_DATA_PATH',)]")
-    assert rehearsal.run_pass(folder, DAY, "http://localhost").saw_last_day
-    folder = program("")
-    assert not rehearsal.run_pass(folder, DAY, "http://localhost").saw_last_day
-
-
-def test_a_pass_that_takes_too_long_is_stopped(program, monkeypatch):
-    monkeypatch.setattr(rehearsal, "LONGEST", 0.2)
-    done = rehearsal.run_pass(program("import time; time.sleep(600)"), DAY, "http://localhost")
-    assert done.exit_code == -9
-
-
-def test_the_last_lines_of_an_error_are_kept(program, monkeypatch):
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    source = "import sys; print('one'); print('two\\n' * 50); sys.exit('\\x1b[31mit broke\\x1b[0m')"
-    done = rehearsal.run_pass(program(source), DAY, "http://localhost")
-    assert done.exit_code == 1
-    assert done.error.endswith("it broke")
-    assert "one" not in done.error
 
 
 def test_the_copy_has_no_debug_cells_and_what_lies_beside(tmp_path):

@@ -1,0 +1,102 @@
+"""What can be asked about a day that must not depend on the days after it?"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lib.features import FEATURES, feature_values
+from lib.prediction import model_outputs
+from lib.state import State
+from lib.strategy import Strategy, find
+from lib.training import sequences
+from lib.universe import field, select_assets
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CHAIN = 2  # days predicted one after the other, the state handed on
+LATER = 20  # days that a feature is shown beyond the one it is asked about
+
+# By level; an answer has dims (..., time, asset) and ends on the day.
+Questions = dict[str, Callable[[], np.ndarray]]
+
+
+def askable(data: "xr.DataArray", strategy: Strategy) -> np.ndarray:
+    """Rows of days with whole windows before them, those of a chain included, and a day after them."""
+    periods = sorted((strategy.lookback_period, strategy.train_period))
+    rows = np.arange(CHAIN - 1, data.sizes["time"] - 1)
+    time = data.time.values
+    whole = [row for row in rows if time[row - CHAIN + 1] - np.timedelta64(periods[1], "D") >= time[0]]
+    long = [row for row in whole if int(row) - _first(data, int(row), periods[0]) > strategy.lwma_period]
+    if not long:
+        raise ValueError(
+            f"no day of the {len(time)} has {periods[1]} calendar days of data before it, a day after it, "
+            f"and more than lwma_period + 1 = {strategy.lwma_period + 1} days in a window: load more."
+        )
+    return np.array(long)
+
+
+def random_gaps(data: "xr.DataArray", row: int, rng: np.random.Generator) -> np.ndarray:
+    """Where to plant gaps, (time, asset): one to three days up to the row, in about half of the assets."""
+    gaps = np.zeros(data.shape[1:], bool)
+    chosen = rng.permutation(data.sizes["asset"])[: (data.sizes["asset"] + 1) // 2]
+    gaps[row + 1 - rng.integers(1, 4) : row + 1, chosen] = True
+    return gaps
+
+
+def questions_about(strategy: Strategy, data: "xr.DataArray", row: int, gaps: np.ndarray) -> Questions:
+    """What can be asked about a row of data, by level. Only features see the rows after it, if any."""
+    index = data.get_index("asset")
+    names = [find("features", feature, FEATURES).__name__ for feature in strategy.features]
+    labels = [f"feature {name}" + f" ({k + 1})" * (names.count(name) > 1) for k, name in enumerate(names)]
+    first = _first(data, row, strategy.lookback_period)
+    training = data[:, _first(data, row, strategy.train_period) : row + 1]
+    trained: list = []
+
+    def feature(k: int) -> np.ndarray:  # once with the gaps there are, once with those planted
+        alone = replace(strategy, features=(strategy.features[k],))
+        answers = []
+        for planted in (False, True):
+            window = data[:, first : row + 1 + LATER].copy(deep=True)
+            window.values[:, : row + 1 - first][:, gaps[first : row + 1] & planted] = np.nan
+            priced = (field(window, "close")[: row + 1 - first] > 0).any(axis=0)
+            answers.append(np.where(priced, feature_values(window, alone)[0, : row + 1 - first], 0))
+        return np.stack(answers)
+
+    def models():
+        if not trained:
+            trained.append(strategy.train_model(training.copy(deep=True)))
+        return trained[0]
+
+    def outputs() -> np.ndarray:  # of each model, for the window it was trained on
+        x, finite = sequences(training.copy(deep=True), strategy)
+        places = {asset: index.get_loc(asset) for asset in models()}
+        inputs = {asset: x[k][finite[k]] for asset, k in places.items() if finite[k].any()}
+        answers = np.full(x.shape[1::-1], np.nan)
+        for asset, output in model_outputs(models(), inputs).items():
+            answers[finite[places[asset]], places[asset]] = output
+        return answers
+
+    def chain() -> np.ndarray:
+        state: State | None = None
+        answers = []
+        for day in range(row + 1 - CHAIN, row + 1):
+            window = data[:, _first(data, day, strategy.lookback_period) : day + 1].copy(deep=True)
+            weights, state = strategy.predict(models(), window, state)
+            answers.append(weights.isel(time=-1).reindex(asset=index, fill_value=0).values)
+        return np.stack(answers)
+
+    return {
+        **{label: partial(feature, k) for k, label in enumerate(labels)},
+        "selection": lambda: np.array([index.isin(select_assets(training.copy(deep=True), strategy))], float),
+        "training": outputs,
+        "prediction": chain,
+    }
+
+
+def _first(data: "xr.DataArray", row: int, period: int) -> int:
+    """First row of the window of so many calendar days that ends on a row, as `backtest_ml` cuts it."""
+    return int(np.searchsorted(data.time.values, data.time.values[row] - np.timedelta64(period, "D")))
