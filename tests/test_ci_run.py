@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / ".ci" / "run"
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 BY_NOBODY = {
     f"GIT_{who}_{what}": "nobody@nowhere" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
 }
@@ -54,6 +55,22 @@ def test_it_runs_the_fenced_command_in_a_fresh_clone(project):
     assert lines[1:3] == ["README.md", "committed"]
     assert re.fullmatch(r"prices\(3, 1[123]\)", lines[3])
     assert len(lines) == 4
+
+
+def test_whose_checkout_it_is_does_not_matter(project):
+    done = run(project, "```\nls # -m pytest\n```\n", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[-2:] == ["README.md", "committed"]
+
+
+def test_without_git_the_folder_is_tested_as_it_is(project):
+    (project / ".venv").mkdir()
+    (project / ".git").write_text("no repository")
+    (project / "README.md").write_text("```\nls -A # -m pytest\n```\n")
+    done = subprocess.run(["bash", str(project / ".ci" / "run")], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.startswith(".ci/run tests the folder as it is, since git cannot clone it: fatal: ")
+    assert done.stdout.split()[-4:] == [".ci", ".git", "README.md", "committed"]
 
 
 def test_the_exit_code_is_passed_on_and_nothing_is_left_behind(project):
