@@ -4,8 +4,8 @@ import ast
 import dataclasses
 import os
 import re
-import shutil
 import shlex
+import shutil
 import subprocess
 import sys
 import types
