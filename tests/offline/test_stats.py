@@ -195,7 +195,8 @@ def test_holdings():
     assert turnover.values == pytest.approx([0] * 11 + [0.8] + [0] * 8)
     sold = weights.copy()
     sold[15:] = 0  # held from the 11th to the 15th bar
-    assert qns.calc_avg_holding_time(sold, points_per_year=251).values[-1] == pytest.approx(5)
+    holding_time = qns.calc_avg_holding_time(sold.rename("mine"), points_per_year=251)
+    assert (holding_time.values[-1], holding_time.name) == (pytest.approx(5), None)
 
 
 def test_what_is_not_liquid_is_named():
@@ -272,6 +273,14 @@ def test_correlation_with_others_is_not_known_here(data, weights, capsys, monkey
         monkeypatch.setenv(address, "http://127.0.0.1:9/")
     assert qns.check_correlation(weights[-60:], data[:, -60:], print_stack_trace=False) is None
     assert "Correlation check failed." in capsys.readouterr().err
+
+
+@pytest.mark.offline_only
+@pytest.mark.parametrize("function", [qns.calc_underwater, qns.calc_max_drawdown])
+def test_the_course_of_nothing_is_refused(function):
+    nothing = qns.calc_equity(xr.DataArray(np.empty(0), {"time": np.empty(0, "M8[ns]")}, ("time",)))
+    with pytest.raises(ValueError, match="there is no day to calculate statistics of"):
+        function(nothing)
 
 
 def test_weights_without_a_day_are_refused(data, weights):
