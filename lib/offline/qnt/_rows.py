@@ -33,23 +33,24 @@ class BlockRows:
         """Keep the rows from `first` to `last`; with `skip_absent` an output without any leaves no trace."""
         _check(output)
         times = output.time.values
-        rows = output.transpose("time", ...).isel(time=(times >= first) & (times <= last))
-        if skip_absent and rows.sizes["time"] == 0:
+        inside = (times >= first) & (times <= last)
+        if skip_absent and not inside.any():
             return
         if self.array is None:
             coords = {**output.coords, "time": self.days.values}
             self.array = xr.DataArray(np.nan, coords, output.dims).transpose("time", ...)
-        if not np.array_equal(rows.asset.values, self.array.asset.values):
+        if not np.array_equal(output.asset.values, self.array.asset.values):
             raise IndexError(
                 "dimension coordinate 'asset' conflicts between indexed and indexing objects: the weights "
                 f"for {str(last)[:10]} are not for the assets of the first call, in its order. {ADVICE}"
             )
-        # By place: label by label, xarray would take most of a day's time.
-        places = self.days.get_indexer(rows.time.values)
-        homeless = rows[(places < 0) & ~np.isnan(rows.values).all(axis=1)].time.values
+        # By place: by label, xarray would take most of a day's time.
+        rows, times = output.transpose("time", ...).values[inside], times[inside]
+        places = self.days.get_indexer(times)
+        homeless = times[(places < 0) & ~np.isnan(rows).all(axis=1)]
         if len(homeless):
             raise KeyError(f"predict returned weights for {str(homeless[0])[:10]}, no day of the test.")
-        self.array.values[places[places >= 0]] = rows.values[places >= 0]
+        self.array.values[places[places >= 0]] = rows[places >= 0]
 
     def all(self) -> xr.DataArray:
         """Return weights for all days, NaN where there are none."""
