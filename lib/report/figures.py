@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lib.trained_models import Models
 
 YEAR, QUARTER = 252, 63  # trading days
+SHARE = ".2~%"  # digits as needed: a turnover below 1 % has ticks that differ
 WIDEST = 750  # days that a heat map shows: more would be narrower than a pixel each
 
 
@@ -99,7 +100,7 @@ def performance_figure(returns: "xr.DataArray", benchmark: "xr.DataArray", sourc
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
     figure.update_yaxes(title_text="equity (log scale)", type="log", row=1)
-    figure.update_yaxes(title_text="share lost", tickformat=".0%", row=2)
+    figure.update_yaxes(title_text="share lost", tickformat=SHARE, row=2)
     figure.update_yaxes(title_text="Sharpe ratio", row=3)
     if returns.sizes["time"] < QUARTER:
         note = f"{QUARTER} days are needed; there are {returns.sizes['time']}"
@@ -127,7 +128,7 @@ def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
         hovertemplate="%{y}, %{x|%Y-%m-%d}: %{z:.2%}<extra></extra>",
         colorbar={
             "title": "weight",
-            "tickformat": ".0%",
+            "tickformat": SHARE,
             "len": 0.5,
             "y": 1,
             "yanchor": "top",
@@ -153,7 +154,7 @@ def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
     figure.update_layout(layout(f"Holdings{every}", source, height + 440), hovermode="closest")
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
-    figure.update_yaxes(title_text="of the capital", tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(title_text="of the capital", tickformat=SHARE, rangemode="tozero")
     figure.update_yaxes(title_text="", tickformat=None, autorange="reversed", dtick=1, showgrid=False, row=1)
     return figure
 

@@ -187,6 +187,11 @@ def test_holdings_by_hand() -> None:
     assert list(turnover.y[1:]) == pytest.approx([0] * 9 + [0.05] + [0] * 29)
 
 
+def test_small_shares_can_be_told_apart_on_their_axis() -> None:
+    axes = holdings_figure(weights()).layout
+    assert {axes.yaxis2.tickformat, axes.yaxis3.tickformat} == {".2~%"}  # not "1%", "1%" for 0.5 % and 1 %
+
+
 def test_a_long_backtest_is_thinned_and_says_so() -> None:
     figure = holdings_figure(weights(2 * WIDEST))
     assert len(figure.data[0].x) == WIDEST
