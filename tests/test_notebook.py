@@ -21,6 +21,7 @@ from lib import Strategy, state_read
 from lib.notebook import main, run_notebook
 from lib.report.display import NO_BREAK
 from tests.conftest import LAST_DAY, REAL
+from tests.processes import run_python
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "strategy.ipynb"
@@ -260,18 +261,9 @@ def test_as_a_submission_and_by_hand(
 def test_with_its_debug_cells_as_a_submission(notebook: Notebook, tmp_path: Path) -> None:
     """Should somebody leave them in: no backtest runs, and nothing is shown."""
     script = "\n".join(cell.source for cell in code_cells(notebook))
-    environment = os.environ | {"SUBMISSION_ID": "-1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     script += "\nimport sys; unused = {'qnt.backtester', 'lib.report.figures', 'lib.report.training_log'}"
     script += "\nassert not unused & set(sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(script, cwd=tmp_path, SUBMISSION_ID="-1")
     assert (tmp_path / "fractions.nc.gz").exists()
 
 

@@ -1,8 +1,5 @@
 import datetime
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ from lib.prediction import blend, predict
 from lib.state import State, StateError, StateWarning
 from tests import reference
 from tests.backtests import backtest
+from tests.processes import run_python
 from tests.vectors import vector
 
 REAL_MARKET = Path(__file__).parents[2] / "shared" / "real"
@@ -316,15 +314,8 @@ print(json.dumps([name for name in ("torch", "numba", "plotly", "qnt.ta", "qnt.s
 
 
 def test_a_pass_imports_nothing_that_it_does_not_need():
-    done = subprocess.run(
-        [sys.executable, "-c", IN_A_PROCESS],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"SUBMISSION_ID": "-1"},
-        cwd=Path(__file__).parents[1],
-    )
-    assert json.loads(done.stdout.splitlines()[-1]) == []
+    out, _ = run_python(IN_A_PROCESS, SUBMISSION_ID="-1")
+    assert json.loads(out.splitlines()[-1]) == []
 
 
 def test_the_published_feature_is_the_only_one_shipped_by_default():

@@ -18,6 +18,7 @@ import pytest
 from lib import Strategy, lookahead
 from tests.backtests import backtest
 from tests.conftest import REAL
+from tests.processes import run_python
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -161,7 +162,5 @@ def test_the_top_level_is_what_it_should_be():
 
 @pytest.mark.skipif(REAL, reason="about qnt not being installed")
 def test_the_engine_says_that_it_answers():
-    done = subprocess.run(
-        [sys.executable, "-c", "import lib"], env=ENVIRONMENT, capture_output=True, text=True
-    )
-    assert done.stderr.startswith("qnt is not installed: lib/offline answers in its place, on ")
+    _, err = run_python("import lib")
+    assert err.startswith("qnt is not installed: lib/offline answers in its place, on ")

@@ -1,8 +1,5 @@
 """A run that is interrupted, repeated, or made of single passes says what an uninterrupted one says."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,7 @@ from lib.state.positions import StateWarning
 from lib.strategy import Strategy
 from tests import backtests
 from tests.markets import random_market, window
+from tests.processes import run_python
 from tests.vectors import vector
 
 PROJECT = Path(__file__).parents[1]
@@ -128,13 +126,10 @@ def test_real_processes_resume_one_another(tmp_path):
         "(weights,), state = run(STRATEGY, market, range(row, row + 1), state_read())\n"
         "state_write(state); np.save('weights.npy', weights.values)"
     )
-    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": path, "OUT_STATE_PATH": str(tmp_path / "state")}
     rows = range(market.sizes["time"] - 2, market.sizes["time"])
     whole, _ = run(STRATEGY, market, rows, None)
     for row, expected in zip(rows, whole, strict=True):
-        command = [sys.executable, "-c", program, str(row)]
-        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        run_python(program, row, cwd=tmp_path, OUT_STATE_PATH=str(tmp_path / "state"))
         assert np.abs(np.load(tmp_path / "weights.npy") - expected.values).max() <= EXACT
 
 

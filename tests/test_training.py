@@ -1,8 +1,4 @@
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +8,7 @@ import xarray as xr
 from lib import Strategy, training
 from lib.training import TrainingWarning, train_model
 from tests import reference
+from tests.processes import run_python
 from tests.trained import SMALL, daily, outputs, use_torch, window
 from tests.vectors import vector
 
@@ -80,16 +77,8 @@ print(json.dumps({"torch": "torch" in sys.modules, "sum": [float(models.row(a).s
 def test_the_number_of_threads_changes_nothing_and_torch_is_not_imported():
     answers = []
     for threads in ("1", "2", "4"):
-        environment = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-        done = subprocess.run(
-            [sys.executable, "-c", IN_A_PROCESS],
-            capture_output=True,
-            text=True,
-            check=True,
-            env=environment,
-            cwd=Path(__file__).parents[1],
-        )
-        answers.append(json.loads(done.stdout.splitlines()[-1]))
+        out, _ = run_python(IN_A_PROCESS, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads)
+        answers.append(json.loads(out.splitlines()[-1]))
     assert answers[0] == answers[1] == answers[2]
     assert not answers[0]["torch"]
 

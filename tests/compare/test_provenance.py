@@ -1,9 +1,5 @@
 """Fingerprints change with what a run depends on, and with nothing else."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -16,9 +12,9 @@ from lib.compare.provenance import (
     versions,
 )
 from lib.strategy import Strategy
+from tests.processes import run_python
 from tests.vectors import vector
 
-ROOT = Path(__file__).parents[2]
 # loaded with the others, but without a say in what comes of a run
 BYSTANDERS = {f"report/{name}" for name in ("__init__", "display", "figure_style", "sharpe")}
 BYSTANDERS |= {f"state/{name}" for name in ("atomic_file", "safe_pickle", "state_checks", "state_file")}
@@ -47,8 +43,8 @@ def missing(loaded, listed):
 
 
 def test_the_code_fingerprint_sees_every_module_that_a_run_loads():
-    done = subprocess.run([sys.executable, "-c", USED], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.splitlines()[-1].split())
+    out, _ = run_python(USED)
+    loaded = set(out.splitlines()[-1].split())
     assert missing(loaded, provenance.CODE) == set()
     for name in ("training", "prediction", "features", "kernel"):  # the check sees what is left out
         assert missing(loaded, [one for one in provenance.CODE if one != name]) == {name}

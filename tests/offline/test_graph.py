@@ -13,6 +13,7 @@ import pytest
 import qnt.graph as qngraph
 
 from tests.conftest import REAL
+from tests.processes import run_python
 from tests.vectors import vector
 
 ROOT = Path(__file__).parents[2]
@@ -141,9 +142,8 @@ def test_statistics_per_asset_are_refused():
 
 @pytest.mark.offline_only
 def test_plotly_is_imported_when_it_is_needed():
-    code = "import sys, lib, qnt.graph; print('plotly' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
+    out, _ = run_python("import sys, lib, qnt.graph; print('plotly' in sys.modules)")
+    assert out.strip() == "False"
 
 
 def test_plots_in_a_notebook_survive_as_a_page(tmp_path):

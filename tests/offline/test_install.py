@@ -1,23 +1,16 @@
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.offline_only
 
 
 def python(code, *more_paths):
-    """Run code in a fresh interpreter; return what it printed to stdout and stderr."""
-    paths = os.pathsep.join([str(ROOT), *map(str, more_paths)])
-    environment = os.environ | {"PYTHONPATH": paths}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
+    return run_python(code, PYTHONPATH=os.pathsep.join([str(ROOT), *map(str, more_paths)]))
 
 
 def error(statement, kind=ImportError):

@@ -1,8 +1,3 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import qnt.stats as qns
@@ -11,9 +6,9 @@ import xarray as xr
 from lib import Strategy, print_stats
 from lib.report import equal_weights, show_backtest, show_training, show_trainings, source_of
 from lib.report.training_log import TrainingLog
+from tests.processes import run_python
 from tests.vectors import vector
 
-ROOT = Path(__file__).parents[2]
 IN_A_SUBMISSION = """
 import sys
 from lib.report import print_stats, show_backtest, show_training, show_trainings
@@ -50,17 +45,8 @@ def weights() -> xr.DataArray:
 
 
 def test_a_submission_shows_nothing_and_imports_nothing_for_it() -> None:
-    environment = os.environ | {"SUBMISSION_ID": "-1"}
-    done = subprocess.run(
-        [sys.executable, "-c", IN_A_SUBMISSION],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
+    out, _ = run_python(IN_A_SUBMISSION, SUBMISSION_ID="-1")
+    assert out == ""
 
 
 def test_print_stats(

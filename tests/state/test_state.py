@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from lib.state import State, StateError, StateWarning, state_read, state_write, states_table
+from tests.processes import run_python
 from tests.state.conftest import AFRESH, DAY, NEW, OLD, PARAMETERS, packed
 
 
@@ -307,9 +308,7 @@ def test_reading_a_state_loads_no_torch(path):
         "import sys; from lib.state import state_read; "
         "assert state_read(sys.argv[1]).weights; assert 'torch' not in sys.modules"
     )
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python(code, path)
 
 
 # --- which file ---
