@@ -15,6 +15,7 @@ RESTORE = Name("lib.state.positions", "restore")
 KNOWN_NAMES = {
     RESTORE,
     Name("lib.trained_models", "_load_models"),
+    Name("lib.training", "_load_models"),  # where it was before, for files of then
     Name("numpy", "dtype"),
     Name("numpy.core.multiarray", "scalar"),
     Name("numpy._core.multiarray", "scalar"),

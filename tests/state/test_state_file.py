@@ -191,12 +191,13 @@ def test_a_file_that_unpacks_without_end_is_refused(path, monkeypatch):
 
 @pytest.mark.parametrize("date", [DAY, DAY.astype("M8[ns]"), None])
 @pytest.mark.parametrize("protocol", [3, 4, 5])
-def test_a_file_of_backtest_ml_is_read_without_its_models(path, monkeypatch, date, protocol):
+@pytest.mark.parametrize("home", ["lib.trained_models", "lib.training"])
+def test_a_file_of_backtest_ml_is_read_without_its_models(path, monkeypatch, date, protocol, home):
     def _load_models(content):
         raise AssertionError("models were decoded")
 
-    _load_models.__module__, _load_models.__qualname__ = "lib.trained_models", "_load_models"
-    monkeypatch.setitem(sys.modules, "lib.trained_models", types.SimpleNamespace(_load_models=_load_models))
+    _load_models.__module__, _load_models.__qualname__ = home, "_load_models"
+    monkeypatch.setitem(sys.modules, home, types.SimpleNamespace(_load_models=_load_models))
 
     class Models:
         def __reduce__(self):
