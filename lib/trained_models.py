@@ -43,8 +43,9 @@ class Models(Mapping):
         Time the training took.
     """
 
-    def __init__(self, models: dict[str, Any], strategy: Strategy, window: tuple, seconds: float):
-        self._models, self.strategy, self.window, self.seconds = models, strategy, window, seconds
+    def __init__(self, strategy: Strategy, window: tuple, seconds: float = 0.0):
+        self.strategy, self.window, self.seconds = strategy, window, seconds
+        self._models: dict[str, Any] = {}
         self.fits: dict[str, Fit] = {}
         self.dropped: dict[str, str] = {}
 

@@ -50,7 +50,7 @@ def train_model(data: "xr.DataArray", strategy: Strategy | None = None) -> Model
     started = time.perf_counter()
     assets = select_assets(data, strategy)
     days = data.time.values[[0, -1]].astype("M8[D]")
-    models = Models({}, strategy, tuple(days), 0.0)
+    models = Models(strategy, tuple(days))
     if assets:
         examples = _examples(data.sel(asset=assets), strategy)
         fit = _fit_with_kernel if uses_kernel(strategy) else _fit_with_torch

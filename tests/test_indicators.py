@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import qnt.ta as qnta
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,10 +25,11 @@ NUMBERS = st.one_of(st.just(math.nan), st.floats(-1e3, 1e3), st.sampled_from([0.
 COLUMNS = arrays(np.float64, st.tuples(st.integers(0, 12), st.integers(1, 3)), elements=NUMBERS)
 
 
+@pytest.mark.parametrize("module", [indicators, qnta], ids=["lib.indicators", "qnt.ta"])
 @pytest.mark.parametrize("name", VECTORS)
-def test_vectors(name):
+def test_vectors(name, module):
     function, field, periods = VECTORS[name]
-    found = getattr(indicators, function)(vector("loaded").sel(field=field), periods)
+    found = getattr(module, function)(vector("loaded").sel(field=field), periods)
     wanted = vector(name)
     assert found.dims == wanted.dims
     np.testing.assert_allclose(found.values, wanted.values, rtol=1e-10, atol=1e-10)

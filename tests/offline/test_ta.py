@@ -8,30 +8,15 @@ import pytest
 import qnt.ta as qnta
 import xarray as xr
 
+from tests.test_indicators import VECTORS
 from tests.vectors import vector
 
-CALLS = {
-    "ta_lwma_close_10": ("lwma", "close", 10),
-    "ta_sma_close_20": ("sma", "close", 20),
-    "ta_ema_close_15": ("ema", "close", 15),
-    "ta_roc_close_1": ("roc", "close", 1),
-    "ta_shift_open_m1": ("shift", "open", -1),
-}
 DEFAULTS = {"lwma": 20, "sma": 20, "ema": 20, "roc": 7, "shift": 1}
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_vectors(name):
-    function, field, periods = CALLS[name]
-    found = getattr(qnta, function)(vector("loaded").sel(field=field), periods)
-    wanted = vector(name)
-    assert found.dims == wanted.dims
-    np.testing.assert_allclose(found.values, wanted.values, rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", VECTORS)
 def test_time_is_last_in_numpy_and_the_index_in_pandas(name):
-    function, field, periods = CALLS[name]
+    function, field, periods = VECTORS[name]
     call, prices = getattr(qnta, function), vector("loaded").sel(field=field, drop=True)
     wanted = call(prices, periods)
     with np.errstate(all="ignore"):

@@ -40,7 +40,7 @@ def weights(days: int = 40) -> xr.DataArray:
 
 def models() -> Models:
     day = np.datetime64("2024-06-03")
-    models = Models({}, Strategy(), (day - 100, day), 0.0)
+    models = Models(Strategy(), (day - 100, day))
     for k in range(15):
         models.fits[f"NAS:{k}"] = Fit((0.5 + k / 10, 0.4, 0.3), 0.25, 0.5, 0.5, 70)
     return models
@@ -145,7 +145,7 @@ def test_losses_by_evaluation() -> None:
 
 def test_another_target_has_no_line_of_knowing_nothing() -> None:
     day = np.datetime64("2024-06-03")
-    mine = Models({}, Strategy(target=lambda data, strategy: None), (day, day), 0.0)
+    mine = Models(Strategy(target=lambda data, strategy: None), (day, day))
     assert not loss_figure(mine).layout.shapes
 
 

@@ -126,7 +126,7 @@ def test_a_missing_feature_is_not_judged(data: xr.DataArray) -> None:
 
 
 def test_without_models_or_days(data: xr.DataArray, models: Models) -> None:
-    nobody = Models({}, STRATEGY, models.window, 0.0)
+    nobody = Models(STRATEGY, models.window)
     for table in (out_of_sample(nobody, data, days_after(data)), out_of_sample(models, data, [])):
         assert table.empty
         assert table.columns.tolist() == ["day", "asset", "said", *SHARES]

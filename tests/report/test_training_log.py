@@ -18,7 +18,7 @@ STRATEGY = Strategy(top_assets=3, hidden_size=4)
 def ending(*days: str) -> TrainingLog:
     """A log of trainings without any model, whose windows end on these days."""
     windows = iter(np.array(days, dtype="M8[D]"))
-    log = TrainingLog(lambda data: Models({}, STRATEGY, ((end := next(windows)) - 100, end), 0.0))
+    log = TrainingLog(lambda data: Models(STRATEGY, ((end := next(windows)) - 100, end)))
     for _ in days:
         log(None)
     return log

@@ -11,9 +11,9 @@ DAY = np.datetime64("2024-06-03")
 
 @pytest.fixture
 def models() -> Models:
-    models = Models({"A": np.zeros(1), "B": np.zeros(1)}, Strategy(), (DAY - 100, DAY), 0.25)
-    models.fits["A"] = Fit((0.5, 0.3, 0.26), 0.24, 0.6, 0.55, 70)
-    models.fits["B"] = Fit((0.7, 0.4), 0.26, 0.5, 0.65, 60)
+    models = Models(Strategy(), (DAY - 100, DAY), 0.25)
+    models.add("A", np.zeros(1), Fit((0.5, 0.3, 0.26), 0.24, 0.6, 0.55, 70))
+    models.add("B", np.zeros(1), Fit((0.7, 0.4), 0.26, 0.5, 0.65, 60))
     models.dropped["C"] = "its training diverged"
     return models
 
@@ -44,7 +44,7 @@ def test_in_words(models: Models) -> None:
 
 
 def test_nobody_was_trained() -> None:
-    nobody = Models({}, Strategy(), (DAY - 100, DAY), 0.0)
+    nobody = Models(Strategy(), (DAY - 100, DAY))
     assert training_table(nobody).empty
     assert summary(nobody)["assets"] == 0
     assert in_words(nobody) == "No asset got a model."

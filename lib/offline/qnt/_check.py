@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from . import stats
-from ._clean import known_kind, on_last_day
+from ._clean import kind_of, known_kind, on_last_day
 from ._weights import align, normalize
 from .data.common import ds, f
 from .log import log_err, log_info
@@ -56,7 +56,7 @@ def calc_sharpe_ratio_for_check(
     Arguments as for `clean`; with `check_dates` it warns on stderr where data or weights start too late. The
     result is 0-dimensional, NaN for less than two days.
     """
-    kind = None if data.name is None and kind is None else str(kind or data.name)
+    kind = kind_of(kind, data)
     if kind is None:
         raise ValueError(
             "The data have no name: say by `kind` for which competition to calculate the Sharpe ratio."

@@ -70,7 +70,7 @@ def clean(
 
 def known_kind(kind: str | None, data: xr.DataArray, function: str) -> str | None:
     """Return the competition, None for unnamed data; complain where `kind` and the data's name differ."""
-    kind = None if data.name is None and kind is None else str(kind or data.name)
+    kind = kind_of(kind, data)
     if kind not in (NDX, SPX, None):
         asked = not_covered(f"qnt.output.{function} for {kind!r}")
         raise NotCoveredError(f"{asked} Here are {NDX} and {SPX}.")
@@ -79,6 +79,11 @@ def known_kind(kind: str | None, data: xr.DataArray, function: str) -> str | Non
         log_err(f"The kind of the data is {data.name} and the kind of the output is {kind}")
         log_err("The output will be cleaned with the data kind.")
     return kind
+
+
+def kind_of(kind: str | None, data: xr.DataArray) -> str | None:
+    """Return the competition that is given or named by the data, None where neither says."""
+    return None if data.name is None and kind is None else str(kind or data.name)
 
 
 def on_last_day(output: xr.DataArray, data: xr.DataArray) -> xr.DataArray:

@@ -11,8 +11,8 @@ def rank_assets_by(data: xr.DataArray, criterion: xr.DataArray, top_assets: floa
     """Mark the assets that rank among the first `top_assets` of each day by `criterion` (time, asset).
 
     Returns a DataArray (time, asset) for all days and assets of `data`, a market (field, time, asset): 1
-    where the asset passes, else 0, also where the criterion is NaN or says nothing. Ties share their rank,
-    so that slightly more or fewer may pass.
+    where the asset passes, else 0, also where the criterion is NaN or says nothing. The lowest comes first,
+    the highest unless `ascending`; ties share their average rank, so that slightly more or fewer may pass.
     """
     close = data.sel(field="close")
     chosen = xr.zeros_like(close.drop_vars("field").rename(None), dtype=np.float64).drop_attrs()
