@@ -15,7 +15,7 @@ from typing import Any
 
 import papermill
 
-from lib.strategy import suggest
+from lib.choices import suggest
 
 HERE = Path(__file__).resolve().parent.parent
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}

@@ -1,19 +1,27 @@
-"""Which parameters has the strategy, and what may they be? The only place with defaults."""
+"""The strategy: its parameters with their defaults and allowed values, and the calls of a backtest."""
 
 import dataclasses
-import difflib
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from lib.choices import canonical, find, full_name_of, suggest
+from lib.competitions import COMPETITIONS
+from lib.engine import prediction, training
+from lib.features import feature, target
+from lib.universe import selection
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from lib.engine.models import TrainedModels
     from lib.state import State
 
-# smallest and largest value of every number
+# smallest and largest value of each number
 RANGES = {
     "lookback_period": (1, 10_000),
     "train_period": (1, 10_000),
@@ -27,40 +35,41 @@ RANGES = {
     "min_weight": (0.0, 1.0),
     "max_weight": (0.0, 1.0),
 }
-COMPETITIONS = ("stocks_nasdaq100", "stocks_s&p500")
+# last day of the data that a function of the user is working on, where one is at work
+_data_end: ContextVar[str | None] = ContextVar("data_end", default=None)
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """The LSTM strategy with its parameters; its methods are what `qnt.backtester.backtest_ml` asks for.
+    """The LSTM strategy with its parameters; its methods are what `qnt.backtester.backtest_ml` calls.
 
     Parameters
     ----------
     lookback_period, train_period, retrain_interval : int, calendar days
-        Data seen by one prediction; data seen by one training; how often a backtest trains anew.
+        Data seen by one prediction, data seen by one training, and the time between trainings of a backtest.
     top_assets : int
-        How many of the liquid assets are traded, those with the lowest volatility.
+        Number of assets to trade, those with the lowest volatility among the liquid ones.
     hidden_size, learning_rate, epochs, seed
-        The network and its training: units of a layer, length of a step of L-BFGS, its calls, and the seed
-        from which every asset's model starts.
+        The network and its training: units per layer, length of a step of L-BFGS, number of its calls, and the
+        seed from which every asset's model starts.
     lwma_period : int, trading days
-        Window of the weighted average beneath the feature `trend`.
+        Window of the weighted average in the feature `trend`.
     min_weight, max_weight : float
         Weights below the first become 0, those above the second are cut. The contest allows at most 0.1.
     competition_type : "stocks_nasdaq100" or "stocks_s&p500"
     features : names or functions
-        What the model sees: names in `lib/features.py`, or functions of (data, strategy).
+        What the model sees: names in `lib/features.py`, such as "trend" or "rsi(periods=21)", or functions of
+        (data, strategy).
     target, selection, model : name or function
-        What the model should say (`lib/features.py`), which assets to trade (`lib/universe.py`), and the
-        model (`lib/model.py`).
+        What the model learns (`lib/features.py`), the assets to trade (`lib/universe.py`), and the model
+        (`lib/model.py`).
     leave_out_unknown : bool
-        Train without the days whose future is not known yet. The published strategy calls them "did not
-        rise".
+        Train without the days whose future is not known yet. The published strategy labels them 0.
     whole_sequence : bool
         Predict from all days of the lookback window, so that the network's memory is used. The published
-        strategy shows the last day only, to an empty memory.
+        strategy predicts from the last day only, with an empty memory.
     log_price : bool
-        `trend` from the logarithm of the price, as the published text says; its code takes the price.
+        Compute `trend` from the logarithm of the price, as the published text says; its code uses the price.
 
     Raises
     ------
@@ -91,7 +100,7 @@ class Strategy:
     log_price: bool = False
 
     def __new__(cls, *args: Any, **parameters: Any) -> "Strategy":
-        """Refuse a parameter that does not exist before Python does, with the nearest that does."""
+        """Refuse an unknown parameter with the nearest known one, before Python does without it."""
         known = [field.name for field in dataclasses.fields(cls)]
         for name in parameters:
             if name not in known:
@@ -127,64 +136,58 @@ class Strategy:
         self._find_all()
 
     def _find_all(self) -> None:
-        """Names of functions are looked up here, so that a misspelt one fails at once."""
-        from lib.features import FEATURES, TARGETS
-        from lib.universe import SELECTIONS
+        """Look up every function, so that a misspelt name fails at once."""
+        for item in self.features:
+            find("features", item, feature)
+        find("target", self.target, target)
+        find("selection", self.selection, selection)
+        models: Mapping[str, Callable] = {}
+        if self.model != "LSTM":  # the others need torch, whose import takes seconds
+            from lib.model import model as models
 
-        for feature in self.features:
-            find("features", feature, FEATURES)
-        find("target", self.target, TARGETS)
-        find("selection", self.selection, SELECTIONS)
-        if self.model != "LSTM":  # the others need torch, which takes its time to import
-            from lib.model import MODELS
+            find("model", self.model, models)
+        features = tuple(canonical(item, feature) for item in self.features)
+        object.__setattr__(self, "features", features)
+        for name, known in (("target", target), ("selection", selection), ("model", models)):
+            object.__setattr__(self, name, canonical(getattr(self, name), known))
 
-            find("model", self.model, MODELS)
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Every parameter as a plain value, a function by its name; kept with the state and every result."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def load_data(self, period: int) -> "xr.DataArray":
-        """The last `period` calendar days of the universe, (field, time, asset), as the platform has them."""
+        """Load the last `period` calendar days of the universe, (field, time, asset), as the platform has them.
+
+        Called by a function of the strategy during `train_model` or `predict`, it ends where their data end.
+        """
         import qnt.data as qndata
 
-        if self.competition_type == "stocks_s&p500":
-            return qndata.stocks.load_spx_data(tail=period)
-        return qndata.stocks.load_ndx_data(tail=period)
+        load = getattr(qndata.stocks, COMPETITIONS[self.competition_type].loader)
+        return load(tail=period, max_date=_data_end.get())
 
-    def train_model(self, data: "xr.DataArray") -> Mapping[str, Any]:
-        """Models by asset, trained on all of `data`: see `lib.training.train_model`."""
-        from lib.training import train_model
-
-        return train_model(data, self)
+    def train_model(self, data: "xr.DataArray") -> "TrainedModels":
+        """Train a model per asset on all of `data`: see `lib.engine.training.train_model`."""
+        with _ending_with(data):
+            return training.train_model(data, self)
 
     def predict(
         self, models: Mapping[str, Any], data: "xr.DataArray", state: "State | None"
     ) -> tuple["xr.DataArray", "State"]:
-        """Weights of the last day of `data`, and the state to hand on: see `lib.prediction.predict`."""
-        from lib.prediction import predict
-
-        return predict(models, data, state, self)
-
-
-def suggest(name: Any, known: Any) -> str:
-    """'did you mean …?' where a known name is near, and in any case the list of them."""
-    names = [str(one) for one in known]
-    near = difflib.get_close_matches(str(name), names, n=1)
-    question = f"did you mean {near[0]!r}? " if near else ""
-    return f"{question}It can be: {', '.join(names)}."
+        """Weights of the last day of `data`, and the next state: see `lib.engine.prediction.predict`."""
+        with _ending_with(data):
+            return prediction.predict(models, data, state, self)
 
 
-def find(parameter: str, value: str | Callable, known: Mapping[str, Callable]) -> Callable:
-    """The function that `value` names among `known`, or `value` itself where it is a function."""
-    if callable(value):
-        return value
-    if not isinstance(value, str):
-        raise TypeError(f"{parameter} takes a name or a function, not {value!r}.")
-    if value not in known:
-        raise ValueError(f"{parameter} is {value!r}: {suggest(value, known)} Or a function of your own.")
-    return known[value]
+@contextmanager
+def _ending_with(data: "xr.DataArray") -> Iterator[None]:
+    """Let `load_data` end with the last day of `data` for a while."""
+    time = getattr(data, "time", None)
+    last = None if time is None or time.dtype.kind != "M" or not time.size else str(time.values[-1])[:10]
+    token = _data_end.set(last)
+    try:
+        yield
+    finally:
+        _data_end.reset(token)
 
 
 def _number(name: str, value: Any, whole: bool) -> int | float:
@@ -200,7 +203,5 @@ def _number(name: str, value: Any, whole: bool) -> int | float:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if callable(value):
-        return f"{value.__module__}.{value.__qualname__}"
-    return value
+        return [_plain(item) for item in value]
+    return full_name_of(value) if callable(value) else value

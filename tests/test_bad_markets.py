@@ -10,9 +10,9 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lib.engine.training import TrainingWarning
 from lib.state.positions import State
 from lib.strategy import Strategy
-from lib.training import TrainingWarning
 from tests.markets import FAULTS, bad_markets, random_market, spoil, window
 
 SMALL = {"lookback_period": 21, "train_period": 14, "hidden_size": 2, "top_assets": 3, "lwma_period": 3}
@@ -147,13 +147,13 @@ def test_fewer_days_than_a_window(days):
 
 # ---- data that are no market: one clear error, nothing written ----
 
-UNSORTED = "days must ascend, each once"
+UNSORTED = "days must ascend without repetition"
 MALFORMED = {
     "no day": (lambda market: market[:, :0], "data hold no day"),
     "newest first": (lambda market: market[:, ::-1], UNSORTED),
     "two days exchanged": (lambda market: market[:, [0, 2, 1, *range(3, 40)]], UNSORTED),
     "a day twice": (lambda market: market[:, [0, 1, 1, *range(2, 40)]], UNSORTED),
-    "an asset twice": (lambda market: market[:, :, [0, 1, 1, 2]], "an asset stands twice"),
+    "an asset twice": (lambda market: market[:, :, [0, 1, 1, 2]], "an asset occurs twice"),
     "no liquidity": (lambda market: market.drop_sel(field="is_liquid"), "data lack the field is_liquid"),
     "other dims": (lambda market: market.rename(asset="stock"), "must have the dimensions"),
     "a table": (lambda market: market.sel(field="close", drop=True).to_pandas(), "must have the dimensions"),

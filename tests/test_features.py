@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.features import get_features, get_target_classes
+from lib.engine.inputs import get_features, get_target_classes
 from tests import reference
 from tests.vectors import vector
 
@@ -15,13 +15,13 @@ def window(days=71):
 
 
 def test_the_vectors():
-    assert np.abs(get_features(window()) - vector("train_features")).max() < 1e-10
-    assert (get_target_classes(window()) == vector("train_target")).all()
+    assert np.abs(get_features(window(), Strategy()) - vector("train_features")).max() < 1e-10
+    assert (get_target_classes(window(), Strategy()) == vector("train_target")).all()
 
 
 def test_the_layout():
-    assert get_features(window()).dims == ("feature", "time", "asset")
-    assert get_target_classes(window()).dims == ("time", "asset")
+    assert get_features(window(), Strategy()).dims == ("feature", "time", "asset")
+    assert get_target_classes(window(), Strategy()).dims == ("time", "asset")
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -30,13 +30,15 @@ def test_they_are_the_published_ones_on_markets_full_of_holes(seed, days, holes)
     random = np.random.default_rng(seed)
     data = vector("loaded").isel(time=slice(-days, None), asset=slice(5)).copy(deep=True)
     data.values[:, random.random(data.shape[1:]) < holes] = np.nan
-    assert np.allclose(get_features(data), reference.get_features(data), rtol=0, atol=1e-10, equal_nan=True)
-    assert (get_target_classes(data) == reference.get_target_classes(data)).all()
+    assert np.allclose(
+        get_features(data, Strategy()), reference.get_features(data), rtol=0, atol=1e-10, equal_nan=True
+    )
+    assert (get_target_classes(data, Strategy()) == reference.get_target_classes(data)).all()
 
 
 def test_an_unknown_future_is_left_out_on_request():
     data, left_out = window(), Strategy(leave_out_unknown=True)
-    known, published = get_target_classes(data, left_out), get_target_classes(data)
+    known, published = get_target_classes(data, left_out), get_target_classes(data, Strategy())
     assert known[-1].isnull().all()
     assert (published[-1] == 0).all()
     assert (known == published).sum() == known.notnull().sum() == data.sel(field="open")[:-1].notnull().sum()
@@ -53,7 +55,9 @@ def test_the_tradable_target_is_the_published_one_a_day_later():
 def test_the_logarithm_of_the_price():
     data, logarithm = window(), window()
     logarithm.loc[dict(field="close")] = np.log(logarithm.sel(field="close"))
-    assert np.allclose(get_features(data, Strategy(log_price=True)), get_features(logarithm), atol=1e-12)
+    assert np.allclose(
+        get_features(data, Strategy(log_price=True)), get_features(logarithm, Strategy()), atol=1e-12
+    )
 
 
 def ratio(data, strategy):
@@ -74,11 +78,11 @@ def test_a_feature_may_answer_in_another_order_of_dims():
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (lambda data, strategy: data, "must answer an array with dims time and asset, not"),
-        (lambda data, strategy: 3.0, "must answer an array with dims time and asset, not float"),
-        (lambda data, strategy: ratio(data, strategy)[1:], "answers other days or assets"),
-        (lambda data, strategy: ratio(data, strategy)[:, ::-1], "answers other days or assets"),
-        (lambda data, strategy: np.ones((3, 4)), r"answers an array \(3, 4\) to \(71, 12\) days and assets"),
+        (lambda data, strategy: data, "must return an array with dims time and asset, not"),
+        (lambda data, strategy: 3.0, "must return an array with dims time and asset, not float"),
+        (lambda data, strategy: ratio(data, strategy)[1:], "returns other days or assets"),
+        (lambda data, strategy: ratio(data, strategy)[:, ::-1], "returns other days or assets"),
+        (lambda data, strategy: np.ones((3, 4)), r"returns an array \(3, 4\) for \(71, 12\) days and assets"),
     ],
 )
 def test_a_feature_that_answers_something_else_is_refused(answer, sentence):
@@ -91,5 +95,5 @@ def test_a_feature_that_answers_something_else_is_refused(answer, sentence):
 def test_data_stay_as_they_are():
     data = window()
     before = data.copy(deep=True)
-    get_features(data), get_target_classes(data)
+    get_features(data, Strategy()), get_target_classes(data, Strategy())
     xr.testing.assert_identical(data, before)

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from lib.compare.variants import ODDITIES
-from lib.features import get_features, get_target_classes
+from lib.engine.inputs import get_features, get_target_classes, model_inputs, select_assets
+from lib.engine.prediction import model_outputs, predict
+from lib.engine.training import train_model
 from lib.indicators import lwma, roc
-from lib.prediction import model_outputs, predict
 from lib.strategy import Strategy
-from lib.training import sequences, train_model
-from lib.universe import select_assets
 from tests.vectors import vector
 
 SMALL = {"hidden_size": 4, "top_assets": 4}
@@ -27,7 +26,7 @@ def models(data):
 
 
 def test_all_are_off_by_default():
-    plain = Strategy().fingerprint
+    plain = Strategy().as_dict()
     assert ODDITIES[0] == {}
     assert all(plain[name] not in (value, True) for one in ODDITIES for name, value in one.items())
     for one in ODDITIES[1:]:
@@ -45,11 +44,15 @@ def test_each_alone_and_all_together_are_compared():
 def test_the_published_strategy_meets_the_vectors():
     window = vector("loaded").sel(time=vector("train_target").time)
     chosen = window.sel(asset=vector("train_target").asset)
-    np.testing.assert_allclose(get_features(chosen).values, vector("train_features").values, atol=1e-5)
-    np.testing.assert_array_equal(get_target_classes(chosen).values, vector("train_target").values)
-    trained = train_model(window)
+    np.testing.assert_allclose(
+        get_features(chosen, Strategy()).values, vector("train_features").values, atol=1e-5
+    )
+    np.testing.assert_array_equal(
+        get_target_classes(chosen, Strategy()).values, vector("train_target").values
+    )
+    trained = train_model(window, Strategy())
     expected = vector("train_fitted_output").transpose("asset", "time")
-    x, _ = sequences(chosen, Strategy())
+    x, _ = model_inputs(chosen, Strategy())
     said = model_outputs(trained, dict(zip(chosen.asset.values.tolist(), x, strict=True)))
     assert list(said) == expected.asset.values.tolist()
     np.testing.assert_allclose(np.stack(list(said.values())), expected.values, atol=1e-5)
@@ -116,7 +119,7 @@ def test_whole_sequence_changes_the_prediction_and_not_the_training(data, models
     strategy = Strategy(**SMALL, whole_sequence=True)
     trained = train_model(data, strategy)
     assert trained.fits == models.fits
-    x, _ = sequences(data, PUBLISHED)
+    x, _ = model_inputs(data, PUBLISHED)
     asset = next(iter(models))
     k = data.get_index("asset").get_loc(asset)
     last_day = float(model_outputs(models, {asset: x[k, -1:]})[asset][-1])

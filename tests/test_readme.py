@@ -91,7 +91,7 @@ def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypa
     weights, state = backtest(strategy, "2024-12-16")
     assert (weights > 0).any()
     assert not np.array_equal(weights[-1], published_weights().reindex_like(weights[-1]))
-    assert state.fingerprint == strategy.fingerprint
+    assert state.parameters == strategy.as_dict()
     report = lookahead.check(strategy, strategy.load_data(400), days=3)
     assert not report.leaks, str(report)
 

@@ -149,7 +149,7 @@ def test_a_day_run_again_says_the_same_and_leaves_the_same(tmp_path):
         (weights,), again = run(SMALL, market, range(53, 54), through_a_file(again, tmp_path / "state"))
         assert weights.equals(first)
         assert again == after
-    assert dict(after.before) == dict(state.weights) != dict(after.weights)
+    assert dict(after.carried_in) == dict(state.weights) != dict(after.weights)
 
 
 def test_the_first_day_run_again(tmp_path):
@@ -164,7 +164,7 @@ def test_after_a_gap_of_days_the_last_positions_are_the_day_before():
     market = random_market(1)
     _, state = run(SMALL, market, range(45, 48), None)
     (weights,), after = run(SMALL, market, range(55, 56), state)
-    assert dict(after.before) == dict(state.weights) != {}
+    assert dict(after.carried_in) == dict(state.weights) != {}
     (fresh,), _ = run(SMALL, market, range(55, 56), None)
     assert not same(weights, fresh)
 
@@ -172,7 +172,7 @@ def test_after_a_gap_of_days_the_last_positions_are_the_day_before():
 def test_a_first_pass_in_the_middle_of_history_starts_without_positions():
     market = random_market(1)
     (weights,), state = run(SMALL, market, range(50, 51), None)
-    assert dict(state.before) == {}
+    assert dict(state.carried_in) == {}
     assert dict(state.weights) == {
         asset: weight
         for asset, weight in zip(weights.asset.values.tolist(), weights.values[0].tolist(), strict=True)
@@ -188,7 +188,7 @@ def test_a_state_of_a_later_day_is_set_aside():
     with pytest.warns(StateWarning, match="positions of the future are not used"):
         (weights,), state = run(SMALL, market, range(50, 51), later)
     assert weights.equals(fresh)
-    assert dict(state.before) == {}
+    assert dict(state.carried_in) == {}
 
 
 def test_an_asset_that_leaves_the_data_is_blended_away():

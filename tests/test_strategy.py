@@ -92,7 +92,7 @@ def of_ones(data, strategy):
 
 
 def test_the_fingerprint_is_plain_and_tells_functions_apart():
-    fingerprint = Strategy(features=["trend", of_ones]).fingerprint
+    fingerprint = Strategy(features=["trend", of_ones]).as_dict()
     assert fingerprint["features"] == ["trend", f"{__name__}.of_ones"]
     assert {type(value) for value in fingerprint.values()} <= {int, float, str, bool, list}
     assert set(fingerprint) == {field.name for field in dataclasses.fields(Strategy)}
@@ -107,7 +107,9 @@ def test_each_competition_has_its_loader(competition, loader, monkeypatch):
     import qnt.data as qndata
 
     for name in ("ndx", "spx"):
-        monkeypatch.setattr(qndata.stocks, f"load_{name}_data", lambda tail, name=name: (name, tail))
+        monkeypatch.setattr(
+            qndata.stocks, f"load_{name}_data", lambda tail, max_date=None, name=name: (name, tail)
+        )
     assert Strategy(competition_type=competition).load_data(100) == (loader, 100)
 
 
@@ -119,6 +121,6 @@ def test_sp500_works_alike(tmp_path, monkeypatch):
         models = strategy.train_model(strategy.load_data(100))
         weights, state = strategy.predict(models, strategy.load_data(155), None)
         answers.append(weights)
-        assert state.fingerprint["competition_type"] == weights.name == competition
+        assert state.parameters["competition_type"] == weights.name == competition
     assert np.array_equal(*answers)  # one market file answers for both
     assert (answers[0] > 0).sum() == 12

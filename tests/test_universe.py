@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.universe import check_data, field, select_assets
+from lib.engine.inputs import select_assets
+from lib.market_data import check_data, field
 from tests.vectors import vector
 
 WINDOW = slice("2024-09-21", None)
@@ -22,7 +23,10 @@ def published(data, strategy):
 
 
 def test_the_assets_of_the_vectors():
-    assert select_assets(vector("loaded").sel(time=WINDOW)) == vector("train_features").asset.values.tolist()
+    assert (
+        select_assets(vector("loaded").sel(time=WINDOW), Strategy())
+        == vector("train_features").asset.values.tolist()
+    )
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -47,20 +51,20 @@ def test_twins_share_a_rank():
 
 def test_a_gap_in_the_window_leaves_an_asset_out():
     data = vector("loaded").sel(time=WINDOW).copy(deep=True)
-    chosen = select_assets(data)
+    chosen = select_assets(data, Strategy())
     data.loc[dict(field="close", asset=chosen[0], time=data.time[30])] = np.nan
-    assert chosen[0] not in select_assets(data)
+    assert chosen[0] not in select_assets(data, Strategy())
 
 
 def test_nothing_liquid_nothing_selected():
     data = vector("loaded").sel(time=WINDOW).copy(deep=True)
     for value in (0, np.nan):
         data.loc[dict(field="is_liquid", time=data.time[-1])] = value
-        assert select_assets(data) == []
+        assert select_assets(data, Strategy()) == []
 
 
 def test_one_day_is_no_volatility():
-    assert select_assets(vector("loaded").isel(time=[-1])) == []
+    assert select_assets(vector("loaded").isel(time=[-1]), Strategy()) == []
 
 
 def test_a_selection_of_your_own():
@@ -74,7 +78,7 @@ def test_a_selection_of_your_own():
 
 @pytest.mark.parametrize("answer", [[True], [1.0], "NAS:AAPL"])
 def test_a_selection_that_answers_something_else_is_refused(answer):
-    with pytest.raises(ValueError, match="selection must answer one True or False for each of the"):
+    with pytest.raises(ValueError, match="selection must return one True or False for each of the"):
         select_assets(vector("loaded").sel(time=WINDOW), Strategy(selection=lambda data, strategy: answer))
 
 
@@ -86,8 +90,8 @@ def test_a_selection_that_answers_something_else_is_refused(answer):
         (lambda d: d.drop_sel(field="is_liquid"), "lack the field is_liquid"),
         (lambda d: d.isel(time=[]), "hold no day"),
         (lambda d: d.isel(time=[1, 0]), "days must ascend"),
-        (lambda d: d.isel(time=[0, 0]), "days must ascend, each once"),
-        (lambda d: d.isel(asset=[0, 0]), "asset stands twice"),
+        (lambda d: d.isel(time=[0, 0]), "days must ascend"),
+        (lambda d: d.isel(asset=[0, 0]), "asset occurs twice"),
     ],
 )
 def test_data_in_another_layout_are_refused(spoil, sentence):
@@ -97,5 +101,7 @@ def test_data_in_another_layout_are_refused(spoil, sentence):
 
 def test_the_order_of_dims_does_not_matter():
     data = vector("loaded").sel(time=WINDOW)
-    assert select_assets(data.transpose("asset", "time", "field")) == select_assets(data)
+    assert select_assets(data.transpose("asset", "time", "field"), Strategy()) == select_assets(
+        data, Strategy()
+    )
     assert np.array_equal(field(data, "close"), data.sel(field="close").values, equal_nan=True)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from lib import Strategy, training
-from lib.prediction import model_outputs
-from lib.training import sequences
+from lib import Strategy
+from lib.engine import training
+from lib.engine.inputs import model_inputs
+from lib.engine.prediction import model_outputs
 from tests.vectors import vector
 
 SMALL = Strategy(top_assets=3, hidden_size=5)
@@ -16,13 +17,13 @@ def window(days=71):
 
 def outputs(models, data, strategy):
     assets = list(models)
-    x, known = sequences(data.sel(asset=assets), strategy)
+    x, known = model_inputs(data.sel(asset=assets), strategy)
     answered = model_outputs(models, {asset: x[k][known[k]] for k, asset in enumerate(assets)})
     return np.stack([answered[asset] for asset in assets])
 
 
 def use_torch(monkeypatch):
-    monkeypatch.setattr(training, "uses_kernel", lambda strategy: False)
+    monkeypatch.setattr(training.fast_lstm, "is_published", lambda strategy: False)
 
 
 def daily(data, strategy):

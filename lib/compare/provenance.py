@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lib.market_data import LAYOUT
 from lib.strategy import Strategy
-from lib.universe import LAYOUT
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,8 +20,19 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parents[1]
 # the modules of lib/ that decide what comes of a run
 CODE = [
-    *("features", "indicators", "kernel", "lbfgs", "model", "parameters", "prediction", "strategy"),
-    *("trained_models", "training", "universe"),
+    *(
+        "choices",
+        "competitions",
+        "features",
+        "files",
+        "indicators",
+        "market_data",
+        "model",
+        "strategy",
+        "universe",
+    ),
+    *(f"engine/{name}" for name in ("__init__", "fast_lstm", "inputs", "lbfgs", "models", "prediction")),
+    *("engine/torch_training", "engine/training"),
     *("state/__init__", "state/positions", "compare/provenance", "compare/run_one", "compare/runs"),
 ]
 
@@ -66,9 +77,9 @@ def market_name() -> str:
 
 def versions(strategy: Strategy) -> dict[str, str]:
     """Versions of what computes a run; torch only where the strategy uses it."""
-    from lib.training import uses_kernel
+    from lib.engine.fast_lstm import is_published
 
-    packages = ["numpy", "pandas", "xarray"] + ([] if uses_kernel(strategy) else ["torch"])
+    packages = ["numpy", "pandas", "xarray"] + ([] if is_published(strategy) else ["torch"])
     found = {"python": platform.python_version(), "qnt": engine()}
     return found | {name: metadata.version(name) for name in packages}
 
@@ -76,7 +87,7 @@ def versions(strategy: Strategy) -> dict[str, str]:
 def functions_fingerprint(strategy: Strategy) -> dict[str, str | list[str]]:
     """For each parameter that is a function, or a list with one, the `function_fingerprint`."""
     prints: dict[str, str | list[str]] = {}
-    for name in strategy.fingerprint:
+    for name in strategy.as_dict():
         value = getattr(strategy, name)
         if callable(value):
             prints[name] = function_fingerprint(value)

@@ -12,11 +12,11 @@ import pandas as pd
 from lib.compare.run_one import FIGURES
 from lib.compare.runs import Record
 from lib.compare.variants import label, shown
+from lib.files import replace_file
 from lib.report.sharpe import deflated_sharpe_ratio
-from lib.state.atomic_file import replace_file
 from lib.strategy import Strategy
 
-DEFAULTS = Strategy().fingerprint
+DEFAULTS = Strategy().as_dict()
 SOURCE = "Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.compare import provenance
-from lib.state.atomic_file import replace_file
+from lib.files import replace_file
 from lib.strategy import Strategy
 
 Record = dict[str, Any]
@@ -19,7 +19,7 @@ def plan(strategy: Strategy, start: str, end: str, market: str, code: str) -> Re
     `market` and `code` are fingerprints from `lib.compare.provenance`.
     """
     record = {
-        "parameters": strategy.fingerprint,
+        "parameters": strategy.as_dict(),
         "functions": provenance.functions_fingerprint(strategy),
         "start": start,
         "end": end,

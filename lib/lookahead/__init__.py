@@ -9,8 +9,8 @@ import numpy as np
 
 from lib.lookahead.leak_report import Finding, LeakReport, merged
 from lib.lookahead.questions import Questions, askable, questions_about, random_gaps
+from lib.market_data import check_data
 from lib.strategy import Strategy
-from lib.universe import check_data
 
 if TYPE_CHECKING:
     import xarray as xr

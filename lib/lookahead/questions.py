@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.features import FEATURES, feature_values
-from lib.prediction import model_outputs
+from lib.engine.inputs import feature_names, feature_values, model_inputs, select_assets
+from lib.engine.prediction import model_outputs
+from lib.market_data import field
 from lib.state import State
-from lib.strategy import Strategy, find
-from lib.training import sequences
-from lib.universe import field, select_assets
+from lib.strategy import Strategy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,7 +49,7 @@ def random_gaps(data: "xr.DataArray", row: int, rng: np.random.Generator) -> np.
 def questions_about(strategy: Strategy, data: "xr.DataArray", row: int, gaps: np.ndarray) -> Questions:
     """What can be asked about a row of data, by level. Only features see the rows after it, if any."""
     index = data.get_index("asset")
-    names = [find("features", feature, FEATURES).__name__ for feature in strategy.features]
+    names = feature_names(strategy)
     labels = [f"feature {name}" + f" ({k + 1})" * (names.count(name) > 1) for k, name in enumerate(names)]
     first = _first(data, row, strategy.lookback_period)
     training = data[:, _first(data, row, strategy.train_period) : row + 1]
@@ -72,7 +71,7 @@ def questions_about(strategy: Strategy, data: "xr.DataArray", row: int, gaps: np
         return trained[0]
 
     def outputs() -> np.ndarray:  # of each model, for the window it was trained on
-        x, finite = sequences(training.copy(deep=True), strategy)
+        x, finite = model_inputs(training.copy(deep=True), strategy)
         places = {asset: index.get_loc(asset) for asset in models()}
         inputs = {asset: x[k][finite[k]] for asset, k in places.items() if finite[k].any()}
         answers = np.full(x.shape[1::-1], np.nan)

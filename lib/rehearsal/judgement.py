@@ -79,9 +79,9 @@ def _state_faults(one: Pass, before: Pass | None) -> list[str]:
     if one.state.date != one.day:
         return [f"the state was not carried on: it is still of {one.state.date}"]
     left = {} if before is None or before.state is None else before.state.weights
-    if before is not None and not _same(left, one.state.before):
+    if before is not None and not _same(left, one.state.carried_in):
         return [
-            f"the state was reset: the pass began with {_positions(one.state.before)}, though the one "
+            f"the state was reset: the pass began with {_positions(one.state.carried_in)}, though the one "
             f"before left {_positions(left)}; read it with state_read and hand it to predict"
         ]
     return []

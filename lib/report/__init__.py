@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
+    from lib.engine.models import TrainedModels
     from lib.report.training_log import TrainingLog
-    from lib.trained_models import Models
 
 
 def is_submission() -> bool:
@@ -38,12 +38,12 @@ def print_stats(data: "xr.DataArray", weights: "xr.DataArray") -> None:
     show_figures(equity_figure(stats.sel(field="equity"), source_of(data)))
 
 
-def show_training(models: "Models", data: "xr.DataArray") -> None:
+def show_training(models: "TrainedModels", data: "xr.DataArray") -> None:
     """Show how each training went, as a table and as loss by evaluation; in a submission, nothing.
 
     Parameters
     ----------
-    models : Models
+    models : TrainedModels
         What `strategy.train_model` returned.
     data : xarray.DataArray
         What they were trained on.
@@ -59,7 +59,7 @@ def show_training(models: "Models", data: "xr.DataArray") -> None:
     show_figures(loss_figure(models, source_of(data)))
 
 
-def show_trainings(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
+def show_backtest_trainings(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
     """Show the trainings of a backtest, and what they were worth out of sample; in a submission, nothing.
 
     Parameters as for `lib.report.training_log.TrainingLog.table`.

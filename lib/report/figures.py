@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
-    from lib.trained_models import Models
+    from lib.engine.models import TrainedModels
 
 YEAR, QUARTER = 252, 63  # trading days
 SHARE = ".2~%"  # digits as needed: a turnover below 1 % has ticks that differ
 WIDEST = 750  # days that a heat map shows: more would be narrower than a pixel each
 
 
-def loss_figure(models: "Models", source: str = "") -> "go.Figure":
+def loss_figure(models: "TrainedModels", source: str = "") -> "go.Figure":
     """Loss by evaluation, a line for each asset; the last point is the loss after training.
 
     `source` says what the prices are, where that must be said; so in every figure here.

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lib.features import get_target_classes
-from lib.prediction import last_outputs
-from lib.trained_models import Models
-from lib.training import sequences
+from lib.engine.inputs import get_target_classes, model_inputs
+from lib.engine.models import TrainedModels
+from lib.engine.prediction import last_outputs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 SHARES = ["hits", "majority", "yesterday"]
 
 
-def out_of_sample(models: Models, data: "xr.DataArray", days: Iterable) -> pd.DataFrame:
+def out_of_sample(models: TrainedModels, data: "xr.DataArray", days: Iterable) -> pd.DataFrame:
     """What the models said on each day, against what came, and against two answers that need no model.
 
     On each day the models see the lookback window that ends with it, from an empty memory, as in
@@ -26,7 +25,7 @@ def out_of_sample(models: Models, data: "xr.DataArray", days: Iterable) -> pd.Da
 
     Parameters
     ----------
-    models : Models
+    models : TrainedModels
     data : xarray.DataArray
         (field, time, asset), from the training window on, past the days.
     days : iterable of numpy.datetime64
@@ -69,7 +68,7 @@ def out_of_sample(models: Models, data: "xr.DataArray", days: Iterable) -> pd.Da
     return pd.DataFrame(table | {name: right[name][judged].astype(float) for name in SHARES})
 
 
-def _check(models: Models, data: "xr.DataArray", days: np.ndarray) -> None:
+def _check(models: TrainedModels, data: "xr.DataArray", days: np.ndarray) -> None:
     absent = np.setdiff1d(days, data.time.values)
     if len(absent):
         raise ValueError(
@@ -82,17 +81,17 @@ def _check(models: Models, data: "xr.DataArray", days: np.ndarray) -> None:
         )
 
 
-def _answers(models: Models, window: "xr.DataArray") -> np.ndarray:
+def _answers(models: TrainedModels, window: "xr.DataArray") -> np.ndarray:
     """What each model says of the last day, (asset,); NaN without finite features that day."""
     said = last_outputs(models, window, models.strategy)
     return np.array([said.get(asset, np.nan) for asset in window.asset.values.tolist()], dtype=float)
 
 
-def _majority(models: Models, data: "xr.DataArray") -> np.ndarray:
+def _majority(models: TrainedModels, data: "xr.DataArray") -> np.ndarray:
     """Whether the more frequent class among the days trained on is "rises", (asset,)."""
     window = data.sel(time=slice(*models.window))
     target = get_target_classes(window, models.strategy).values
-    known = np.isfinite(target) & sequences(window, models.strategy)[1].T
+    known = np.isfinite(target) & model_inputs(window, models.strategy)[1].T
     return ((target > 0.5) & known).sum(axis=0) * 2 > known.sum(axis=0)
 
 

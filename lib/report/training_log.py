@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from lib.engine.models import TrainedModels
 from lib.report.out_of_sample import SHARES, out_of_sample
 from lib.report.training_table import summary, training_table
-from lib.trained_models import Models
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,38 +20,38 @@ class TrainingLog:
     Parameters
     ----------
     train : callable
-        Data -> `lib.trained_models.Models`.
+        Data -> `lib.engine.models.TrainedModels`.
 
     Attributes
     ----------
-    trainings : list of Models
+    trainings : list of TrainedModels
         Of every call, in order.
     """
 
-    def __init__(self, train: Callable[["xr.DataArray"], Models]):
+    def __init__(self, train: Callable[["xr.DataArray"], TrainedModels]):
         """Keep `train` for the calls to come."""
         self._train = train
-        self.trainings: list[Models] = []
+        self.trainings: list[TrainedModels] = []
 
-    def __call__(self, data: "xr.DataArray") -> Models:
+    def __call__(self, data: "xr.DataArray") -> TrainedModels:
         """Train, keep, and hand on what came of it."""
         models = self._train(data)
-        if not isinstance(models, Models):
+        if not isinstance(models, TrainedModels):
             raise TypeError(
-                f"TrainingLog needs a train that returns lib.trained_models.Models, "
+                f"TrainingLog needs a train that returns lib.engine.models.TrainedModels, "
                 f"not {type(models).__name__}."
             )
         self.trainings.append(models)
         return models
 
-    def of_backtest(self, days: Iterable | None = None) -> list[Models]:
+    def of_backtest(self, days: Iterable | None = None) -> list[TrainedModels]:
         """Trainings that were used, by ascending end of their window.
 
         `backtest_ml` trains twice before its days begin, for the last day and to try the first one. They are
         told by what follows: a training on the same days or earlier ones. With the `days` of the weights, a
         training on another day is none of the backtest's.
         """
-        used: list[Models] = []
+        used: list[TrainedModels] = []
         for models in reversed(self.trainings):
             if used and models.window[1] >= used[-1].window[1]:
                 break

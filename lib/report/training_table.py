@@ -1,11 +1,11 @@
-"""How did a training go? The report that every `Models` of a training carries, as a table and in words."""
+"""How did a training go? The report that every `TrainedModels` of a training carries, as a table and in words."""
 
 from typing import Any
 
 import pandas as pd
 
+from lib.engine.models import TrainedModels
 from lib.report.out_of_sample import SHARES
-from lib.trained_models import Models
 
 COLUMNS = [
     "days",
@@ -18,7 +18,7 @@ COLUMNS = [
 ]
 
 
-def training_table(models: Models) -> pd.DataFrame:
+def training_table(models: TrainedModels) -> pd.DataFrame:
     """One row for each selected asset: how its training went.
 
     Returns
@@ -36,15 +36,15 @@ def training_table(models: Models) -> pd.DataFrame:
             "evaluations": len(fit.losses),
             "loss_before": fit.losses[0],
             "loss_after": fit.loss_after,
-            "hits_in_training": fit.hit_rate,
-            "majority_in_training": fit.base_rate,
+            "hits_in_training": fit.accuracy,
+            "majority_in_training": fit.majority_accuracy,
             "left_out": "",
         }
     rows |= {asset: {"left_out": reason} for asset, reason in models.dropped.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS).rename_axis("asset")
 
 
-def summary(models: Models) -> dict[str, Any]:
+def summary(models: TrainedModels) -> dict[str, Any]:
     """`training_table` in one row: means over assets, `seconds`, and who was left out and why."""
     table = training_table(models)
     means = ["loss_before", "loss_after", "hits_in_training", "majority_in_training"]
@@ -58,7 +58,7 @@ def summary(models: Models) -> dict[str, Any]:
     }
 
 
-def in_words(models: Models) -> str:
+def in_words(models: TrainedModels) -> str:
     """One sentence on a training: how much of its own window it calls right."""
     told = summary(models)
     if not told["assets"]:

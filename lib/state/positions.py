@@ -31,9 +31,9 @@ class State:
         The day whose positions these are.
     weights : mapping of str to float
         Asset -> blended weight of that day, sorted, without zeros; each |w| and their sum at most 1.
-    before : mapping of str to float
+    carried_in : mapping of str to float
         The weights carried into that day.
-    fingerprint : mapping of str to plain value
+    parameters : mapping of str to plain value
         The strategy's parameters: None, bool, int, float, str, lists and dicts of them.
 
     Raises
@@ -44,15 +44,15 @@ class State:
 
     date: np.datetime64
     weights: Mapping[str, float]
-    before: Mapping[str, float]
-    fingerprint: Mapping[str, Any]
+    carried_in: Mapping[str, float]
+    parameters: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         """Check every field; whoever unpickles one comes through here too."""
         object.__setattr__(self, "date", day_of(self.date))
         object.__setattr__(self, "weights", weights_of(self.weights, "weights"))
-        object.__setattr__(self, "before", weights_of(self.before, "weights before"))
-        object.__setattr__(self, "fingerprint", MappingProxyType(parameters_of(self.fingerprint)))
+        object.__setattr__(self, "carried_in", weights_of(self.carried_in, "weights carried in"))
+        object.__setattr__(self, "parameters", MappingProxyType(parameters_of(self.parameters)))
 
     @property
     def previous_weights(self) -> "xr.DataArray":
@@ -66,7 +66,7 @@ class State:
             name="previous_weights",
         )
 
-    def carried_into(self, date: Any, fingerprint: Mapping[str, Any]) -> Mapping[str, float]:
+    def carried_into(self, date: Any, parameters: Mapping[str, Any]) -> Mapping[str, float]:
         """Weights to blend the day `date` with.
 
         A later day gets this day's weights, however many days lie between. The same day gets what it got the
@@ -78,7 +78,7 @@ class State:
         StateError
             The state was made with other parameters, or for another universe.
         """
-        _check_same(self, parameters_of(fingerprint))
+        _check_same(self, parameters_of(parameters))
         day = day_of(date)
         if day < self.date:
             warnings.warn(
@@ -88,7 +88,7 @@ class State:
                 stacklevel=2,
             )
             return MappingProxyType({})
-        return self.before if day == self.date else self.weights
+        return self.carried_in if day == self.date else self.weights
 
     def __reduce__(self) -> tuple:
         """Pickle as a call of `restore` with a plain record."""
@@ -96,8 +96,8 @@ class State:
             "version": VERSION,
             "date": str(self.date),
             "weights": dict(self.weights),
-            "before": dict(self.before),
-            "fingerprint": parameters_of(self.fingerprint),
+            "before": dict(self.carried_in),
+            "fingerprint": parameters_of(self.parameters),
         }
         return restore, (record,)
 
@@ -115,7 +115,7 @@ class State:
 
 def _check_same(state: State, now: dict[str, Any]) -> None:
     """StateError where the state was made with other parameters than those of now."""
-    then, universe = state.fingerprint, "competition_type"
+    then, universe = state.parameters, "competition_type"
     advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
 
     def said(values: Mapping[str, Any], key: str) -> str:

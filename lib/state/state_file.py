@@ -14,8 +14,9 @@ LARGEST = 1 << 29  # bytes unpacked: a state takes some thousand, one with model
 RESTORE = Name("lib.state.positions", "restore")
 KNOWN_NAMES = {
     RESTORE,
-    Name("lib.trained_models", "_load_models"),
-    Name("lib.training", "_load_models"),  # where it was before, for files of then
+    Name("lib.engine.models", "_load_models"),
+    Name("lib.trained_models", "_load_models"),  # its places in older files
+    Name("lib.training", "_load_models"),
     Name("numpy", "dtype"),
     Name("numpy.core.multiarray", "scalar"),
     Name("numpy._core.multiarray", "scalar"),

@@ -8,8 +8,8 @@ import xarray as xr
 
 from lib.indicators import roc, shift
 from lib.lookahead import check
+from lib.market_data import field
 from lib.strategy import Strategy
-from lib.universe import field
 from tests.backtests import backtest
 from tests.markets import changed_after, random_market
 
@@ -363,7 +363,7 @@ def leaks_in_backtest(use_market, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.filterwarnings("ignore::lib.training.TrainingWarning")
+@pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
 def test_the_backtest_of_the_strategy_does_not_leak(seed, leaks_in_backtest):
     assert not leaks_in_backtest(lambda market: small(), seed, [36, 37, 38])
 
@@ -371,7 +371,7 @@ def test_the_backtest_of_the_strategy_does_not_leak(seed, leaks_in_backtest):
 @pytest.mark.parametrize(
     "leaky", [outside_peek, outside_fill, outside_norm, outside_selection], ids=lambda one: one.__name__
 )
-@pytest.mark.filterwarnings("ignore::lib.training.TrainingWarning")
+@pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
 def test_the_backtest_of_a_strategy_that_knows_the_market_leaks(leaky, leaks_in_backtest):
     assert any(leaks_in_backtest(leaky, seed, [36, 37, 38]) for seed in range(1, 9))
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from lib.lookahead.questions import CHAIN, LATER, askable, questions_about, random_gaps
+from lib.market_data import field
 from lib.strategy import Strategy
-from lib.universe import field, low_volatility
+from lib.universe import low_volatility
 from tests.markets import random_market
 
 SMALL = {"lookback_period": 21, "train_period": 14, "hidden_size": 2, "top_assets": 2, "lwma_period": 3}

@@ -23,7 +23,7 @@ day = str(data_predict.time.values[-1])[:10]
 if day == "2024-12-26":
     weights.values[0, (data_predict.sel(field="is_liquid").values[-1] > 0).argmin()] = 0.2
 if day == "2024-12-27":
-    state_new = State(state_new.date, state_new.weights, {}, state_new.fingerprint)
+    state_new = State(state_new.date, state_new.weights, {}, state_new.parameters)
     weights = weights.assign_coords(time=weights.time.values - np.timedelta64(1, "D"))
 if day == "2024-12-30":
     raise RuntimeError("planted for the test")

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
+from lib.engine.models import Fit, TrainedModels
 from lib.report.figure_style import COLOURS, GREY, shades
 from lib.report.figures import (
     QUARTER,
@@ -19,7 +20,6 @@ from lib.report.figures import (
     loss_figure,
     performance_figure,
 )
-from lib.trained_models import Fit, Models
 
 PAGES = {"light": "#ffffff", "dark": "#111111"}  # of JupyterLab
 SOURCE = "a market made up for this test"
@@ -38,9 +38,9 @@ def weights(days: int = 40) -> xr.DataArray:
     return xr.DataArray(values, {"time": time, "asset": ["A", "B", "C"]}, ("time", "asset"))
 
 
-def models() -> Models:
+def models() -> TrainedModels:
     day = np.datetime64("2024-06-03")
-    models = Models(Strategy(), (day - 100, day))
+    models = TrainedModels(Strategy(), (day - 100, day))
     for k in range(15):
         models.fits[f"NAS:{k}"] = Fit((0.5 + k / 10, 0.4, 0.3), 0.25, 0.5, 0.5, 70)
     return models
@@ -145,7 +145,7 @@ def test_losses_by_evaluation() -> None:
 
 def test_another_target_has_no_line_of_knowing_nothing() -> None:
     day = np.datetime64("2024-06-03")
-    mine = Models(Strategy(target=lambda data, strategy: None), (day, day))
+    mine = TrainedModels(Strategy(target=lambda data, strategy: None), (day, day))
     assert not loss_figure(mine).layout.shapes
 
 

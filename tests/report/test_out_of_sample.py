@@ -5,11 +5,11 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
-from lib.features import get_features
+from lib.engine.inputs import get_features
+from lib.engine.models import TrainedModels
+from lib.engine.training import train_model
+from lib.market_data import field
 from lib.report.out_of_sample import SHARES, out_of_sample
-from lib.trained_models import Models
-from lib.training import train_model
-from lib.universe import field
 from tests.vectors import vector
 
 TRAINED_TO = "2024-06-03"
@@ -22,7 +22,7 @@ def relative_to_window(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
     return close / np.nanmean(close, axis=0)
 
 
-def trained(data: xr.DataArray, strategy: Strategy) -> Models:
+def trained(data: xr.DataArray, strategy: Strategy) -> TrainedModels:
     end = np.datetime64(TRAINED_TO)
     start = end - np.timedelta64(strategy.train_period, "D")
     return train_model(data.sel(time=slice(start, end)), strategy)
@@ -33,7 +33,7 @@ def days_after(data: xr.DataArray, count: int = 12) -> np.ndarray:
     return days[days > np.datetime64(TRAINED_TO)][:count]
 
 
-def asked_alone(models: Models, window: xr.DataArray, asset: str) -> float:
+def asked_alone(models: TrainedModels, window: xr.DataArray, asset: str) -> float:
     """What the model says of the last day of the window, through torch and the public features."""
     import torch
 
@@ -51,7 +51,7 @@ def data() -> xr.DataArray:
 
 
 @pytest.fixture(scope="module")
-def models(data: xr.DataArray) -> Models:
+def models(data: xr.DataArray) -> TrainedModels:
     return trained(data, STRATEGY)
 
 
@@ -78,7 +78,7 @@ def test_each_day_is_asked_as_if_it_were_today(data: xr.DataArray, changed: dict
     assert len(judged) == rows
 
 
-def test_days_to_come_change_nothing_but_the_verdict(data: xr.DataArray, models: Models) -> None:
+def test_days_to_come_change_nothing_but_the_verdict(data: xr.DataArray, models: TrainedModels) -> None:
     days = days_after(data)
     spoilt = data.copy(deep=True)
     spoilt.loc[{"time": slice(days[8], None)}] *= np.random.default_rng(1).uniform(
@@ -94,7 +94,9 @@ def test_the_more_frequent_class_is_that_of_the_training(data: xr.DataArray) -> 
     window = data.sel(time=slice(*models.window))
     judged = out_of_sample(models, window, window.time.values)
     shares = judged.groupby("asset")["majority"].mean()
-    assert shares.to_dict() == pytest.approx({asset: fit.base_rate for asset, fit in models.fits.items()})
+    assert shares.to_dict() == pytest.approx(
+        {asset: fit.majority_accuracy for asset, fit in models.fits.items()}
+    )
 
 
 @pytest.mark.parametrize(("target", "ahead"), [("next_open_up", 1), ("tradable_open_up", 2)])
@@ -108,7 +110,7 @@ def test_yesterday_is_what_was_known_by_the_close(data: xr.DataArray, target: st
     assert judged["yesterday"].tolist() == [float(one) for one in expected]
 
 
-def test_a_day_whose_future_is_unknown_is_not_judged(data: xr.DataArray, models: Models) -> None:
+def test_a_day_whose_future_is_unknown_is_not_judged(data: xr.DataArray, models: TrainedModels) -> None:
     days = days_after(data, 3)
     judged = out_of_sample(models, data.sel(time=slice(None, days[-1])), days)
     assert sorted(judged.day.unique()) == sorted(days[:2])
@@ -125,20 +127,20 @@ def test_a_missing_feature_is_not_judged(data: xr.DataArray) -> None:
     assert (judged.day.dt.day % 2 == 1).all()
 
 
-def test_without_models_or_days(data: xr.DataArray, models: Models) -> None:
-    nobody = Models(STRATEGY, models.window)
+def test_without_models_or_days(data: xr.DataArray, models: TrainedModels) -> None:
+    nobody = TrainedModels(STRATEGY, models.window)
     for table in (out_of_sample(nobody, data, days_after(data)), out_of_sample(models, data, [])):
         assert table.empty
         assert table.columns.tolist() == ["day", "asset", "said", *SHARES]
 
 
-def test_an_asset_that_left_the_data_is_not_asked(data: xr.DataArray, models: Models) -> None:
+def test_an_asset_that_left_the_data_is_not_asked(data: xr.DataArray, models: TrainedModels) -> None:
     gone = next(iter(models))
     judged = out_of_sample(models, data.drop_sel(asset=gone), days_after(data))
     assert set(judged.asset) == set(models) - {gone}
 
 
-def test_data_that_do_not_reach(data: xr.DataArray, models: Models) -> None:
+def test_data_that_do_not_reach(data: xr.DataArray, models: TrainedModels) -> None:
     days = days_after(data, 3)
     with pytest.raises(ValueError, match=r"lack 1 of the days to judge, 2024-06-06"):
         out_of_sample(models, data.sel(time=slice(None, "2024-06-05")), days)

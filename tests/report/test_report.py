@@ -4,17 +4,17 @@ import qnt.stats as qns
 import xarray as xr
 
 from lib import Strategy, print_stats
-from lib.report import equal_weights, show_backtest, show_training, show_trainings, source_of
+from lib.report import equal_weights, show_backtest, show_backtest_trainings, show_training, source_of
 from lib.report.training_log import TrainingLog
 from tests.processes import run_python
 from tests.vectors import vector
 
 IN_A_SUBMISSION = """
 import sys
-from lib.report import print_stats, show_backtest, show_training, show_trainings
+from lib.report import print_stats, show_backtest, show_training, show_backtest_trainings
 for show in (print_stats, show_backtest, show_training):
     assert show(None, None) is None
-assert show_trainings(None, None, None) is None
+assert show_backtest_trainings(None, None, None) is None
 REPORTS = [f"lib.report.{name}" for name in ("figures", "display", "training_log", "contest")]
 for name in ("plotly", "IPython", *REPORTS):
     assert name not in sys.modules, name
@@ -109,7 +109,7 @@ def test_trainings(data: xr.DataArray, figures: dict, capsys: pytest.CaptureFixt
     assert figures["table"].index.tolist() == list(models)
     assert "2 models, trained in" in shown
     assert figures["loss_figure"] == (models, "a test")
-    show_trainings(log, data, data.sel(field="close", time=slice("2024-08-09", "2024-08-20")) * 0)
+    show_backtest_trainings(log, data, data.sel(field="close", time=slice("2024-08-09", "2024-08-20")) * 0)
     shown = capsys.readouterr().out
     assert figures["table"]["days_out_of_sample"].tolist() == [14]
     assert "right of 14 days of one asset" in shown

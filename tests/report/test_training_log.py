@@ -5,10 +5,10 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
+from lib.engine.models import TrainedModels
+from lib.engine.training import TrainingWarning
+from lib.market_data import field
 from lib.report.training_log import TrainingLog
-from lib.trained_models import Models
-from lib.training import TrainingWarning
-from lib.universe import field
 from tests.backtests import backtest
 from tests.vectors import vector
 
@@ -18,13 +18,13 @@ STRATEGY = Strategy(top_assets=3, hidden_size=4)
 def ending(*days: str) -> TrainingLog:
     """A log of trainings without any model, whose windows end on these days."""
     windows = iter(np.array(days, dtype="M8[D]"))
-    log = TrainingLog(lambda data: Models(STRATEGY, ((end := next(windows)) - 100, end)))
+    log = TrainingLog(lambda data: TrainedModels(STRATEGY, ((end := next(windows)) - 100, end)))
     for _ in days:
         log(None)
     return log
 
 
-def ends(trainings: list[Models]) -> list[str]:
+def ends(trainings: list[TrainedModels]) -> list[str]:
     return [str(models.window[1]) for models in trainings]
 
 
@@ -99,7 +99,7 @@ def test_assets_left_out_are_named_with_the_reason() -> None:
 
 
 def test_a_foreign_model_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"returns lib\.trained_models\.Models, not dict"):
+    with pytest.raises(TypeError, match=r"returns lib\.engine\.models\.TrainedModels, not dict"):
         TrainingLog(lambda data: {})(None)
 
 

@@ -3,22 +3,22 @@ import pandas as pd
 import pytest
 
 from lib import Strategy
+from lib.engine.models import Fit, TrainedModels
 from lib.report.training_table import in_words, summary, training_table, worth_in_words
-from lib.trained_models import Fit, Models
 
 DAY = np.datetime64("2024-06-03")
 
 
 @pytest.fixture
-def models() -> Models:
-    models = Models(Strategy(), (DAY - 100, DAY), 0.25)
+def models() -> TrainedModels:
+    models = TrainedModels(Strategy(), (DAY - 100, DAY), 0.25)
     models.add("A", np.zeros(1), Fit((0.5, 0.3, 0.26), 0.24, 0.6, 0.55, 70))
     models.add("B", np.zeros(1), Fit((0.7, 0.4), 0.26, 0.5, 0.65, 60))
     models.dropped["C"] = "its training diverged"
     return models
 
 
-def test_training_table(models: Models) -> None:
+def test_training_table(models: TrainedModels) -> None:
     table = training_table(models)
     assert table.index.tolist() == ["A", "B", "C"]
     assert table.loc["A"].tolist() == [70, 3, 0.5, 0.24, 0.6, 0.55, ""]
@@ -27,7 +27,7 @@ def test_training_table(models: Models) -> None:
     assert table.loc["C"].drop("left_out").isna().all()
 
 
-def test_summary(models: Models) -> None:
+def test_summary(models: TrainedModels) -> None:
     told = summary(models)
     assert told["trained_to"] == DAY
     assert (told["assets"], told["evaluations"], told["seconds"]) == (2, 5, 0.25)
@@ -38,13 +38,13 @@ def test_summary(models: Models) -> None:
     assert told["left_out"] == "C: its training diverged"
 
 
-def test_in_words(models: Models) -> None:
+def test_in_words(models: TrainedModels) -> None:
     assert in_words(models).startswith("2 models, trained in 0.25 s.")
     assert "call 55.0% right; always the more frequent class: 60.0%." in in_words(models)
 
 
 def test_nobody_was_trained() -> None:
-    nobody = Models(Strategy(), (DAY - 100, DAY))
+    nobody = TrainedModels(Strategy(), (DAY - 100, DAY))
     assert training_table(nobody).empty
     assert summary(nobody)["assets"] == 0
     assert in_words(nobody) == "No asset got a model."

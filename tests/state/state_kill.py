@@ -81,7 +81,7 @@ def number_at(path: Path) -> int | None:
         return None
     if state is None:
         return None
-    number = state.fingerprint["number"]
+    number = state.parameters["number"]
     return number if state == state_number(number) else None
 
 

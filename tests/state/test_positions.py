@@ -97,7 +97,7 @@ def test_a_person_can_read_it(state):
 def test_it_cannot_be_changed(state):
     with pytest.raises(AttributeError):
         state.date = DAY
-    for field in state.weights, state.before, state.fingerprint:
+    for field in state.weights, state.carried_in, state.parameters:
         with pytest.raises(TypeError):
             field["NAS:AAPL"] = 1.0
 
@@ -106,8 +106,13 @@ def test_it_cannot_be_changed(state):
 def test_copies_are_equal_and_others_are_not(state, protocol):
     assert pickle.loads(pickle.dumps(state, protocol)) == state
     assert copy.deepcopy(state) == copy.copy(state) == state
-    for change in ({"date": DAY + 1}, {"weights": {}}, {"before": {}}, {"fingerprint": {}}):
-        values = {"date": DAY, "weights": state.weights, "before": state.before, "fingerprint": PARAMETERS}
+    for change in ({"date": DAY + 1}, {"weights": {}}, {"carried_in": {}}, {"parameters": {}}):
+        values = {
+            "date": DAY,
+            "weights": state.weights,
+            "carried_in": state.carried_in,
+            "parameters": PARAMETERS,
+        }
         assert State(**values) == state
         assert State(**{**values, **change}) != state
 
@@ -141,7 +146,7 @@ def test_its_record_is_plain_and_versioned(record):
         ({"date": "9999-01-01"}, "9999-01-01 is not between"),
         ({"weights": {"A": float("nan")}}, "the weights say nan for A"),
         ({"weights": [0.1]}, "the weights are no mapping"),
-        ({"before": {"A": 7.0}}, "the weights before say 7.0 for A"),
+        ({"before": {"A": 7.0}}, "the weights carried in say 7.0 for A"),
         ({"fingerprint": {"a": b""}}, "parameter a "),
         ({"fingerprint": None}, "no mapping"),
     ],

@@ -276,7 +276,9 @@ def test_no_positions_yet_is_kept_and_is_no_first_day(path, capsys):
 def test_the_same_state_gives_the_same_bytes(path):
     state_write(OLD, path)
     before = path.read_bytes()
-    again = State(DAY, dict(reversed(OLD.weights.items())), OLD.before, dict(reversed(PARAMETERS.items())))
+    again = State(
+        DAY, dict(reversed(OLD.weights.items())), OLD.carried_in, dict(reversed(PARAMETERS.items()))
+    )
     state_write(again, path)
     assert path.read_bytes() == before
 

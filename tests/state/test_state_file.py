@@ -136,7 +136,7 @@ FILE_FAULTS = [
     Fault("weight as text", with_record(weights={"A": "0.1"}), "weights say '0.1' for A, which is no number"),
     Fault("weight as endless text", with_record(weights={"A": BIG_TEXT}), "for A, which is no number"),
     Fault("weights above the capital", with_record(weights={"A": 0.9, "B": 0.9}), r"add up to 1\.8"),
-    Fault("weights before damaged", with_record(before={"A": 7}), "weights before say 7 for A"),
+    Fault("weights before damaged", with_record(before={"A": 7}), "weights carried in say 7 for A"),
     Fault("weights in a list", with_record(weights=[0.1]), "weights are no mapping"),
     Fault("asset without a name", with_record(weights={"": 0.1}), "which is no name"),
     Fault(
@@ -191,7 +191,7 @@ def test_a_file_that_unpacks_without_end_is_refused(path, monkeypatch):
 
 @pytest.mark.parametrize("date", [DAY, DAY.astype("M8[ns]"), None])
 @pytest.mark.parametrize("protocol", [3, 4, 5])
-@pytest.mark.parametrize("home", ["lib.trained_models", "lib.training"])
+@pytest.mark.parametrize("home", ["lib.engine.models", "lib.trained_models", "lib.training"])
 def test_a_file_of_backtest_ml_is_read_without_its_models(path, monkeypatch, date, protocol, home):
     def _load_models(content):
         raise AssertionError("models were decoded")
@@ -199,13 +199,13 @@ def test_a_file_of_backtest_ml_is_read_without_its_models(path, monkeypatch, dat
     _load_models.__module__, _load_models.__qualname__ = home, "_load_models"
     monkeypatch.setitem(sys.modules, home, types.SimpleNamespace(_load_models=_load_models))
 
-    class Models:
+    class TrainedModels:
         def __reduce__(self):
             return _load_models, (b"models",)
 
     for state in OLD, None:
         with gzip.open(path, "wb") as file:
-            pickle.dump((date, Models(), state), file, protocol)
+            pickle.dump((date, TrainedModels(), state), file, protocol)
         assert state_read(path) == state
 
 

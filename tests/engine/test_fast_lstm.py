@@ -4,9 +4,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib import Strategy, kernel
+from lib import Strategy
+from lib.engine import fast_lstm
+from lib.engine.fast_lstm import from_torch, to_torch
+from lib.engine.torch_training import new_model
 from lib.model import LSTM
-from lib.parameters import from_torch, to_torch
 
 
 def case(seed, assets, days, n_features, hidden):
@@ -30,8 +32,8 @@ def case(seed, assets, days, n_features, hidden):
 def test_output_loss_and_gradient_are_those_of_the_model_in_torch(seed, assets, days, n_features, hidden):
     model, rows, x, y = case(seed, assets, days, n_features, hidden)
     own = np.stack([from_torch(row, n_features, hidden) for row in rows])
-    loss, gradient = kernel.loss_and_gradient(own, x, y, hidden)
-    output = kernel.outputs(own, x, hidden)
+    loss, gradient = fast_lstm.loss_and_gradient(own, x, y, hidden)
+    output = fast_lstm.outputs(own, x, hidden)
     for k, row in enumerate(rows):
         torch.nn.utils.vector_to_parameters(torch.from_numpy(row), model.parameters())
         model.zero_grad()
@@ -46,8 +48,8 @@ def test_output_loss_and_gradient_are_those_of_the_model_in_torch(seed, assets, 
 
 def test_an_asset_does_not_know_its_neighbours():
     _, rows, x, y = case(1, 5, 20, 1, 34)
-    loss, gradient = kernel.loss_and_gradient(rows, x, y, 34)
-    alone = kernel.loss_and_gradient(rows[2:3], x[2:3], y[2:3], 34)
+    loss, gradient = fast_lstm.loss_and_gradient(rows, x, y, 34)
+    alone = fast_lstm.loss_and_gradient(rows[2:3], x[2:3], y[2:3], 34)
     assert np.array_equal(loss[2:3], alone[0])
     assert np.allclose(gradient[2:3], alone[1], atol=1e-7)
 
@@ -61,21 +63,47 @@ EDITS = {
 
 
 def test_the_shipped_model_is_the_one_it_states():
-    assert kernel.states_model()
+    assert fast_lstm.class_is_published(fast_lstm.MODEL_FILE)
 
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edited_model_is_noticed(edit, tmp_path):
     path = tmp_path / "model.py"
-    source = (kernel.Path(kernel.__file__).parent / "model.py").read_text()
+    source = fast_lstm.MODEL_FILE.read_text("utf-8")
     assert edit in source
     path.write_text(source.replace(edit, EDITS[edit]))
-    assert not kernel.states_model(path)
+    assert not fast_lstm.class_is_published(path)
 
 
 def test_comments_and_docstrings_are_no_edit(tmp_path):
     path = tmp_path / "model.py"
-    source = (kernel.Path(kernel.__file__).parent / "model.py").read_text()
+    source = fast_lstm.MODEL_FILE.read_text("utf-8")
     path.write_text(source.replace("The published model", "My model").replace("# (asset,", "# by (asset,"))
     assert path.read_text() != source
-    assert kernel.states_model(path)
+    assert fast_lstm.class_is_published(path)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(1, 5), hidden=st.integers(1, 80))
+def test_initial_parameters_are_those_that_torch_draws(seed, n_features, hidden):
+    model = new_model(Strategy(seed=seed, hidden_size=hidden, features=["trend"] * n_features))
+    drawn = torch.cat([p.detach().flatten() for p in model.parameters()]).numpy()
+    assert np.allclose(fast_lstm.initial_parameters(n_features, hidden, seed), drawn, rtol=0, atol=6e-8)
+
+
+@pytest.mark.parametrize(("n_features", "hidden"), [(1, 34), (4, 1), (4, 16), (3, 7)])
+def test_there_and_back(n_features, hidden):
+    row = fast_lstm.initial_parameters(n_features, hidden, 3)
+    own = fast_lstm.from_torch(row, n_features, hidden)
+    assert not np.array_equal(own, row)
+    assert np.array_equal(fast_lstm.to_torch(own, n_features, hidden), row)
+
+
+def test_pieces_are_views():
+    rows = np.zeros((2, sum(int(np.prod(shape)) for shape in fast_lstm.shapes(2, 3))), np.float32)
+    for number, piece in enumerate(fast_lstm.split(rows, fast_lstm.shapes(2, 3)), 1):
+        piece[:] = number  # so that a gradient written to a piece is in its row
+    assert np.bincount(rows[0].astype(int)).tolist() == [
+        0,
+        *(int(np.prod(shape)) for shape in fast_lstm.shapes(2, 3)),
+    ]

@@ -1,4 +1,4 @@
-"""What comes out of a training: a model per asset, and how each fit went."""
+"""Trained models: one per asset, with the report of each fit."""
 
 import pickle
 from collections.abc import Iterator, Mapping
@@ -7,50 +7,50 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib import kernel
-from lib.parameters import to_torch
-from lib.strategy import Strategy
+from lib.engine import fast_lstm
 
 if TYPE_CHECKING:
     import torch
 
+    from lib.strategy import Strategy
+
 
 @dataclass(frozen=True)
 class Fit:
-    """How the training of one asset went; a loss is a mean squared error."""
+    """The report of one asset's training; a loss is a mean squared error."""
 
     losses: tuple[float, ...]  # before each step
     loss_after: float
-    hit_rate: float  # share of training days called right, an output above a half meaning "rises"
-    base_rate: float  # the same for always calling the more frequent class
+    accuracy: float  # share of training days predicted right, an output above one half meaning "rises"
+    majority_accuracy: float  # the same for always predicting the more frequent class
     days: int
 
 
-class Models(Mapping):
+class TrainedModels(Mapping):
     """Trained models by asset, with the report of their training.
 
     `models[asset]` is a `torch.nn.Module`, from (1, time, feature) to (1, time). A model trained by
-    `lib.kernel` becomes one when it is asked for, so that a pass that only predicts does without torch.
+    `lib.engine.fast_lstm` becomes one on access, so that a pass that only predicts needs no torch.
 
     Attributes
     ----------
     fits : dict of str to Fit
     dropped : dict of str to str
-        Selected assets that got no model, and why.
+        Selected assets without a model, and why.
     window : tuple of numpy.datetime64
         First and last day trained on.
     seconds : float
-        Time the training took.
+        Wall time of the training.
     """
 
-    def __init__(self, strategy: Strategy, window: tuple, seconds: float = 0.0):
+    def __init__(self, strategy: "Strategy", window: tuple, seconds: float = 0.0):
         self.strategy, self.window, self.seconds = strategy, window, seconds
         self._models: dict[str, Any] = {}
         self.fits: dict[str, Fit] = {}
         self.dropped: dict[str, str] = {}
 
     def add(self, asset: str, model: Any, fit: Fit) -> None:
-        """Take in a model, a torch module or a row of parameters in the kernel's order, and its report."""
+        """Add a model, a torch module or a row of parameters in the order of `fast_lstm`, and its report."""
         self._models[asset], self.fits[asset] = model, fit
 
     def __getitem__(self, asset: str) -> "torch.nn.Module":
@@ -60,7 +60,7 @@ class Models(Mapping):
         return self._models[asset]
 
     def __contains__(self, asset: object) -> bool:
-        """Whether the asset has a model; without making one of torch."""
+        """Whether the asset has a model, without converting it to torch."""
         return asset in self._models
 
     def __iter__(self) -> Iterator[str]:
@@ -68,33 +68,35 @@ class Models(Mapping):
         return iter(self._models)
 
     def __len__(self) -> int:
-        """How many assets have a model."""
+        """Number of assets that have a model."""
         return len(self._models)
 
     def __repr__(self) -> str:
-        """One line: how many, trained on what."""
-        return f"Models of {len(self)} assets, trained on {self.window[0]} to {self.window[1]}"
+        """One line: the number of assets and the training window."""
+        return f"TrainedModels of {len(self)} assets, trained on {self.window[0]} to {self.window[1]}"
 
-    def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """By asset the answer (time,) to a sequence (time, feature) of the models the kernel can ask."""
+    def fast_outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """By asset the output (time,) for a sequence (time, feature), of the models in the fast form."""
         rows = {asset: row for asset in inputs if (row := self.row(asset)) is not None}
-        said: dict[str, np.ndarray] = {}
+        outputs: dict[str, np.ndarray] = {}
         for assets in equally_long({asset: inputs[asset] for asset in rows}):
             x = np.stack([inputs[asset] for asset in assets])
             parameters = np.stack([rows[asset] for asset in assets])
-            said.update(zip(assets, kernel.outputs(parameters, x, self.strategy.hidden_size), strict=True))
-        return said
+            outputs.update(
+                zip(assets, fast_lstm.outputs(parameters, x, self.strategy.hidden_size), strict=True)
+            )
+        return outputs
 
     def row(self, asset: str) -> np.ndarray | None:
-        """The parameters of a model that is still in the kernel's form, else None."""
+        """The parameters of a model that is in the fast form, else None."""
         model = self._models[asset]
         return model if isinstance(model, np.ndarray) else None
 
     def __reduce__(self) -> tuple:
-        """Pickle as bytes, so that whoever reads a state from the same file need not decode models.
+        """Pickle as bytes, so that reading a state from the same file does not decode the models.
 
-        Functions of the strategy that cannot be pickled, such as a lambda, stay behind: a backtest pickles
-        its models when all is done, and must not fail then. The models themselves need none of them.
+        Functions of the strategy that cannot be pickled, such as a lambda, are left out: a backtest pickles its
+        models at its end and must not fail then. The models themselves need none of these functions.
         """
         content = dict(self.__dict__)
         try:
@@ -110,26 +112,26 @@ class Models(Mapping):
             return _load_models, (pickle.dumps(content, protocol=4),)
 
 
-def _load_models(content: bytes) -> Models:
-    models = Models.__new__(Models)
+def _load_models(content: bytes) -> TrainedModels:
+    models = TrainedModels.__new__(TrainedModels)
     models.__dict__.update(pickle.loads(content))
     return models
 
 
 def equally_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """Assets in groups, those whose sequences are as long as each other's: the kernel takes them together."""
+    """Assets grouped by the length of their sequences."""
     by_length: dict[int, list[str]] = {}
     for asset, x in inputs.items():
         by_length.setdefault(len(x), []).append(asset)
     return list(by_length.values())
 
 
-def _as_module(row: np.ndarray, strategy: Strategy) -> "torch.nn.Module":
+def _as_module(row: np.ndarray, strategy: "Strategy") -> "torch.nn.Module":
     import torch
 
-    from lib.model import get_model
+    from lib.engine.torch_training import new_model
 
-    model = get_model(strategy)
-    flat = to_torch(row, len(strategy.features), strategy.hidden_size)
+    model = new_model(strategy)
+    flat = fast_lstm.to_torch(row, len(strategy.features), strategy.hidden_size)
     torch.nn.utils.vector_to_parameters(torch.from_numpy(flat), model.parameters())
     return model.eval()

@@ -1,50 +1,133 @@
-"""The published LSTM in numpy, for many assets at once: the one place where speed is bought with clarity.
+"""The published LSTM in numpy, for many assets at once, with the layout of its parameters.
 
-What it buys: training is some twenty evaluations of a small network over one sequence of some seventy days,
-for each of a dozen assets. In torch, step by step, nearly all of that time is the overhead of tiny
-operations. Here all assets take each step together, so that an operation is paid once a day, not once a day
-and asset; and what does not depend on the step before is one product for all days. It also spares a contest
-pass the import of torch, which takes longer than the training.
+A training is some twenty evaluations of a small network over one sequence of some seventy days, for each of a
+dozen assets. In torch, step by step, nearly all of that time is the overhead of tiny operations. Here all assets
+take each step together, so that an operation is paid for once per day instead of once per day and asset, and
+whatever does not depend on the step before is one product for all days. A contest pass is also spared the import
+of torch, which takes longer than the training.
 
-It states exactly the class `LSTM` of `lib/model.py`: two layers of LSTM cells and a linear layer to one
-number, from a zero state, in float32. `states_model` tells whether that class still reads as it did; where it
-was edited, training uses torch.
+The network is the class `LSTM` of `lib/model.py`: two layers of LSTM cells and a linear layer to one number, from a
+zero state, in float32. `is_published` tells whether a strategy uses that class as it was published.
 
-Parameters are rows as `lib.parameters` lays them out, one per asset.
+Parameters of an asset are one row. Torch's order is W_ih, W_hh, b_ih, b_hh of the first layer, the same of the
+second, then W and b of the linear layer, gates in the order i, f, g, o. The order used here has every weight
+transposed and the gates in the order i, f, o, g, the three sigmoids side by side.
 
-Source: Hochreiter and Schmidhuber (1997), Long Short-Term Memory; backward, back-propagation through time.
+Sources: Hochreiter and Schmidhuber (1997), Long Short-Term Memory; Werbos (1990), Backpropagation through time.
 """
 
 import ast
+import functools
 import hashlib
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from lib.parameters import shapes, split
+from lib.choices import name_of
+
+if TYPE_CHECKING:
+    from lib.strategy import Strategy
 
 # The products here are too small to share out: threads would wait for each other, and change the last digits.
 one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 
-# The allocator learns from one large block that comes and goes to keep memory of this size at hand. Without
-# it every evaluation asks the system for its arrays anew, a quarter of its time.
+# After one large block came and went, the allocator keeps memory of this size at hand. Without it every evaluation
+# asks the system for its arrays anew, which takes a quarter of its time.
 np.empty(2**24, np.uint8)
 
-_MODEL = Path(__file__).with_name("model.py")
-# sha256 of the class `LSTM` of lib/model.py, without comments and docstrings, as this file states it
-STATED_MODEL = "36fe293b0f995203cddc5d2371704e9f6bde6ff02d88998d9379071f17e185f2"
+MODEL_FILE = Path(__file__).parents[1] / "model.py"
+# sha256 of the class `LSTM` of lib/model.py, without comments and docstrings, as this module implements it
+PUBLISHED_CLASS = "2e49135968b3238a53627f6c7eae5ce6cefd9537cf16e01217519f76f3353a22"
 
 
-def states_model(path: Path = _MODEL) -> bool:
-    """Whether the class `LSTM` in `path` reads as this file states it (comments and docstrings aside)."""
+def is_published(strategy: "Strategy") -> bool:
+    """Whether the strategy's model is the published network, which this module implements.
+
+    Needs no torch. Where the answer is no, a line on stderr says, once per model, that training runs in torch.
+    """
+    if strategy.model == "LSTM" and class_is_published(MODEL_FILE):
+        return True
+    edited = strategy.model == "LSTM"
+    name = "LSTM of lib/model.py was edited: it" if edited else f"{name_or_text(strategy.model)}"
+    _report_once(name)
+    return False
+
+
+def name_or_text(model: object) -> str:
+    """The name of a model given by name, class or function."""
+    return model if isinstance(model, str) else name_of(model)
+
+
+@functools.cache
+def _report_once(name: str) -> None:
+    print(
+        f"Model {name} trains in torch, not on the fast path of the published LSTM.",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def class_is_published(path: Path) -> bool:
+    """Whether the class `LSTM` in a file reads as published, comments and docstrings aside."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef) and node.name == "LSTM":
             for part in ast.walk(node):
                 if isinstance(part, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(part) is not None:
                     part.body = part.body[1:]
-            return hashlib.sha256(ast.unparse(node).encode()).hexdigest() == STATED_MODEL
+            return hashlib.sha256(ast.unparse(node).encode()).hexdigest() == PUBLISHED_CLASS
     return False
+
+
+def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
+    """Torch's row of initial parameters, float32, equal to what torch draws after `torch.manual_seed(seed)`.
+
+    Torch draws each uniformly in ±1/sqrt(hidden), from the Mersenne Twister, 24 bits a number.
+    """
+    size = sum(int(np.prod(shape)) for shape in shapes(n_features, hidden))
+    bits = np.random.RandomState(seed).randint(0, 2**32, size, dtype=np.uint32) & np.uint32(2**24 - 1)
+    bound = np.float64(np.float32(1 / np.sqrt(hidden)))  # torch multiplies and adds with one rounding
+    return (bits * 2.0**-24 * (2 * bound) - bound).astype(np.float32)
+
+
+def from_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
+    """A row in torch's order as one in the kernel's."""
+    pieces = split(row[None], _torch_shapes(n_features, hidden))
+    return np.concatenate([_regated(piece[0], hidden).T.ravel() for piece in pieces])
+
+
+def to_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
+    """A row in the kernel's order as one in torch's."""
+    pieces = split(row[None], shapes(n_features, hidden))
+    return np.concatenate([_regated(piece[0].T, hidden).ravel() for piece in pieces])
+
+
+def shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
+    """The arrays in a row of the kernel's order, in the order above, gates side by side."""
+    gates = 4 * hidden
+    cell1 = [(n_features, gates), (hidden, gates), (gates,), (gates,)]
+    cell2 = [(hidden, gates), (hidden, gates), (gates,), (gates,)]
+    return [*cell1, *cell2, (hidden, 1), (1,)]
+
+
+def _torch_shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
+    return [shape[::-1] for shape in shapes(n_features, hidden)]
+
+
+def split(rows: np.ndarray, parts: list[tuple[int, ...]]) -> list[np.ndarray]:
+    """Views of rows (assets, size) as arrays of these shapes, each with a leading axis of assets."""
+    stops = np.cumsum([np.prod(shape) for shape in parts], dtype=int)[:-1]
+    pieces = np.split(rows, stops, axis=1)
+    return [piece.reshape(len(rows), *shape) for piece, shape in zip(pieces, parts, strict=True)]
+
+
+def _regated(array: np.ndarray, hidden: int) -> np.ndarray:
+    """Gates along the first axis from the order i, f, g, o to i, f, o, g; the exchange undoes itself."""
+    if len(array) != 4 * hidden:
+        return array
+    return array.reshape(4, hidden, -1)[[0, 1, 3, 2]].reshape(array.shape)
 
 
 @one_thread

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.features import FEATURES
-from lib.prediction import blend, predict
+from lib.engine.prediction import blend, predict
+from lib.features import feature as FEATURES
 from lib.state import State, StateError, StateWarning
 from tests import reference
 from tests.backtests import backtest
@@ -27,7 +27,7 @@ def window(days=107, end=None):
 
 
 class Says:
-    """Models that answer a fixed number."""
+    """TrainedModels that answer a fixed number."""
 
     def __init__(self, number):
         self.number = number
@@ -119,7 +119,7 @@ def test_days_in_a_row_equal_the_plain_strategy():
     state, plain_state = None, None
     for end in range(700, 712):
         data = window(107, end)
-        weights, state = predict(ours, data, state)
+        weights, state = predict(ours, data, state, Strategy())
         plain_weights, plain_state = reference.predict(plain, data, plain_state)
         liquid = data.sel(field="is_liquid")[-1] > 0
         expected = plain_weights.sel(asset=data.asset).where(liquid, 0)
@@ -229,7 +229,7 @@ def test_a_gap_of_days_is_carried_over():
     models = uncut.train_model(window(71, 700))
     _, state = predict(models, window(107, 700), None, uncut)
     weights, later = predict(models, window(107, 720), state, uncut)
-    assert dict(later.before) == dict(state.weights)
+    assert dict(later.carried_in) == dict(state.weights)
     assert not np.allclose(weights, predict(models, window(107, 720), None, uncut)[0])
 
 
@@ -250,7 +250,7 @@ def test_a_state_of_another_kind_is_refused(state):
 
 def test_without_models_positions_fade():
     state = State(
-        date=datetime.date(2020, 1, 1), weights={"NAS:S000": 0.1}, before={}, fingerprint=SMALL.fingerprint
+        date=datetime.date(2020, 1, 1), weights={"NAS:S000": 0.1}, carried_in={}, parameters=SMALL.as_dict()
     )
     assert held(predict({}, window(), state, SMALL)[1]) == {"S000": 0.05}
     assert not predict({}, window(), None, SMALL)[0].any()

@@ -5,8 +5,9 @@ import pytest
 import torch
 import xarray as xr
 
-from lib import Strategy, training
-from lib.training import TrainingWarning, train_model
+from lib import Strategy
+from lib.engine import training
+from lib.engine.training import TrainingWarning, train_model
 from tests import reference
 from tests.processes import run_python
 from tests.trained import SMALL, daily, outputs, use_torch, window
@@ -17,7 +18,7 @@ from tests.vectors import vector
 def test_the_fitted_output_of_the_vectors(in_torch, monkeypatch):
     if in_torch:
         use_torch(monkeypatch)
-    models = train_model(window())
+    models = train_model(window(), Strategy())
     expected = vector("train_fitted_output")
     assert list(models) == expected.asset.values.tolist()
     assert np.abs(outputs(models, window(), Strategy()) - expected).max() < 1e-5
@@ -41,7 +42,7 @@ def test_kernel_and_torch_train_the_same_models(options, monkeypatch):
         assert np.allclose(fit.losses, other.losses, atol=1e-4)
         assert fit.loss_after == pytest.approx(other.loss_after, abs=1e-4)
         assert fit.days == other.days == 40 - ("features" in options)
-        assert fit.base_rate == other.base_rate
+        assert fit.majority_accuracy == other.majority_accuracy
 
 
 def test_assets_with_gaps_train_on_the_days_they_have(monkeypatch):
@@ -60,7 +61,7 @@ def test_assets_with_gaps_train_on_the_days_they_have(monkeypatch):
 
 
 def test_training_twice_gives_the_same_bits():
-    first, second = train_model(window()), train_model(window())
+    first, second = train_model(window(), Strategy()), train_model(window(), Strategy())
     assert all(np.array_equal(first.row(asset), second.row(asset)) for asset in first)
 
 
@@ -68,8 +69,9 @@ IN_A_PROCESS = """
 import json, sys
 import numpy as np
 from tests.vectors import vector
-from lib.training import train_model
-models = train_model(vector("loaded").isel(time=slice(-71, None)))
+from lib.engine.training import train_model
+from lib.strategy import Strategy
+models = train_model(vector("loaded").isel(time=slice(-71, None)), Strategy())
 print(json.dumps({"torch": "torch" in sys.modules, "sum": [float(models.row(a).sum()) for a in models]}))
 """
 
@@ -105,10 +107,10 @@ def test_the_report_tells_how_it_went():
     risen = reference.get_target_classes(data.sel(asset=list(models))).values.T
     for k, (asset, fit) in enumerate(models.fits.items()):
         assert fit.loss_after == pytest.approx(((said[k] - risen[k]) ** 2).mean(), abs=1e-6)
-        assert fit.hit_rate == ((said[k] > 0.5) == risen[k]).mean()
-        assert fit.base_rate == max(risen[k].mean(), 1 - risen[k].mean())
+        assert fit.accuracy == ((said[k] > 0.5) == risen[k]).mean()
+        assert fit.majority_accuracy == max(risen[k].mean(), 1 - risen[k].mean())
         assert fit.losses[0] > fit.loss_after, asset
-    assert repr(models) == f"Models of 3 assets, trained on {models.window[0]} to {models.window[1]}"
+    assert repr(models) == f"TrainedModels of 3 assets, trained on {models.window[0]} to {models.window[1]}"
 
 
 @pytest.mark.parametrize("in_torch", [False, True])
@@ -159,7 +161,7 @@ def test_an_asset_without_features_is_left_out():
 def test_nothing_liquid_no_models():
     data = window(40).copy(deep=True)
     data.loc[dict(field="is_liquid")] = 0
-    assert len(train_model(data)) == 0
+    assert len(train_model(data, Strategy())) == 0
 
 
 def test_a_model_that_answers_something_else_is_refused():
@@ -172,7 +174,7 @@ def test_a_model_that_answers_something_else_is_refused():
             return self.linear(x)
 
     with pytest.raises(
-        ValueError, match=r"must answer one number per day, shape \(1, 40\), not \(1, 40, 1\)"
+        ValueError, match=r"must return one number per day, shape \(1, 40\), not \(1, 40, 1\)"
     ):
         train_model(window(40), Strategy(top_assets=1, model=Flat))
 

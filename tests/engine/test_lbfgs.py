@@ -4,7 +4,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lib.lbfgs import Lbfgs
+from lib.engine.lbfgs import Lbfgs
 
 # each from (size,) to a number; the last has its minimum at the start, the one before falls for ever
 PROBLEMS = {
@@ -69,7 +69,7 @@ def test_a_loss_that_is_no_number_ends_it():
 
 
 def test_the_history_is_bounded(monkeypatch):
-    monkeypatch.setattr("lib.lbfgs.HISTORY", 3)
+    monkeypatch.setattr("lib.engine.lbfgs.HISTORY", 3)
     run = Lbfgs(np.full(4, 2, np.float32), 0.01)
     while not run.done:
         run.step(float((run.x**2).sum()), 2 * run.x)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lib import Strategy
-from lib.trained_models import Models
-from lib.training import train_model
+from lib.engine.models import TrainedModels
+from lib.engine.training import train_model
 from tests.trained import SMALL, daily, outputs, use_torch, window
 
 
@@ -53,5 +53,5 @@ def test_models_of_a_lambda_pickle_too():
 def test_a_mapping_of_modules_of_your_own_can_be_asked():
     models = train_model(window(40), SMALL)
     plain = {asset: models[asset] for asset in models}
-    assert not isinstance(plain, Models)
+    assert not isinstance(plain, TrainedModels)
     assert np.array_equal(outputs(plain, window(40), SMALL), outputs(models, window(40), SMALL))

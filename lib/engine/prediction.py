@@ -1,36 +1,36 @@
-"""Models, data and yesterday's weights in, today's weights out."""
+"""Prediction: from models, data and the previous state to the weights of the day."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lib.engine.inputs import model_inputs
+from lib.engine.models import TrainedModels
+from lib.market_data import check_data, field
 from lib.state import State
-from lib.strategy import Strategy
-from lib.trained_models import Models
-from lib.training import sequences
-from lib.universe import check_data, field
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from lib.strategy import Strategy
+
 
 def predict(
-    models: Mapping[str, Any], data: "xr.DataArray", state: State | None, strategy: Strategy | None = None
+    models: Mapping[str, Any], data: "xr.DataArray", state: State | None, strategy: "Strategy"
 ) -> tuple["xr.DataArray", State]:
     """Weights of the last day of `data`, blended with the day before.
 
     Parameters
     ----------
     models : mapping of asset to model
-        What `train_model` returned. A model of an asset that is not in `data` is not asked.
+        What `train_model` returned. A model of an asset that is not in `data` is ignored.
     data : xarray.DataArray
         (field, time, asset): the lookback window, ending on the day to predict.
     state : State or None
-        What the day before returned; None starts without positions. A state of the same day gives the same
-        weights again; one from a later day is set aside with a `StateWarning`.
+        The state that the previous day returned; None starts without positions. A state of the same day gives
+        the same weights again; a state of a later day is refused with a `StateError`.
     strategy : Strategy
-        Default: the published one.
 
     Returns
     -------
@@ -48,9 +48,8 @@ def predict(
     StateError
         The state was made with other parameters.
     TypeError
-        The state is not one of this project's.
+        `state` is neither a `State` nor None.
     """
-    strategy = strategy or Strategy()
     data = check_data(data)
     if state is not None and not isinstance(state, State):
         raise TypeError(
@@ -58,25 +57,25 @@ def predict(
             "state_read reads the file that backtest_ml wrote, too."
         )
     day = data.get_index("time")[-1].to_datetime64()
-    fingerprint = strategy.fingerprint
-    before = {} if state is None else state.carried_into(day, fingerprint)
+    parameters = strategy.as_dict()
+    carried_in = {} if state is None else state.carried_into(day, parameters)
 
     price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1]
     tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
 
     assets = data.get_index("asset").tolist()
-    said = last_outputs(models, data, strategy)
-    new = np.array([said.get(asset, 0.0) for asset in assets])
+    outputs = last_outputs(models, data, strategy)
+    new = np.array([outputs.get(asset, 0.0) for asset in assets])
     new = np.where(liquid > 0, new, 0.0)
-    # without any data that day a traded asset is not held, as published
+    # without any data that day an asset that has a model is not held, as published
     new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan
 
-    gone = sorted(set(before).difference(assets))
-    old = np.array([before.get(asset, 0.0) for asset in [*assets, *gone]])
+    gone = sorted(set(carried_in).difference(assets))
+    old = np.array([carried_in.get(asset, 0.0) for asset in [*assets, *gone]])
     blended = blend(np.append(new, np.zeros(len(gone))), old, strategy.min_weight, strategy.max_weight)
 
     kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
-    next_state = State(date=day, weights=kept, before=dict(before), fingerprint=fingerprint)
+    next_state = State(date=day, weights=kept, carried_in=dict(carried_in), parameters=parameters)
     weights = data.isel(field=0, time=[-1], drop=True).copy(
         data=[np.where(tradable, blended[: len(assets)], 0.0)]
     )
@@ -95,13 +94,13 @@ def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float
     return np.minimum(weights / max(weights.sum(), 1.0), max_weight)
 
 
-def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: Strategy) -> dict[str, float]:
-    """What each model says of the last day; an asset without finite features that day is left out."""
+def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Strategy") -> dict[str, float]:
+    """Each model's output for the last day; an asset without finite features that day is left out."""
     index = data.get_index("asset")
     assets = [asset for asset in models if asset in index]
     if not assets:
         return {}
-    x, finite = sequences(data.isel(asset=index.get_indexer(assets)), strategy)
+    x, finite = model_inputs(data.isel(asset=index.get_indexer(assets)), strategy)
     inputs = {}
     for k, asset in enumerate(assets):
         if finite[k, -1]:
@@ -110,15 +109,11 @@ def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: Stra
 
 
 def model_outputs(models: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """By asset its model's answer (time,) to a sequence (time, feature) float32, from an empty memory."""
-    in_kernel = models.outputs(inputs) if isinstance(models, Models) else {}
-    return in_kernel | {
-        asset: _ask(models[asset], x) for asset, x in inputs.items() if asset not in in_kernel
-    }
+    """By asset its model's output (time,) for a sequence (time, feature) float32, from a zero state."""
+    outputs = models.fast_outputs(inputs) if isinstance(models, TrainedModels) else {}
+    others = [asset for asset in inputs if asset not in outputs]
+    if others:
+        from lib.engine.torch_training import answer
 
-
-def _ask(model: Any, x: np.ndarray) -> np.ndarray:
-    import torch
-
-    with torch.no_grad():
-        return model(torch.from_numpy(x)[None])[0].numpy()
+        outputs |= {asset: answer(models[asset], inputs[asset]) for asset in others}
+    return outputs

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib.state import atomic_file
-from lib.state.atomic_file import replace_file
+from lib import files as atomic_file
+from lib.files import replace_file
 
 OLD, NEW = b"old", b"new" * 1000
 LEFTOVER = ".f.0123456789abcdef.part"

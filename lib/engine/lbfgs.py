@@ -1,7 +1,6 @@
-"""L-BFGS without line search, step for step as `torch.optim.LBFGS` takes it, on a numpy vector.
+"""L-BFGS without line search on a numpy vector, step for step as `torch.optim.LBFGS` takes it.
 
-Torch's own is used for any model but the published one; it spends as much time on its bookkeeping as the
-kernel on its evaluations, and cannot take the steps of many assets side by side.
+Torch's optimiser spends as much time on its bookkeeping as `fast_lstm` on its evaluations.
 
 Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4 (the two loops); constants and order of
 tests from torch.
@@ -14,21 +13,21 @@ import numpy as np
 MAX_ITERATIONS, HISTORY = (
     20,
     100,
-)  # torch's defaults; its limit of 25 evaluations is never reached without line search
+)  # torch's defaults; its 25 evaluations are never reached without line search
 TOLERANCE_GRADIENT, TOLERANCE_CHANGE, MIN_CURVATURE = 1e-7, 1e-9, 1e-10
 
 
 class Lbfgs:
-    """The steps of one minimisation. Feed it losses and gradients; it moves `x` until `done`.
+    """One minimisation, which takes losses and gradients and moves `x` until `done`.
 
     Parameters
     ----------
     x : np.ndarray, (size,), float32 or float64
-        Where to start; moved in place.
+        Starting point; moved in place.
     learning_rate : float
         Length of a step.
     epochs : int
-        How often `torch.optim.LBFGS.step` would be called: up to 20 iterations each, on one history.
+        Number of calls of `torch.optim.LBFGS.step`: up to 20 iterations each, with one shared history.
     """
 
     def __init__(self, x: np.ndarray, learning_rate: float, epochs: int = 1):
@@ -44,7 +43,7 @@ class Lbfgs:
 
     @property
     def done(self) -> bool:
-        """Whether no further loss and gradient are wanted."""
+        """Whether the minimisation has ended."""
         return self.epochs == 0
 
     def step(self, loss: float, gradient: np.ndarray) -> None:

@@ -1,0 +1,144 @@
+"""Choices by name: functions that a strategy refers to, with parameters of their own.
+
+A choice is a name such as ``"rsi"``, a name with parameters such as ``"rsi(periods=21)"``, or a callable. The
+parameters are those that the function declares behind its first two arguments, each with a default.
+"""
+
+import ast
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+
+class Choices(dict[str, Callable]):
+    """Functions by name; as a decorator it adds a function, which can then be called in two ways.
+
+    ``rsi(data, strategy)`` computes; ``rsi(periods=21)``, with parameters alone, is the same function with these
+    parameters set.
+    """
+
+    def __init__(self, kind: str):
+        """Name what is chosen, such as "feature", for messages."""
+        super().__init__()
+        self.kind = kind
+
+    def __call__(self, function: Callable) -> Callable:
+        """Register `function` under its name; a class is returned as it is."""
+        choice = function
+        if not isinstance(function, type):
+
+            @functools.wraps(function)
+            def choice(*arguments: Any, **settings: Any) -> Any:
+                if arguments or not settings:
+                    return function(*arguments, **settings)
+                return functools.partial(choice, **_checked(self.kind, choice, settings))
+
+        self[function.__name__] = choice
+        return choice
+
+
+def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Callable:
+    """Return the function that `value` refers to, with its parameters set.
+
+    Parameters
+    ----------
+    kind : str
+        What is chosen, for messages: "feature", "model".
+    value : str or callable
+        A name in `known`, a name with parameters, or a callable, which is returned as it is.
+    known : mapping of str to callable
+
+    Raises
+    ------
+    TypeError
+        `value` is neither text nor callable.
+    ValueError
+        An unknown name or parameter; the nearest one is named.
+    """
+    if callable(value):
+        if isinstance(value, functools.partial):
+            _checked(kind, value.func, value.keywords)
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"{kind} takes a name or a function, not {value!r}.")
+    name, settings = _parse(kind, value)
+    if name not in known:
+        raise ValueError(f"{kind} is {value!r}: {suggest(name, known)} Or a function of your own.")
+    if not settings:
+        return known[name]
+    return functools.partial(known[name], **_checked(kind, known[name], settings))
+
+
+def canonical(value: Any, known: Mapping[str, Callable]) -> Any:
+    """Return `value` as text where it is, or refers to, a registered function; else `value` itself."""
+    function, settings = _unbound(value)
+    if callable(value):
+        name = getattr(function, "__name__", "")
+        return _written(name, settings) if known.get(name) is function else value
+    if isinstance(value, str) and "(" in value:
+        return _written(*_parse("choice", value))
+    return value
+
+
+def name_of(value: Any) -> str:
+    """Return a short name of a callable for labels: a function's, a class's or, of an object, its class's."""
+    function, settings = _unbound(value)
+    return _written(getattr(function, "__name__", type(function).__name__), settings)
+
+
+def full_name_of(value: Any) -> str:
+    """Return module and qualified name of a callable, with the parameters that are set."""
+    function, settings = _unbound(value)
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return _written(f"{named.__module__}.{named.__qualname__}", settings)
+
+
+def suggest(name: Any, known: Iterable[Any]) -> str:
+    """Return "did you mean …?" where a known name is near, and in any case the list of known names."""
+    names = [str(item) for item in known]
+    near = difflib.get_close_matches(str(name), names, n=1)
+    question = f"did you mean {near[0]!r}? " if near else ""
+    return f"{question}It can be: {', '.join(names)}."
+
+
+def own_parameters(function: Callable) -> dict[str, Any]:
+    """Return the parameters that a function declares behind its first two arguments, with their defaults."""
+    parameters = list(inspect.signature(function).parameters.values())[2:]
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+def _unbound(value: Any) -> tuple[Any, dict[str, Any]]:
+    settings: dict[str, Any] = {}
+    while isinstance(value, functools.partial):
+        value, settings = value.func, {**value.keywords, **settings}
+    return value, settings
+
+
+def _parse(kind: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Split "rsi(periods=21)" into the name and the parameters, which must be literals."""
+    if "(" not in text:
+        return text, {}
+    try:
+        call: Any = ast.parse(text.strip(), mode="eval").body
+        if call.args:
+            raise ValueError
+        return call.func.id, {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+    except (SyntaxError, ValueError, AttributeError):
+        example = f"{text.partition('(')[0].strip() or 'name'}(periods=21)"
+        raise ValueError(f"{kind} is {text!r}: write parameters by name, such as {example!r}.") from None
+
+
+def _checked(kind: str, function: Callable, settings: Mapping[str, Any]) -> dict[str, Any]:
+    known = own_parameters(function)
+    for name in settings:
+        if name not in known:
+            allowed = suggest(name, known) if known else "it takes none."
+            raise ValueError(f"{kind} {name_of(function)} has no parameter {name!r}: {allowed}")
+    return dict(settings)
+
+
+def _written(name: str, settings: Mapping[str, Any]) -> str:
+    inner = ", ".join(f"{key}={value!r}" for key, value in sorted(settings.items()))
+    return f"{name}({inner})" if inner else name

@@ -1,0 +1,115 @@
+"""The inputs of training and prediction: a user's functions applied to data, with their answers checked."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib.choices import find, name_of
+from lib.features import feature, target
+from lib.market_data import check_data, field
+from lib.universe import selection
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from lib.strategy import Strategy
+
+    Array = np.ndarray | xr.DataArray
+
+KEEP = "It must keep each of them, in order, with NaN where it has no value."
+
+
+def select_assets(data: "xr.DataArray", strategy: "Strategy") -> list[str]:
+    """Names of the assets to train and trade, in the order of `data` (field, time, asset).
+
+    Only assets that are liquid on the last day are offered to the strategy's `selection`. Empty where none is.
+
+    Raises
+    ------
+    ValueError
+        `data` is not in the platform's layout, or the selection does not return one bool per asset.
+    """
+    data = check_data(data)
+    liquid = field(data, "is_liquid")[-1] > 0  # NaN is not
+    if not liquid.any():
+        return []
+    offered = data.isel(asset=np.flatnonzero(liquid))
+    chosen = np.asarray(find("selection", strategy.selection, selection)(offered, strategy))
+    if chosen.dtype != bool or chosen.shape != (offered.sizes["asset"],):
+        raise ValueError(
+            f"selection must return one True or False for each of the {offered.sizes['asset']} assets given, "
+            f"not an array of {chosen.dtype} with shape {chosen.shape}."
+        )
+    return offered.get_index("asset")[chosen].tolist()
+
+
+def get_features(data: "xr.DataArray", strategy: "Strategy") -> "xr.DataArray":
+    """The strategy's features of every day, dims (feature, time, asset), float64.
+
+    NaN, or infinite, where a feature has no value; training and prediction leave such days out.
+    """
+    import xarray as xr
+
+    data = check_data(data)
+    coords = {"feature": feature_names(strategy), "time": data.time, "asset": data.asset}
+    return xr.DataArray(feature_values(data, strategy), dims=("feature", "time", "asset"), coords=coords)
+
+
+def feature_names(strategy: "Strategy") -> list[str]:
+    """Names of the strategy's features, as they are written or as their functions are called."""
+    return [item if isinstance(item, str) else name_of(item) for item in strategy.features]
+
+
+def feature_values(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+    """The values of `get_features`, as a plain array."""
+    functions = [find("feature", item, feature) for item in strategy.features]
+    return np.stack([_values(f(data, strategy), data, "feature", f) for f in functions])
+
+
+def get_target_classes(data: "xr.DataArray", strategy: "Strategy") -> "xr.DataArray":
+    """What the model should have answered on every day, dims (time, asset), float64.
+
+    A day whose future is not known is 0, as published; with `leave_out_unknown` it is NaN and not trained on.
+    """
+    import xarray as xr
+
+    data = check_data(data)
+    function = find("target", strategy.target, target)
+    values = _values(function(data, strategy), data, "target", function)
+    if not strategy.leave_out_unknown:
+        values = np.where(np.isnan(values), 0.0, values)
+    return xr.DataArray(values, dims=("time", "asset"), coords={"time": data.time, "asset": data.asset})
+
+
+def model_inputs(data: "xr.DataArray", strategy: "Strategy") -> tuple[np.ndarray, np.ndarray]:
+    """Features as models take them, (asset, time, feature) float32, and which days (asset, time) are finite."""
+    with np.errstate(over="ignore"):
+        x = np.ascontiguousarray(feature_values(data, strategy).transpose(2, 1, 0), dtype=np.float32)
+    return x, np.asarray(np.isfinite(x).all(axis=2))
+
+
+def training_examples(data: "xr.DataArray", strategy: "Strategy") -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By asset the sequence (time, feature) and the target (time,), both float32, without unknown days."""
+    x, known = model_inputs(data, strategy)
+    y = get_target_classes(data, strategy).values.T.astype(np.float32)
+    known = known & np.isfinite(y)
+    return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(data.asset.values.tolist())}
+
+
+def _values(array: "Array", data: "xr.DataArray", kind: str, function: Callable) -> np.ndarray:
+    """Values (time, asset), float64; an error where the array has other dims, days or assets than `data`."""
+    what = f"{kind} {name_of(function)}"
+    if not isinstance(array, np.ndarray):
+        if set(getattr(array, "dims", ())) != {"time", "asset"}:
+            got: Any = getattr(array, "dims", type(array).__name__)
+            raise ValueError(f"{what} must return an array with dims time and asset, not {got}.")
+        array = array.transpose("time", "asset")
+        if any(not array.get_index(dim).equals(data.get_index(dim)) for dim in array.dims):
+            raise ValueError(f"{what} returns other days or assets than it was given. {KEEP}")
+        array = array.values
+    if array.shape != data.shape[1:]:
+        raise ValueError(
+            f"{what} returns an array {array.shape} for {data.shape[1:]} days and assets. {KEEP}"
+        )
+    return array.astype(np.float64, copy=False)
