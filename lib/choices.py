@@ -15,8 +15,8 @@ from typing import Any
 class Choices(dict[str, Callable]):
     """Functions by name; as a decorator it adds a function, which can then be called in two ways.
 
-    ``rsi(data, strategy)`` computes; ``rsi(periods=21)``, with parameters alone, is the same function with these
-    parameters set.
+    ``rsi(data, strategy)`` computes; ``rsi(periods=21)``, with parameters alone, is the same function with
+    these parameters set.
     """
 
     def __init__(self, kind: str):
@@ -28,10 +28,11 @@ class Choices(dict[str, Callable]):
         """Register `function` under its name; a class is returned as it is."""
         choice = function
         if not isinstance(function, type):
+            first = next(iter(inspect.signature(function).parameters), None)
 
             @functools.wraps(function)
             def choice(*arguments: Any, **settings: Any) -> Any:
-                if arguments or not settings:
+                if arguments or not settings or first in settings:
                     return function(*arguments, **settings)
                 return functools.partial(choice, **_checked(self.kind, choice, settings))
 

@@ -1,8 +1,8 @@
 """The features that the model sees and the targets that it learns: yours to change.
 
-A feature takes data (field, time, asset) and the strategy, and returns an array (time, asset). It may use the values
-of each day and of the days before it; `lib.lookahead` checks that it does. A target takes the same and returns what
-the model should have answered, NaN where that is not known yet.
+A feature takes data (field, time, asset) and the strategy, and returns an array (time, asset). It may use the
+values of each day and of the days before it; `lib.lookahead` checks that it does. A target takes the same and
+returns what the model should have answered, NaN where that is not known yet.
 """
 
 from typing import TYPE_CHECKING
@@ -25,8 +25,9 @@ feature, target = Choices("feature"), Choices("target")
 def trend(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
     """Daily change in percent of the linearly weighted average of the close: the published feature.
 
-    Gaps in the close are forward-filled, then back-filled, then set to 1; so are gaps in the result. The first
-    `lwma_period` days of a window therefore repeat the value of the next day, which only a training reads.
+    Gaps in the close are forward-filled, then back-filled, then set to 1; so are gaps in the result. The
+    first `lwma_period` days of a window therefore repeat the value of the next day, which only a training
+    reads.
     """
     close = filled(field(data, "close"))
     if strategy.log_price:
@@ -44,7 +45,7 @@ def next_open_up(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
 
 @target
 def tradable_open_up(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
-    """1 where the open after the next is above the next, else 0: what a position taken at this close can earn."""
+    """1 where the open after the next is above the next, else 0: what a position of this day can earn."""
     opens = field(data, "open")
     return _rises(shift(opens, -1), shift(opens, -2))
 

@@ -50,8 +50,8 @@ class Strategy:
     top_assets : int
         Number of assets to trade, those with the lowest volatility among the liquid ones.
     hidden_size, learning_rate, epochs, seed
-        The network and its training: units per layer, length of a step of L-BFGS, number of its calls, and the
-        seed from which every asset's model starts.
+        The network and its training: units per layer, length of a step of L-BFGS, number of its calls, and
+        the seed from which every asset's model starts.
     lwma_period : int, trading days
         Window of the weighted average in the feature `trend`.
     min_weight, max_weight : float
@@ -156,7 +156,7 @@ class Strategy:
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def load_data(self, period: int) -> "xr.DataArray":
-        """Load the last `period` calendar days of the universe, (field, time, asset), as the platform has them.
+        """Load the last `period` calendar days of the universe, (field, time, asset).
 
         Called by a function of the strategy during `train_model` or `predict`, it ends where their data end.
         """

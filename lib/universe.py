@@ -1,7 +1,7 @@
 """The selections of assets to trade: yours to change.
 
-A selection takes data (field, time, asset) of the assets that are liquid on the last day, and the strategy, and
-returns one bool per asset.
+A selection takes data (field, time, asset) of the assets that are liquid on the last day, and the strategy,
+and returns one bool per asset.
 """
 
 from typing import TYPE_CHECKING
@@ -23,9 +23,9 @@ selection = Choices("selection")
 def low_volatility(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
     """The `top_assets` assets with the lowest standard deviation of daily returns: the published selection.
 
-    The window is `lookback_period` **trading** days, or all there are. An asset with a gap in the window is left
-    out. Equal volatilities share the mean of their ranks, so that slightly more or fewer assets may pass. The result
-    equals the last row of `qnt.filter.filter_volatility`, which computes every day.
+    The window is `lookback_period` **trading** days, or all there are. An asset with a gap in the window is
+    left out. Equal volatilities share the mean of their ranks, so that slightly more or fewer assets may
+    pass. The result equals the last row of `qnt.filter.filter_volatility`, which computes every day.
     """
     window = min(strategy.lookback_period, data.sizes["time"] - 1)
     if window < 1:

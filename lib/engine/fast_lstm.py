@@ -1,19 +1,20 @@
 """The published LSTM in numpy, for many assets at once, with the layout of its parameters.
 
 A training is some twenty evaluations of a small network over one sequence of some seventy days, for each of a
-dozen assets. In torch, step by step, nearly all of that time is the overhead of tiny operations. Here all assets
-take each step together, so that an operation is paid for once per day instead of once per day and asset, and
-whatever does not depend on the step before is one product for all days. A contest pass is also spared the import
-of torch, which takes longer than the training.
+dozen assets. In torch, step by step, nearly all of that time is the overhead of tiny operations. Here all
+assets take each step together, so that an operation is paid for once per day instead of once per day and
+asset, and whatever does not depend on the step before is one product for all days. A contest pass is also
+spared the import of torch, which takes longer than the training.
 
-The network is the class `LSTM` of `lib/model.py`: two layers of LSTM cells and a linear layer to one number, from a
-zero state, in float32. `is_published` tells whether a strategy uses that class as it was published.
+The network is the class `LSTM` of `lib/model.py`: two layers of LSTM cells and a linear layer to one number,
+from a zero state, in float32. `is_published` tells whether a strategy uses that class as it was published.
 
-Parameters of an asset are one row. Torch's order is W_ih, W_hh, b_ih, b_hh of the first layer, the same of the
-second, then W and b of the linear layer, gates in the order i, f, g, o. The order used here has every weight
-transposed and the gates in the order i, f, o, g, the three sigmoids side by side.
+Parameters of an asset are one row. Torch's order is W_ih, W_hh, b_ih, b_hh of the first layer, the same of
+the second, then W and b of the linear layer, gates in the order i, f, g, o. The order used here has every
+weight transposed and the gates in the order i, f, o, g, the three sigmoids side by side.
 
-Sources: Hochreiter and Schmidhuber (1997), Long Short-Term Memory; Werbos (1990), Backpropagation through time.
+Sources: Hochreiter and Schmidhuber (1997), Long Short-Term Memory; Werbos (1990), Backpropagation through
+time.
 """
 
 import ast
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 # The products here are too small to share out: threads would wait for each other, and change the last digits.
 one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 
-# After one large block came and went, the allocator keeps memory of this size at hand. Without it every evaluation
-# asks the system for its arrays anew, which takes a quarter of its time.
+# After one large block came and went, the allocator keeps memory of this size at hand. Without it every
+# evaluation asks the system for its arrays anew, which takes a quarter of its time.
 np.empty(2**24, np.uint8)
 
 MODEL_FILE = Path(__file__).parents[1] / "model.py"
@@ -46,7 +47,8 @@ PUBLISHED_CLASS = "2e49135968b3238a53627f6c7eae5ce6cefd9537cf16e01217519f76f3353
 def is_published(strategy: "Strategy") -> bool:
     """Whether the strategy's model is the published network, which this module implements.
 
-    Needs no torch. Where the answer is no, a line on stderr says, once per model, that training runs in torch.
+    Needs no torch. Where the answer is no, a line on stderr says, once per model, that training runs in
+    torch.
     """
     if strategy.model == "LSTM" and class_is_published(MODEL_FILE):
         return True

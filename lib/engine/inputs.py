@@ -23,7 +23,8 @@ KEEP = "It must keep each of them, in order, with NaN where it has no value."
 def select_assets(data: "xr.DataArray", strategy: "Strategy") -> list[str]:
     """Names of the assets to train and trade, in the order of `data` (field, time, asset).
 
-    Only assets that are liquid on the last day are offered to the strategy's `selection`. Empty where none is.
+    Only assets that are liquid on the last day are offered to the strategy's `selection`. Empty where none
+    is.
 
     Raises
     ------
@@ -83,14 +84,14 @@ def get_target_classes(data: "xr.DataArray", strategy: "Strategy") -> "xr.DataAr
 
 
 def model_inputs(data: "xr.DataArray", strategy: "Strategy") -> tuple[np.ndarray, np.ndarray]:
-    """Features as models take them, (asset, time, feature) float32, and which days (asset, time) are finite."""
+    """Features as (asset, time, feature) float32, and whether each day (asset, time) is finite."""
     with np.errstate(over="ignore"):
         x = np.ascontiguousarray(feature_values(data, strategy).transpose(2, 1, 0), dtype=np.float32)
     return x, np.asarray(np.isfinite(x).all(axis=2))
 
 
 def training_examples(data: "xr.DataArray", strategy: "Strategy") -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By asset the sequence (time, feature) and the target (time,), both float32, without unknown days."""
+    """By asset the sequence (time, feature) and the target (time,), float32, without unknown days."""
     x, known = model_inputs(data, strategy)
     y = get_target_classes(data, strategy).values.T.astype(np.float32)
     known = known & np.isfinite(y)

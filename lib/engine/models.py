@@ -95,8 +95,8 @@ class TrainedModels(Mapping):
     def __reduce__(self) -> tuple:
         """Pickle as bytes, so that reading a state from the same file does not decode the models.
 
-        Functions of the strategy that cannot be pickled, such as a lambda, are left out: a backtest pickles its
-        models at its end and must not fail then. The models themselves need none of these functions.
+        Functions of the strategy that cannot be pickled, such as a lambda, are left out: a backtest pickles
+        its models at its end and must not fail then. The models themselves need none of these functions.
         """
         content = dict(self.__dict__)
         try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def seeded(strategy: "Strategy") -> Iterator[None]:
-    """Random numbers of torch from the strategy's seed for a while; the caller's generators stay as they are."""
+    """Torch's random numbers from the strategy's seed; the caller's generators stay as they are."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(strategy.seed)
         yield
@@ -36,9 +36,9 @@ def _new_model(strategy: "Strategy") -> nn.Module:
 def fit(examples: dict[str, tuple], strategy: "Strategy") -> dict[str, tuple]:
     """By asset the trained model, the losses before each step, and the output (time,) after training.
 
-    `examples` are by asset the sequence (time, feature) and the target (time,), float32. Each asset's training
-    draws its random numbers, those of dropout included, from the strategy's seed alone, so that it is the same
-    whichever other assets are trained, and when it is repeated.
+    `examples` are by asset the sequence (time, feature) and the target (time,), float32. Each asset's
+    training draws its random numbers, those of dropout included, from the strategy's seed alone, so that it
+    is the same whichever other assets are trained, and when it is repeated.
     """
     return {asset: _fit_one(x, y, strategy) for asset, (x, y) in examples.items()}
 

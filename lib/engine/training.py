@@ -43,7 +43,8 @@ def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
     Raises
     ------
     ValueError
-        `data` is not in the platform's layout, or a feature, target or selection returns an array of the wrong form.
+        `data` is not in the platform's layout, or a feature, target or selection returns an array of the
+        wrong form.
     """
     data = check_data(data)
     started = time.perf_counter()
