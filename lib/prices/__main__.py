@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from lib.files import replace_file
 from lib.prices.conversion import KINDS, from_files
 from lib.prices.errors import PricesError
-from lib.state.atomic_file import replace_file
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -82,8 +82,8 @@ def _decide(evidence: Evidence, later: np.ndarray, report: Report) -> str:
     if len(seen[kind]) / total < MAJORITY:
         raise PricesError(
             f"On {evidence.raw[0]} the price jumps by the ratio of the split, on {evidence.adjusted[0]} it "
-            "does not, so that the source is neither raw nor adjusted as a whole: make it one of them, or add "
-            "--prices raw or --prices adjusted."
+            "does not: the source is neither raw nor adjusted as a whole. Make it one of them, or "
+            "add --prices raw or --prices adjusted."
         )
     what = "raw: the price jumps by the ratio" if kind == "raw" else "adjusted: the price does not jump"
     report.add("Prices", f"{what} on {len(seen[kind]):,} of {total:,} days of splits")

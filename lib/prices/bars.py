@@ -106,7 +106,8 @@ def _once(
             here = origins[row["origin"]].place(row["row"], row["ticker"])
             there = origins[before["origin"]].place(before["row"])
             raise PricesError(
-                f"{here}: {row['day']:%Y-%m-%d} is also in {there}, with other numbers: keep one row per ticker and day."
+                f"{here}: {row['day']:%Y-%m-%d} is also in {there}, with other numbers: keep one row per "
+                "ticker and day."
             )
         report.add("Dropped", f"{again.sum():,} rows that repeat another", places(table, again, origins))
     return first

@@ -40,6 +40,7 @@ def days(cells: pd.Series, origin: Origin, names: np.ndarray | None = None) -> n
         codes, unique = pd.factorize(texts)
         stamps = _parse(unique, origin)[codes]
     rows = cells.index.to_numpy()
+    origin.refuse(cells.isna().to_numpy(), rows, names, "there is no date in this row.")
     origin.refuse(
         np.isnat(stamps), rows, names, "{cell!r} is not a date; write it as 2024-01-31.", cells.to_numpy()
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.offline.synthetic import DIMS, FIELDS
+from lib.market_data import FIELDS, LAYOUT
 from lib.prices import bars as joined
 from lib.prices import files, plausibility, shapes
 from lib.prices.adjusting import adjust
@@ -116,7 +116,7 @@ def _convert(
     coords = {"field": list(FIELDS), "time": days, "asset": bars.tickers.astype(str)}
     report.add("Read", f"in all {len(bars.tickers):,} tickers on {len(days):,} days, "
                        f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}")  # fmt: skip
-    return xr.DataArray(stacked, coords, DIMS, name="stocks"), report
+    return xr.DataArray(stacked, coords, LAYOUT, name="stocks"), report
 
 
 def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: Report) -> np.ndarray:

@@ -45,4 +45,5 @@ class Origin:
         at = int(np.argmax(bad))
         place = self.place(int(rows[at]), None if tickers is None else tickers[at])
         cell = None if cells is None else cells[at]
+        cell = cell.item() if isinstance(cell, np.generic) else cell
         raise PricesError(f"{place}: {sentence.format(cell=cell)}")

@@ -14,6 +14,7 @@ from lib.prices.columns import plain, recognise
 from lib.prices.errors import Origin, PricesError
 
 TEXT, PARQUET = (".csv", ".csv.gz", ".txt"), (".parquet", ".pq")
+TEXTS = ("day", "ticker", "from", "to")  # columns that are not numbers, however they look
 
 
 def listed(source: str | Path) -> tuple[list[Path], list[Path]]:
@@ -95,7 +96,7 @@ def _read_text(path: Path) -> tuple[pd.DataFrame, Origin]:
     if not double:
         _refuse_twice(names, str(path))
         found = recognise(names, str(path))
-        texts = {found[meaning] for meaning in ("day", "ticker") if meaning in found} | {names[0]}
+        texts = {found[meaning] for meaning in TEXTS if meaning in found} | {names[0]}
         verbatim = {found.get("ticker")}
     else:
         texts, verbatim = {names[0]}, set()

@@ -11,6 +11,8 @@ from lib.prices.columns import recognise
 from lib.prices.errors import Origin, PricesError
 from lib.prices.report import Report
 
+EVER = "1700-01-01", "2200-01-01"  # where a stay has no first or last day
+
 
 def membership(members: str | Path | pd.DataFrame, bars: Bars, report: Report) -> np.ndarray:
     """Which tickers are members on which days: bool (day, ticker).
@@ -42,8 +44,8 @@ def membership(members: str | Path | pd.DataFrame, bars: Bars, report: Report) -
     frame = frame.set_axis(pd.RangeIndex(len(frame)))
     frame = frame[~(frame.isna() | (frame == "")).all(axis=1)]
     names = cells.tickers(frame[columns["ticker"]], origin)
-    first = _days(frame[columns["from"]], origin, names, pd.Timestamp.min)
-    last = _days(frame[columns["to"]], origin, names, pd.Timestamp.max)
+    first = _days(frame[columns["from"]], origin, names, EVER[0])
+    last = _days(frame[columns["to"]], origin, names, EVER[1])
     origin.refuse(
         last < first, frame.index.to_numpy(), names, "this stay ends before it begins: swap from and to."
     )
@@ -65,11 +67,9 @@ def membership(members: str | Path | pd.DataFrame, bars: Bars, report: Report) -
     return inside
 
 
-def _days(column: pd.Series, origin: Origin, names: np.ndarray, open_end: pd.Timestamp) -> np.ndarray:
+def _days(column: pd.Series, origin: Origin, names: np.ndarray, open_end: str) -> np.ndarray:
     blank = column.astype(str).str.strip().isin(cells.BLANK).to_numpy()
-    days = np.full(len(column), np.datetime64(open_end.normalize() + pd.Timedelta(1, "D"), "ns"))
-    if open_end == pd.Timestamp.max:
-        days[:] = np.datetime64(open_end.normalize(), "ns")
+    days = np.full(len(column), np.datetime64(open_end, "ns"))
     if not blank.all():
         days[~blank] = cells.days(column[~blank], origin, names[~blank])
     return days
