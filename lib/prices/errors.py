@@ -8,6 +8,10 @@ import numpy as np
 class PricesError(ValueError):
     """A price source cannot be converted: the message names file, line and ticker, and what to do."""
 
+    def __init__(self, message: str):
+        """Keep the message on one line, whatever a file's own names hold."""
+        super().__init__(" ".join(message.split()))
+
 
 @dataclass(frozen=True)
 class Origin:

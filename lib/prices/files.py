@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import re
 import warnings
 from pathlib import Path
 
@@ -62,6 +63,10 @@ def read(path: Path) -> tuple[pd.DataFrame, Origin]:
         raise
     except UnicodeDecodeError as error:
         raise PricesError(f"{path}: is not text in UTF-8 ({error.reason}); save it as UTF-8.") from None
+    except pd.errors.ParserWarning:
+        raise PricesError(
+            f"{path}: cannot be read: a row has more cells than the first line names."
+        ) from None
     except Exception as error:  # damage deep in a file surfaces as almost anything
         reason = str(error).removeprefix("Error tokenizing data. C error: ").strip().rstrip(".")
         raise PricesError(f"{path}: cannot be read: {' '.join(reason.split())}.") from None
@@ -88,8 +93,11 @@ def _read_text(path: Path) -> tuple[pd.DataFrame, Origin]:
         first = [file.readline() for _ in range(3)]
     separator = max(",;\t", key=first[0].count)
     header, second, third = (next(csv.reader([line], delimiter=separator), []) for line in first)
-    if not any(cell.strip() for cell in header):
-        raise PricesError(f"{path}: is empty: its first line should name the columns.")
+    if not re.search("[A-Za-z]", first[0]) or any(re.match(r"\d{4}[-/]\d", cell) for cell in header):
+        raise PricesError(
+            f"{path}: its first line does not name the columns; it should, as in "
+            "date,ticker,open,high,low,close,volume."
+        )
     double = bool(second) and plain(second[0]) in ("ticker", "price", "symbol")
     skipped = (2 + (bool(third) and not any(third[1:]))) if double else 1
     names = list(header)

@@ -81,7 +81,7 @@ def test_a_split_before_all_prices_changes_nothing():
     seed=st.integers(0, 9),
 )
 def test_raw_and_adjusted_prices_are_one_market(splits, seed):
-    """Adjusting beforehand changes nothing, a second conversion neither, and the prices as traded come back."""
+    """Adjusting beforehand changes nothing, and the prices as traded can be had back."""
     raw, held = {}, {}
     for k, days in enumerate(splits):
         flat = stock([], seed=seed + k)
