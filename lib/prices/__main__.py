@@ -1,6 +1,7 @@
 """`python -m lib.prices SOURCE … --output market.nc`: price files to a market file."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from lib.files import replace_file
@@ -31,14 +32,21 @@ def main(arguments: list[str] | None = None) -> None:
             fault = "is a folder" if output.is_dir() else "lies in a folder that does not exist"
             raise PricesError(f"{output}: {fault}; --output takes the name of a file, like market.nc.")
         market, report = from_files(given.sources, given.members, given.prices)
-        print(report)
-        content = market.to_netcdf(engine="scipy")
-        replace_file(str(output), bytes(content))
     except PricesError as error:
         raise SystemExit(str(error)) from None
+    except OSError as error:  # a folder that may not be listed
+        raise SystemExit(f"{error.filename}: cannot be read: {error.strerror}.") from None
+    try:
+        replace_file(str(output), bytes(market.to_netcdf(engine="scipy")))
     except OSError as error:
         raise SystemExit(f"{output}: could not be written: {error}. What was there is untouched.") from None
-    print(f"Written: {output}. To run on it, set QNT_OFFLINE_MARKET={output}")
+    _show(f"{report}\nWritten: {output}. To run on it, set QNT_OFFLINE_MARKET={output}")
+
+
+def _show(text: str) -> None:
+    """Print what the terminal's encoding can say: a ticker may hold any character."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
 
 
 if __name__ == "__main__":

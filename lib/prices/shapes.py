@@ -42,7 +42,7 @@ def tidy(frame: pd.DataFrame, origin: Origin, report: Report, ticker: str | None
     else:
         names = np.full(len(frame), ticker, dtype=object)
     table = _table(frame, used, names, origin)
-    left_out = [str(column) for column in frame.columns if column not in used.values()]
+    left_out = [str(column) for column in frame.columns if column not in {*used.values(), ""}]
     report.add("Read", _line(table, origin, left_out))
     yield table, origin
 
