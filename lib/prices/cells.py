@@ -33,7 +33,7 @@ def days(cells: pd.Series, origin: Origin, names: np.ndarray | None = None) -> n
     """
     if isinstance(cells.dtype, pd.DatetimeTZDtype):
         cells = cells.dt.tz_localize(None)
-    if cells.dtype.kind == "M":
+    if cells.dtype.kind == "M" and not (cells.dt.year > 2261).any():  # the last year of nanoseconds
         stamps = cells.dt.normalize().astype("datetime64[ns]").to_numpy()
     else:
         texts = cells.astype(str).str.strip().to_numpy()

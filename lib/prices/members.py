@@ -20,8 +20,8 @@ def membership(members: str | Path | pd.DataFrame, bars: Bars, report: Report) -
     Parameters
     ----------
     members : path or DataFrame
-        Columns ticker, from and to, a row per stay; both days belong to it, and an empty cell leaves that
-        end open. A ticker may have several rows.
+        Columns ticker, from and to, a row per stay; both days belong to it, and an empty cell, or a day
+        of the year 9999, leaves that end open. A ticker may have several rows.
     bars : Bars
         Days and tickers of the answer.
     report : Report
@@ -68,7 +68,8 @@ def membership(members: str | Path | pd.DataFrame, bars: Bars, report: Report) -
 
 
 def _days(column: pd.Series, origin: Origin, names: np.ndarray, open_end: str) -> np.ndarray:
-    blank = column.astype(str).str.strip().isin(cells.BLANK).to_numpy()
+    texts = column.astype(str).str.strip()
+    blank = (texts.isin(cells.BLANK) | texts.str.startswith("9999")).to_numpy()
     days = np.full(len(column), np.datetime64(open_end, "ns"))
     if not blank.all():
         days[~blank] = cells.days(column[~blank], origin, names[~blank])

@@ -1,5 +1,7 @@
 """Conversions of price sources, equal to a market built by hand, value for value."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,7 +34,9 @@ def test_frames_are_the_market_built_by_hand(kind):
 
 def test_members_make_assets_liquid(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    members = "Symbol,From,To\nAAA,2024-01-03,2024-01-04\nAAA,2024-01-08,\nBRK.B,,2024-01-03\nGONE,,\n"
+    members = (
+        "Symbol,From,To\nAAA,2024-01-03,2024-01-04\nAAA,2024-01-08,9999-12-31\nBRK.B,,2024-01-03\nGONE,,\n"
+    )
     (tmp_path / "members.csv").write_text(members)
     long().to_csv("prices.csv", index=False)
     main(["prices.csv", "--members", "members.csv", "--output", "market.nc"])
@@ -98,6 +102,14 @@ def test_a_split_and_a_dividend_on_a_halted_day_count_on_the_next(capsys):
     np.testing.assert_array_equal(made.sel(field="divs"), [0, 0.25, 0, 0.3])
     np.testing.assert_array_equal(made.sel(field="split_cumprod"), [1, 1, 1, 2])
     assert "1 dividends of days without a price" in capsys.readouterr().out
+
+
+def test_a_terminal_that_lacks_a_tickers_characters(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    AAA.to_csv("ÅÄÖ€.csv")
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    main(["ÅÄÖ€.csv", "--output", "market.nc"])
+    assert market_file.load("market.nc").asset.values.tolist() == ["ÅÄÖ€"]
 
 
 def test_a_ticker_without_a_price_is_dropped(capsys):

@@ -15,12 +15,12 @@ import xarray as xr
 
 from lib import Strategy
 from lib.prices.__main__ import main
-from tests.conftest import REAL
+from tests.conftest import LAST_DAY, REAL
 from tests.processes import PROJECT
 
 COMMANDS = [
     ".venv/bin/python -m lib.prices prices.csv --output market.nc",
-    ".venv/bin/python -m lib.notebook --output runs/mine --set start_date 2024-10-01",
+    ".venv/bin/python -m lib.notebook --output runs/mine --set start_date 2024-12-02",
 ]
 
 
@@ -28,7 +28,7 @@ COMMANDS = [
 def prices(tmp_path_factory):
     """A folder with prices.csv, and the prices in it adjusted for splits."""
     folder = tmp_path_factory.mktemp("prices")
-    days, stocks = pd.bdate_range("2024-01-02", "2024-10-31"), 20
+    days, stocks = pd.bdate_range("2024-03-01", LAST_DAY), 20
     rng = np.random.default_rng(20)
     close = 80 * np.exp(np.cumsum(rng.normal(0, 0.012, (len(days), stocks)), 0))
     opened = close * np.exp(rng.normal(0, 0.004, close.shape))
@@ -56,7 +56,6 @@ def prices(tmp_path_factory):
 def test_converted_prices_are_loaded_trained_on_and_traded(prices, use_market, monkeypatch):
     folder, close = prices
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("DATA_BASE_URL", raising=False) if not REAL else None
     main(["prices.csv", "--output", "market.nc"])
     market = xr.load_dataarray("market.nc")
     np.testing.assert_allclose(market.sel(field="close"), close, rtol=1e-12)
@@ -65,7 +64,7 @@ def test_converted_prices_are_loaded_trained_on_and_traded(prices, use_market, m
     strategy = Strategy(top_assets=4, lookback_period=60, train_period=60)
     data = strategy.load_data(strategy.train_period)
     weights, _ = strategy.predict(strategy.train_model(data), data, None)
-    assert data.time.values[-1] == np.datetime64("2024-10-31")
+    assert data.time.values[-1] == np.datetime64(LAST_DAY)
     assert (weights.sum("asset") > 0).any()
     assert set(weights.asset.values) <= set(market.asset.values)
 
@@ -92,4 +91,4 @@ def test_two_commands_lead_from_csv_to_the_executed_notebook(prices):
         io.BytesIO(gzip.decompress((folder / "runs/mine/fractions.nc.gz").read_bytes()))
     )
     assert set(weights.asset.values) <= {f"T{k:02d}" for k in range(20)}
-    assert weights.time.values[-1] == np.datetime64("2024-10-31")
+    assert weights.time.values[-1] == np.datetime64(LAST_DAY)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.prices import PricesError, market_from_frames
+from lib.prices import __main__ as command_line
 from lib.prices.__main__ import main
 from lib.prices.conversion import from_files
 from tests.prices.sources import AAA, BRK, TICKERS, adjusted, long, two_levels, wide
@@ -218,6 +219,25 @@ def test_the_command_ends_with_1_and_without_a_traceback_or_torch(tmp_path):
     assert done.stdout == "False\n"
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("none.csv: does not exist; expected is")
+
+
+def test_a_file_that_cannot_be_written(tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError("no space left")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command_line, "replace_file", full)
+    long().to_csv("prices.csv", index=False)
+    with pytest.raises(SystemExit, match=r"market\.nc: could not be written: no space left\. What was there"):
+        main(["prices.csv", "--output", "market.nc"])
+
+
+def test_a_day_beyond_what_is_stored_is_no_date():
+    far = AAA.set_axis(
+        np.array(["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "9999-01-01"], "M8[s]")
+    )
+    with pytest.raises(PricesError, match=r"the frame of AAA, row 5, AAA: .* is not a date"):
+        market_from_frames({"AAA": far})
 
 
 def test_frames_are_named_in_refusals():
