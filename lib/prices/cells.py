@@ -8,6 +8,7 @@ import pandas as pd
 from lib.prices.errors import Origin, PricesError
 
 BLANK = ("", "nan", "NaN", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT", "None", "none", "null", "NULL", "-")
+YEARS = range(1700, 2200)  # what nanoseconds hold, and a typing error does not pass for
 ISO = re.compile(r"(\d{4})([-/]?)(\d{1,2})\2(\d{1,2})(?:[T ]\d{1,2}:\d{2}.*)?")
 SLASHES = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(?: .*)?")
 RATIO = re.compile(r"(\d+(?:\.\d+)?) ?(?::|/|for) ?(\d+(?:\.\d+)?)")
@@ -33,7 +34,7 @@ def days(cells: pd.Series, origin: Origin, names: np.ndarray | None = None) -> n
     """
     if isinstance(cells.dtype, pd.DatetimeTZDtype):
         cells = cells.dt.tz_localize(None)
-    if cells.dtype.kind == "M" and not (cells.dt.year > 2261).any():  # the last year of nanoseconds
+    if cells.dtype.kind == "M" and cells.dt.year.dropna().isin(YEARS).all():
         stamps = cells.dt.normalize().astype("datetime64[ns]").to_numpy()
     else:
         texts = cells.astype(str).str.strip().to_numpy()
@@ -66,14 +67,16 @@ def _parse(texts: np.ndarray, origin: Origin) -> np.ndarray:
             year, month, day = match[3], match[2 if day_first else 1], match[1 if day_first else 2]
         elif re.search("[A-Za-z]{3}", text) and re.search(r"\d", text):
             stamp = pd.to_datetime(text, errors="coerce")
-            if stamp is not pd.NaT:
+            if stamp is not pd.NaT and stamp.year in YEARS:
                 parsed[at] = np.datetime64(stamp.date(), "ns")
             continue
         else:
             continue
+        if int(year) not in YEARS:
+            continue
         try:
             parsed[at] = np.datetime64(pd.Timestamp(int(year), int(month), int(day)), "ns")
-        except ValueError:  # no such day, or one before 1677
+        except ValueError:  # no such day
             continue
     return parsed
 

@@ -122,6 +122,11 @@ REFUSALS = {
         ["prices.csv"],
         r"prices\.csv, line 3, AAA: '2024-01-33' is not a date",
     ),
+    "a year out of reach": (
+        csv_with("2024-01-03,102.0", "9999-01-03,102.0"),
+        ["prices.csv"],
+        r"prices\.csv, line 3, AAA: '9999-01-03' is not a date",
+    ),
     "a missing date": (
         csv_with("2024-01-03,102.0", ",102.0"),
         ["prices.csv"],
