@@ -85,6 +85,17 @@ def test_blank_lines_and_days_without_a_price_are_gaps(tmp_path, monkeypatch):
     xr.testing.assert_equal(market_file.load("market.nc"), market())
 
 
+def test_numbers_are_read_to_the_last_bit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = AAA.drop(columns="Stock Splits")
+    prices = np.random.default_rng(0).uniform(50, 60, (5, 4)).cumsum(axis=1)
+    frame[["Low", "Open", "Close", "High"]] = prices
+    frame.to_csv("AAA.csv")
+    main(["AAA.csv", "--output", "market.nc"])
+    written = market_file.load("market.nc").sel(asset="AAA", field=["low", "open", "close", "high"])
+    np.testing.assert_array_equal(written.transpose("time", "field"), prices)
+
+
 def test_a_source_without_volumes(capsys):
     frames = {name: frame.drop(columns="Volume") for name, frame in TICKERS.items()}
     made = market_from_frames(frames)

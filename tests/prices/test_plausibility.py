@@ -61,6 +61,20 @@ def test_a_planted_fault_is_named(spoil, finding, capsys):
     assert finding in report_of(capsys, BAD=bad)
 
 
+@pytest.mark.parametrize("spoil", [zero, missing])
+def test_a_bar_that_is_not_whole_is_a_gap(spoil):
+    bad = stock([])
+    spoil(bad)
+    made = market_from_frames({"GOOD": stock([], seed=7), "BAD": bad}, report=False).sel(asset="BAD")
+    assert np.isnan(made[:, 5]).all()
+    assert not np.isnan(made[:, 6]).any()
+
+
+def test_a_late_listing_and_a_delisting_are_no_gaps(capsys):
+    report = report_of(capsys, LATE=stock([], seed=1).iloc[20:], GONE=stock([], seed=2).iloc[:20])
+    assert report.endswith("Plausibility\n  nothing\n")
+
+
 def test_one_series_under_two_names(capsys):
     renamed = stock([], seed=7).iloc[10:]
     report = report_of(capsys, OTHER=stock([], seed=8), META=renamed)

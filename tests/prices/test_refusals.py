@@ -102,6 +102,11 @@ REFUSALS = {
         ["prices.csv"],
         r"prices\.csv, line 3, AAA: '1O5' in the column High is not a number",
     ),
+    "no number behind blank lines": (
+        csv_with(ROW_OF_AAA, "\n\n" + ROW_OF_AAA.replace("105.0", "1O5")),
+        ["prices.csv"],
+        r"prices\.csv, line 5, AAA: '1O5' in the column High is not a number",
+    ),
     "an infinite number": (
         csv_with(ROW_OF_AAA, ROW_OF_AAA.replace("105.0", "inf")),
         ["prices.csv"],
