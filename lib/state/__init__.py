@@ -58,11 +58,7 @@ def state_write(state: State | None, path: str | os.PathLike | None = None) -> N
             "Fix that, or set OUT_STATE_PATH to a file that can be written; then run state_write again."
         ) from error
     if kept:
-        warnings.warn(
-            f"{place} now holds {_line(state)}. What it held before, {kept}.",
-            StateWarning,
-            stacklevel=2,
-        )
+        warnings.warn(f"{place} now holds: {_line(state)}; {kept}.", StateWarning, stacklevel=2)
     if not confirmed:
         warnings.warn(
             f"The state is in {place}, but the disk did not confirm it: after a power cut, check that it "
@@ -97,14 +93,13 @@ def state_read(path: str | os.PathLike | None = None) -> State | None:
     except FileNotFoundError:
         print(f"No state at {place}: first day, starts without positions.", flush=True)
         return None
-    except StateError as error:
-        problem = str(error)
     except (OSError, ValueError) as error:
         problem = f"it cannot be read ({_reason(error)}). Fix that and read it again"
-    else:
-        print(f"State read from {place}: {_line(state)}.", flush=True)
-        return state
-    raise StateError(f"State file {place}: {problem}. To start afresh, move it away.")
+        if isinstance(error, StateError):
+            problem = str(error)
+        raise StateError(f"State file {place}: {problem}. To start afresh, move it away.") from None
+    print(f"State read from {place}: {_line(state)}.", flush=True)
+    return state
 
 
 def states_table(states: Iterable[State | None]) -> "xr.DataArray":
@@ -113,7 +108,7 @@ def states_table(states: Iterable[State | None]) -> "xr.DataArray":
     Returns
     -------
     xarray.DataArray
-        Dims (time, asset), both sorted; 0 where an asset was not held. Of two states of a day the last counts.
+        Dims (time, asset), both sorted; 0 where an asset was not held. Of two of one day the last counts.
     """
     import xarray as xr
 
@@ -143,14 +138,12 @@ def _out_path() -> str:
 
 
 def _in_path() -> str:
-    given = os.environ.get("IN_STATE_PATH")
-    if not given:
-        return _out_path()
+    given = os.environ.get("IN_STATE_PATH") or ""
     try:
-        os.stat(given)
+        if given and os.stat(given):
+            return given
     except FileNotFoundError:
         print(f"IN_STATE_PATH names {given}, which is not there: looking at {_out_path()}.", flush=True)
-        return _out_path()
     except (OSError, ValueError):
-        pass  # it is there, and reading it reports what is wrong
-    return given
+        return given  # it is there, and reading it reports what is wrong
+    return _out_path()

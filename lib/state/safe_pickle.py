@@ -4,7 +4,7 @@ It follows those of the instructions listed by `pickletools` that write plain va
 standard library's way, an `Unpickler` with a restricted `find_class`, runs nothing either, but does not bound
 what a file costs: with CPython 3.11 a memo index far out takes 4 GiB, nested tuples as a key end the
 interpreter, and colliding numbers as keys take minutes. Refusing such instructions beforehand is not safe
-either: where a frame ends amid a value, `Unpickler` skips bytes and reads other instructions than those listed.
+either: where a frame ends amid a value, `Unpickler` skips bytes and reads other instructions than listed.
 """
 
 import pickletools
@@ -104,11 +104,9 @@ class _Reader:
             case "MARK":
                 self.outer.append(self.stack)
                 self.stack = []
-            case "TUPLE":
-                values = self.since_mark()
+            case "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3":
+                values = self.since_mark() if token == "TUPLE" else self.pop(int(token[-1]))
                 self.stack.append(tuple(values))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                push(tuple(self.pop(int(token[-1]))))
             case "APPEND" | "APPENDS":
                 values = self.pop(1) if token == "APPEND" else self.since_mark()
                 self.top(list, "adding to something that is no list").extend(values)
@@ -140,8 +138,7 @@ class _Reader:
                 self.pop(1)
                 self.top(Call, "setting what no known call returned")
             case _:
-                detail = "" if argument is None else f" {argument!a:.40}"
-                raise NotPlain(f"the instruction {token}{detail}")
+                raise NotPlain(f"the instruction {token}" + f" {argument!a:.40}" * (argument is not None))
 
     def top(self, kind: type, otherwise: str) -> Any:
         if not isinstance(self.stack[-1], kind):

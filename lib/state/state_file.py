@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import os
 import stat
 import zlib
@@ -38,10 +39,9 @@ def state_at(place: str) -> State | None:
 
 
 def keep_aside(place: str, state: State | None) -> str | None:
-    """Copy what `state` would overwrite at `place`, if it is a state of a later day, or no state at all.
+    """Copy what `state` would overwrite at `place`, if it is a state of a later day, or no whole state.
 
-    The copy lies beside the file, under its name and the later day, or ``unreadable``. A copy that is there
-    already is not made again.
+    The copy lies beside the file, under its name and the later day, or ``unreadable``; it is made once.
 
     Returns
     -------
@@ -57,31 +57,21 @@ def keep_aside(place: str, state: State | None) -> str | None:
         content = _content(place)
     except FileNotFoundError:
         return None
-    if not content:
-        return None
     try:
-        there = _state_in(content)
-    except StateError:
-        what, label = "a file that is no whole state", "unreadable"
-    else:
+        there = _state_in(content) if content else None
         if there is None or (state is not None and there.date <= state.date):
             return None
         what, label = f"the later state of {there.date}", str(there.date)
-    return f"{what} is kept in {_keep(place, label, content)}"
-
-
-def _keep(place: str, label: str, content: bytes) -> str:
-    """Name of the file that holds the content: a new one, unless there is one already."""
-    number = 1
-    while True:
-        aside = f"{place}.{label}" if number == 1 else f"{place}.{label}-{number}"
-        try:
-            if _content(aside) == content:
-                return aside
-        except FileNotFoundError:
+    except StateError:
+        what, label = "a file that holds no whole state", "unreadable"
+    for number in itertools.count(1):
+        aside = f"{place}.{label}" + f"-{number}" * (number > 1)
+        if not os.path.lexists(aside):
             replace_file(aside, content)
-            return aside
-        number += 1
+            break
+        if _content(aside) == content:
+            break
+    return f"{what} is kept in {aside}"
 
 
 def _content(place: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Dates, weights and parameters: what is taken, and what is refused by name."""
+"""Checks of dates, weights and parameters: what is taken, and what is refused by name."""
 
 import datetime
 
@@ -9,8 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib.state.state_checks import StateError, day_of, parameters_of, weights_of
+from tests.switches import LONG
 
-UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNTIMED = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000 if LONG else 50
+)
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
