@@ -203,7 +203,7 @@ def number(value):
 
 
 EXPENSIVE = {  # what the standard library's reader spends minutes or gigabytes on, or dies of
-    "deep key": b"\x80\x02})" + b"\x85" * 300_000 + b"Ns.",
+    "deep key": b"\x80\x02})" + b"\x85" * 100_000 + b"Ns.",
     "shared key": b"\x80\x02})q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"0" * 60 + b"h\x00Ns.",
     "colliding keys": b"\x80\x02}(" + b"".join(number(k * (2**61 - 1)) + b"N" for k in range(20_000)) + b"u.",
 }
