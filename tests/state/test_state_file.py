@@ -61,6 +61,16 @@ def dated(instructions: bytes) -> bytes:
     return packed(content.replace(text, instructions))
 
 
+RESTORE_CALLED = b"\x80\x02clib.state.positions\nrestore\n%bR."
+
+
+def renamed(name: bytes) -> bytes:
+    """A file in which another function is called with the record."""
+    content = pickle.dumps(OLD, 2)
+    assert content.count(b"lib.state.positions\nrestore\n") == 1
+    return packed(content.replace(b"lib.state.positions\nrestore\n", name))
+
+
 def flipped(place: int) -> bytes:
     data = bytearray(good())
     data[place] ^= 0xFF
@@ -122,6 +132,9 @@ FILE_FAULTS = [
     Fault("number", packed(0.5), "holds a float, not a state"),
     Fault("tuple of two", packed((DAY, OLD)), "holds a tuple, not a state"),
     Fault("a date alone", packed(DAY), "holds a Call, not a state"),
+    Fault("call of another function", renamed(b"numpy\ndtype\n"), "holds a Call, not a state"),
+    Fault("call without a record", packed(RESTORE_CALLED % b")"), "holds a Call, not a state"),
+    Fault("call with two records", packed(RESTORE_CALLED % b"NN\x86"), "holds a Call, not a state"),
     Fault("array", packed(np.zeros(3)), r"asks for numpy\._?core\.multiarray\._reconstruct"),
     Fault("hostile", hostile(4), r"asks for \w+\.mkdir\. Nothing in it was run"),
     Fault("hostile, old protocol", hostile(1), r"asks for \w+\.mkdir\. Nothing in it was run"),
