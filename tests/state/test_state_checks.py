@@ -78,7 +78,8 @@ def test_weights_are_sorted_plain_without_zeros_and_read_only():
 
 def test_a_row_may_hold_the_whole_capital_and_what_rounding_adds():
     assert len(weights_of({f"A{n}": 0.1 for n in range(10)}, "weights")) == 10
-    assert weights_of({"A": 1 + 1e-9}, "weights")
+    for weight in 1 + 1e-9, -1 - 1e-9:
+        assert weights_of({"A": weight}, "weights")
     assert weights_of({}, "weights") == {}
 
 
