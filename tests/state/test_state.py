@@ -400,6 +400,8 @@ def test_the_same_state_gives_the_same_bytes(path):
     )
     state_write(again, path)
     assert path.read_bytes() == before
+    assert before[4:8] == bytes(4), "the time of writing is left out"
+    assert gzip.decompress(before)[:2] == b"\x80\x04", "every Python of the platform reads this protocol"
 
 
 def test_the_file_is_what_the_library_pickles_and_reads(path):

@@ -129,6 +129,7 @@ def test_parameters_are_plain_copies_in_order():
         float("nan"),
         float("inf"),
         2**63,
+        -(2**63),
         -(2**64),
         {1},
         b"x",
