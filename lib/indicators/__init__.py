@@ -5,7 +5,7 @@ pandas object with time as its index; the result has the type, shape and labels 
 count values, not days: a NaN gives NaN and takes no place in a window. A result is NaN until its window is
 full. An argument called ``ma`` is a number of periods or a function from a series to its moving average.
 
-Importing this package takes a hundredth of the time that ``qnt.ta`` takes, which compiles its loops.
+Importing this package takes milliseconds; importing ``qnt.ta``, which compiles its loops, takes seconds.
 """
 
 from lib.indicators.averages import dema, ema, lwma, sma, tema, vwma, wilder_ma, wma
