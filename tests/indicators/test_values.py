@@ -59,7 +59,8 @@ def test_true_range_reaches_to_the_previous_close():
 def test_place_in_the_range():
     high, low = np.array([3.0, 4, 5]), np.array([1.0, 2, 3])
     assert indicators.stochastic_k(high, low, np.array([1.0, 2, 4]), 2)[1:].tolist() == [100 / 3, 200 / 3]
-    assert np.isnan(indicators.stochastic_k(*np.ones((3, 4)), 2)).all()
+    for close in (1, 2):  # also where it lies outside
+        assert np.isnan(indicators.stochastic_k(*np.ones((2, 4)), np.full(4, close), 2)).all()
 
 
 def test_spread_and_relation():

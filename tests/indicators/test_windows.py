@@ -68,6 +68,15 @@ def test_nothing_from_the_future(label):
         assert not before[20:].equals(after[20:])
 
 
+@pytest.mark.parametrize("label", CALLS)
+def test_a_short_series_is_the_start_of_a_long_one(label):
+    """Windows as long as the series, and a value longer, among them."""
+    whole = answers(indicators, label, GAPPY, numpy)
+    for days in range(14):
+        for start, every in zip(answers(indicators, label, GAPPY[:, :days], numpy), whole, strict=True):
+            np.testing.assert_array_equal(start, every[:days])
+
+
 def test_a_negative_shift_does_look_ahead():
     assert indicators.shift(np.array([1.0, np.nan, 2, 3]), -1).tolist()[:1] == [2]
 
