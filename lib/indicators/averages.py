@@ -57,7 +57,7 @@ def wma(series: Series, weights: Sequence[float] | np.ndarray | int | None = Non
         out = np.full_like(dense, np.nan)
         if len(dense) >= n:
             total = np.zeros_like(dense[n - 1 :])
-            for age, factor in enumerate(factors):
+            for age, factor in enumerate(factors.tolist()):
                 total += dense[n - 1 - age : len(dense) - age] * factor
             out[n - 1 :] = total / np.cumsum(factors)[-1]
         return out
@@ -75,12 +75,9 @@ def vwma(price: Series, volume: Series, periods: int = 20) -> Series:
     def weighted(prices: np.ndarray, volumes: np.ndarray) -> np.ndarray:
         out = np.full_like(prices, np.nan)
         if len(prices) >= n:
-            traded, shares = prices * volumes, 0.0
-            value = 0.0
-            for rows in ring(n - 1, len(prices), n):
-                value = value + traded[rows]
-                shares = shares + volumes[rows]
-            out[n - 1 :] = value / shares
+            traded = prices * volumes
+            value = sum(traded[rows] for rows in ring(n - 1, len(prices), n))
+            out[n - 1 :] = value / sum(volumes[rows] for rows in ring(n - 1, len(prices), n))
         return out
 
     return counted(weighted, price, volume)

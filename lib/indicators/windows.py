@@ -65,7 +65,9 @@ def counted(function: Callable[..., np.ndarray], *series: Any) -> Any:
     """
 
     def closed_up(*values: np.ndarray) -> np.ndarray:
-        gaps = np.isnan(np.stack(values)).any(axis=0)
+        gaps = np.isnan(values[0])
+        for x in values[1:]:
+            gaps |= np.isnan(x)
         if not gaps.any():
             return function(*values)
         there = ~gaps.reshape(len(gaps), -1)
