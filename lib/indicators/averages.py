@@ -28,7 +28,7 @@ def sma(series: Series, periods: int = 20) -> Series:
 
 def lwma(series: Series, periods: int = 20) -> Series:
     """Linearly weighted mean of the last `periods` values, the newest weighted `periods`, the oldest 1."""
-    return wma(series, np.arange(count("periods", periods), 0, -1))
+    return _weighted(series, [*range(count("periods", periods), 0, -1)])
 
 
 def wma(series: Series, weights: Sequence[float] | np.ndarray | int | None = None) -> Series:
@@ -51,18 +51,7 @@ def wma(series: Series, weights: Sequence[float] | np.ndarray | int | None = Non
     factors = np.asarray(weights, np.float64)
     if factors.ndim != 1 or len(factors) == 0:
         raise ValueError(f"weights must be a list of numbers, the newest value's first, not {weights!r}")
-    n = len(factors)
-
-    def weighted(dense: np.ndarray) -> np.ndarray:
-        out = np.full_like(dense, np.nan)
-        if len(dense) >= n:
-            total = np.zeros_like(dense[n - 1 :])
-            for age, factor in enumerate(factors.tolist()):
-                total += dense[n - 1 - age : len(dense) - age] * factor
-            out[n - 1 :] = total / np.cumsum(factors)[-1]
-        return out
-
-    return counted(weighted, series)
+    return _weighted(series, factors.tolist())
 
 
 def vwma(price: Series, volume: Series, periods: int = 20) -> Series:
@@ -128,3 +117,20 @@ def dema(series: Series, periods: int = 20, warm_periods: int | None = None) -> 
 def tema(series: Series, periods: int = 20, warm_periods: int | None = None) -> Series:
     """`ema` of the `ema` of the `ema`, as in `trix`; again not Mulloy's average of the same name."""
     return ema(dema(series, periods, warm_periods), periods, warm_periods)
+
+
+def _weighted(series: Series, factors: list[float]) -> Series:
+    """Weighted mean of the last values; the factors are those of `wma`."""
+    n = len(factors)
+    total_factor = np.cumsum(factors)[-1]  # one after the other; Python's sum of floats rounds only once
+
+    def weighted(dense: np.ndarray) -> np.ndarray:
+        out = np.full_like(dense, np.nan)
+        if len(dense) >= n:
+            total = np.zeros_like(dense[n - 1 :])
+            for age, factor in enumerate(factors):
+                total += dense[n - 1 - age : len(dense) - age] * factor
+            out[n - 1 :] = total / total_factor
+        return out
+
+    return counted(weighted, series)

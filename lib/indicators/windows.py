@@ -11,6 +11,7 @@ import xarray as xr
 
 Series = TypeVar("Series", np.ndarray, xr.DataArray, pd.DataFrame, pd.Series)
 Average = int | Callable[[Any], Any]
+PANDAS = (pd.DataFrame, pd.Series)
 
 
 def count(name: str, value: Any, lowest: int | None = 1) -> int:
@@ -44,14 +45,14 @@ def over_time(function: Callable[..., np.ndarray], *series: Any) -> Any:
         dims = ("time", *(dim for dim in first.dims if dim != "time"))
         result = over_time(function, *(x.transpose(*dims).values for x in series))
         return xr.DataArray(result, dims=dims, coords=first.coords).transpose(*first.dims)
-    if isinstance(first, pd.DataFrame | pd.Series):
+    if isinstance(first, PANDAS):
         result = over_time(function, *(x.to_numpy() for x in series))
         labels = [first.index] if isinstance(first, pd.Series) else [first.index, first.columns]
         return type(first)(result, *labels)
     values = [np.asarray(x, dtype=np.float64) for x in series]
     if values[0].ndim == 0:
         raise ValueError("a series of values over time is needed, not a single number")
-    if len({x.shape for x in values}) > 1:
+    if len(values) > 1 and len({x.shape for x in values}) > 1:
         raise ValueError(f"series of one shape are needed, not {' and '.join(str(x.shape) for x in values)}")
     with np.errstate(all="ignore"):
         return function(*values)

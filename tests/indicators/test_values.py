@@ -86,3 +86,8 @@ def test_breadth_counts_assets():
     assert indicators.ad_ratio(prices)[1:].tolist() == [2, 0, math.inf]
     frame = pd.DataFrame(prices, index=list("abcd"))
     pd.testing.assert_series_equal(indicators.ad_line(frame), pd.Series([0, 1, 0, 3], list("abcd")))
+
+
+def test_weights_are_added_up_one_after_the_other():
+    """As the weighted values are; a sum that is rounded only once, Python's since 3.12, differs."""
+    assert indicators.wma(np.ones(10), [0.1] * 10)[-1] == 1
