@@ -89,6 +89,11 @@ def name_of(value: Any) -> str:
     return _written(getattr(function, "__name__", type(function).__name__), settings)
 
 
+def label(value: Any) -> str:
+    """Return a choice as it is written: its text, or the short name of a callable."""
+    return value if isinstance(value, str) else name_of(value)
+
+
 def full_name_of(value: Any) -> str:
     """Return module and qualified name of a callable, with the parameters that are set."""
     function, settings = _unbound(value)

@@ -1,11 +1,11 @@
 """The inputs of training and prediction: a user's functions applied to data, with their answers checked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.choices import find, name_of
+from lib.choices import find, label, name_of
 from lib.features import feature, target
 from lib.market_data import check_data, field
 from lib.universe import selection
@@ -59,7 +59,7 @@ def get_features(data: "xr.DataArray", strategy: "Strategy") -> "xr.DataArray":
 
 def feature_names(strategy: "Strategy") -> list[str]:
     """Names of the strategy's features, as they are written or as their functions are called."""
-    return [item if isinstance(item, str) else name_of(item) for item in strategy.features]
+    return [label(item) for item in strategy.features]
 
 
 def feature_values(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
@@ -96,6 +96,23 @@ def training_examples(data: "xr.DataArray", strategy: "Strategy") -> dict[str, t
     y = get_target_classes(data, strategy).values.T.astype(np.float32)
     known = known & np.isfinite(y)
     return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(data.asset.values.tolist())}
+
+
+def stacked(
+    examples: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
+    """Assets whose sequences are equally long, with their sequences and targets stacked."""
+    for assets in equally_long({asset: x for asset, (x, _) in examples.items()}):
+        x, y = (np.stack([examples[asset][part] for asset in assets]) for part in (0, 1))
+        yield assets, x, y
+
+
+def equally_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
+    """Assets grouped by the length of their sequences."""
+    by_length: dict[int, list[str]] = {}
+    for asset, x in inputs.items():
+        by_length.setdefault(len(x), []).append(asset)
+    return list(by_length.values())
 
 
 def _values(array: "Array", data: "xr.DataArray", kind: str, function: Callable) -> np.ndarray:
