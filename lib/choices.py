@@ -40,6 +40,17 @@ class Choices(dict[str, Callable]):
         return choice
 
 
+def whole_universe(function: Callable) -> Callable:
+    """Mark a feature that is given all assets of the data instead of the selected ones, such as a rank."""
+    function.whole_universe = True  # type: ignore[attr-defined]
+    return function
+
+
+def needs_universe(value: Any) -> bool:
+    """Whether a feature is marked with `whole_universe`."""
+    return getattr(_unbound(value)[0], "whole_universe", False)
+
+
 def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Callable:
     """Return the function that `value` refers to, with its parameters set.
 
