@@ -5,18 +5,21 @@ python -m lib.notebook --output runs/short --set top_assets=6 --start 2024-10-01
 
 import argparse
 import dataclasses
+import itertools
 import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import papermill
 
 from lib.backtest_range import check_range
 from lib.choices import suggest
 from lib.cli import add_range, add_settings, environment, parse_settings, parse_value
 from lib.errors import WrongTypeError
+from lib.files import replace_file
 from lib.strategy import Strategy
 
 HERE = Path(__file__).resolve().parent.parent
@@ -62,14 +65,17 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
     output.mkdir(parents=True, exist_ok=True)
     executed = output / path.name
     with _one_at_a_time, environment({name: str(output / file) for name, file in WRITTEN.items()}):
-        papermill.execute_notebook(
-            str(path),
-            str(executed),
-            dict(parameters or {}),
-            cwd=str(path.parent),
-            progress_bar=sys.stderr.isatty(),
-            extra_arguments=QUIET_KERNEL,
-        )
+        try:
+            papermill.execute_notebook(
+                str(path),
+                str(executed),
+                dict(parameters or {}),
+                cwd=str(path.parent),
+                progress_bar=sys.stderr.isatty(),
+                extra_arguments=QUIET_KERNEL,
+            )
+        finally:
+            _tidy(executed)
     return executed
 
 
@@ -85,6 +91,27 @@ def _check(path: Path, parameters: dict[str, Any]) -> None:
     strategy = Strategy(**{name: value for name, value in values.items() if name in fields})
     if "start_date" in values:
         check_range(strategy, values["start_date"], values.get("end_date"))
+
+
+def _tidy(path: Path) -> None:
+    """Keep of each progress bar in an executed notebook its last state: a page would show every one."""
+    if not path.exists():
+        return
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            groups = itertools.groupby(cell.outputs, key=lambda output: output.get("name"))
+            cell.outputs = [output for name, group in groups for output in _merged(name, list(group))]
+    replace_file(str(path), nbformat.writes(notebook).encode())
+
+
+def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
+    """Return streams in a row as one, without what a carriage return overwrote; other outputs as they are."""
+    if name is None:
+        return outputs
+    lines = "".join(output.text for output in outputs).replace("\r\n", "\n").split("\n")
+    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    return [nbformat.v4.new_output("stream", name=name, text=text)] if text else []
 
 
 def main(arguments: list[str] | None = None) -> None:

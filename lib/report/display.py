@@ -38,12 +38,13 @@ def readable(table: "pd.DataFrame") -> "pd.DataFrame":
             table[name] = [style.format(value) if value == value else "" for value in table[name]]
     for name in table.select_dtypes("datetime").columns:
         table[name] = [f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table[name]]
-    table = table.set_index(table.columns[0]).rename_axis(table.columns[0].replace("_", " "))
+    corner = table.columns[0].replace("_", " ")
+    table = table.set_index(table.columns[0]).rename_axis(None)
     headings = [_heading(name) for name in table.columns]
     if any(group for group, _ in headings):
-        table.columns = pd.MultiIndex.from_tuples(headings)
+        table.columns = pd.MultiIndex.from_tuples(headings, names=[None, corner])
     else:
-        table.columns = [name for _, name in headings]
+        table.columns = pd.Index([name for _, name in headings], name=corner)
     return table
 
 

@@ -36,7 +36,7 @@ def out_of_sample(models: TrainedModels, data: "xr.DataArray", days: Iterable) -
     pandas.DataFrame
         A row for each day and asset with an answer whose target is known by the end of `data`: `day`,
         `asset`, `output` (of the model), and three columns that are 1 where the rule was right and 0 where it
-        was not, so that their means are accuracies. `accuracy`: the model, an output above 0.5 meaning "rises".
+        was not, so that their means are accuracies. `accuracy`: the model, "rises" being an output above 0.5.
         `majority_accuracy`: the more frequent class of the training window. `yesterday_accuracy`: the last
         target known by that day's close; NaN where there is none.
 
