@@ -1,8 +1,5 @@
 """The first and last day of a backtest, checked against the market before anything is trained."""
 
-import contextlib
-import io
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,15 +51,10 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
 
 
 def _days(strategy: "Strategy", **window: Any) -> np.ndarray:
-    """Trading days of a window of the market, without the loader's log and progress bars."""
+    """Trading days of a window of the market, without the loader's log."""
     import qnt.data as qndata
     import qnt.log as qnlog
 
-    log = io.StringIO()
-    try:
-        with qnlog.Settings(info=False), contextlib.redirect_stderr(log):
-            data = qndata.load_data_by_type(strategy.competition_type, **window)
-    except Exception:
-        print(log.getvalue(), end="", file=sys.stderr)  # why the data could not be loaded
-        raise
+    with qnlog.Settings(info=False):
+        data = qndata.load_data_by_type(strategy.competition_type, **window)
     return data.time.values.astype("M8[D]")
