@@ -50,6 +50,8 @@ def sharpe_ratio_of(returns: "xr.DataArray") -> float:
     """Return the annualised Sharpe ratio of all days, as the platform's filter does; NaN for one day."""
     import qnt.stats as qns
 
+    if returns.sizes["time"] < 2:
+        return float("nan")
     return float(qns.calc_sharpe_ratio_annualized(returns).isel(time=-1))
 
 
