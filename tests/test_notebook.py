@@ -90,7 +90,7 @@ def check_backtest_output(done: Notebook) -> None:
     """The backtest itself leaves a progress bar, not a log; one Sharpe ratio is shown, with one verdict."""
     texts = {cell.get("id"): [text_of(output) for output in cell.outputs] for cell in code_cells(done)}
     log = "".join(texts["backtest"])
-    assert re.search(r"100%.*\b85\b", log)  # days
+    assert re.search(r"100%.*\b86\b", log)  # days
     assert len(log.splitlines()) <= SCREEN
     assert "\r" not in log
     shown = [text for cell in texts.values() for text in cell]
