@@ -39,6 +39,7 @@ if REAL:
     with warnings.catch_warnings():  # its warnings are not ours to mend
         warnings.simplefilter("ignore")
         importlib.import_module("qnt.backtester")
+        importlib.import_module("progressbar.bar")  # keeps the stderr of its import, which must outlive tests
 else:
     os.environ |= {"DATA_BASE_URL": f"http://localhost/last/{LAST_DAY}/"}
     os.environ |= {"QNT_OFFLINE_MARKET": str(CONFORMANCE / "market.nc")}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lib.errors import UserError
 from lib.offline.synthetic import DIMS, FIELDS
 
 ENGINES = {b"CDF\x01": "scipy", b"CDF\x02": "scipy", b"\x89HDF": "h5netcdf"}
@@ -15,7 +16,7 @@ WANTED = (
 )
 
 
-class MarketError(ValueError):
+class MarketError(UserError, ValueError):
     """The market cannot be read: the message says which file, what is wrong with it and what is expected."""
 
 
