@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -97,3 +99,47 @@ def test_data_stay_as_they_are():
     before = data.copy(deep=True)
     get_features(data, Strategy()), get_target_classes(data, Strategy())
     xr.testing.assert_identical(data, before)
+
+
+def test_an_open_that_stays_is_no_rise():
+    flat = window()
+    flat.loc[dict(field="open")] = 5.0
+    for name in ("next_open_up", "tradable_open_up"):
+        known = get_target_classes(flat, Strategy(target=name, leave_out_unknown=True))
+        assert (known.dropna("time") == 0).all()
+        assert known.notnull().any()
+
+
+class Ratio:
+    def __init__(self, power):
+        self.power = power
+
+    def __call__(self, data, strategy):
+        return ratio(data, strategy) ** self.power
+
+
+def power(data, strategy, power=1):
+    return ratio(data, strategy) ** power
+
+
+def test_partial_functions_and_objects_are_features_targets_and_selections():
+    features = [functools.partial(power, power=2), Ratio(2), "trend"]
+    strategy = Strategy(features=features, target=Ratio(1), hidden_size=3, top_assets=2)
+    named = get_features(window(), strategy)
+    assert named.feature.values.tolist() == ["power(power=2)", "Ratio", "trend"]
+    assert np.array_equal(named[0], ratio(window(), None) ** 2, equal_nan=True)
+    assert np.array_equal(named[0], named[1], equal_nan=True)
+    assert len(strategy.train_model(window())) == 2
+    assert strategy.as_dict()["features"] == [f"{__name__}.power(power=2)", f"{__name__}.Ratio", "trend"]
+    with pytest.raises(ValueError, match="feature Ratio must return an array"):
+        get_features(window(), Strategy(features=[Broken()]))
+
+
+class Broken(Ratio):
+    __qualname__ = __name__ = "Ratio"
+
+    def __init__(self):
+        self.power = 1
+
+    def __call__(self, data, strategy):
+        return 3.0

@@ -327,3 +327,8 @@ def test_data_stay_as_they_are():
     before = data.copy(deep=True)
     predict(models, data, None, SMALL)
     xr.testing.assert_identical(data, before)
+
+
+def test_a_weight_of_exactly_the_minimum_is_kept():
+    assert blend(np.array([0.25, 0.2499]), np.zeros(2), 0.25, 1.0).tolist() == [0.25, 0.0]
+    assert blend(np.array([0.25, 0.5]), np.array([0.25, 0.0]), 0.25, 0.3).tolist() == [0.25, 0.3]
