@@ -10,12 +10,12 @@ from math import sqrt
 import numpy as np
 import xarray as xr
 
+from lib.market_data import FIELDS
+from lib.market_data import LAYOUT as DIMS
 from lib.offline import fortunes
 from lib.offline.chance import bits, normal, uniform
 from lib.offline.nyse import Day, trading_days
 
-DIMS = ("field", "time", "asset")
-FIELDS = ("open", "low", "high", "close", "vol", "divs", "split_cumprod", "is_liquid")
 SECTORS = 8
 STEPS = np.array([0.45, 0.9])  # overnight and intraday; their squares sum to 1, one day's variance
 DRIFT = 0.09 / fortunes.TRADING_YEAR
