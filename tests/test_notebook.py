@@ -271,6 +271,8 @@ def test_as_a_submission_and_by_hand(
     held = [{shown_name(name): weight for name, weight in state.weights.items()} for state in states]
     assert held[0] == held[1]
     assert states[0].date == states[1].date
+    assert states[0].parameters == states[1].parameters
+    assert dict(states[0].carried_in) == dict(states[1].carried_in) == {}
 
 
 def test_with_its_debug_cells_as_a_submission(notebook: Notebook, tmp_path: Path) -> None:
