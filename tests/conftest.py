@@ -1,7 +1,8 @@
-"""The ground all tests stand on: one market, whichever `qnt` answers, and no environment variable left over.
+"""The setup of all tests: one market, whichever `qnt` answers, and no environment variable left over.
 
 Where the real library is installed a loopback service gives it its data, else lib/offline reads the same
 market from a file. Both read variables when they are imported, so this happens before any test module is.
+With `QNT_FOREIGN_IDS=1` the loopback service has ids of its own, which the real library translates.
 """
 
 import atexit
@@ -32,14 +33,17 @@ for name in SETTINGS:
 os.environ["NONINTERACT"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more would wait for each other
 if REAL:
-    server = _cleanup.enter_context(serving(CONFORMANCE / "market.nc"))
+    foreign_ids = os.environ.get("QNT_FOREIGN_IDS", "") not in ("", "0")
+    server = _cleanup.enter_context(serving(CONFORMANCE / "market.nc", foreign_ids))
     cache = _cleanup.enter_context(tempfile.TemporaryDirectory())
     os.environ |= {"DATA_BASE_URL": f"{server.url}last/{LAST_DAY}/", "TRACKING_HOST": server.url}
     os.environ |= {"API_KEY": "default", "CACHE_RETENTION": "0", "CACHE_DIR": cache}
-    with warnings.catch_warnings():  # its warnings are not ours to mend
+    with warnings.catch_warnings():  # its warnings are not ours to fix
         warnings.simplefilter("ignore")
         importlib.import_module("qnt.backtester")
         importlib.import_module("progressbar.bar")  # keeps the stderr of its import, which must outlive tests
+        ids = importlib.import_module("qnt.data.id_translation")
+    ids.TRANSLATION_TABLE_FILE_NAME = str(Path(cache) / ids.TRANSLATION_TABLE_FILE_NAME)  # not in the project
 else:
     os.environ |= {"DATA_BASE_URL": f"http://localhost/last/{LAST_DAY}/"}
     os.environ |= {"QNT_OFFLINE_MARKET": str(CONFORMANCE / "market.nc")}
@@ -54,7 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> str:
-    return f"qnt: {'the real library' if REAL else 'lib/offline'}"
+    if not REAL:
+        return "qnt: lib/offline"
+    return f"qnt: the real library, {'foreign' if foreign_ids else 'plain'} ids"
 
 
 @pytest.fixture

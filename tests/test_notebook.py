@@ -1,6 +1,7 @@
 """The notebook, run in every way, and `lib/notebook.py`, which runs it."""
 
 import gzip
+import importlib
 import io
 import os
 import re
@@ -62,7 +63,16 @@ def without_debug(notebook: Notebook) -> Notebook:
 
 
 def read_weights(path: Path) -> xr.DataArray:
-    return xr.load_dataarray(io.BytesIO(gzip.decompress(path.read_bytes())))
+    """Weights under the names that the loaders show here; the file has the service's ids."""
+    weights = xr.load_dataarray(io.BytesIO(gzip.decompress(path.read_bytes())))
+    return weights.assign_coords(asset=[shown_name(name) for name in weights.asset.values.tolist()])
+
+
+def shown_name(name: str) -> str:
+    """The name that the loaders show here of an asset that a submission calls by the service's id."""
+    if not REAL:
+        return name
+    return importlib.import_module("qnt.data.id_translation").translate_server_id_to_user_id(name)
 
 
 def check_weights(weights: xr.DataArray, days: np.ndarray) -> None:
@@ -171,7 +181,14 @@ def test_as_a_submission_and_by_hand(
     )
     xr.testing.assert_equal(by_hand, submitted)
     check_weights(submitted, np.array([LAST_DAY], dtype="M8[ns]"))
-    assert state_read(tmp_path / "by_hand.state") == state_read(executed.parent / "state.out.pickle.gz")
+    states = [
+        state_read(path) for path in (tmp_path / "by_hand.state", executed.parent / "state.out.pickle.gz")
+    ]
+    held = [{shown_name(name): weight for name, weight in state.weights.items()} for state in states]
+    assert held[0] == held[1]
+    assert states[0].date == states[1].date
+    assert states[0].parameters == states[1].parameters
+    assert dict(states[0].carried_in) == dict(states[1].carried_in) == {}
 
 
 def test_with_its_debug_cells_as_a_submission(notebook: Notebook, tmp_path: Path) -> None:
