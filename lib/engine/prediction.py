@@ -1,6 +1,6 @@
 """Prediction: from models, data and the previous state to the weights of the day."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +51,21 @@ def predict(
         `state` is neither a `State` nor None.
     """
     data = check_data(data)
+    return weights_of_day(last_outputs(models, data, strategy), models, data, state, strategy)
+
+
+def weights_of_day(
+    outputs: Mapping[str, float],
+    models: Container[str],
+    data: "xr.DataArray",
+    state: State | None,
+    strategy: "Strategy",
+) -> tuple["xr.DataArray", State]:
+    """The part of `predict` that follows the models' `outputs` for the last day of `data`.
+
+    Of `models` only the names of the assets that have one count, of `data` only the last day; all else as in
+    `predict`.
+    """
     if state is not None and not isinstance(state, State):
         raise TypeError(
             f"predict takes the state that it returned the day before, or None, not {type(state).__name__}: "
@@ -64,7 +79,6 @@ def predict(
     tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
 
     assets = data.get_index("asset").tolist()
-    outputs = last_outputs(models, data, strategy)
     new = np.array([outputs.get(asset, 0.0) for asset in assets])
     new = np.where(liquid > 0, new, 0.0)
     # without any data that day an asset that has a model is not held, as published
