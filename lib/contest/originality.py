@@ -28,7 +28,7 @@ def relatives(
     pandas.DataFrame
         A row for each of the others, the closest first: `correlation`; `sharpe_ratio`, its own;
         `recent_sharpe_ratio`, its own of the years by which the platform says which of two systems is better;
-        `marked`, whether the correlation is above the limit. NaN where returns never change.
+        `mark`, a word where the correlation is above the limit. NaN where returns never change.
     """
     rows = {}
     for name, other in others.items():
@@ -38,7 +38,7 @@ def relatives(
             "correlation": correlation,
             "sharpe_ratio": sharpe_ratio_of(theirs),
             "recent_sharpe_ratio": recent_sharpe_ratio(theirs, rules),
-            "marked": correlation > rules.max_correlation,
+            "mark": f"above {rules.max_correlation}" if correlation > rules.max_correlation else "",
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.sort_values("correlation", ascending=False, kind="stable") if len(table) else table
@@ -62,7 +62,7 @@ def correlation_of(one: "xr.DataArray", other: "xr.DataArray") -> float:
 
 
 def by_year(returns: "xr.DataArray", others: Mapping[str, "xr.DataArray"]) -> pd.DataFrame:
-    """A row for each calendar year: its days, the Sharpe ratio, and the correlation with each of the others."""
+    """A row for each calendar year: its days, Sharpe ratio, and correlation with each of the others."""
     years = returns.get_index("time").year
     rows = {}
     for year in sorted(set(years)):

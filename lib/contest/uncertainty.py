@@ -1,7 +1,7 @@
 """The uncertainty of a Sharpe ratio.
 
-Source: Lo, A. W. (2002): The Statistics of Sharpe Ratios. Financial Analysts Journal 58 (4), 36-52, for returns
-that are independent and identically distributed.
+Source: Lo, A. W. (2002): The Statistics of Sharpe Ratios. Financial Analysts Journal 58 (4), 36-52, for
+returns that are independent and identically distributed.
 """
 
 import math
@@ -14,8 +14,8 @@ YEAR = 252  # trading days
 def sharpe_interval(sharpe_ratio: float, days: int, level: float = 0.95) -> tuple[float, float]:
     """Interval that covers the true annualised Sharpe ratio with the probability `level`.
 
-    The standard error of the ratio of one day is sqrt((1 + ratio² / 2) / days); both ends are NaN for less than
-    two days, or where there is no ratio.
+    The standard error of the ratio of one day is sqrt((1 + ratio² / 2) / days). Both ends are NaN for less
+    than two days, or where there is no ratio.
     """
     if days < 2 or not math.isfinite(sharpe_ratio):
         return math.nan, math.nan

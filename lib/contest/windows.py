@@ -29,7 +29,9 @@ def seen_on(data: "xr.DataArray", day: np.datetime64, period: int) -> "xr.DataAr
     return loaded(data, day - np.timedelta64(period, "D"), day)
 
 
-def seen_by(data: "xr.DataArray", first: np.datetime64, last: np.datetime64, strategy: "Strategy") -> "xr.DataArray":
+def seen_by(
+    data: "xr.DataArray", first: np.datetime64, last: np.datetime64, strategy: "Strategy"
+) -> "xr.DataArray":
     """All that the passes on the days `first` to `last` load together."""
     period = max(strategy.train_period, strategy.lookback_period)
     return loaded(data, first - np.timedelta64(period, "D"), last)
