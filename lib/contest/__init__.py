@@ -10,10 +10,10 @@ from lib.backtest_range import check_range
 from lib.compare import provenance
 from lib.competitions import COMPETITIONS
 from lib.contest import kept_days, record
+from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_run
 from lib.contest.judging import judge
 from lib.contest.passes import Pass
 from lib.contest.verdict import Verdict
-from lib.contest.whole_run import ContestWarning, PassError, RunStopped, whole_run
 from lib.contest.windows import trading_days
 from lib.errors import WrongValueError
 from lib.report import equal_weights

@@ -44,6 +44,14 @@ def relatives(
     return table.sort_values("correlation", ascending=False, kind="stable") if len(table) else table
 
 
+def _covers(returns: "xr.DataArray", rules: Competition) -> bool:
+    """Whether returns reach as far back as the platform looks to say which of two systems is better."""
+    days = returns.get_index("time")
+    return days[0] <= days[-1] - pd.DateOffset(years=rules.comparison_years) + pd.Timedelta(
+        rules.grace_days, "D"
+    )
+
+
 def recent_sharpe_ratio(returns: "xr.DataArray", rules: Competition) -> float:
     """Sharpe ratio of the last years, by which the platform compares two systems."""
     if returns.sizes["time"] == 0:
@@ -90,20 +98,19 @@ def check_originality(
         Returns and weights of the published template on the same days.
     rules : Competition
     """
-    required = f"no copy; correlation at most {rules.max_correlation} with a better system"
+    required = f"no copy; at most {rules.max_correlation} with a better system"
     if same_weights(weights, template[1]):
         return RuleCheck("originality", f"a copy of {TEMPLATE}", required, False)
     mine, theirs = _on_common_days(returns, template[0])
     correlation = correlation_of(mine, theirs)
     own, its = recent_sharpe_ratio(mine, rules), recent_sharpe_ratio(theirs, rules)
-    found = (
-        f"{correlation:.3f} with {TEMPLATE}; Sharpe ratio of the last {rules.comparison_years} years "
-        f"{own:.2f}, its {its:.2f}"
-    )
+    years = f"{rules.comparison_years} years"
+    found = f"{correlation:.3f} with {TEMPLATE} (Sharpe ratio of {years}: {own:.2f}, its {its:.2f})"
     if not np.isfinite(correlation):
         return RuleCheck("originality", f"no correlation with {TEMPLATE}", required, None)
-    refused = correlation > rules.max_correlation and not own >= its
-    return RuleCheck("originality", found, required, not refused)
+    if correlation <= rules.max_correlation:
+        return RuleCheck("originality", found, required, True)
+    return RuleCheck("originality", found, required, own >= its if _covers(mine, rules) else None)
 
 
 def same_weights(one: "xr.DataArray", other: "xr.DataArray") -> bool:

@@ -69,7 +69,7 @@ class Verdict:
         low, high = self.interval
         parts = [
             f"{first} to {last}, {self.returns.sizes['time']} days. Prices: {self.source or 'not named'}",
-            as_table(list(self.checks)).to_string(),
+            in_lines(as_table(list(self.checks)).reset_index()),
             f"Sharpe ratio {self.sharpe_ratio:.2f}, 95 % interval {low:.2f} to {high:.2f} ({SOURCE})",
             in_columns(self.by_year[["days", "sharpe_ratio"]]),
         ]
@@ -77,6 +77,13 @@ class Verdict:
             closest = self.relatives.index[0]
             parts += [in_columns(self.relatives), f"Closest: {closest}."]
         return "\n\n".join([*parts, *self.notes, self.in_words])
+
+
+def in_lines(table: pd.DataFrame) -> str:
+    """A table of words as text, its columns flush left."""
+    cells = [[str(name) for name in table.columns], *table.to_numpy().tolist()]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
 
 
 def in_columns(table: pd.DataFrame) -> str:
