@@ -13,7 +13,7 @@ from lib.compare import provenance
 from lib.compare.workers import pack, run_all
 from lib.contest import kept_days
 from lib.contest.passes import Pass, compute
-from lib.contest.windows import seen_by, seen_on, trading_days
+from lib.contest.windows import last_days_seen, seen_by, trading_days
 from lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ def follow(strategy: "Strategy", data: "xr.DataArray", passes: list[Pass]) -> "x
     days = np.array([entry.day for entry in passes], dtype="M8[D]")
     table = np.zeros((len(days), data.sizes["asset"]))
     places = data.get_index("asset")
-    for row, day, entry in zip(table, days, passes, strict=True):
-        seen = seen_on(data, day, strategy.lookback_period).isel(time=[-1])
+    seen_days = last_days_seen(data, days, strategy.lookback_period)
+    for row, seen, entry in zip(table, seen_days, passes, strict=True):
         weights, state = strategy.weights(entry.outputs, set(entry.models), seen, state)
         row[places.get_indexer(weights.get_index("asset"))] = weights.values[0]
     coords = {"time": days.astype("M8[ns]"), "asset": data.asset.values}

@@ -1,5 +1,6 @@
 """The data that a single pass of the platform sees, cut from one load of many days."""
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,18 @@ def loaded(data: "xr.DataArray", first: np.datetime64, last: np.datetime64) -> "
 def seen_on(data: "xr.DataArray", day: np.datetime64, period: int) -> "xr.DataArray":
     """What a pass on `day` loads for a period of calendar days."""
     return loaded(data, day - np.timedelta64(period, "D"), day)
+
+
+def last_days_seen(
+    data: "xr.DataArray", days: Iterable[np.datetime64], period: int
+) -> Iterator["xr.DataArray"]:
+    """For each of some trading days the last day of `seen_on`, as (field, 1, asset)."""
+    times = data.time.values.astype("M8[D]")
+    liquid = field(data, "is_liquid") > 0
+    before = np.concatenate([np.zeros((1, liquid.shape[1]), int), liquid.cumsum(axis=0)])  # days so far
+    for day in days:
+        first, last = np.searchsorted(times, [day - np.timedelta64(period, "D"), day])
+        yield data.isel(time=[last], asset=np.flatnonzero(before[last + 1] > before[first]))
 
 
 def seen_by(

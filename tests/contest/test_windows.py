@@ -3,10 +3,8 @@ import pytest
 import qnt.data as qndata
 
 from lib import Strategy
-from lib.contest.windows import loaded, seen_by, seen_on, trading_days
+from lib.contest.windows import last_days_seen, loaded, seen_by, seen_on, trading_days
 from tests.markets import random_market
-
-DAY = np.datetime64("2024-11-21")
 
 
 @pytest.mark.parametrize("period", [1, 30, 155])
@@ -25,8 +23,11 @@ def test_a_window_is_what_the_loader_of_a_pass_returns(use_market, period):
 def test_the_axis_of_assets_depends_on_the_window():
     """The guard above can fail: without the cut a window would have the assets of all days."""
     market = random_market(3, days=260, assets=12)
-    few = loaded(market, np.datetime64("2024-12-26"), np.datetime64("2024-12-30"))
-    assert few.sizes["asset"] < loaded(market, np.datetime64("2024-01-01"), DAY).sizes["asset"]
+    few = loaded(market, np.datetime64("2024-12-30"), np.datetime64("2024-12-30"))
+    assert (
+        few.sizes["asset"]
+        < loaded(market, np.datetime64("2024-01-01"), np.datetime64("2024-12-30")).sizes["asset"]
+    )
 
 
 def test_passes_of_several_days_see_the_same_within_their_common_load():
@@ -36,6 +37,13 @@ def test_passes_of_several_days_see_the_same_within_their_common_load():
     for day in days:
         for period in (20, 50):
             assert seen_on(together, day, period).equals(seen_on(market, day, period))
+
+
+def test_the_last_days_of_many_windows_are_those_of_each():
+    market = random_market(5, days=260, assets=12)
+    days = trading_days(market, np.datetime64("2024-08-01"), np.datetime64("2024-12-30"))
+    for day, last in zip(days, last_days_seen(market, days, 25), strict=True):
+        assert last.equals(seen_on(market, day, 25).isel(time=[-1]))
 
 
 def test_days_on_which_nothing_is_liquid_have_no_pass():
