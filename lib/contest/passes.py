@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lib.strategy import Strategy
 
-DAYS_TOGETHER = 8  # trained in one call: more would only take more memory
+DAYS_TOGETHER = 24  # trained in one call: a month; more would only take more memory
 
 
 class Pass(NamedTuple):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from torch import nn
 
 from lib import Strategy
@@ -24,6 +25,7 @@ from tests.switches import LONG
 from tests.vectors import vector
 
 PROJECT = Path(__file__).parents[2]
+REAL_MARKET = PROJECT.parent / "shared" / "real" / "market.nc"
 pytestmark = pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
 START, END = np.datetime64("2024-10-30"), np.datetime64("2024-12-30")
 MARKET = random_market(11, days=130, assets=12)
@@ -78,12 +80,15 @@ def test_a_model_in_torch_and_memory_equal_the_chain_too(here, tmp_path):
     assert np.abs(weights.values - chain(strategy, MARKET, start, END)).max() <= 1e-9
 
 
-def test_it_equals_the_published_strategy(here, tmp_path):
+@pytest.mark.parametrize("name", ["synthetic", "real"] if LONG else ["synthetic"])
+def test_it_equals_the_published_strategy(here, tmp_path, name):
     """Against the plain reference: 60 days as published behind the switch, else a few with less."""
     days, top_assets, hidden_size = (60, 12, 34) if LONG else (2, 2, 3)
     strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
-    market = vector("market").sel(time=slice("2024-01-01", "2024-12-30"))
-    start = market.time.values[-days].astype("M8[D]")
+    if name == "real" and not REAL_MARKET.exists():
+        pytest.skip("the real market is not beside the project")
+    market = vector("market") if name == "synthetic" else xr.load_dataarray(REAL_MARKET)
+    start, end = market.time.values[[-days, -1]].astype("M8[D]")
 
     class Published:
         predict = staticmethod(reference.predict)
@@ -92,8 +97,8 @@ def test_it_equals_the_published_strategy(here, tmp_path):
         def train_model(data):
             return reference.train_model(data, top_assets, hidden_size)
 
-    (weights, _), _ = run(tmp_path, strategy, market, start)
-    published = chain(strategy, market, start, END, of=Published)
+    (weights, _), _ = run(tmp_path, strategy, market, start, end)
+    published = chain(strategy, market, start, end, of=Published)
     liquid = (
         market.sel(field="is_liquid", time=weights.time).values > 0
     )  # where this project decides otherwise
