@@ -10,15 +10,15 @@ from math import sqrt
 import numpy as np
 import xarray as xr
 
-from lib.offline import fortunes
-from lib.offline.chance import bits, normal, uniform
+from lib.offline import corporate_actions
+from lib.offline.random_bits import bits, normal, uniform
 from lib.offline.nyse import Day, trading_days
 
 DIMS = ("field", "time", "asset")
 FIELDS = ("open", "low", "high", "close", "vol", "divs", "split_cumprod", "is_liquid")
 SECTORS = 8
 STEPS = np.array([0.45, 0.9])  # overnight and intraday; their squares sum to 1, one day's variance
-DRIFT = 0.09 / fortunes.TRADING_YEAR
+DRIFT = 0.09 / corporate_actions.TRADING_YEAR
 USUAL = 0.0105  # daily volatility of the market
 
 
@@ -49,11 +49,11 @@ def generate(
         )
     tickers = assets + max(1, 6 * assets // 10)
     shape = len(days), tickers
-    listed, gone = fortunes.lifetimes(bits(seed, 0), len(days), assets, tickers)
-    yields, ex_days = fortunes.dividends(bits(seed, 1), *shape)
+    listed, gone = corporate_actions.lifetimes(bits(seed, 0), len(days), assets, tickers)
+    yields, ex_days = corporate_actions.dividends(bits(seed, 1), *shape)
     path = _paths(seed, yields * ex_days)
     path *= (15 + 135 * uniform(bits(seed, 2), tickers)) / path[listed, 0, np.arange(tickers)]
-    halted = fortunes.halts(bits(seed, 3), *shape) & ~ex_days
+    halted = corporate_actions.halts(bits(seed, 3), *shape) & ~ex_days
 
     opened, closed = path[:, 0], path[:, 1]
     reach = 0.008 * np.abs(normal(bits(seed, 4), 2, *shape))
@@ -65,8 +65,8 @@ def generate(
             closed,
             _volumes(seed, opened, closed),
             np.concatenate([opened[:1], closed[:-1]]) * yields * ex_days,
-            fortunes.splits(bits(seed, 5), *shape),
-            fortunes.index(bits(seed, 6), len(days), assets, listed, gone),
+            corporate_actions.splits(bits(seed, 5), *shape),
+            corporate_actions.index(bits(seed, 6), len(days), assets, listed, gone),
         ]
     )
     np.round(values, 4, out=values)

@@ -15,6 +15,7 @@ import xarray as xr
 from tests.conftest import REAL
 from tests.odd_markets import labels
 from tests.vectors import text, vector
+from tests.written import read_written
 
 KIND = "stocks_nasdaq100"
 MODEL = "a model"
@@ -80,11 +81,6 @@ def submitted(monkeypatch):
     monkeypatch.setenv("SUBMISSION_ID", "1")
 
 
-def read_output(path="fractions.nc.gz"):
-    with open(path, "rb") as file:
-        return xr.load_dataarray(gzip.decompress(file.read()))
-
-
 def read_state(path="state.out.pickle.gz"):
     with gzip.open(path) as file:
         return pickle.load(file)
@@ -115,7 +111,7 @@ def test_calls_states_and_result_are_the_platforms(name, each_day, watched):
 
 def test_files_of_a_backtest(watched):
     result, state = watched.ml(retrain_interval=10)
-    same(read_output(), result)
+    same(read_written("fractions.nc.gz"), result)
     assert read_state() == (np.datetime64("2024-12-26", "ns"), MODEL, state)
     assert state == len(result.time)
 
@@ -323,7 +319,7 @@ class TestSubmission:
         output, state = watched.ml()
         assert [call[0] for call in watched.calls] == ["load", "train", "predict"]
         assert len(output.time) > 100  # what predict returned, not what was written
-        assert labels(read_output(), "time") == ["2024-12-30"]
+        assert labels(read_written("fractions.nc.gz"), "time") == ["2024-12-30"]
         assert (state, read_state()[2]) == (1, 1)
 
     def test_state_and_model_are_read(self, watched, monkeypatch):
@@ -364,7 +360,7 @@ class TestSubmission:
         write_state(41, monkeypatch)
         result, state = watched.plain()
         assert (labels(result, "time"), state, read_state()) == (["2024-12-30"], 42, 42)
-        same(read_output(), result)
+        same(read_written("fractions.nc.gz"), result)
         _, states = watched.plain(collect_all_states=True)
         assert states == [42]
 
@@ -389,7 +385,7 @@ class TestPlain:
         assert [call[2] for call in watched.named("predict")] == ["2024-12-30", "2024-12-16", *days]
         assert [call[-1] for call in watched.named("predict")] == [1, 1, *range(1, len(days) + 1)]
         assert state == read_state() == len(days)
-        same(read_output(), result)
+        same(read_written("fractions.nc.gz"), result)
         lines = capsys.readouterr().out.splitlines()
         steps = [
             "Run last pass...",

@@ -114,7 +114,9 @@ def test_other_parameters_never_read_an_old_cache(generations, monkeypatch):
 
 def test_a_changed_generator_never_reads_an_old_cache(generations, monkeypatch, tmp_path):
     modules = [tmp_path / module.name for module in market.HERE.glob("*.py")]
-    assert {"chance.py", "fortunes.py", "nyse.py", "synthetic.py"} <= {module.name for module in modules}
+    assert {"corporate_actions.py", "nyse.py", "random_bits.py", "synthetic.py"} <= {
+        module.name for module in modules
+    }
     market.last_day(NASDAQ)
     for module in modules:
         module.write_bytes((market.HERE / module.name).read_bytes())

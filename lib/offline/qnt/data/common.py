@@ -58,9 +58,11 @@ def parse_max_datetime_from_url(url: str) -> datetime.datetime | None:
     return pd.Timestamp(end.group(1)).to_pydatetime() if end else None
 
 
-def parse_date(dt: Any = None, limit: bool = True) -> datetime.date:
-    """Return `dt` as a date, or the market's last day for None; with `limit` never past MAX_DATE_LIMIT."""
-    day = market.last_day("stocks_nasdaq100").astype(datetime.date) if dt is None else pd.Timestamp(dt).date()
+def parse_date(dt: Any = None, limit: bool = True, kind: str = "stocks_nasdaq100") -> datetime.date:
+    """Return `dt` as a date, at most MAX_DATE_LIMIT with `limit`; None is that limit, or the last day of `kind`."""
+    if dt is None and limit and MAX_DATE_LIMIT is not None:
+        return MAX_DATE_LIMIT  # even where the market ended before: windows count back from the limit
+    day = pd.Timestamp(market.last_day(kind) if dt is None else dt).date()
     return min(day, MAX_DATE_LIMIT) if limit and MAX_DATE_LIMIT is not None else day
 
 

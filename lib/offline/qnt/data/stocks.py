@@ -107,7 +107,7 @@ def _liquid_once(data):
 
 
 def _window(kind, min_date, max_date, tail):
-    last = parse_date(market.last_day(kind) if max_date is None else max_date)
+    last = parse_date(max_date, kind=kind)
     first = last - parse_tail(tail) if min_date is None else parse_date(min_date)
     if first > last:
         raise ValueError(f"min_date must be less than or equal to max_date, but {first} is after {last}")

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import PCG64
 
-from lib.offline.chance import draw, uniform
+from lib.offline.random_bits import draw, uniform
 
 TRADING_YEAR = 252
 
