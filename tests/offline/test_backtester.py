@@ -13,7 +13,7 @@ import qnt.graph
 import xarray as xr
 
 from tests.conftest import REAL
-from tests.odd_markets import labels
+from tests.odd_markets import labels, make
 from tests.vectors import text, vector
 from tests.written import read_written
 
@@ -236,6 +236,13 @@ def test_no_weights_at_all_is_an_error(watched):
     assert REAL or "no weights for any day" in str(error.value)
 
 
+@pytest.mark.offline_only
+def test_a_market_in_which_nothing_is_ever_liquid_gets_its_own_sentence(watched, use_market):
+    use_market(make("nothing_liquid"))
+    with pytest.raises(IndexError, match=r"in the market file market\.nc no asset is ever liquid"):
+        watched.ml(load_data=None)
+
+
 def test_end_date_limits_the_test_but_not_the_last_iteration(watched):
     result, _ = watched.ml(start_date="2024-12-02", end_date="2024-12-13")
     assert labels(result, "time")[-1] == "2024-12-13"
@@ -347,7 +354,7 @@ class TestSubmission:
         write_state(41, monkeypatch)
         with pytest.raises(TypeError) as error:
             watched.ml()
-        assert REAL or "IN_STATE_PATH does not hold the (day, model, state)" in str(error.value)
+        assert REAL or "IN_STATE_PATH holds int, not the (day, model, state)" in str(error.value)
 
     def test_multi_pass_mode_runs_it_all(self, watched, monkeypatch):
         monkeypatch.setenv("MULTI_PASS_MODE_ENABLED", "1")

@@ -82,7 +82,7 @@ def test_last_day():
 
 def test_an_unknown_kind():
     with pytest.raises(
-        market.MarketError, match='no market "stocks" here, only stocks_nasdaq100 and stocks_s&p500'
+        market.MarketError, match='no offline market "stocks", only stocks_nasdaq100 and stocks_s&p500'
     ):
         market.read("stocks", "2020-01-01", "2020-01-31")
 
@@ -206,6 +206,17 @@ class TestOwnFile:
         file.write_text("no market")
         with pytest.raises(market.MarketError, match="is not a NetCDF file"):
             market.read(NASDAQ, "2021-02-01", "2021-02-03")
+
+    def test_oddities_are_printed_once_per_file(self, file, capsys):
+        odd = synthetic.generate(3, "2021-01-01", "2021-03-31", seed=4)
+        odd.loc[{"field": "is_liquid"}] = 0
+        odd.to_netcdf(file)
+        os.utime(file, (2e9, 2e9))
+        for _ in range(2):
+            market.last_day(NASDAQ)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"WARNING! The market file {file} has no asset that is ever liquid")
+        assert not market.ever_liquid(NASDAQ)
 
     def test_an_empty_name_is_no_name(self, monkeypatch):
         monkeypatch.setenv("QNT_OFFLINE_MARKET", "")

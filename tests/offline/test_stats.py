@@ -334,6 +334,16 @@ def test_rules_of_the_contests(name, limit, start):
     assert qns.get_default_slippage(data) == 0.05
 
 
+@pytest.mark.parametrize(
+    ("days", "step", "bars"),
+    [(250, "D", 251), (251, "D", 365), (250, "B", 251), (251, "B", 261), (251, "W", 52)],
+)
+def test_bars_a_year_are_counted_from_251_bars_on(days, step, bars):
+    data = market({"NAS:A": [100]}, days=days)
+    data = data.assign_coords(time=pd.date_range("2020-01-01", periods=days, freq=step))
+    assert qns.calc_avg_points_per_year(data) == bars
+
+
 def test_rules_can_be_set_in_the_environment(monkeypatch):
     monkeypatch.setenv("SL_STOCKS_NASDAQ100", "0.07")
     monkeypatch.setenv("ME_STOCKS_S&P500", "0.2")

@@ -81,7 +81,7 @@ def test_time_is_needed():
 def test_sentences():
     with pytest.raises(TypeError, match=r"not float32: use \.astype"):
         qnta.lwma(np.ones(5, "float32"), 2)
-    with pytest.raises(TypeError, match="numpy, pandas or xarray is needed, not a list"):
+    with pytest.raises(TypeError, match="expected an array of numpy, pandas or xarray, not a list"):
         qnta.lwma([1.0, 2.0], 2)
     with pytest.raises(NotImplementedError, match=r"qnt\.ta\.rsi.*real library has it"):
         qnta.rsi  # noqa: B018

@@ -1,4 +1,4 @@
-"""Technical indicators: the arithmetic is in lib.indicators, the platform's manners are here.
+"""Technical indicators: the arithmetic of lib.indicators with the platform's interface.
 
 Series are float64 numpy arrays with time along the *last* axis, pandas objects with time as the index, or
 xarray arrays with a dimension ``time``; the result is of the same type. NaN takes no place in a window.
@@ -31,7 +31,7 @@ def ema(series: Any, periods: int = 20, warm_periods: int | None = None) -> Any:
 
 
 def shift(series: Any, periods: int = 1) -> Any:
-    """Move by `periods` values that are there; see `lib.indicators.shift`."""
+    """Shift by `periods` non-NaN values; see `lib.indicators.shift`."""
     return _apply(indicators.shift, series, periods)
 
 
@@ -42,7 +42,7 @@ def roc(series: Any, periods: int = 7) -> Any:
 
 def _apply(function: Callable[..., Any], series: Any, *arguments: int | None) -> Any:
     if not isinstance(series, np.ndarray | pd.DataFrame | pd.Series | xr.DataArray):
-        raise TypeError(f"an array of numpy, pandas or xarray is needed, not a {type(series).__name__}")
+        raise TypeError(f"expected an array of numpy, pandas or xarray, not a {type(series).__name__}")
     values = series if isinstance(series, np.ndarray) else series.values
     if values.dtype != np.float64:
         raise TypeError(f"qnt.ta takes float64 only, not {values.dtype}: use .astype('float64')")
