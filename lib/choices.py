@@ -11,6 +11,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from lib.errors import WrongTypeError, WrongValueError
+
 
 class Choices(dict[str, Callable]):
     """Functions by name; as a decorator it adds a function, which can then be called in two ways.
@@ -40,6 +42,17 @@ class Choices(dict[str, Callable]):
         return choice
 
 
+def whole_universe(function: Callable) -> Callable:
+    """Mark a feature that is given all assets of the data instead of the selected ones, such as a rank."""
+    function.whole_universe = True  # type: ignore[attr-defined]
+    return function
+
+
+def needs_universe(value: Any) -> bool:
+    """Whether a feature is marked with `whole_universe`."""
+    return getattr(_unbound(value)[0], "whole_universe", False)
+
+
 def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Callable:
     """Return the function that `value` refers to, with its parameters set.
 
@@ -63,10 +76,10 @@ def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Cal
             _checked(kind, value.func, value.keywords)
         return value
     if not isinstance(value, str):
-        raise TypeError(f"{kind} takes a name or a function, not {value!r}.")
+        raise WrongTypeError(f"{kind} takes a name or a function, not {value!r}.")
     name, settings = _parse(kind, value)
     if name not in known:
-        raise ValueError(f"{kind} is {value!r}: {suggest(name, known)} Or a function of your own.")
+        raise WrongValueError(f"{kind} is {value!r}: {suggest(name, known)} Or a function of your own.")
     if not settings:
         return known[name]
     return functools.partial(known[name], **_checked(kind, known[name], settings))
@@ -87,6 +100,11 @@ def name_of(value: Any) -> str:
     """Return a short name of a callable for labels: a function's, a class's or, of an object, its class's."""
     function, settings = _unbound(value)
     return _written(getattr(function, "__name__", type(function).__name__), settings)
+
+
+def label(value: Any) -> str:
+    """Return a choice as it is written: its text, or the short name of a callable."""
+    return value if isinstance(value, str) else name_of(value)
 
 
 def full_name_of(value: Any) -> str:
@@ -128,7 +146,7 @@ def _parse(kind: str, text: str) -> tuple[str, dict[str, Any]]:
         return call.func.id, {word.arg: ast.literal_eval(word.value) for word in call.keywords}
     except (SyntaxError, ValueError, AttributeError):
         example = f"{text.partition('(')[0].strip() or 'name'}(periods=21)"
-        raise ValueError(f"{kind} is {text!r}: write parameters by name, such as {example!r}.") from None
+        raise WrongValueError(f"{kind} is {text!r}: write parameters by name, such as {example!r}.") from None
 
 
 def _checked(kind: str, function: Callable, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +154,7 @@ def _checked(kind: str, function: Callable, settings: Mapping[str, Any]) -> dict
     for name in settings:
         if name not in known:
             allowed = suggest(name, known) if known else "it takes none."
-            raise ValueError(f"{kind} {name_of(function)} has no parameter {name!r}: {allowed}")
+            raise WrongValueError(f"{kind} {name_of(function)} has no parameter {name!r}: {allowed}")
     return dict(settings)
 
 

@@ -1,26 +1,22 @@
-"""How is a file replaced so that a crash leaves the old one or the new one, whole?"""
+"""Replacing a file so that a crash leaves the old content or the new one, whole."""
 
-import contextlib
 import errno
+import glob
 import os
-import re
 import secrets
 import stat
 import time
+from contextlib import suppress
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-TRIES = 100
+ABANDONED = 3600  # seconds after which a temporary file belongs to a writer that was killed
+TRIES, PAUSE = 10, 0.1  # Windows refuses to replace a file while another program holds it open
 
 
-def replace_file(path: str, data: bytes) -> bool:
+def replace_file(path: str | os.PathLike, data: bytes) -> bool:
     """Put `data` at `path`; at every instant the path holds the old content or the new one.
 
-    A symbolic link is followed, an existing file's permissions are kept. What killed writers left behind is
-    removed.
+    A symbolic link is followed, an existing file's permissions are kept. Temporary files that killed writers
+    left are removed once they are an hour old.
 
     Returns
     -------
@@ -30,37 +26,36 @@ def replace_file(path: str, data: bytes) -> bool:
 
     Raises
     ------
-    OSError
+    OSError, ValueError
         The content could not be written; the old one is untouched.
     """
+    if os.fspath(path).endswith((os.sep, os.altsep or os.sep)):
+        raise IsADirectoryError(errno.EISDIR, "it ends in a slash, so it names a folder: add a file's name")
     target = os.path.realpath(path)
-    mode = _mode(target)
-    folder = _open_folder(os.path.dirname(target))
+    folder, name = os.path.split(target)
+    mode = _permissions(target)
+    for old in glob.glob(os.path.join(glob.escape(folder), f".{glob.escape(name)}.*.part")):
+        with suppress(OSError):  # another writer removed it first
+            if time.time() - os.stat(old).st_mtime > ABANDONED:
+                os.unlink(old)
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+    file = open(temporary, "xb")  # noqa: SIM115  (a file of another writer must not be removed below)
     try:
-        _remove_leftovers(target, folder)
-        temporary = os.path.join(
-            os.path.dirname(target), f".{os.path.basename(target)}.{secrets.token_hex(8)}.part"
-        )
-        file = open(temporary, "xb")  # noqa: SIM115  (what is not ours must not be removed below)
-        try:
-            with file:
-                if mode is not None:
-                    os.chmod(temporary, mode)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        return _confirm(folder)
-    finally:
-        if folder is not None:
-            os.close(folder)
+        with file:
+            if mode is not None:
+                os.chmod(temporary, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _rename(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    return _confirm(folder)
 
 
-def _mode(target: str) -> int | None:
+def _permissions(target: str) -> int | None:
     """Permissions of the file that is there; a folder or a device must not be replaced."""
     try:
         status = os.stat(target)
@@ -71,47 +66,25 @@ def _mode(target: str) -> int | None:
     return stat.S_IMODE(status.st_mode)
 
 
-def _open_folder(folder: str) -> int | None:
-    if fcntl is None:
-        return None
-    try:
-        return os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder that may be written need not be readable
-        return None
-
-
-def _remove_leftovers(target: str, folder: int | None) -> None:
-    """Remove what killed writers left, but nothing of a writer that lives.
-
-    Every writer holds a shared lock on the folder for as long as it has a temporary file; who gets the
-    exclusive lock knows that all such files are dead. Where there are no locks they stay: nothing reads them.
-    """
-    if folder is None:
-        return
-    ours = re.compile(re.escape(f".{os.path.basename(target)}.") + r"[0-9a-f]{16}\.part")
-    with contextlib.suppress(OSError):
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for name in filter(ours.fullmatch, os.listdir(os.path.dirname(target))):
-            os.unlink(os.path.join(os.path.dirname(target), name))
-    _share(folder)
-
-
-def _share(folder: int) -> None:
-    """Wait for a writer that is cleaning, but not for a stranger who keeps the folder locked."""
+def _rename(temporary: str, target: str) -> None:
     for _ in range(TRIES):
         try:
-            return fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.01)
-        except OSError:
-            return None
+            return os.replace(temporary, target)
+        except PermissionError as error:
+            reason = error.strerror
+            time.sleep(PAUSE)
+    raise PermissionError(errno.EACCES, f"{reason}; close any other program that holds the file open")
 
 
-def _confirm(folder: int | None) -> bool:
-    if folder is None:
-        return True
+def _confirm(folder: str) -> bool:
     try:
-        os.fsync(folder)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:  # Windows opens no folders, and one that may be written need not be readable
+        return isinstance(error, PermissionError)
+    try:
+        os.fsync(descriptor)
     except OSError as error:
         return error.errno in (errno.EINVAL, errno.ENOTSUP)  # a file system that has no answer
+    finally:
+        os.close(descriptor)
     return True

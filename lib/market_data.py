@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LAYOUT = ("field", "time", "asset")
+FIELDS = ("open", "low", "high", "close", "vol", "divs", "split_cumprod", "is_liquid")
 HINT = "pass what strategy.load_data returns."
 
 

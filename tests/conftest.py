@@ -41,6 +41,7 @@ if REAL:
     with warnings.catch_warnings():  # its warnings are not ours to fix
         warnings.simplefilter("ignore")
         importlib.import_module("qnt.backtester")
+        importlib.import_module("progressbar.bar")  # keeps the stderr of its import, which must outlive tests
         ids = importlib.import_module("qnt.data.id_translation")
         stocks = importlib.import_module("qnt.data.stocks")
     ids.TRANSLATION_TABLE_FILE_NAME = str(Path(cache) / ids.TRANSLATION_TABLE_FILE_NAME)  # not in the project

@@ -54,7 +54,7 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest(choice):
     "text", ["rsi(21)", "rsi(periods=", "rsi(periods=open('x'))", "rsi(**{})", "a.b(periods=2)", "(2)"]
 )
 def test_only_literals_by_name_can_be_parameters(text):
-    with pytest.raises(ValueError, match="write parameters by name, such as|has no parameter|is '"):
+    with pytest.raises(ValueError, match=r"write parameters by name, such as|has no parameter|is '"):
         find("feature", text, feature)
 
 

@@ -50,7 +50,7 @@ def test_days():
     "value", ["yesterday", "today", "now", "2024-13-01", "", "NaT", "31.01.2024", "2024-01", 3.5]
 )
 def test_what_is_no_day_is_refused(value):
-    with pytest.raises(ValueError, match="start_date is .*: it must be a date such as 2024-01-31"):
+    with pytest.raises(ValueError, match=r"start_date is .*: it must be a date such as 2024-01-31"):
         parse_day("start_date", value)
 
 

@@ -26,7 +26,7 @@ BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 EXAMPLES = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
 TREE = next(text for language, text in BLOCKS if not language and text.startswith("strategy.ipynb"))
-SET_UP = "python3 -m venv .venv && .venv/bin/python init.py && "
+SET_UP = re.compile(r"^python3 -m venv \.venv && \.venv/bin/python init\.py( --tests)? && ")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 ENVIRONMENT |= {"PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])}
 
@@ -42,7 +42,7 @@ def run_code(text):
 
 
 def test_every_command_is_run_by_a_test():
-    assert [command.removeprefix(SET_UP).split()[:3] for command in COMMANDS] == [
+    assert [SET_UP.sub("", command).split()[:3] for command in COMMANDS] == [
         [".venv/bin/python", "-m", "lib.notebook"],
         [".venv/bin/python", "-m", "pytest"],  # .ci/run starts these tests with this very line
         [".venv/bin/python", "-m", "lib.rehearsal"],
@@ -50,12 +50,14 @@ def test_every_command_is_run_by_a_test():
         [".venv/bin/python", "-m", "lib.compare"],  # the oddities
         [".venv/bin/python", "-m", "pytest"],  # the benchmarks
     ]
-    assert [command.startswith(SET_UP) for command in COMMANDS] == [True, True, False, False, False, False]
+    set_up = [SET_UP.match(command) for command in COMMANDS]
+    assert [bool(found) for found in set_up] == [True, True, False, False, False, False]
+    assert [set_up[k].group(1) for k in (0, 1)] == [None, " --tests"]
 
 
 @pytest.mark.parametrize("part", ["lib.notebook", "lib.rehearsal", "--grid", "--oddities", "benchmarks"])
 def test_a_command_does_what_it_should(part, tmp_path):
-    command = next(command.removeprefix(SET_UP) for command in COMMANDS if part in command)
+    command = next(SET_UP.sub("", command) for command in COMMANDS if part in command)
     words = shlex.split(command.replace(".venv/bin/python", sys.executable))
     for name in ("strategy.ipynb", "lib", "tests", "pyproject.toml"):
         (tmp_path / name).symlink_to(PROJECT / name)

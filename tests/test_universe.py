@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lib import Strategy
 from lib.engine.inputs import select_assets
-from lib.market_data import check_data, field
+from lib.market_data import field
 from tests.vectors import vector
 
 WINDOW = slice("2024-09-21", None)
@@ -80,23 +80,6 @@ def test_a_selection_of_your_own():
 def test_a_selection_that_answers_something_else_is_refused(answer):
     with pytest.raises(ValueError, match="selection must return one True or False for each of the"):
         select_assets(vector("loaded").sel(time=WINDOW), Strategy(selection=lambda data, strategy: answer))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "sentence"),
-    [
-        (lambda d: d.sel(field="close"), "must have the dimensions"),
-        (lambda d: d.values, "must have the dimensions .* not ndarray"),
-        (lambda d: d.drop_sel(field="is_liquid"), "lack the field is_liquid"),
-        (lambda d: d.isel(time=[]), "hold no day"),
-        (lambda d: d.isel(time=[1, 0]), "days must ascend"),
-        (lambda d: d.isel(time=[0, 0]), "days must ascend"),
-        (lambda d: d.isel(asset=[0, 0]), "asset occurs twice"),
-    ],
-)
-def test_data_in_another_layout_are_refused(spoil, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        check_data(spoil(vector("loaded").isel(time=slice(3))))
 
 
 def test_the_order_of_dims_does_not_matter():

@@ -25,14 +25,15 @@ CODE = [
         "competitions",
         "features",
         "files",
-        "indicators",
         "market_data",
         "model",
         "strategy",
         "universe",
     ),
     *(f"engine/{name}" for name in ("__init__", "fast_lstm", "inputs", "lbfgs", "models", "prediction")),
-    *("engine/torch_training", "engine/training"),
+    *("engine/torch_training", "engine/training", "indicators/__init__"),
+    *(f"indicators/{name}" for name in ("averages", "changes", "cumulative", "dispersion", "oscillators")),
+    *("indicators/ranges", "indicators/windows"),
     *("state/__init__", "state/positions", "compare/provenance", "compare/run_one", "compare/runs"),
 ]
 

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from lib.choices import name_of
+from lib.choices import label
+from lib.engine import recurrent
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy
@@ -53,14 +54,8 @@ def is_published(strategy: "Strategy") -> bool:
     if strategy.model == "LSTM" and class_is_published(MODEL_FILE):
         return True
     edited = strategy.model == "LSTM"
-    name = "LSTM of lib/model.py was edited: it" if edited else f"{name_or_text(strategy.model)}"
-    _report_once(name)
+    _report_once("LSTM of lib/model.py was edited: it" if edited else label(strategy.model))
     return False
-
-
-def name_or_text(model: object) -> str:
-    """The name of a model given by name, class or function."""
-    return model if isinstance(model, str) else name_of(model)
 
 
 @functools.cache
@@ -95,19 +90,19 @@ def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
 
 
 def from_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
-    """A row in torch's order as one in the kernel's."""
+    """A row in torch's order in the order used here."""
     pieces = split(row[None], _torch_shapes(n_features, hidden))
     return np.concatenate([_regated(piece[0], hidden).T.ravel() for piece in pieces])
 
 
 def to_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
-    """A row in the kernel's order as one in torch's."""
+    """A row in the order used here as one in torch's."""
     pieces = split(row[None], shapes(n_features, hidden))
     return np.concatenate([_regated(piece[0].T, hidden).ravel() for piece in pieces])
 
 
 def shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
-    """The arrays in a row of the kernel's order, in the order above, gates side by side."""
+    """The shapes of the arrays in a row, in the order above, gates side by side."""
     gates = 4 * hidden
     cell1 = [(n_features, gates), (hidden, gates), (gates,), (gates,)]
     cell2 = [(hidden, gates), (hidden, gates), (gates,), (gates,)]
@@ -134,7 +129,7 @@ def _regated(array: np.ndarray, hidden: int) -> np.ndarray:
 
 @one_thread
 def outputs(parameters: np.ndarray, x: np.ndarray, hidden: int) -> np.ndarray:
-    """What the networks answer from a zero state to `x` (assets, time, feature): (assets, time) float32."""
+    """Outputs (assets, time), float32, of the networks for `x` (assets, time, feature), from a zero state."""
     return _forward(parameters, x, hidden)[0]
 
 
@@ -143,7 +138,7 @@ def loss_and_gradient(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean squared error over all days, (assets,), and its gradient by `parameters`, (assets, size).
 
-    A training asks for it again and again, and holds to `one_thread` for all of them together.
+    Repeated calls belong under one `one_thread`, whose cost is that of several steps.
     """
     out, layer1, h1, layer2, h2, (w_ih2, w) = _forward(parameters, x, hidden)
     error = out - y
@@ -153,16 +148,11 @@ def loss_and_gradient(
     d_out = error * np.float32(2 / x.shape[1])
     np.matmul(h2.transpose(0, 2, 1), d_out[:, :, None], out=d_w)
     d_b[:, 0] = d_out.sum(axis=1)
-    dz = _sweep_back(d_out.T[:, :, None] * w[:, :, 0], *layer2)
+    dz = recurrent.lstm_back(d_out.T[:, :, None] * w[:, :, 0], *layer2)
     _accumulate(dz, h1, h2, *cells[4:])
-    dz = _sweep_back(_swapped(dz @ w_ih2.transpose(0, 2, 1)), *layer1)
+    dz = recurrent.lstm_back(recurrent.swapped(dz @ w_ih2.transpose(0, 2, 1)), *layer1)
     _accumulate(dz, x, h1, *cells[:4])
     return (error * error).mean(axis=1), gradient
-
-
-def _swapped(array: np.ndarray) -> np.ndarray:
-    """The first two axes exchanged, in one piece of memory."""
-    return np.ascontiguousarray(array.swapaxes(0, 1))
 
 
 def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
@@ -171,9 +161,9 @@ def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
         parameters, shapes(x.shape[2], hidden)
     )
     gates1 = _input_share(x, w_ih1, b_ih1 + b_hh1)
-    h1, c1, tanh1 = _sweep(gates1, w_hh1)
+    h1, c1, tanh1 = recurrent.lstm(gates1, w_hh1)
     gates2 = _input_share(h1, w_ih2, b_ih2 + b_hh2)
-    h2, c2, tanh2 = _sweep(gates2, w_hh2)
+    h2, c2, tanh2 = recurrent.lstm(gates2, w_hh2)
     out = (h2 @ w)[:, :, 0] + b
     return out, (gates1, c1, tanh1, w_hh1), h1, (gates2, c2, tanh2, w_hh2), h2, (w_ih2, w)
 
@@ -183,71 +173,6 @@ def _input_share(x: np.ndarray, w_ih: np.ndarray, bias: np.ndarray) -> np.ndarra
     assets, days, _ = x.shape
     share = (x @ w_ih).reshape(assets, days, 4, -1).transpose(1, 2, 0, 3)
     return np.add(share, bias.reshape(assets, 4, -1).swapaxes(0, 1), order="C")
-
-
-def _sweep(gates: np.ndarray, w_hh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One layer forward. `gates` (time, 4, assets, hidden): the input's share, in place the activations.
-
-    Returns h (assets, time, hidden), c and tanh(c), both (time, assets, hidden).
-    """
-    days, _, assets, hidden = gates.shape
-    h, c, tanh_c = np.empty((3, days, assets, hidden), np.float32)
-    # sigmoid(z) = (1 + tanh(z / 2)) / 2, so that one call of tanh serves all four gates
-    gates[:, :3] *= 0.5
-    w_hh = w_hh * np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), hidden)
-    product = np.empty((assets, 1, 4 * hidden), np.float32)
-    recurrent = product.reshape(assets, 4, hidden).swapaxes(0, 1)
-    kept = np.empty((assets, hidden), np.float32)
-    for day in range(days):
-        z = gates[day]
-        if day:
-            np.matmul(h[day - 1, :, None], w_hh, out=product)
-            z += recurrent
-        np.tanh(z, out=z)
-        sigmoids = z[:3]
-        sigmoids *= 0.5
-        sigmoids += 0.5
-        now = c[day]
-        np.multiply(z[0], z[3], out=now)
-        if day:
-            np.multiply(z[1], c[day - 1], out=kept)
-            now += kept
-        np.tanh(now, out=tanh_c[day])
-        np.multiply(z[2], tanh_c[day], out=h[day])
-    return _swapped(h), c, tanh_c
-
-
-def _sweep_back(
-    grad_h: np.ndarray, gates: np.ndarray, c: np.ndarray, tanh_c: np.ndarray, w_hh: np.ndarray
-) -> np.ndarray:
-    """One layer backward: from `grad_h` (time, assets, hidden) to the gates, (assets, time, 4 hidden)."""
-    days, _, assets, hidden = gates.shape
-    i, f, o, g = gates.swapaxes(0, 1)
-    # how the gates answer: i, f and g to the gradient of the cell, o to that of the output; all days at once
-    slope = np.empty((days, assets, 4, hidden), np.float32)
-    np.multiply(g, i * (1 - i), out=slope[:, :, 0])
-    slope[0, :, 1] = 0
-    np.multiply(c[:-1], (f * (1 - f))[1:], out=slope[1:, :, 1])
-    np.multiply(tanh_c, o * (1 - o), out=slope[:, :, 2])
-    np.multiply(i, 1 - g * g, out=slope[:, :, 3])
-    to_cell = o * (1 - tanh_c * tanh_c)
-
-    received = np.empty((assets, 4, hidden), np.float32)
-    dc, part = np.zeros((2, assets, hidden), np.float32)
-    back = np.empty((assets, hidden, 1), np.float32)
-    dh = grad_h[-1].copy()
-    for day in range(days - 1, -1, -1):
-        np.multiply(dh, to_cell[day], out=part)
-        dc += part
-        received[:] = dc[:, None]
-        received[:, 2] = dh
-        dz = slope[day]
-        dz *= received
-        if day:
-            np.matmul(w_hh, dz.reshape(assets, -1, 1), out=back)
-            np.add(back[:, :, 0], grad_h[day - 1], out=dh)
-            dc *= f[day]
-    return _swapped(slope).reshape(assets, days, -1)
 
 
 def _accumulate(dz, x, h, d_ih, d_hh, d_b_ih, d_b_hh) -> None:

@@ -6,10 +6,13 @@ Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4 (the two loops
 tests from torch.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+# numbers of rows, rows (rows, size) -> losses (rows,), gradients (rows, size)
+Evaluate = Callable[[Any, np.ndarray], tuple[np.ndarray, np.ndarray]]
 MAX_ITERATIONS, HISTORY = (
     20,
     100,
@@ -104,3 +107,19 @@ class Lbfgs:
         for step, change, curvature in zip(self.steps, self.changes, self.curvatures, strict=True):
             direction += (weights.pop() - change @ direction / curvature) * step
         return direction
+
+
+def minimise(rows: np.ndarray, evaluate: Evaluate, learning_rate: float, epochs: int) -> list[list[float]]:
+    """Minimise a function of each row, side by side and in place; return the losses before each step.
+
+    `evaluate` is called with the numbers of the rows that go on and these rows (rows, size), and returns
+    their losses (rows,) and gradients (rows, size).
+    """
+    runs = [Lbfgs(row, learning_rate, epochs) for row in rows]
+    with np.errstate(all="ignore"):  # a minimisation that diverges is recognised by its loss
+        while active := [k for k, run in enumerate(runs) if not run.done]:
+            chosen = slice(None) if len(active) == len(runs) else active  # a slice takes no copy
+            losses, gradients = evaluate(chosen, rows[chosen])
+            for k, loss, gradient in zip(active, losses, gradients, strict=True):
+                runs[k].step(loss, gradient)
+    return [run.losses for run in runs]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib.engine import fast_lstm
+from lib.engine.inputs import equally_long
 
 if TYPE_CHECKING:
     import torch
@@ -116,14 +117,6 @@ def _load_models(content: bytes) -> TrainedModels:
     models = TrainedModels.__new__(TrainedModels)
     models.__dict__.update(pickle.loads(content))
     return models
-
-
-def equally_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """Assets grouped by the length of their sequences."""
-    by_length: dict[int, list[str]] = {}
-    for asset, x in inputs.items():
-        by_length.setdefault(len(x), []).append(asset)
-    return list(by_length.values())
 
 
 def _as_module(row: np.ndarray, strategy: "Strategy") -> "torch.nn.Module":

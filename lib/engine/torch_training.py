@@ -1,18 +1,28 @@
-"""Training and inference of any model in torch, one model per asset."""
+"""Training and inference of any model in torch: one model per asset, all assets together where torch can."""
 
-from collections.abc import Iterator
+import copy
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from lib.choices import find
+from lib.choices import find, label
+from lib.engine import cores
+from lib.engine.batched import Batch, check_shape, trained
+from lib.engine.inputs import stacked
+from lib.engine.lbfgs import minimise
 from lib.model import model as models_by_name
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy
+
+
+TOGETHER, ALONE = 16, 2  # assets of one call
 
 
 @contextmanager
@@ -21,6 +31,17 @@ def seeded(strategy: "Strategy") -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(strategy.seed)
         yield
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """One thread for torch: its tensors here are too small to share out, and waiting threads cost time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def new_model(strategy: "Strategy") -> nn.Module:
@@ -33,17 +54,67 @@ def _new_model(strategy: "Strategy") -> nn.Module:
     return find("model", strategy.model, models_by_name)(len(strategy.features), strategy)
 
 
-def fit(examples: dict[str, tuple], strategy: "Strategy") -> dict[str, tuple]:
+@one_torch_thread()
+def fit(examples: Mapping[str, tuple], strategy: "Strategy") -> dict[str, tuple]:
     """By asset the trained model, the losses before each step, and the output (time,) after training.
 
     `examples` are by asset the sequence (time, feature) and the target (time,), float32. Each asset's
     training draws its random numbers, those of dropout included, from the strategy's seed alone, so that it
     is the same whichever other assets are trained, and when it is repeated.
     """
-    return {asset: _fit_one(x, y, strategy) for asset, (x, y) in examples.items()}
+    fitted: dict[str, tuple] = {}
+    untrained = new_model(strategy)
+    for assets, x, y in stacked(examples):
+        try:
+            results = cores.spread(partial(_fit_together, strategy), x, y, at_once=TOGETHER)
+        except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
+            _report(strategy, error)
+            results = cores.spread(partial(_fit_one_by_one, strategy), x, y, at_once=ALONE)
+        for asset, (row, losses, output) in zip(assets, results, strict=True):
+            fitted[asset] = _with(untrained, row), losses, output
+    return fitted
 
 
-def _fit_one(x: np.ndarray, y: np.ndarray, strategy: "Strategy") -> tuple:
+def _fit_together(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tuple]:
+    """Parameters, losses and output of each asset, `x` being (asset, time, feature) and `y` (asset, time)."""
+    with seeded(strategy):
+        batch = Batch(_new_model(strategy))
+        rows = np.repeat(batch.row[None], len(x), axis=0)
+        losses = minimise(
+            rows,
+            lambda active, chosen: batch.loss_and_gradient(chosen, x[active], y[active]),
+            strategy.learning_rate,
+            strategy.epochs,
+        )
+    outputs = batch.outputs(rows, x)
+    results = zip(rows, losses, outputs, strict=True)
+    return [(row, tuple(of_asset), output) for row, of_asset, output in results]
+
+
+def _fit_one_by_one(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tuple]:
+    """As `_fit_together`, for modules that cannot be batched."""
+    return [_fit_alone(*example, strategy) for example in zip(x, y, strict=True)]
+
+
+def _with(model: nn.Module, row: np.ndarray) -> nn.Module:
+    """A copy of the model with these trained parameters, in evaluation mode."""
+    model = copy.deepcopy(model)
+    nn.utils.vector_to_parameters(torch.from_numpy(row.copy()), trained(model))
+    return model.eval()
+
+
+def _report(strategy: "Strategy", error: Exception) -> None:
+    reason = str(error).strip().partition("\n")[0][:100]
+    line = f"Model {label(strategy.model)} is trained asset by asset, since torch cannot batch it: {reason}"
+    if line not in _reported:
+        _reported.add(line)
+        print(line, file=sys.stderr, flush=True)
+
+
+_reported: set[str] = set()
+
+
+def _fit_alone(x: np.ndarray, y: np.ndarray, strategy: "Strategy") -> tuple:
     inputs, target = torch.from_numpy(x)[None], torch.from_numpy(y)[None]
     losses: list[float] = []
     with seeded(strategy):
@@ -59,7 +130,8 @@ def _fit_one(x: np.ndarray, y: np.ndarray, strategy: "Strategy") -> tuple:
 
         for _ in range(strategy.epochs):
             optimiser.step(closure)
-    return model, tuple(losses), answer(model, x)
+    row = nn.utils.parameters_to_vector(trained(model)).detach().numpy()
+    return row, tuple(losses), answer(model, x)
 
 
 def answer(model: Any, x: np.ndarray) -> np.ndarray:
@@ -72,9 +144,5 @@ def answer(model: Any, x: np.ndarray) -> np.ndarray:
 
 def _output(model: Any, inputs: torch.Tensor) -> torch.Tensor:
     output = model(inputs)
-    if output.shape != inputs.shape[:2]:
-        raise ValueError(
-            f"the model must return one number per day, shape {tuple(inputs.shape[:2])}, "
-            f"not {tuple(output.shape)}."
-        )
+    check_shape(output.shape, inputs.shape)
     return output

@@ -2,14 +2,15 @@
 
 import time
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.engine import fast_lstm
-from lib.engine.inputs import select_assets, training_examples
-from lib.engine.lbfgs import Lbfgs
-from lib.engine.models import Fit, TrainedModels, equally_long
+from lib.engine import cores, fast_lstm
+from lib.engine.inputs import select_assets, stacked, training_examples
+from lib.engine.lbfgs import minimise
+from lib.engine.models import Fit, TrainedModels
 from lib.market_data import check_data
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from lib.strategy import Strategy
 
-ASSETS_AT_ONCE = 16  # how many assets share a call: more would leave the processor's cache
+ASSETS_AT_ONCE = 16  # of one call
 ADVICE = "A smaller learning_rate may help"
 
 
@@ -52,7 +53,7 @@ def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
     days = data.time.values[[0, -1]].astype("M8[D]")
     models = TrainedModels(strategy, tuple(days))
     if assets:
-        examples = training_examples(data.sel(asset=assets), strategy)
+        examples = training_examples(data, strategy, assets)
         fitted = _fit({asset: xy for asset, xy in examples.items() if len(xy[1])}, strategy)
         for asset in assets:
             model, losses, output = fitted.get(asset, (None, (), np.empty(0)))
@@ -100,27 +101,27 @@ def _add(
 
 
 def _fit_published(examples: dict[str, tuple], strategy: "Strategy") -> dict[str, tuple]:
-    """As `_fit`, each model as its row of parameters; assets with equally many days are trained together."""
+    """As `_fit`, each model as its row of parameters."""
     fitted: dict[str, tuple] = {}
-    for alike in equally_long({asset: x for asset, (x, _) in examples.items()}):
-        for k in range(0, len(alike), ASSETS_AT_ONCE):
-            assets = alike[k : k + ASSETS_AT_ONCE]
-            x, y = (np.stack([examples[asset][part] for asset in assets]) for part in (0, 1))
-            fitted.update(zip(assets, _fit_together(x, y, strategy), strict=True))
+    for assets, x, y in stacked(examples):
+        results = cores.spread(partial(_fit_together, strategy), x, y, at_once=ASSETS_AT_ONCE)
+        fitted.update(zip(assets, results, strict=True))
     return fitted
 
 
 @fast_lstm.one_thread
-def _fit_together(x: np.ndarray, y: np.ndarray, strategy: "Strategy") -> list[tuple]:
+def _fit_together(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tuple]:
     hidden = strategy.hidden_size
     start = fast_lstm.initial_parameters(x.shape[2], hidden, strategy.seed)
     rows = np.repeat(fast_lstm.from_torch(start, x.shape[2], hidden)[None], len(x), axis=0)
-    runs = [Lbfgs(row, strategy.learning_rate, strategy.epochs) for row in rows]
-    with np.errstate(all="ignore"):  # a training that diverges is noticed by its loss
-        while active := [k for k, run in enumerate(runs) if not run.done]:
-            chosen = slice(None) if len(active) == len(runs) else active  # a slice takes no copy
-            losses, gradients = fast_lstm.loss_and_gradient(rows[chosen], x[chosen], y[chosen], hidden)
-            for k, loss, gradient in zip(active, losses, gradients, strict=True):
-                runs[k].step(loss, gradient)
+    losses = minimise(
+        rows,
+        lambda active, chosen: fast_lstm.loss_and_gradient(chosen, x[active], y[active], hidden),
+        strategy.learning_rate,
+        strategy.epochs,
+    )
+    with np.errstate(all="ignore"):  # a training that diverges is recognised by its loss
         output = fast_lstm.outputs(rows, x, hidden)
-    return [(row.copy(), tuple(run.losses), out) for row, run, out in zip(rows, runs, output, strict=True)]
+    return [
+        (row.copy(), tuple(of_asset), out) for row, of_asset, out in zip(rows, losses, output, strict=True)
+    ]

@@ -60,4 +60,4 @@ def _write(file: Path, array: xr.DataArray) -> None:
     days = array.indexes["time"].values  # those of xarray have a dtype that numpy cannot save
     content = io.BytesIO()
     np.savez(content, values=array.values, field=array.field.values, time=days, asset=array.asset.values)
-    replace_file(str(file), content.getvalue())
+    replace_file(file, content.getvalue())

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lib.errors import UserError
 from lib.offline.synthetic import DIMS, FIELDS
 
 ENGINES = {b"CDF\x01": "scipy", b"CDF\x02": "scipy", b"\x89HDF": "h5netcdf"}
@@ -19,7 +20,7 @@ MAY_BE_ZERO = ("vol", "divs", "is_liquid")
 JUMP = 1.8  # a close above 1.8 times the last one, or below its 1.8th part, as after an unadjusted 2:1 split
 
 
-class MarketError(ValueError):
+class MarketError(UserError, ValueError):
     """The error for a market that cannot be used: names the file, the fault and the expected layout."""
 
 

@@ -10,12 +10,12 @@ from math import sqrt
 import numpy as np
 import xarray as xr
 
+from lib.market_data import FIELDS
+from lib.market_data import LAYOUT as DIMS
 from lib.offline import corporate_actions
 from lib.offline.nyse import Day, trading_days
 from lib.offline.random_bits import bits, normal, uniform
 
-DIMS = ("field", "time", "asset")
-FIELDS = ("open", "low", "high", "close", "vol", "divs", "split_cumprod", "is_liquid")
 SECTORS = 8
 STEPS = np.array([0.45, 0.9])  # overnight and intraday; their squares sum to 1, one day's variance
 DRIFT = 0.09 / corporate_actions.TRADING_YEAR

@@ -1,6 +1,6 @@
-"""How is the state kept from one day to the next?
+"""The state in its file: written on one day, read on the next.
 
-In a gzip file around a pickle of a versioned plain record, which the platform's `qnt.state.read` reads too.
+The file is gzip around a pickle of a versioned plain record, which the platform's `qnt.state.read` reads too.
 Reading it here runs nothing that the file contains.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from lib.files import replace_file
 from lib.state.positions import State, StateWarning
 from lib.state.state_checks import StateError
-from lib.state.state_file import state_at
+from lib.state.state_file import keep_aside, state_at
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,7 +27,10 @@ DEFAULT_PATH = "state.out.pickle.gz"
 
 
 def state_write(state: State | None, path: str | os.PathLike | None = None) -> None:
-    """Keep the state for the next day; a crash leaves the old file or the new one.
+    """Write the state for the next day; a crash leaves the old file or the new one.
+
+    A state of a later day, or a file that is no whole state, is not lost: it is first copied beside the file,
+    and a `StateWarning` names the copy.
 
     Parameters
     ----------
@@ -43,19 +46,22 @@ def state_write(state: State | None, path: str | os.PathLike | None = None) -> N
     """
     if state is not None and not isinstance(state, State):
         raise StateError(
-            f"state_write keeps a State or None, not a {type(state).__name__}: pass what predict returned."
+            f"state_write takes a State or None, not a {type(state).__name__}: pass what predict returned."
         )
     place = _out_path() if path is None else os.fsdecode(path)
     try:
+        kept = keep_aside(place, state)
         confirmed = replace_file(place, gzip.compress(pickle.dumps(state, protocol=4), mtime=0))
     except (OSError, ValueError) as error:
         raise StateError(
             f"The state could not be written to {place} ({_reason(error)}). What was there is untouched. "
-            "Mend that, or set OUT_STATE_PATH to a place that can be written; then run state_write again."
+            "Fix that, or set OUT_STATE_PATH to a file that can be written; then run state_write again."
         ) from error
+    if kept:
+        warnings.warn(f"{place} now holds: {_line(state)}; {kept}.", StateWarning, stacklevel=2)
     if not confirmed:
         warnings.warn(
-            f"The state is in {place}, but the disk did not confirm it: after a power cut, look whether it "
+            f"The state is in {place}, but the disk did not confirm it: after a power cut, check that it "
             "is still the new one.",
             StateWarning,
             stacklevel=2,
@@ -64,22 +70,22 @@ def state_write(state: State | None, path: str | os.PathLike | None = None) -> N
 
 
 def state_read(path: str | os.PathLike | None = None) -> State | None:
-    """Read the state that the day before left; nothing in the file is run.
+    """The state that an earlier day left; nothing in the file is run.
 
     Parameters
     ----------
     path : path, optional
-        Default: the environment's IN_STATE_PATH where it is set and the file is there, else as `state_write`.
+        Default: the environment's IN_STATE_PATH where it is set and there, else that of `state_write`.
 
     Returns
     -------
     State or None
-        None on the first day (no file: a line says so), and where "no positions yet" was kept.
+        None on the first day (no file; a line is printed), and where "no positions yet" was written.
 
     Raises
     ------
     StateError
-        There is a file, but not one that holds a whole state of this project.
+        The file is there, but holds no whole state of this project, or cannot be read.
     """
     place = _in_path() if path is None else os.fsdecode(path)
     try:
@@ -87,14 +93,13 @@ def state_read(path: str | os.PathLike | None = None) -> State | None:
     except FileNotFoundError:
         print(f"No state at {place}: first day, starts without positions.", flush=True)
         return None
-    except StateError as error:
-        problem = str(error)
     except (OSError, ValueError) as error:
-        problem = f"it cannot be read ({_reason(error)}). Mend that and read it again"
-    else:
-        print(f"State read from {place}: {_line(state)}.", flush=True)
-        return state
-    raise StateError(f"State file {place}: {problem}. To start afresh, move it away.")
+        problem = f"it cannot be read ({_reason(error)}). Fix that and read it again"
+        if isinstance(error, StateError):
+            problem = str(error)
+        raise StateError(f"State file {place}: {problem}. To start afresh, move it away.") from None
+    print(f"State read from {place}: {_line(state)}.", flush=True)
+    return state
 
 
 def states_table(states: Iterable[State | None]) -> "xr.DataArray":
@@ -103,7 +108,7 @@ def states_table(states: Iterable[State | None]) -> "xr.DataArray":
     Returns
     -------
     xarray.DataArray
-        Dims (time, asset), both sorted; 0 where an asset was not held. Of two of one day the later counts.
+        Dims (time, asset), both sorted; 0 where an asset was not held. Of two of one day the last counts.
     """
     import xarray as xr
 
@@ -133,14 +138,12 @@ def _out_path() -> str:
 
 
 def _in_path() -> str:
-    given = os.environ.get("IN_STATE_PATH")
-    if not given:
-        return _out_path()
+    given = os.environ.get("IN_STATE_PATH") or ""
     try:
-        os.stat(given)
+        if given and os.stat(given):
+            return given
     except FileNotFoundError:
         print(f"IN_STATE_PATH names {given}, which is not there: looking at {_out_path()}.", flush=True)
-        return _out_path()
     except (OSError, ValueError):
-        pass  # it is there, and reading it will say what is wrong
-    return given
+        return given  # it is there, and reading it reports what is wrong
+    return _out_path()

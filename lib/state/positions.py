@@ -1,4 +1,4 @@
-"""What is carried from one day to the next: the positions, and all it takes to run a day again."""
+"""The state of a strategy: its positions of one day, and what is needed to run that day again."""
 
 import math
 import warnings
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.state.state_checks import StateError, day_of, parameters_of, weights_of
+from lib.state.state_checks import StateError, day_of, parameters_of, short, weights_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,7 +18,7 @@ VERSION = 1
 
 
 class StateWarning(UserWarning):
-    """A state that was set aside, or that the disk did not confirm."""
+    """A state that was not used, was kept aside, or was not confirmed by the disk."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +39,7 @@ class State:
     Raises
     ------
     StateError
-        A value is none of this: NaN, infinite, too large, not a date, ...
+        A value is of another kind, NaN, infinite or too large.
     """
 
     date: np.datetime64
@@ -48,7 +48,7 @@ class State:
     parameters: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        """Check every field; whoever unpickles one comes through here too."""
+        """Check every field, also of a state that is unpickled."""
         object.__setattr__(self, "date", day_of(self.date))
         object.__setattr__(self, "weights", weights_of(self.weights, "weights"))
         object.__setattr__(self, "carried_in", weights_of(self.carried_in, "weights carried in"))
@@ -67,11 +67,10 @@ class State:
         )
 
     def carried_into(self, date: Any, parameters: Mapping[str, Any]) -> Mapping[str, float]:
-        """Weights to blend the day `date` with.
+        """Weights to blend those of the day `date` with.
 
-        A later day gets this day's weights, however many days lie between. The same day gets what it got the
-        first time, so that running it again changes nothing. For an earlier day this state is the future: a
-        `StateWarning`, and no weights.
+        A later day gets this day's weights, however many days lie between. The same day gets what was carried
+        into it, so that running it again changes nothing. An earlier day gets none, and a `StateWarning`.
 
         Raises
         ------
@@ -114,11 +113,12 @@ class State:
 
 
 def _check_same(state: State, now: dict[str, Any]) -> None:
-    """StateError where the state was made with other parameters than those of now."""
+    """Raise a StateError where the state was made with other parameters than those of now."""
     then, universe = state.parameters, "competition_type"
+    made = f"The state of {state.date}"
     advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
 
-    def said(values: Mapping[str, Any], key: str) -> str:
+    def shown(values: Mapping[str, Any], key: str) -> str:
         return f"{values[key]!r:.60}" if key in values else "not set"
 
     changed = [
@@ -126,18 +126,16 @@ def _check_same(state: State, now: dict[str, Any]) -> None:
     ]
     if universe in changed:
         raise StateError(
-            f"The state of {state.date} holds positions in the universe {said(then, universe)}, the strategy "
-            f"trades {said(now, universe)}. Set {universe} back, {advice}"
+            f"{made} holds positions in the universe {shown(then, universe)}, the strategy trades "
+            f"{shown(now, universe)}. Set {universe} back, {advice}"
         )
     if changed:
-        list_of = "; ".join(f"{key:.60} was {said(then, key)}, is {said(now, key)}" for key in changed)
-        raise StateError(
-            f"The state of {state.date} was made with other parameters: {list_of}. Set them back, {advice}"
-        )
+        listed = "; ".join(f"{key:.60} was {shown(then, key)}, is {shown(now, key)}" for key in changed)
+        raise StateError(f"{made} was made with other parameters: {listed}. Set them back, {advice}")
 
 
 def restore(record: Any) -> State:
-    """The state of a plain record: a pickled State is a call of this.
+    """The state of a plain record; a pickled State is a call of this function.
 
     Raises
     ------
@@ -149,14 +147,14 @@ def restore(record: Any) -> State:
         raise StateError("its record is damaged: it has no version")
     if version > VERSION:
         raise StateError(
-            f"it was written by a newer version of this project (record {version:.6g}, this one reads up to "
-            f"{VERSION}). Update the project to go on with it"
+            f"it was written by a newer version of this project (record {short(version)}, this one reads "
+            f"up to {VERSION}). Update the project to go on with it"
         )
     fields = {"version", "date", "weights", "before", "fingerprint"}
     if set(record) != fields:
-        odd = sorted(map(ascii, fields.symmetric_difference(record)))
+        odd = sorted(map(short, fields.symmetric_difference(record)))
         raise StateError(f"its record is damaged: missing or unknown {', '.join(odd):.100}")
     day = day_of(record["date"])
     if str(day) != record["date"]:  # a number, or "today"
-        raise StateError(f"its record is damaged: {record['date']!a:.60} is no date")
+        raise StateError(f"its record is damaged: {short(record['date'])} is no date")
     return State(day, record["weights"], record["before"], record["fingerprint"])

@@ -1,4 +1,4 @@
-"""What may a state say? Dates, rows of weights and parameters, checked and made plain."""
+"""Checks of what a state holds: its date, its weights and its parameters, made plain."""
 
 import math
 from collections.abc import Mapping
@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from lib.errors import UserError
+
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
 ROUNDING = 1e-6  # what adding up float weights may be off by
 DEEPEST = 8
 
 
-class StateError(ValueError):
-    """A state that cannot be used, read or written; says what happened and what to do."""
+class StateError(UserError, ValueError):
+    """A state that cannot be used, read or written; the message says why, and what to do."""
 
 
 def day_of(value: Any) -> np.datetime64:
@@ -21,7 +23,7 @@ def day_of(value: Any) -> np.datetime64:
     try:
         day = np.datetime64(value, "D")
     except (ValueError, TypeError, OverflowError):
-        raise StateError(f"{value!r:.60} is no date") from None
+        raise StateError(f"{short(value)} is no date") from None
     if not EARLIEST <= day <= LATEST:  # nor is NaT
         raise StateError(f"the date {day} is not between {EARLIEST} and {LATEST}")
     return day
@@ -39,13 +41,11 @@ def weights_of(weights: Any, what: str) -> Mapping[str, float]:
         raise StateError(f"the {what} are no mapping from asset to number")
     for asset, weight in weights.items():
         if not _is_name(asset):
-            raise StateError(f"the {what} name an asset {_short(asset)}, which is no name")
+            raise StateError(f"the {what} name an asset {short(asset)}, which is no name")
         if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
-            raise StateError(f"the {what} say {_short(weight)} for {asset:.60}, which is no number")
+            raise StateError(f"the {what} say {short(weight)} for {asset:.60}, which is no number")
         if not -1 - ROUNDING <= weight <= 1 + ROUNDING:  # nor is NaN
-            raise StateError(
-                f"the {what} say {_short(weight)} for {asset:.60}, which is not between -1 and 1"
-            )
+            raise StateError(f"the {what} say {short(weight)} for {asset:.60}, which is not between -1 and 1")
     row = {str(asset): float(weights[asset]) for asset in sorted(weights) if weights[asset] != 0}
     total = math.fsum(map(abs, row.values()))
     if total > 1 + ROUNDING:
@@ -68,18 +68,22 @@ def _plain(value: Any, name: str, depth: int) -> Any:
     if type(scalar) in (int, float) and -(2**63) < scalar < 2**63:  # nor NaN, which equals nothing
         return scalar
     if isinstance(value, list | tuple) and depth < DEEPEST:
-        return [_plain(one, name, depth + 1) for one in value]
+        return [_plain(item, name, depth + 1) for item in value]
     if isinstance(value, Mapping) and depth < DEEPEST and all(map(_is_name, value)):
         return {str(key): _plain(value[key], name or key, depth + 1) for key in sorted(value)}
-    raise StateError(f"the parameter {name:.60} holds {_short(value)}, which cannot be kept as plain data")
+    raise StateError(f"the parameter {name:.60} holds {short(value)}, which cannot be kept as plain data")
 
 
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and value != "" and value.isprintable()
 
 
-def _short(value: Any) -> str:
-    """A value for a sentence: a foreign one may be huge, or made to upset a terminal."""
-    if isinstance(value, str | float | bool | None) or (isinstance(value, int) and abs(value) < 2**63):
+def short(value: Any) -> str:
+    """A value in at most 60 printable characters: a foreign value may be huge, or upset a terminal."""
+    if isinstance(value, str | bytes):
+        value = value[:60]
+    if isinstance(value, str | bytes | float | bool | None) or (
+        isinstance(value, int) and abs(value) < 2**63
+    ):
         return ascii(value)[:60]
     return f"a value of type {type(value).__name__:.40}"

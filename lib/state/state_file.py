@@ -1,16 +1,18 @@
-"""Does a file hold a state of this project, and which?"""
+"""The content of a state file: the state it holds, and what must not be lost when it is replaced."""
 
 import gzip
+import io
+import itertools
 import os
 import stat
 import zlib
-from typing import Any
 
+from lib.files import replace_file
 from lib.state.positions import State, restore
-from lib.state.safe_pickle import Call, Malformed, Name, NotPlain, read_plain
+from lib.state.safe_pickle import Call, Name, NotPlain, read_plain
 from lib.state.state_checks import StateError
 
-LARGEST = 1 << 29  # bytes unpacked: a state takes some thousand, one with models some million
+LARGEST = 1 << 27  # bytes, unpacked: a state takes some thousand, one with models some million
 RESTORE = Name("lib.state.positions", "restore")
 KNOWN_NAMES = {
     RESTORE,
@@ -33,52 +35,93 @@ def state_at(place: str) -> State | None:
     OSError, ValueError
         It cannot be read.
     """
+    return _state_in(_content(place))
+
+
+def keep_aside(place: str, state: State | None) -> str | None:
+    """Copy what `state` would overwrite at `place`, if it is a state of a later day, or no whole state.
+
+    The copy lies beside the file, under its name and the later day, or ``unreadable``; it is made once.
+
+    Returns
+    -------
+    str or None
+        What was kept, and where; None where nothing had to be.
+
+    Raises
+    ------
+    StateError, OSError, ValueError
+        The file cannot be read, or not be kept.
+    """
     try:
-        return _state_in(read_plain(_unpacked(place), KNOWN_NAMES))
+        content = _content(place)
+    except FileNotFoundError:
+        return None
+    try:
+        there = _state_in(content) if content else None
+        if there is None or (state is not None and there.date <= state.date):
+            return None
+        what, label = f"the later state of {there.date}", str(there.date)
+    except StateError:
+        what, label = "a file that holds no whole state", "unreadable"
+    for number in itertools.count(1):
+        aside = f"{place}.{label}" + f"-{number}" * (number > 1)
+        if not os.path.lexists(aside):
+            replace_file(aside, content)
+            break
+        if _content(aside) == content:
+            break
+    return f"{what} is kept in {aside}"
+
+
+def _content(place: str) -> bytes:
+    """Bytes of a file; opened without waiting, since at a pipe that would take for ever."""
+    at_once = getattr(os, "O_NONBLOCK", 0)
+    with open(place, "rb", opener=lambda path, flags: os.open(path, flags | at_once)) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("a pipe or device is there, no file")
+        if status.st_size > LARGEST:
+            raise StateError(f"it has more than {LARGEST >> 20} MiB, which no state does")
+        return file.read()
+
+
+def _state_in(content: bytes) -> State | None:
+    """The state in what `state_write` wrote, or `backtest_ml`: (time, models, state)."""
+    unpacked = _unpacked(content)
+    try:
+        value = read_plain(unpacked, KNOWN_NAMES)
     except NotPlain as error:
         raise StateError(
             f"not a state of this project: it asks for {error}. Nothing in it was run; do not unpickle it"
         ) from None
-    except Malformed as error:
-        raise StateError(f"not a pickle, or a broken one ({error})") from None
-
-
-def _unpacked(place: str) -> bytes:
-    """Content of a gzip file, all of it, checked against its sum."""
-    with open(place, "rb", opener=_open_at_once) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError("a pipe or device is there, no file")
-        if status.st_size == 0:
-            raise StateError("it is empty, as an interrupted write leaves it")
-        chunks, size = [], 0
-        try:
-            with gzip.GzipFile(fileobj=file) as packed:
-                while chunk := packed.read(1 << 20):
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    if size > LARGEST:
-                        raise StateError(f"it unpacks to more than {LARGEST >> 20} MiB, which no state does")
-        except EOFError:
-            raise StateError("it is cut short: its end is missing") from None
-        except gzip.BadGzipFile as error:
-            raise StateError(f"not a gzip file, or a damaged one ({error})") from None
-        except zlib.error as error:
-            raise StateError(f"it is damaged ({error})") from None
-    return b"".join(chunks)
-
-
-def _open_at_once(place: str, flags: int) -> int:
-    """Open without waiting, as one would for ever at a pipe."""
-    return os.open(place, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _state_in(content: Any) -> State | None:
-    """The state in what `state_write` wrote, or `backtest_ml`: (time, models, state)."""
-    if type(content) is tuple and len(content) == 3:
-        content = content[2]
-    if content is None:
+    except (ValueError, LookupError) as error:
+        raise StateError(f"not a pickle, or a broken one ({error!s:.80})") from None
+    if type(value) is tuple and len(value) == 3:
+        value = value[2]
+    if value is None:
         return None
-    if isinstance(content, Call) and content.function == RESTORE and len(content.arguments) == 1:
-        return restore(content.arguments[0])
-    raise StateError(f"it holds a {type(content).__name__}, not a state of this project")
+    if isinstance(value, Call) and value.function == RESTORE and len(value.arguments) == 1:
+        return restore(value.arguments[0])
+    raise StateError(f"it holds a {type(value).__name__}, not a state of this project")
+
+
+def _unpacked(content: bytes) -> io.BytesIO:
+    """Content of a gzip file, all of it, checked against its sum."""
+    if not content:
+        raise StateError("it is empty, as an interrupted write leaves it")
+    unpacked = io.BytesIO()
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            while chunk := packed.read(1 << 20):
+                unpacked.write(chunk)
+                if unpacked.tell() > LARGEST:
+                    raise StateError(f"it unpacks to more than {LARGEST >> 20} MiB, which no state does")
+    except EOFError:
+        raise StateError("it is cut short: its end is missing") from None
+    except gzip.BadGzipFile as error:
+        raise StateError(f"not a gzip file, or a damaged one ({error})") from None
+    except zlib.error as error:
+        raise StateError(f"it is damaged ({error})") from None
+    unpacked.seek(0)
+    return unpacked

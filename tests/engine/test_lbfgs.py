@@ -74,3 +74,31 @@ def test_the_history_is_bounded(monkeypatch):
     while not run.done:
         run.step(float((run.x**2).sum()), 2 * run.x)
     assert len(run.steps) == len(run.changes) == len(run.curvatures) == 3
+
+
+def evaluations(loss, slope):
+    """How often a minimisation of one epoch evaluates a function whose k-th loss and gradient are given."""
+    run = Lbfgs(np.zeros(2), 0.5)
+    while not run.done:
+        k = len(run.losses)
+        run.step(loss(k), np.full(2, slope(k)))
+    return len(run.losses)
+
+
+def test_a_loss_that_hardly_changes_ends_an_epoch():
+    """Only the change of the loss is small: the gradient and the step are not."""
+    assert evaluations(lambda k: 1.0 - 1e-10 * k, lambda k: 1.0 - 0.01 * k) == 2
+    assert evaluations(lambda k: 1.0 - 1e-8 * k, lambda k: 1.0 - 0.01 * k) == 20
+
+
+def test_a_tiny_step_ends_an_epoch():
+    """Only the step is small: the gradient is above its limit, and the loss changes."""
+    run = Lbfgs(np.zeros(2), 1e-9)
+    run.step(1.0, np.full(2, 1.0))
+    run.step(0.5, np.full(2, 1.0))
+    assert run.done
+    assert len(run.losses) == 2
+
+
+def test_a_flat_gradient_ends_an_epoch():
+    assert evaluations(lambda k: -1.0 * k, lambda k: 1e-8) == 1

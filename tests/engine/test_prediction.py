@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from lib import Strategy
 from lib.engine.prediction import blend, predict
-from lib.features import feature as FEATURES
 from lib.state import State, StateError, StateWarning
 from tests import reference
 from tests.backtests import backtest
@@ -318,12 +317,13 @@ def test_a_pass_imports_nothing_that_it_does_not_need():
     assert json.loads(out.splitlines()[-1]) == []
 
 
-def test_the_published_feature_is_the_only_one_shipped_by_default():
-    assert list(FEATURES) == ["trend"]
-
-
 def test_data_stay_as_they_are():
     data, models = window(), SMALL.train_model(window(71))
     before = data.copy(deep=True)
     predict(models, data, None, SMALL)
     xr.testing.assert_identical(data, before)
+
+
+def test_a_weight_of_exactly_the_minimum_is_kept():
+    assert blend(np.array([0.25, 0.2499]), np.zeros(2), 0.25, 1.0).tolist() == [0.25, 0.0]
+    assert blend(np.array([0.25, 0.5]), np.array([0.25, 0.0]), 0.25, 0.3).tolist() == [0.25, 0.3]

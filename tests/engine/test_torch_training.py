@@ -1,10 +1,11 @@
 import random
+from itertools import pairwise
 
 import numpy as np
 import torch
 
 from lib import Strategy
-from lib.engine.torch_training import new_model
+from lib.engine.torch_training import answer, new_model
 from lib.engine.training import train_model
 from lib.model import LSTM
 from tests import reference
@@ -55,3 +56,63 @@ def test_a_model_of_your_own():
             return x.mean(dim=2)
 
     assert isinstance(new_model(Strategy(model=Mean)), Mean)
+
+
+class Dropout(torch.nn.Module):
+    def __init__(self, n_features, strategy):
+        super().__init__()
+        self.inner = torch.nn.Linear(n_features, 8)
+        self.dropout = torch.nn.Dropout(0.5)
+        self.outer = torch.nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.outer(self.dropout(torch.tanh(self.inner(x)))).squeeze(-1)
+
+
+DROPOUT = Strategy(model=Dropout, top_assets=3)
+
+
+def data(days=40):
+    return vector("loaded").isel(time=slice(-days, None))
+
+
+def parameters(models):
+    return {a: torch.nn.utils.parameters_to_vector(m.parameters()).tolist() for a, m in models.items()}
+
+
+def test_a_model_with_dropout_trains_alike_every_time_and_leaves_the_generators_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    first = train_model(data(), DROPOUT)
+    assert torch.rand(1) == expected
+    torch.manual_seed(4)
+    second = train_model(data(), DROPOUT)
+    assert parameters(first) == parameters(second)
+    assert [fit.losses for fit in first.fits.values()] == [fit.losses for fit in second.fits.values()]
+    assert parameters(first) != parameters(train_model(data(), Strategy(model=Dropout, top_assets=3, seed=1)))
+
+
+def test_an_asset_with_dropout_does_not_know_its_neighbours():
+    together = train_model(data(), DROPOUT)
+    for asset in together:
+        alone = train_model(data().sel(asset=[asset]), DROPOUT)
+        assert parameters(alone)[asset] == parameters(together)[asset]
+
+
+def test_dropout_works_in_training_and_not_in_prediction():
+    """The losses of a training are not those of the same training without dropout; answers do not vary."""
+    models = train_model(data(), DROPOUT)
+    for asset, model in models.items():
+        assert not model.training
+        losses = models.fits[asset].losses
+        assert max(abs(a - b) for a, b in pairwise(losses)) > 1e-3
+        model.train()  # even where somebody turned it back
+        x = np.ones((5, 1), np.float32)
+        assert np.array_equal(answer(model, x), answer(model, x))
+
+
+def test_a_pass_with_dropout_can_be_repeated():
+    weights = [DROPOUT.predict(DROPOUT.train_model(data(71)), data(107), None)[0] for _ in range(2)]
+    assert np.array_equal(*weights)
+    assert float(weights[0].sum()) > 0

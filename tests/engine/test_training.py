@@ -87,12 +87,12 @@ def test_the_number_of_threads_changes_nothing_and_torch_is_not_imported():
 
 def test_many_assets_go_in_several_rounds(monkeypatch):
     models = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
-    monkeypatch.setattr(training, "ASSETS_AT_ONCE", 2)
+    monkeypatch.setattr("lib.engine.training.ASSETS_AT_ONCE", 2)
     others = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
     assert list(models) == list(others)
     assert len(models) >= 8
     for asset in models:
-        assert np.allclose(models.row(asset), others.row(asset), atol=1e-4)
+        assert np.array_equal(models.row(asset), others.row(asset))
 
 
 def test_the_report_tells_how_it_went():
@@ -113,35 +113,46 @@ def test_the_report_tells_how_it_went():
     assert repr(models) == f"TrainedModels of 3 assets, trained on {models.window[0]} to {models.window[1]}"
 
 
-@pytest.mark.parametrize("in_torch", [False, True])
-def test_a_training_that_diverges_is_left_out(in_torch, monkeypatch):
-    if in_torch:
-        use_torch(monkeypatch)
+class Slope(torch.nn.Module):
+    """A model whose loss after one step of L-BFGS can be chosen by `slope` and the inputs."""
 
+    def __init__(self, n_features, strategy, slope=1.0):
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.full((1,), slope))
+
+    def forward(self, x):
+        return (self.slope * x**2).sum(dim=2)
+
+
+def test_a_training_that_diverges_in_torch_is_left_out():
     def huge(data, strategy):
         values = data.sel(field="close") * 0 + 1
         values[:, 1] = 3e38
         return values
 
-    class Product(torch.nn.Module):
-        def __init__(self, n_features, strategy):
-            super().__init__()
-            self.slope = torch.nn.Parameter(torch.ones(1))
-
-        def forward(self, x):
-            return (self.slope * x**2).sum(dim=2)
-
     data = window(40).sel(asset=list(train_model(window(40), SMALL)))
-    strategy = Strategy(top_assets=3, hidden_size=5, features=[huge], model=Product if in_torch else "LSTM")
-    if in_torch:
-        with pytest.warns(
-            TrainingWarning, match="is left out until the next training: its training diverged"
-        ):
-            models = train_model(data, strategy)
-        assert list(models.dropped) == [data.asset.values[1]]
-        assert list(models) == [asset for asset in data.asset.values if asset not in models.dropped]
-    else:  # the gates saturate: the published network cannot be driven out of its range by its input
-        assert len(train_model(data, strategy)) == 3
+    strategy = Strategy(top_assets=3, features=[huge], model=Slope)
+    with pytest.warns(TrainingWarning, match="is left out until the next training: its training diverged"):
+        models = train_model(data, strategy)
+    assert list(models.dropped) == [data.asset.values[1]]
+    assert list(models) == [asset for asset in data.asset.values if asset not in models.dropped]
+
+
+def test_huge_inputs_do_not_drive_the_published_network_out_of_its_range():
+    """Its gates saturate, so that no asset is left out."""
+    strategy = Strategy(top_assets=3, hidden_size=5, features=[lambda data, _: data[3] * 1e30])
+    assert len(train_model(window(40), strategy)) == 3
+
+
+@pytest.mark.parametrize(("after", "left_out"), [(0.99, False), (1.0, False), (1.01, True), (2.0, True)])
+def test_a_loss_above_one_that_rose_is_a_divergence(after, left_out):
+    """The limit is 1, the loss where every class is predicted wrong, or the loss before if larger."""
+    models = training.TrainedModels(SMALL, ("a", "b"))
+    output = np.full(4, np.sqrt(after), np.float32)
+    reason = training._add(models, "A", object(), (0.5,), output, np.zeros(4, np.float32))
+    assert bool(reason) == ("A" not in models) == left_out
+    assert ("the loss rose from 0.5" in reason) == left_out
+    assert training._add(models, "B", object(), (3.0,), output, np.zeros(4, np.float32)) == ""
 
 
 def test_an_asset_without_features_is_left_out():

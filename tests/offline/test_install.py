@@ -52,7 +52,7 @@ def test_an_installed_qnt_is_preferred(before, tmp_path):
         ("from qnt import optimizer", "qnt.optimizer"),
         ("from qnt.data import futures_load_data", "qnt.data.futures_load_data"),
         ("import qnt.data.futures", "qnt.data.futures"),
-        ("from qnt.ta import rsi", "qnt.ta.rsi"),
+        ("from qnt.ta import pivot_points", "qnt.ta.pivot_points"),
         ("from qnt.state import forget", "qnt.state.forget"),
         ("from qnt.output import write_avro", "qnt.output.write_avro"),
         ("from qnt.backtester import build_plots_dash", "qnt.backtester.build_plots_dash"),

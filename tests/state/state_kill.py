@@ -1,4 +1,4 @@
-"""Kills a process that writes states, again and again, and looks at what is left; test_state runs it.
+"""Repeated kills of a process that writes states, and a look at what each left; test_state runs this file.
 
     python tests/state/state_kill.py {atomic,in_place} KILLS FOLDER
 
@@ -26,7 +26,7 @@ ASSETS = [f"NAS:A{number:03}" for number in range(300)]
 
 
 def state_number(number: int):
-    """A state that no other number has, large enough to take a moment to write."""
+    """The state of a number, large enough to take a moment to write."""
     from lib.state import State
 
     weights = {asset: ((number * 31 + place) % 97 + 1) / 97 / 400 for place, asset in enumerate(ASSETS)}
@@ -72,7 +72,7 @@ def kill_once(write: Callable, path: Path, number: int, wait: float) -> None:
 
 
 def number_at(path: Path) -> int | None:
-    """Which state is at the path; None if none, or not a whole one."""
+    """Number of the state at the path; None if there is no whole state."""
     from lib.state import StateError, state_read
 
     try:
@@ -103,6 +103,8 @@ def kill_often(write: Callable, kills: int, folder: Path) -> dict[str, int]:
             write(state_number(last), path)
         else:
             last = number
+    for name in os.listdir(folder):
+        os.utime(folder / name, (1e9, 1e9))  # leftovers are removed when they are old
     write(state_number(last + 1), path)
     return {"kills": kills, "amid": amid, "survived": last, "lost": lost, "files": len(os.listdir(folder))}
 

@@ -136,6 +136,7 @@ def test_its_record_is_plain_and_versioned(record):
         ({"version": True}, "no version"),
         ({"version": "1"}, "no version"),
         ({"version": 2**600}, "newer version"),
+        ({"version": 2**2000}, "newer version"),
         ({"more": 1}, "missing or unknown 'more'"),
         ({"date": 20000}, "20000 is no date"),
         ({"date": None}, "date NaT is not"),

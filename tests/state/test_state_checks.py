@@ -1,4 +1,4 @@
-"""Dates, weights and parameters: what is taken, and what is refused by name."""
+"""Checks of dates, weights and parameters: what is taken, and what is refused by name."""
 
 import datetime
 
@@ -9,8 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib.state.state_checks import StateError, day_of, parameters_of, weights_of
+from tests.switches import LONG
 
-UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNTIMED = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000 if LONG else 50
+)
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
@@ -75,7 +78,8 @@ def test_weights_are_sorted_plain_without_zeros_and_read_only():
 
 def test_a_row_may_hold_the_whole_capital_and_what_rounding_adds():
     assert len(weights_of({f"A{n}": 0.1 for n in range(10)}, "weights")) == 10
-    assert weights_of({"A": 1 + 1e-9}, "weights")
+    for weight in 1 + 1e-9, -1 - 1e-9:
+        assert weights_of({"A": weight}, "weights")
     assert weights_of({}, "weights") == {}
 
 
@@ -125,6 +129,7 @@ def test_parameters_are_plain_copies_in_order():
         float("nan"),
         float("inf"),
         2**63,
+        -(2**63),
         -(2**64),
         {1},
         b"x",

@@ -4,6 +4,8 @@ Series are float64 numpy arrays with time along the *last* axis, pandas objects 
 xarray arrays with a dimension ``time``; the result is of the same type. NaN takes no place in a window.
 """
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -14,46 +16,38 @@ import xarray as xr
 from lib import indicators
 from lib.offline import uncovered
 
-
-def lwma(series: Any, periods: int = 20) -> Any:
-    """Linearly weighted moving average; see `lib.indicators.lwma`."""
-    return _apply(indicators.lwma, series, periods)
+KINDS = np.ndarray | pd.DataFrame | pd.Series | xr.DataArray
 
 
-def sma(series: Any, periods: int = 20) -> Any:
-    """Simple moving average; see `lib.indicators.sma`."""
-    return _apply(indicators.sma, series, periods)
+def _platform(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an indicator that takes numpy arrays with time along the last axis, and float64 only."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function, assigned=("__name__", "__qualname__", "__doc__"))
+    def call(*positional: Any, **named: Any) -> Any:
+        arguments = signature.bind(*positional, **named).arguments
+        series = next(iter(arguments.values()))
+        if not isinstance(series, KINDS):
+            raise TypeError(f"an array of numpy, pandas or xarray is needed, not a {type(series).__name__}")
+        result = function(**{name: _time_first(value) for name, value in arguments.items()})
+        return tuple(map(_time_last, result)) if isinstance(result, tuple) else _time_last(result)
+
+    return call
 
 
-def ema(series: Any, periods: int = 20, warm_periods: int | None = None) -> Any:
-    """Exponential moving average; see `lib.indicators.ema`."""
-    return _apply(indicators.ema, series, periods, warm_periods)
+def _time_first(value: Any) -> Any:
+    if callable(value):  # a moving average of the caller's, who has time along the last axis
+        return lambda series: _time_first(value(_time_last(series)))
+    if isinstance(value, KINDS):
+        kind = (value if isinstance(value, np.ndarray) else value.values).dtype
+        if kind != np.float64:
+            raise TypeError(f"qnt.ta takes float64 only, not {kind}: use .astype('float64')")
+    return np.moveaxis(value, -1, 0) if isinstance(value, np.ndarray) else value
 
 
-def shift(series: Any, periods: int = 1) -> Any:
-    """Shift by `periods` non-NaN values; see `lib.indicators.shift`."""
-    return _apply(indicators.shift, series, periods)
+def _time_last(value: Any) -> Any:
+    return np.moveaxis(value, 0, -1) if isinstance(value, np.ndarray) else value
 
 
-def roc(series: Any, periods: int = 7) -> Any:
-    """Rate of change in percent; see `lib.indicators.roc`."""
-    return _apply(indicators.roc, series, periods)
-
-
-def _apply(function: Callable[..., Any], series: Any, *arguments: int | None) -> Any:
-    if not isinstance(series, np.ndarray | pd.DataFrame | pd.Series | xr.DataArray):
-        raise TypeError(f"expected an array of numpy, pandas or xarray, not a {type(series).__name__}")
-    values = series if isinstance(series, np.ndarray) else series.values
-    if values.dtype != np.float64:
-        raise TypeError(f"qnt.ta takes float64 only, not {values.dtype}: use .astype('float64')")
-    if isinstance(series, xr.DataArray):
-        return function(series, *arguments)
-    if isinstance(series, np.ndarray):
-        return np.moveaxis(function(np.moveaxis(series, -1, 0), *arguments), 0, -1)
-    result = function(values, *arguments)
-    if isinstance(series, pd.Series):
-        return pd.Series(result, series.index)
-    return pd.DataFrame(result, series.index, series.columns)
-
-
+globals().update({name: _platform(getattr(indicators, name)) for name in indicators.__all__})
 __getattr__ = uncovered(__name__)

@@ -1,0 +1,23 @@
+"""Technical indicators with the names, defaults and results of the platform's ``qnt.ta``, in plain numpy.
+
+A series is a float array with time along axis 0, an xarray array with a dimension ``time`` anywhere, or a
+pandas object with time as its index; the result has the type, shape and labels of the first series. Windows
+count values, not days: a NaN gives NaN and takes no place in a window. A result is NaN until its window is
+full. An argument called ``ma`` is a number of periods or a function from a series to its moving average.
+
+Importing this package takes milliseconds; importing ``qnt.ta``, which compiles its loops, takes seconds.
+"""
+
+from lib.indicators.averages import dema, ema, lwma, sma, tema, vwma, wilder_ma, wma
+from lib.indicators.changes import change, roc, shift, sroc
+from lib.indicators.cumulative import ad_line, ad_ratio, chaikin_adl, chaikin_osc, obv
+from lib.indicators.dispersion import beta, correlation, covariance, std, variance
+from lib.indicators.oscillators import macd, rsi, slow_stochastic, stochastic, stochastic_k, trix
+from lib.indicators.ranges import atr, dms, tr
+
+__all__ = ["dema", "ema", "lwma", "sma", "tema", "vwma", "wilder_ma", "wma"]
+__all__ += ["change", "roc", "shift", "sroc"]
+__all__ += ["ad_line", "ad_ratio", "chaikin_adl", "chaikin_osc", "obv"]
+__all__ += ["beta", "correlation", "covariance", "std", "variance"]
+__all__ += ["macd", "rsi", "slow_stochastic", "stochastic", "stochastic_k", "trix"]
+__all__ += ["atr", "dms", "tr"]

@@ -1,0 +1,136 @@
+"""Moving averages: simple, weighted by age or by volume, and exponential ones."""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+
+from lib.indicators.windows import Series, count, counted, ring
+
+
+def sma(series: Series, periods: int = 20) -> Series:
+    """Mean of the last `periods` values, at least 1. After an infinity it stays infinite or NaN."""
+    n = count("periods", periods)
+
+    def mean(dense: np.ndarray) -> np.ndarray:
+        out = np.full_like(dense, np.nan)
+        if len(dense) >= n:
+            # Leaving and entering values take turns in one running sum: the platform's order of rounding.
+            steps = np.empty((2 * len(dense) - n, *dense.shape[1:]))
+            steps[:n] = dense[:n]
+            steps[n::2] = -dense[: len(dense) - n]
+            steps[n + 1 :: 2] = dense[n:]
+            out[n - 1 :] = np.cumsum(steps, axis=0)[n - 1 :: 2] / n
+        return out
+
+    return counted(mean, series)
+
+
+def lwma(series: Series, periods: int = 20) -> Series:
+    """Linearly weighted mean of the last `periods` values, the newest weighted `periods`, the oldest 1."""
+    return _weighted(series, [*range(count("periods", periods), 0, -1)])
+
+
+def wma(series: Series, weights: Sequence[float] | np.ndarray | int | None = None) -> Series:
+    """Weighted mean of the last values.
+
+    Parameters
+    ----------
+    series : see `lib.indicators`
+    weights : sequence of float
+        One weight per value of the window, the newest first; divided by their sum, so that a sum of 0 gives
+        infinities. A whole number n means `lwma` over n values.
+
+    Raises
+    ------
+    ValueError
+        `weights` is not a sequence of at least one number.
+    """
+    if isinstance(weights, Integral):
+        return lwma(series, int(weights))
+    factors = np.asarray(weights, np.float64)
+    if factors.ndim != 1 or len(factors) == 0:
+        raise ValueError(f"weights must be a list of numbers, the newest value's first, not {weights!r}")
+    return _weighted(series, factors.tolist())
+
+
+def vwma(price: Series, volume: Series, periods: int = 20) -> Series:
+    """Mean of the last `periods` prices, weighted by volume.
+
+    A gap in either series counts as a gap in both. NaN also where no volume was traded in the window.
+    """
+    n = count("periods", periods)
+
+    def weighted(prices: np.ndarray, volumes: np.ndarray) -> np.ndarray:
+        out = np.full_like(prices, np.nan)
+        if len(prices) >= n:
+            traded = prices * volumes
+            value = sum(traded[rows] for rows in ring(n - 1, len(prices), n))
+            out[n - 1 :] = value / sum(volumes[rows] for rows in ring(n - 1, len(prices), n))
+        return out
+
+    return counted(weighted, price, volume)
+
+
+def ema(series: Series, periods: int = 20, warm_periods: int | None = None) -> Series:
+    """Exponential mean with factor ``2 / (periods + 1)``, started from the mean of the first values.
+
+    Parameters
+    ----------
+    series : see `lib.indicators`
+    periods : int
+        At least 1.
+    warm_periods : int, optional
+        Number of first values whose mean is the start, at least 1; `periods` by default. The result is NaN
+        until so many values were seen.
+    """
+    factor = 2 / (count("periods", periods) + 1)
+    warm = count("warm_periods", periods if warm_periods is None else warm_periods)
+
+    def smooth(dense: np.ndarray) -> np.ndarray:
+        out = np.full_like(dense, np.nan)
+        if len(dense) >= warm:
+            value = np.cumsum(dense[:warm] / warm, axis=0)[-1]
+            out[warm - 1] = value
+            for i in range(warm, len(dense)):
+                value = (dense[i] - value) * factor + value
+                out[i] = value
+        return out
+
+    return counted(smooth, series)
+
+
+def wilder_ma(series: Series, periods: int = 14, warm_periods: int | None = None) -> Series:
+    """Exponential mean with factor ``1 / periods``, started from the mean of the first `periods` values.
+
+    Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
+    """
+    n = count("periods", periods)
+    return ema(series, n * 2 - 1, n if warm_periods is None else warm_periods)
+
+
+def dema(series: Series, periods: int = 20, warm_periods: int | None = None) -> Series:
+    """`ema` of the `ema`. The platform's meaning of the name: Mulloy's average of 1994 is another one."""
+    return ema(ema(series, periods, warm_periods), periods, warm_periods)
+
+
+def tema(series: Series, periods: int = 20, warm_periods: int | None = None) -> Series:
+    """`ema` of the `ema` of the `ema`, as in `trix`; again not Mulloy's average of the same name."""
+    return ema(dema(series, periods, warm_periods), periods, warm_periods)
+
+
+def _weighted(series: Series, factors: list[float]) -> Series:
+    """Weighted mean of the last values; the factors are those of `wma`."""
+    n = len(factors)
+    total_factor = np.cumsum(factors)[-1]  # one after the other; Python's sum of floats rounds only once
+
+    def weighted(dense: np.ndarray) -> np.ndarray:
+        out = np.full_like(dense, np.nan)
+        if len(dense) >= n:
+            total = np.zeros_like(dense[n - 1 :])
+            for age, factor in enumerate(factors):
+                total += dense[n - 1 - age : len(dense) - age] * factor
+            out[n - 1 :] = total / total_factor
+        return out
+
+    return counted(weighted, series)

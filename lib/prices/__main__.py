@@ -1,0 +1,53 @@
+"""`python -m lib.prices SOURCE … --output market.nc`: price files to a market file."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lib.files import replace_file
+from lib.prices.conversion import KINDS, from_files
+from lib.prices.errors import PricesError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Convert, print the report and write the file; a refusal is one sentence and exit code 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.prices",
+        description="Convert CSV or Parquet files of prices to a NetCDF file that QNT_OFFLINE_MARKET takes.",
+    )
+    add = parser.add_argument
+    add(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a long file, a folder of one file per ticker, or wide files",
+    )
+    add("--output", required=True, metavar="MARKET.nc", help="the file to write, replaced whole")
+    add("--members", metavar="FILE", help="columns ticker, from, to: who is in the index when")
+    add("--prices", choices=KINDS, help="whether splits are in the prices already (default: found out)")
+    given = parser.parse_args(arguments)
+    output = Path(given.output)
+    try:
+        if output.is_dir() or not output.resolve().parent.is_dir():
+            fault = "is a folder" if output.is_dir() else "lies in a folder that does not exist"
+            raise PricesError(f"{output}: {fault}; --output takes the name of a file, like market.nc.")
+        market, report = from_files(given.sources, given.members, given.prices)
+    except PricesError as error:
+        raise SystemExit(str(error)) from None
+    except OSError as error:  # a folder that may not be listed
+        raise SystemExit(f"{error.filename}: cannot be read: {error.strerror}.") from None
+    try:
+        replace_file(str(output), bytes(market.to_netcdf(engine="scipy")))
+    except OSError as error:
+        raise SystemExit(f"{output}: could not be written: {error}. What was there is untouched.") from None
+    _show(f"{report}\nWritten: {output}. To run on it, set QNT_OFFLINE_MARKET={output}")
+
+
+def _show(text: str) -> None:
+    """Print what the terminal's encoding can say: a ticker may hold any character."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
+
+
+if __name__ == "__main__":
+    main()

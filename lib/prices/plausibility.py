@@ -1,0 +1,104 @@
+"""Checks of a converted market: bars out of order, jumps, gaps, stale series, and one series under two names.
+
+They change nothing; each adds a line to the report, with the first few places.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from lib.prices.report import Report
+
+ROUNDING = 1e-6  # relative: what adjusting and storing leave on a price
+JUMP = 1.8  # factor from one close to the next, up or down
+GAP = 5  # days in a row without a price, between two that have one
+STALE = 10  # days in a row with the same close and no range
+COMMON, SAME = 20, 0.9  # days that two series share, and how many of them must have equal closes
+
+
+def check(days: pd.DatetimeIndex, tickers: np.ndarray, fields: dict[str, np.ndarray], report: Report) -> None:
+    """Add what does not look right in a market (day, ticker) to the report."""
+    opened, low, high, close = (fields[name] for name in ("open", "low", "high", "close"))
+    at = _Places(days, tickers)
+    wrong = (low > np.minimum(opened, close) * (1 + ROUNDING)) | (
+        high < np.maximum(opened, close) * (1 - ROUNDING)
+    )
+    if wrong.any():
+        report.add("Plausibility", f"{wrong.sum():,} bars with open or close outside low to high", at(wrong))
+    weekend = (days.dayofweek >= 5).sum()
+    if weekend:
+        report.add("Plausibility", f"{weekend:,} days are Saturdays or Sundays: is it a time zone's doing?")
+    known = pd.DataFrame(close).ffill().to_numpy()
+    jumps = np.zeros(close.shape, dtype=bool)
+    with np.errstate(invalid="ignore"):
+        change = close[1:] / known[:-1]
+        jumps[1:] = (change > JUMP) | (change < 1 / JUMP)
+    if jumps.any():
+        shown = [f"{place} (times {change[row - 1, k]:.3g})" for place, row, k in at.each(jumps)]
+        report.add("Plausibility", f"{jumps.sum():,} jumps that no split explains", shown)
+    runs = _runs(np.isnan(close) & ~np.isnan(known) & _later(close))
+    if (runs >= GAP).any():
+        report.add("Plausibility", f"{(runs >= GAP).sum():,} gaps of {GAP} days or more", at(runs >= GAP))
+    flat = np.zeros(close.shape, dtype=bool)
+    flat[1:] = (close[1:] == close[:-1]) & (high[1:] == low[1:])
+    runs = _runs(flat)
+    if (runs >= STALE).any():
+        report.add(
+            "Plausibility",
+            f"{(runs >= STALE).sum():,} stretches of {STALE} days or more at one price",
+            at(runs >= STALE),
+        )
+    same = _same_series(close)
+    if same:
+        names = [f"{tickers[a]} and {tickers[b]}" for a, b in same]
+        report.add("Plausibility", f"{len(same):,} pairs are one series under two names", names)
+
+
+class _Places:
+    """Names of the cells of a matrix (day, ticker): "AAPL 2014-06-09"."""
+
+    def __init__(self, days: pd.DatetimeIndex, tickers: np.ndarray):
+        self.days, self.tickers = days, tickers
+
+    def each(self, chosen: np.ndarray) -> list[tuple[str, int, int]]:
+        ticker, day = np.nonzero(chosen.T)
+        return [
+            (f"{self.tickers[k]} {self.days[row]:%Y-%m-%d}", int(row), int(k))
+            for k, row in zip(ticker, day, strict=True)
+        ]
+
+    def __call__(self, chosen: np.ndarray) -> list[str]:
+        return [place for place, _, _ in self.each(chosen)]
+
+
+def _later(close: np.ndarray) -> np.ndarray:
+    """True where a price follows on a later day."""
+    return np.logical_or.accumulate(~np.isnan(close[::-1]), axis=0)[::-1]
+
+
+def _runs(chosen: np.ndarray) -> np.ndarray:
+    """Length of each run of True down the days, at its first day; 0 elsewhere."""
+    padded = np.pad(chosen.T, ((0, 0), (1, 1))).astype(np.int8)
+    change = np.diff(padded, axis=1)
+    lengths = np.zeros(chosen.T.shape, dtype=int)
+    ticker, start = np.nonzero(change == 1)
+    _, end = np.nonzero(change == -1)
+    lengths[ticker, start] = end - start
+    return lengths.T
+
+
+def _same_series(close: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of tickers whose closes agree on nearly all of the days that they share."""
+    pairs: Counter[tuple[int, int]] = Counter()
+    for row in close[:: max(1, len(close) // 250)]:  # equal closes on a sample of days nominate a pair
+        order = np.argsort(row, kind="stable")
+        for k in np.flatnonzero(row[order][1:] == row[order][:-1]):
+            pairs[tuple(sorted((int(order[k]), int(order[k + 1]))))] += 1  # type: ignore[index]
+    found = []
+    for a, b in pairs:
+        both = ~np.isnan(close[:, a]) & ~np.isnan(close[:, b])
+        moved = len(np.unique(close[both, a])) > 1
+        if both.sum() >= COMMON and moved and (close[both, a] == close[both, b]).mean() >= SAME:
+            found.append((a, b))
+    return sorted(found)

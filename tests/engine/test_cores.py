@@ -1,0 +1,92 @@
+import os
+import signal
+from functools import partial
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from lib import Strategy
+from lib.engine import cores, training
+from tests.trained import window
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes can be forked")
+ROWS = np.arange(10.0)
+
+
+def squares(rows, doubled):
+    return [(float(row) ** 2, os.getpid()) for row in rows]
+
+
+def spread(function=squares, workers=2, at_once=3):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cores, "available", lambda: workers)
+        return cores.spread(function, ROWS, 2 * ROWS, at_once=at_once)
+
+
+def test_results_come_in_order_from_processes_of_their_own():
+    answers = spread()
+    assert [square for square, _ in answers] == (ROWS**2).tolist()
+    assert len({process for _, process in answers}) == 2
+    assert answers[0][1] == os.getpid()
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [(1, 3), (2, 10), (2, 6)])
+def test_one_core_or_one_chunk_starts_no_process(workers, at_once):
+    assert {process for _, process in spread(workers=workers, at_once=at_once)} == {os.getpid()}
+
+
+def test_a_child_that_is_killed_costs_nothing_but_time():
+    parent = os.getpid()
+
+    def dies_in_a_child(rows, doubled):
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return squares(rows, doubled)
+
+    assert spread(dies_in_a_child) == [(row**2, parent) for row in ROWS]
+
+
+def test_an_error_in_a_child_is_raised_here():
+    def fails_late(rows, doubled):
+        if rows[-1] > 8:
+            raise KeyError("late")
+        return squares(rows, doubled)
+
+    with pytest.raises(KeyError, match="late"):
+        spread(fails_late)
+
+
+def test_an_error_here_leaves_no_child_behind():
+    def fails_here(rows, doubled):
+        if rows[0] == 0:
+            raise KeyError("here")
+        signal.pause()
+
+    with pytest.raises(KeyError, match="here"):
+        spread(fails_here)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_the_limit_of_threads_is_one_of_cores():
+    with threadpool_limits(1, user_api="blas"):
+        assert cores.available() == 1
+
+
+@pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
+@pytest.mark.parametrize("model", ["LSTM", "MLP"])
+def test_a_training_has_the_same_bits_on_one_core_and_on_two(model, monkeypatch):
+    from tests.engine.test_batched import Mlp
+
+    chosen = model if model == "LSTM" else partial(Mlp, dropout=0.2)
+    strategy = Strategy(top_assets=8, hidden_size=4, learning_rate=0.01, model=chosen)
+    monkeypatch.setattr(training, "ASSETS_AT_ONCE", 2)
+    monkeypatch.setattr("lib.engine.torch_training.TOGETHER", 2)
+    answers = []
+    for workers in (1, 2):
+        monkeypatch.setattr(cores, "available", lambda workers=workers: workers)
+        models = strategy.train_model(window(40))
+        answers.append({asset: (fit.losses, fit.loss_after) for asset, fit in models.fits.items()})
+    assert len(answers[0]) >= 5
+    assert answers[0] == answers[1]

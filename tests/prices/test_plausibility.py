@@ -1,0 +1,101 @@
+"""The report names what does not look right, and says nothing about what does."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.prices import market_from_frames
+from lib.prices.report import Report
+from tests.prices.test_adjusting import stock
+
+
+def report_of(capsys, **frames):
+    market_from_frames({"GOOD": stock([], seed=7)} | frames)
+    return capsys.readouterr().out
+
+
+def test_good_prices_leave_nothing_to_report(capsys):
+    report = report_of(capsys, SPLIT=stock([20]))
+    assert report.endswith("Plausibility\n  nothing\n")
+    assert "Dropped\n  nothing\n" in report
+
+
+def outside(frame):
+    frame.iloc[5, frame.columns.get_loc("low")] = frame["open"].iloc[5] * 1.005
+
+
+def zero(frame):
+    frame.iloc[5, frame.columns.get_loc("open")] = 0
+
+
+def missing(frame):
+    frame.iloc[5, frame.columns.get_loc("high")] = np.nan
+
+
+def halted(frame):
+    frame.iloc[20:26] = np.nan
+
+
+def stale(frame):
+    frame.iloc[20:32, :4] = 99.0
+
+
+def jump(frame):
+    frame.iloc[20:, :4] *= 4
+
+
+@pytest.mark.parametrize(
+    ("spoil", "finding"),
+    [
+        (outside, "1 bars with open or close outside low to high: BAD 2020-01-08"),
+        (zero, "1 rows with a price of 0: the frame of BAD, row 6, BAD"),
+        (missing, "1 rows that lack one of open, low, high, close: the frame of BAD, row 6, BAD"),
+        (halted, "1 gaps of 5 days or more: BAD 2020-01-29"),
+        (stale, "1 stretches of 10 days or more at one price: BAD 2020-01-30"),
+        (jump, "1 jumps that no split explains: BAD 2020-01-29 (times "),
+    ],
+)
+def test_a_planted_fault_is_named(spoil, finding, capsys):
+    bad = stock([])
+    spoil(bad)
+    assert finding in report_of(capsys, BAD=bad)
+
+
+@pytest.mark.parametrize("spoil", [zero, missing])
+def test_a_bar_that_is_not_whole_is_a_gap(spoil):
+    bad = stock([])
+    spoil(bad)
+    made = market_from_frames({"GOOD": stock([], seed=7), "BAD": bad}, report=False).sel(asset="BAD")
+    assert np.isnan(made[:, 5]).all()
+    assert not np.isnan(made[:, 6]).any()
+
+
+def test_a_late_listing_and_a_delisting_are_no_gaps(capsys):
+    report = report_of(capsys, LATE=stock([], seed=1).iloc[20:], GONE=stock([], seed=2).iloc[:20])
+    assert report.endswith("Plausibility\n  nothing\n")
+
+
+def test_one_series_under_two_names(capsys):
+    renamed = stock([], seed=7).iloc[10:]
+    report = report_of(capsys, OTHER=stock([], seed=8), META=renamed)
+    assert "1 pairs are one series under two names: GOOD and META" in report
+
+
+def test_weekends_are_named(capsys):
+    shifted = stock([]).set_axis(pd.date_range("2020-01-01", periods=60))
+    assert "days are Saturdays or Sundays" in report_of(capsys, BAD=shifted)
+
+
+def test_the_report_shows_the_first_places_and_counts_the_rest():
+    report = Report()
+    report.add("Dropped", "5 rows", list("abcde"))
+    assert report.lines("Dropped") == ["5 rows: a; b; c; and 2 more"]
+    assert str(report).startswith(
+        "Read\n  nothing\nDropped\n  5 rows: a; b; c; and 2 more\nPrices\n  nothing"
+    )
+
+
+def test_what_is_read_and_left_unused_is_listed(capsys):
+    report = report_of(capsys, A=stock([]).assign(**{"Adj Close": 1.0}))
+    assert "the frame of A: 60 rows of A; not used: Adj Close" in report
+    assert "in all 2 tickers on 60 days, 2020-01-01 to 2020-03-24" in report
