@@ -175,5 +175,6 @@ def test_weights_that_are_nan_throughout_draw_no_holdings(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(figures, "holdings_figure", lambda *_: pytest.fail("an empty figure was drawn"))
     data = vector("loaded").isel(time=slice(-90, None))
+    data = data.rename("stocks_nasdaq100")
     nothing = data.sel(field="close", drop=True).isel(time=slice(-5, None)) * np.nan
     show_backtest(data, nothing)
