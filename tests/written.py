@@ -9,7 +9,7 @@ from tests.conftest import REAL
 
 
 def read_written(path: Path | str) -> xr.DataArray:
-    """Return the weights in a file, which may hold the server's ids, under the names that this process sees."""
+    """Return the weights in a file, which may hold the server's ids, under this process's names."""
     weights = xr.load_dataarray(gzip.decompress(Path(path).read_bytes()))
     if not REAL:
         return weights
