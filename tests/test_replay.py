@@ -13,10 +13,9 @@ from tests import backtests
 from tests.markets import random_market, window
 from tests.processes import run_python
 from tests.switches import LONG
-from tests.vectors import vector
+from tests.vectors import REAL_MARKET, vector
 
 PROJECT = Path(__file__).parents[1]
-REAL_MARKET = PROJECT.parent / "shared" / "real" / "market.nc"
 DAYS = 32 if LONG else 10
 EXACT = 1e-9
 
@@ -31,7 +30,7 @@ def market(request) -> xr.DataArray:
         return vector("market").isel(time=slice(-260, None))
     if not REAL_MARKET.exists():
         pytest.skip("the real market is not beside the project")
-    real = xr.load_dataarray(REAL_MARKET).isel(time=slice(-260, None))
+    real = xr.load_dataarray(REAL_MARKET / "market.nc").isel(time=slice(-260, None))
     # whole weeks later, so that it ends near the day on which the data of these tests end
     return real.assign_coords(time=real.time.values + np.timedelta64(62 * 7, "D"))
 
