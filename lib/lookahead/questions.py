@@ -1,5 +1,6 @@
-"""What can be asked about a day that must not depend on the days after it?"""
+"""Questions about a day whose answers must not depend on the days after it."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -7,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.engine.inputs import feature_names, feature_values, model_inputs, select_assets
+from lib.engine import fast_lstm
+from lib.engine.inputs import feature_names, feature_values, model_inputs, select_assets, training_examples
+from lib.engine.models import TrainedModels
 from lib.engine.prediction import model_outputs
 from lib.market_data import field
 from lib.state import State
-from lib.strategy import Strategy
+from lib.strategy import Strategy, ending_with
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 CHAIN = 2  # days predicted one after the other, the state handed on
 LATER = 20  # days that a feature is shown beyond the one it is asked about
 
-# By level; an answer has dims (..., time, asset) and ends on the day.
+# By stage; an answer has dims (..., time, asset) and ends on the day.
 Questions = dict[str, Callable[[], np.ndarray]]
 
 
@@ -46,14 +49,20 @@ def random_gaps(data: "xr.DataArray", row: int, rng: np.random.Generator) -> np.
     return gaps
 
 
-def questions_about(strategy: Strategy, data: "xr.DataArray", row: int, gaps: np.ndarray) -> Questions:
-    """What can be asked about a row of data, by level. Only features see the rows after it, if any."""
+def questions_about(
+    strategy: Strategy, data: "xr.DataArray", row: int, gaps: np.ndarray, trained: dict[str, TrainedModels]
+) -> Questions:
+    """What can be asked about a row of data, by stage.
+
+    Only features see the rows after it, if any. Whatever loads data through the strategy gets them up to the
+    row, as in a backtest. `trained` keeps the models of the published network by what they were trained on.
+    """
     index = data.get_index("asset")
     names = feature_names(strategy)
     labels = [f"feature {name}" + f" ({k + 1})" * (names.count(name) > 1) for k, name in enumerate(names)]
     first = _first(data, row, strategy.lookback_period)
     training = data[:, _first(data, row, strategy.train_period) : row + 1]
-    trained: list = []
+    models: list[TrainedModels] = []
 
     def feature(k: int) -> np.ndarray:  # once with the gaps there are, once with those planted
         alone = replace(strategy, features=(strategy.features[k],))
@@ -62,20 +71,27 @@ def questions_about(strategy: Strategy, data: "xr.DataArray", row: int, gaps: np
             window = data[:, first : row + 1 + LATER].copy(deep=True)
             window.values[:, : row + 1 - first][:, gaps[first : row + 1] & planted] = np.nan
             priced = (field(window, "close")[: row + 1 - first] > 0).any(axis=0)
-            answers.append(np.where(priced, feature_values(window, alone)[0, : row + 1 - first], 0))
+            with ending_with(training):
+                values = feature_values(window, alone)[0, : row + 1 - first]
+            answers.append(np.where(priced, values, 0))
         return np.stack(answers)
 
-    def models():
-        if not trained:
-            trained.append(strategy.train_model(training.copy(deep=True)))
-        return trained[0]
+    def selection() -> np.ndarray:
+        with ending_with(training):
+            return np.array([index.isin(select_assets(training.copy(deep=True), strategy))], float)
+
+    def train() -> TrainedModels:
+        if not models:
+            models.append(_train(strategy, training.copy(deep=True), trained))
+        return models[0]
 
     def outputs() -> np.ndarray:  # of each model, for the window it was trained on
-        x, finite = model_inputs(training.copy(deep=True), strategy)
-        places = {asset: index.get_loc(asset) for asset in models()}
+        places = {asset: index.get_loc(asset) for asset in train()}
+        with ending_with(training):
+            x, finite = model_inputs(training.copy(deep=True), strategy)
         inputs = {asset: x[k][finite[k]] for asset, k in places.items() if finite[k].any()}
         answers = np.full(x.shape[1::-1], np.nan)
-        for asset, output in model_outputs(models(), inputs).items():
+        for asset, output in model_outputs(train(), inputs).items():
             answers[finite[places[asset]], places[asset]] = output
         return answers
 
@@ -84,16 +100,37 @@ def questions_about(strategy: Strategy, data: "xr.DataArray", row: int, gaps: np
         answers = []
         for day in range(row + 1 - CHAIN, row + 1):
             window = data[:, _first(data, day, strategy.lookback_period) : day + 1].copy(deep=True)
-            weights, state = strategy.predict(models(), window, state)
+            weights, state = strategy.predict(train(), window, state)
             answers.append(weights.isel(time=-1).reindex(asset=index, fill_value=0).values)
         return np.stack(answers)
 
     return {
         **{label: partial(feature, k) for k, label in enumerate(labels)},
-        "selection": lambda: np.array([index.isin(select_assets(training.copy(deep=True), strategy))], float),
+        "selection": selection,
         "training": outputs,
         "prediction": chain,
     }
+
+
+def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedModels]) -> TrainedModels:
+    """The models of a training window, from `trained` where the published network saw the same examples.
+
+    Its training is a function of the examples and the parameters alone, so that it need not be repeated. A
+    model, or a method, of the user's own may read anything: it is always trained anew.
+    """
+    if type(strategy).train_model is not Strategy.train_model or not fast_lstm.is_published(strategy):
+        return strategy.train_model(data)
+    with ending_with(data):
+        assets = select_assets(data, strategy)
+        examples = training_examples(data.sel(asset=assets), strategy) if assets else {}
+    key = hashlib.sha256(repr(strategy.as_dict()).encode())
+    for asset, arrays in examples.items():
+        key.update(f"{asset} {[array.shape for array in arrays]}".encode())
+        for array in arrays:
+            key.update(array.tobytes())
+    if key.hexdigest() not in trained:
+        trained[key.hexdigest()] = strategy.train_model(data)
+    return trained[key.hexdigest()]
 
 
 def _first(data: "xr.DataArray", row: int, period: int) -> int:
