@@ -11,8 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.lookahead.leak_report import Leak, LeakReport, merged
-from lib.lookahead.questions import askable
 from lib.lookahead.trials import Trials
+from lib.lookahead.windows import askable
 from lib.market_data import check_data
 from lib.strategy import Strategy
 

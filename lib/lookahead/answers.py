@@ -1,7 +1,7 @@
 """Answers to a question about a day, and the differences between two of them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ OF_SPREAD = 1e-6  # of an asset's standard deviation in the answer
 OF_LARGEST = 1e-12  # of the largest number in the answer, where it was computed in double precision
 OF_LARGEST_SINGLE = 1e-6  # the same, where every number is a single-precision one
 
+Result = TypeVar("Result")
 # Numbers (..., time, asset), or the error that was raised in their place.
 Answer = np.ndarray | str
 
@@ -29,8 +30,8 @@ def answers_to(questions: Questions) -> dict[str, Answer]:
     return {stage: answer_to(ask) for stage, ask in questions.items()}
 
 
-def answer_to(ask: Callable[[], np.ndarray]) -> Answer:
-    """The answer to one question, or the error that was raised."""
+def answer_to(ask: Callable[[], Result]) -> Result | str:
+    """What `ask` returns, or the error that it raised."""
     try:
         return ask()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Data that a function loads by itself: found where a backtest would let it see the future, and only there."""
+"""Data that a function loads by itself: found where a backtest shows it the future, and only there."""
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
@@ -49,13 +49,13 @@ def in_a_thread(strategy):
 
 @pytest.mark.parametrize("load", [directly, by_type, far_ahead, in_a_thread], ids=lambda load: load.__name__)
 def test_winners_until_the_end_of_the_backtest_are_a_leak(load, market):
-    report = check(small(selection=winners(load)), market, days=2)
+    report = check(small(selection=winners(load)), market, days=1)
     assert kinds(report)["selection"] == "future", report
 
 
 def test_winners_through_an_unbounded_load_data_are_a_leak(market):
     strategy = Unbounded(**SMALL, selection=winners(lambda strategy: strategy.load_data(40)))
-    assert kinds(check(strategy, market, days=2))["selection"] == "future"
+    assert kinds(check(strategy, market, days=1))["selection"] == "future"
 
 
 def test_a_feature_that_loads_is_caught_too(market):
@@ -63,12 +63,12 @@ def test_a_feature_that_loads_is_caught_too(market):
         close = at(directly(strategy).sel(field="close").shift(time=-1), data)
         return close.values / field(data, "close")
 
-    assert kinds(check(small(features=[ahead]), market, days=2))["feature ahead"] == "future"
+    assert kinds(check(small(features=[ahead]), market, days=1))["feature ahead"] == "future"
 
 
 def test_what_is_loaded_once_and_kept_is_a_leak(market):
     load = functools.cache(lambda: qndata.stocks.load_ndx_data(tail=40))
-    report = check(small(selection=winners(lambda strategy: load())), market, days=3)
+    report = check(small(selection=winners(lambda strategy: load())), market, days=1)
     assert kinds(report)["selection"] == "memory", report
     assert report.leaks
 
@@ -82,7 +82,7 @@ def test_load_data_of_a_strategy_ends_on_the_day_and_is_no_leak(market):
             return field(data, "close") / mean
 
         strategy = small(selection=winners(load), features=["trend", above_mean])
-        assert not check(strategy, market, days=2).leaks
+        assert not check(strategy, market, days=1).leaks
 
 
 def test_what_is_loaded_up_to_the_day_is_no_leak(market):
@@ -91,4 +91,4 @@ def test_what_is_loaded_up_to_the_day_is_no_leak(market):
         loaded = load(tail=30, max_date=data.time.values[-1], assets=data.asset.values.tolist())
         return np.nan_to_num(loaded.sel(field="close").isel(time=-1).values) > 20
 
-    assert not check(small(selection=dated), market, days=2).leaks
+    assert not check(small(selection=dated), market, days=1).leaks

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lib.lookahead.questions import CHAIN, LATER, askable, questions_about, random_gaps
+from lib.lookahead.questions import LATER, questions_about
+from lib.lookahead.windows import CHAIN, askable, random_gaps
 from lib.market_data import field
 from lib.strategy import Strategy
 from lib.universe import low_volatility
