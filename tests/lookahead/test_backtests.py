@@ -50,7 +50,7 @@ def leaks_in_backtest(use_market, monkeypatch, tmp_path):
     return leaks
 
 
-@pytest.mark.parametrize("seed", range(8 if LONG else 2))
+@pytest.mark.parametrize("seed", range(8 if LONG else 1))
 def test_the_backtest_of_the_strategy_does_not_leak(seed, leaks_in_backtest):
     assert not leaks_in_backtest(lambda market: small(), seed, [36, 37, 38])
 
@@ -64,7 +64,9 @@ def loads_directly(market: xr.DataArray) -> Strategy:
 
 
 def test_the_backtest_of_a_strategy_that_loads_through_load_data_does_not_leak(leaks_in_backtest):
-    assert not any(leaks_in_backtest(loads_through_the_strategy, seed, [37]) for seed in (1, 2))
+    assert not any(
+        leaks_in_backtest(loads_through_the_strategy, seed, [37]) for seed in ((1, 2) if LONG else (1,))
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,4 +75,4 @@ def test_the_backtest_of_a_strategy_that_loads_through_load_data_does_not_leak(l
     ids=lambda leaky: leaky.__name__,
 )
 def test_the_backtest_of_a_strategy_that_knows_the_market_leaks(leaky, leaks_in_backtest):
-    assert any(leaks_in_backtest(leaky, seed, [36, 37, 38]) for seed in range(1, 9))
+    assert any(leaks_in_backtest(leaky, seed, [37, 36, 38]) for seed in range(1, 9))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib import lookahead
 from lib.lookahead import check
 from lib.market_data import field
 from lib.universe import low_volatility
@@ -96,6 +95,7 @@ def test_rounding_where_a_number_cancels_is_no_leak():
     assert not check(small(features=[cancels]), MARKET, days=1).findings
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("share", [1e-1, 1e-4])
 def test_a_small_leak_is_not_rounding(share):
     def mixed(data, strategy):
@@ -151,8 +151,8 @@ def test_models_that_draw_numbers_in_training_are_no_finding():
     assert not check(small(model=with_dropout), MARKET, days=1).findings
 
 
-def test_a_model_that_draws_numbers_in_prediction_is_not_deterministic(monkeypatch):
-    monkeypatch.setattr(lookahead, "MEMORY_DAYS", 0)  # each new process would compile such a model anew
+@pytest.mark.usefixtures("in_one_process")
+def test_a_model_that_draws_numbers_in_prediction_is_not_deterministic():
     report = check(small(model=never_evaluated), whole_market(6, days=40), days=1)
     assert kinds(report) == {"training": "random", "prediction": "random"}
 

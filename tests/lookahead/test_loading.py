@@ -19,7 +19,7 @@ from tests.markets import random_market
 def market(use_market) -> xr.DataArray:
     market = random_market(11, days=60)
     market.values[7] = 1  # all liquid, so that the loaders of whichever library answer the same assets
-    use_market(market)
+    use_market(market.copy(deep=True))  # what is loaded does not change with what is checked
     return market
 
 
@@ -47,6 +47,7 @@ def in_a_thread(strategy):
         return pool.submit(strategy.load_data, 40).result()
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("load", [directly, by_type, far_ahead, in_a_thread], ids=lambda load: load.__name__)
 def test_winners_until_the_end_of_the_backtest_are_a_leak(load, market):
     report = check(small(selection=winners(load)), market, days=1)
