@@ -1,4 +1,4 @@
-"""The strategy template: what a notebook needs."""
+"""The strategy template: the names that its notebook needs."""
 
 import importlib.util
 
@@ -7,8 +7,17 @@ if importlib.util.find_spec("qnt") is None:
 
     offline.install()
 
+from lib.backtest_range import check_range
 from lib.report import print_stats
 from lib.state import StateError, state_read, state_write, states_table
 from lib.strategy import Strategy
 
-__all__ = ["StateError", "Strategy", "print_stats", "state_read", "state_write", "states_table"]
+__all__ = [
+    "StateError",
+    "Strategy",
+    "check_range",
+    "print_stats",
+    "state_read",
+    "state_write",
+    "states_table",
+]

@@ -11,6 +11,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from lib.errors import WrongTypeError, WrongValueError
+
 
 class Choices(dict[str, Callable]):
     """Functions by name; as a decorator it adds a function, which can then be called in two ways.
@@ -40,6 +42,17 @@ class Choices(dict[str, Callable]):
         return choice
 
 
+def whole_universe(function: Callable) -> Callable:
+    """Mark a feature that is given all assets of the data instead of the selected ones, such as a rank."""
+    function.whole_universe = True  # type: ignore[attr-defined]
+    return function
+
+
+def needs_universe(value: Any) -> bool:
+    """Whether a feature is marked with `whole_universe`."""
+    return getattr(_unbound(value)[0], "whole_universe", False)
+
+
 def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Callable:
     """Return the function that `value` refers to, with its parameters set.
 
@@ -63,10 +76,10 @@ def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Cal
             _checked(kind, value.func, value.keywords)
         return value
     if not isinstance(value, str):
-        raise TypeError(f"{kind} takes a name or a function, not {value!r}.")
+        raise WrongTypeError(f"{kind} takes a name or a function, not {value!r}.")
     name, settings = _parse(kind, value)
     if name not in known:
-        raise ValueError(f"{kind} is {value!r}: {suggest(name, known)} Or a function of your own.")
+        raise WrongValueError(f"{kind} is {value!r}: {suggest(name, known)} Or a function of your own.")
     if not settings:
         return known[name]
     return functools.partial(known[name], **_checked(kind, known[name], settings))
@@ -133,7 +146,7 @@ def _parse(kind: str, text: str) -> tuple[str, dict[str, Any]]:
         return call.func.id, {word.arg: ast.literal_eval(word.value) for word in call.keywords}
     except (SyntaxError, ValueError, AttributeError):
         example = f"{text.partition('(')[0].strip() or 'name'}(periods=21)"
-        raise ValueError(f"{kind} is {text!r}: write parameters by name, such as {example!r}.") from None
+        raise WrongValueError(f"{kind} is {text!r}: write parameters by name, such as {example!r}.") from None
 
 
 def _checked(kind: str, function: Callable, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +154,7 @@ def _checked(kind: str, function: Callable, settings: Mapping[str, Any]) -> dict
     for name in settings:
         if name not in known:
             allowed = suggest(name, known) if known else "it takes none."
-            raise ValueError(f"{kind} {name_of(function)} has no parameter {name!r}: {allowed}")
+            raise WrongValueError(f"{kind} {name_of(function)} has no parameter {name!r}: {allowed}")
     return dict(settings)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lib.errors import WrongValueError
+
 
 def parse_settings(words: Iterable[str]) -> dict[str, Any]:
     """Parse ``NAME=VALUE`` words into values by name; see `parse_value`.
@@ -22,9 +24,9 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         name, separator, text = word.partition("=")
         if not (separator and name.strip()):
-            raise ValueError(f"{word!r} must have the form NAME=VALUE.")
+            raise WrongValueError(f"{word!r} must have the form NAME=VALUE.")
         if name in settings:
-            raise ValueError(f"{name} is set twice: keep one of them.")
+            raise WrongValueError(f"{name} is set twice: keep one of them.")
         settings[name] = parse_value(text)
     return settings
 
@@ -71,7 +73,7 @@ def parse_day(name: str, value: Any) -> np.datetime64 | None:
         if (isinstance(value, str) and str(day) != value.strip()[:10]) or np.isnat(day):
             raise ValueError
     except (ValueError, TypeError):
-        raise ValueError(f"{name} is {value!r}: it must be a date such as 2024-01-31.") from None
+        raise WrongValueError(f"{name} is {value!r}: it must be a date such as 2024-01-31.") from None
     return day
 
 

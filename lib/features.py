@@ -1,16 +1,19 @@
 """The features that the model sees and the targets that it learns: yours to change.
 
 A feature takes data (field, time, asset) and the strategy, and returns an array (time, asset). It may use the
-values of each day and of the days before it; `lib.lookahead` checks that it does. A target takes the same and
-returns what the model should have answered, NaN where that is not known yet.
+values of each day and of the days before it; `lib.lookahead` checks that it does. It is given the selected
+assets, or, marked with `whole_universe`, all of them. Further arguments with defaults are its parameters, set
+as in `"rsi(periods=21)"`. A target takes the same and returns what the model should have answered, NaN where
+that is not known yet.
 """
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from lib.choices import Choices
-from lib.indicators import lwma, roc, shift
+from lib import indicators
+from lib.choices import Choices, whole_universe
 from lib.market_data import field, filled
 
 if TYPE_CHECKING:
@@ -33,23 +36,98 @@ def trend(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
     if strategy.log_price:
         with np.errstate(all="ignore"):
             close = np.log(close)
-    return filled(roc(lwma(close, strategy.lwma_period), 1))
+    return filled(indicators.roc(indicators.lwma(close, strategy.lwma_period), 1))
+
+
+@feature
+def momentum(data: "xr.DataArray", strategy: "Strategy", periods: int = 20) -> np.ndarray:
+    """Change of the close in `periods` days in percent, over their square root (Jegadeesh & Titman 1993)."""
+    return indicators.roc(field(data, "close"), periods) / np.sqrt(periods)
+
+
+@feature
+def volatility(data: "xr.DataArray", strategy: "Strategy", periods: int = 20) -> np.ndarray:
+    """Standard deviation of the last `periods` daily returns in percent (Ang, Hodrick, Xing & Zhang 2006)."""
+    return indicators.std(_returns(data), periods)
+
+
+@feature
+def rsi(data: "xr.DataArray", strategy: "Strategy", periods: int = 14) -> np.ndarray:
+    """Relative strength index of the close, moved from 0..100 to -1..1 (Wilder 1978)."""
+    return indicators.rsi(field(data, "close"), periods) / 50 - 1
+
+
+@feature
+def atr_percent(data: "xr.DataArray", strategy: "Strategy", periods: int = 14) -> np.ndarray:
+    """Average true range in percent of the close (Wilder 1978)."""
+    high, low, close = (field(data, name) for name in ("high", "low", "close"))
+    with np.errstate(all="ignore"):
+        return 100 * indicators.atr(high, low, close, periods) / close
+
+
+@feature
+def ema_ratio(data: "xr.DataArray", strategy: "Strategy", periods: int = 15) -> np.ndarray:
+    """Distance of the close from its exponential mean in percent, over the root of `periods` (Appel 1979)."""
+    close = field(data, "close")
+    with np.errstate(all="ignore"):
+        return 100 * (close / indicators.ema(close, periods) - 1) / np.sqrt(periods)
+
+
+@feature
+def volume_ratio(data: "xr.DataArray", strategy: "Strategy", periods: int = 20) -> np.ndarray:
+    """Logarithm of the day's volume over its mean of `periods` days (Gervais, Kaniel & Mingelgrin 2001)."""
+    volume = field(data, "vol")
+    with np.errstate(all="ignore"):
+        return np.log((1 + volume) / (1 + indicators.sma(volume, periods)))
+
+
+@feature
+def gap(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+    """Change from the previous close to the open in percent (overnight return: Lou, Polk & Skouras 2019)."""
+    with np.errstate(all="ignore"):
+        return 100 * (field(data, "open") / indicators.shift(field(data, "close"), 1) - 1)
+
+
+@feature
+@whole_universe
+def market(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+    """Mean return of the day in percent over the liquid assets, the same for each asset (Sharpe 1964)."""
+    returns = np.where(field(data, "is_liquid") > 0, _returns(data), np.nan)
+    known = np.isfinite(returns)
+    with np.errstate(all="ignore"):
+        mean = np.where(known, returns, 0).sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
+    return np.repeat(mean, returns.shape[1], axis=1)
+
+
+@feature
+@whole_universe
+def rank(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+    """Rank of the return of the day among the liquid assets, lowest 0, highest 1 (Jegadeesh 1990)."""
+    ranks = pd.DataFrame(np.where(field(data, "is_liquid") > 0, _returns(data), np.nan)).rank(axis=1)
+    last = ranks.count(axis=1).to_numpy()[:, None]
+    with np.errstate(all="ignore"):
+        return np.where(last > 1, (ranks.to_numpy() - 1) / (last - 1), ranks.to_numpy() * 0.5)
 
 
 @target
 def next_open_up(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
     """1 where the next open is above this day's open, else 0: the published target."""
     opens = field(data, "open")
-    return _rises(opens, shift(opens, -1))
+    return _rises(opens, indicators.shift(opens, -1))
 
 
 @target
 def tradable_open_up(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
     """1 where the open after the next is above the next, else 0: what a position of this day can earn."""
     opens = field(data, "open")
-    return _rises(shift(opens, -1), shift(opens, -2))
+    return _rises(indicators.shift(opens, -1), indicators.shift(opens, -2))
 
 
 def _rises(now: np.ndarray, later: np.ndarray) -> np.ndarray:
     """1 where `later` is above `now`, else 0; NaN where either is unknown."""
     return np.where(np.isnan(now) | np.isnan(later), np.nan, later > now)
+
+
+def _returns(data: "xr.DataArray") -> np.ndarray:
+    """Daily change of the close in percent."""
+    return indicators.roc(field(data, "close"), 1)

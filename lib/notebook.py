@@ -1,29 +1,36 @@
-"""Runs the notebook with other parameters, and keeps everything that the run wrote in one folder.
+"""The notebook, run with other parameters; all that the run writes lands in one folder.
 
-python -m lib.notebook --output runs/short --set start_date 2024-10-01 --set top_assets 6
+python -m lib.notebook --output runs/short --set top_assets=6 --start 2024-10-01
 """
 
 import argparse
-import ast
-import os
+import dataclasses
+import itertools
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import papermill
 
+from lib.backtest_range import check_range
 from lib.choices import suggest
+from lib.cli import add_range, add_settings, environment, parse_settings, parse_value
+from lib.errors import WrongTypeError
+from lib.files import replace_file
+from lib.strategy import Strategy
 
 HERE = Path(__file__).resolve().parent.parent
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
+QUIET_KERNEL = ["--IPKernelApp.log_level=ERROR"]  # ipykernel warns of its TCP transport in each run
+CHOICES = {"features", "target", "selection", "model"}  # parameters that are names of functions
 _one_at_a_time = threading.Lock()  # the kernel inherits this process's environment
 
 
 def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, Any] | None = None) -> Path:
-    """Execute a notebook through papermill.
+    """Check the parameters, then execute a notebook through papermill.
 
     Parameters
     ----------
@@ -31,19 +38,21 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
         The notebook; it runs in its own folder.
     output : path
         A folder, made where it is missing, for the executed notebook, the weights (fractions.nc.gz) and the
-        state (state.out.pickle.gz). A state that lies there already is the one the run goes on from.
+        state (state.out.pickle.gz). The run continues from a state that is there already.
     parameters : mapping of str
-        By name, plain values: they replace those of the cell tagged `parameters`.
+        Plain values by name: they replace those of the cell tagged `parameters`.
 
     Returns
     -------
     pathlib.Path
-        The executed notebook. It is there, up to the cell that failed, where the run fails too.
+        The executed notebook. If a cell fails, the notebook up to that cell is there too.
 
     Raises
     ------
     TypeError
-        A parameter that the notebook does not have (the nearest is named); papermill would only warn.
+        A parameter that the notebook does not have (the nearest is named), or a value of the wrong type.
+    ValueError
+        A value that `Strategy` refuses, or days on which the market has no data.
     FileNotFoundError
         There is no such notebook.
     papermill.PapermillExecutionError
@@ -52,63 +61,87 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
     path, output = Path(path).resolve(), Path(output).resolve()
     if not path.is_file():
         raise FileNotFoundError(f"There is no notebook {path}.")
-    known = papermill.inspect_notebook(str(path))
-    for name in parameters or {}:
-        if name not in known:
-            raise TypeError(f"{path.name} has no parameter {name!r}: {suggest(name, known)}")
+    _check(path, dict(parameters or {}))
     output.mkdir(parents=True, exist_ok=True)
     executed = output / path.name
-    with _one_at_a_time, _environment({name: str(output / file) for name, file in WRITTEN.items()}):
-        papermill.execute_notebook(
-            str(path),
-            str(executed),
-            dict(parameters or {}),
-            cwd=str(path.parent),
-            progress_bar=sys.stderr.isatty(),
-        )
+    with _one_at_a_time, environment({name: str(output / file) for name, file in WRITTEN.items()}):
+        try:
+            papermill.execute_notebook(
+                str(path),
+                str(executed),
+                dict(parameters or {}),
+                cwd=str(path.parent),
+                progress_bar=sys.stderr.isatty(),
+                extra_arguments=QUIET_KERNEL,
+            )
+        finally:
+            _tidy(executed)
     return executed
 
 
+def _check(path: Path, parameters: dict[str, Any]) -> None:
+    """Refuse what the notebook or `Strategy` would refuse; papermill only warns of unknown parameters."""
+    known = papermill.inspect_notebook(str(path))
+    for name in parameters:
+        if name not in known:
+            raise WrongTypeError(f"{path.name} has no parameter {name!r}: {suggest(name, known)}")
+    values = {name: parse_value(entry["default"]) for name, entry in known.items()} | parameters
+    # the notebook may register functions of its own before it refers to them by name
+    fields = {field.name for field in dataclasses.fields(Strategy)} - (CHOICES - parameters.keys())
+    strategy = Strategy(**{name: value for name, value in values.items() if name in fields})
+    if "start_date" in values:
+        check_range(strategy, values["start_date"], values.get("end_date"))
+
+
+def _tidy(path: Path) -> None:
+    """Keep of each progress bar in an executed notebook its last state: a page would show every one."""
+    if not path.exists():
+        return
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            groups = itertools.groupby(cell.outputs, key=lambda output: output.get("name"))
+            cell.outputs = [output for name, group in groups for output in _merged(name, list(group))]
+    replace_file(str(path), nbformat.writes(notebook).encode())
+
+
+def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
+    """Return streams in a row as one, without what a carriage return overwrote; other outputs as they are."""
+    if name is None:
+        return outputs
+    lines = "".join(output.text for output in outputs).replace("\r\n", "\n").split("\n")
+    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    return [nbformat.v4.new_output("stream", name=name, text=text)] if text else []
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line; a wrong parameter ends with a sentence and exit code 1."""
+    """Run the command; a wrong parameter or a failing cell ends it with a sentence and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m lib.notebook", description=__doc__.partition("\n")[0])
-    parser.add_argument("--notebook", default=str(HERE / "strategy.ipynb"))
     parser.add_argument(
-        "--output", default=str(HERE / "runs" / "last"), help="folder for what the run writes"
+        "--notebook", default=str(HERE / "strategy.ipynb"), help="default: the project's strategy.ipynb"
     )
     parser.add_argument(
-        "--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="values"
+        "--output", metavar="FOLDER", default=str(HERE / "runs" / "last"), help="for all that the run writes"
     )
+    add_settings(parser, "parameters of the notebook, such as top_assets=6")
+    add_range(parser, "first day of the backtest", "last day of the backtest")
     given = parser.parse_args(arguments)
+    days = {"start_date": given.start, "end_date": given.end}
     try:
-        executed = run_notebook(
-            given.notebook, given.output, {name: _value(text) for name, text in given.values}
-        )
-    except (TypeError, FileNotFoundError) as error:
+        parameters = parse_settings(given.set) | {name: day for name, day in days.items() if day is not None}
+        executed = run_notebook(given.notebook, given.output, parameters)
+    except papermill.PapermillExecutionError as error:
+        reached = Path(given.output).resolve() / Path(given.notebook).name
+        raise SystemExit(f"A cell failed: {_sentence(error)}\nThe notebook up to there: {reached}") from None
+    except (TypeError, ValueError, OSError) as error:
         raise SystemExit(str(error)) from None
     print(f"The executed notebook, the weights and the state are in {executed.parent}")
 
 
-def _value(text: str) -> Any:
-    """A Python literal where it is one, else the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _sentence(error: papermill.PapermillExecutionError) -> str:
+    """Return the message alone where it was written for the user, else with the kind of error."""
+    written_for_users = len(error.traceback) == 1
+    return error.evalue if written_for_users else f"{error.ename}: {error.evalue}"
 
 
 if __name__ == "__main__":

@@ -9,9 +9,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lib.choices import canonical, find, full_name_of, suggest
 from lib.competitions import COMPETITIONS
 from lib.engine import prediction, training
+from lib.errors import WrongTypeError, WrongValueError
 from lib.features import feature, target
 from lib.universe import selection
 
@@ -104,7 +107,7 @@ class Strategy:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in parameters:
             if name not in known:
-                raise TypeError(f"Strategy has no parameter {name!r}: {suggest(name, known)}")
+                raise WrongTypeError(f"Strategy has no parameter {name!r}: {suggest(name, known)}")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -115,21 +118,23 @@ class Strategy:
                 value = _number(field.name, value, whole=field.type is int)
             elif field.type is bool:
                 if not isinstance(value, bool):
-                    raise TypeError(f"{field.name} must be True or False, not {value!r}.")
+                    raise WrongTypeError(f"{field.name} must be True or False, not {value!r}.")
             elif field.name == "features":
                 if not isinstance(value, str | list | tuple) and not callable(value):
-                    raise TypeError(f"features takes names or functions, not {value!r}.")
+                    raise WrongTypeError(f"features takes names or functions, not {value!r}.")
                 value = tuple(value) if isinstance(value, list | tuple) else (value,)
                 if not value:
-                    raise ValueError("features must name at least one feature, such as features=['trend'].")
+                    raise WrongValueError(
+                        "features must name at least one feature, such as features=['trend']."
+                    )
             object.__setattr__(self, field.name, value)
         if self.competition_type not in COMPETITIONS:
-            raise ValueError(
+            raise WrongValueError(
                 f"competition_type is {self.competition_type!r}: "
                 + suggest(self.competition_type, COMPETITIONS)
             )
         if self.min_weight >= self.max_weight:
-            raise ValueError(
+            raise WrongValueError(
                 f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): "
                 "no weight lies between."
             )
@@ -151,6 +156,24 @@ class Strategy:
         for name, known in (("target", target), ("selection", selection), ("model", models)):
             object.__setattr__(self, name, canonical(getattr(self, name), known))
 
+    @classmethod
+    def from_names(cls, names: Mapping[str, Any]) -> "Strategy":
+        """Build a strategy from variables named like its parameters, such as a notebook's ``globals()``.
+
+        Raises
+        ------
+        TypeError
+            A parameter has no variable: a misspelt one would be ignored otherwise.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in known if name not in names]
+        if missing:
+            raise WrongTypeError(
+                f"The parameters cell does not set {', '.join(missing)}: "
+                "it must set every parameter of Strategy."
+            )
+        return cls(**{name: names[name] for name in known})
+
     def as_dict(self) -> dict[str, Any]:
         """Every parameter as a plain value, a function by its name; kept with the state and every result."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
@@ -164,6 +187,23 @@ class Strategy:
 
         load = getattr(qndata.stocks, COMPETITIONS[self.competition_type].loader)
         return load(tail=period, max_date=_data_end.get())
+
+    def load_range(self, start: Any, end: Any = None) -> "xr.DataArray":
+        """Load the universe for a backtest of these days, (field, time, asset).
+
+        Parameters
+        ----------
+        start, end : date
+            First and last day of the backtest; None for the last day there is. The data begin
+            ``max(train_period + lookback_period, 60)`` calendar days before `start`: what the first training,
+            its out-of-sample check and the costs of the first trades need.
+        """
+        import qnt.data as qndata
+
+        before = max(self.train_period + self.lookback_period, 60)
+        first = np.datetime64(start, "D") - before
+        last = None if end is None else str(np.datetime64(end, "D"))
+        return qndata.load_data_by_type(self.competition_type, min_date=str(first), max_date=last)
 
     def train_model(self, data: "xr.DataArray") -> "TrainedModels":
         """Train a model per asset on all of `data`: see `lib.engine.training.train_model`."""
@@ -195,9 +235,9 @@ def _number(name: str, value: Any, whole: bool) -> int | float:
     low, high = RANGES[name]
     allowed = f"{'a whole number' if whole else 'a number'} from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, kind):
-        raise TypeError(f"{name} must be {allowed}, not {value!r}.")
+        raise WrongTypeError(f"{name} must be {allowed}, not {value!r}.")
     if not math.isfinite(value) or not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}: it must be {allowed}.")
+        raise WrongValueError(f"{name} is {value!r}: it must be {allowed}.")
     return int(value) if whole else float(value)
 
 

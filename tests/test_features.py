@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.engine.inputs import get_features, get_target_classes
+from lib.engine.inputs import feature_values, get_features, get_target_classes
 from tests import reference
 from tests.vectors import vector
 
@@ -143,3 +143,50 @@ class Broken(Ratio):
 
     def __call__(self, data, strategy):
         return 3.0
+
+
+READY = ["momentum", "volatility", "rsi", "atr_percent", "ema_ratio", "volume_ratio", "gap", "market", "rank"]
+
+
+@pytest.mark.parametrize("name", READY)
+def test_a_ready_feature_is_finite_of_order_one_and_knows_no_later_day(name):
+    data, strategy = vector("loaded").isel(time=slice(-150, None)), Strategy(features=[name])
+    values = get_features(data, strategy)[0]
+    traded = (data.sel(field="is_liquid") > 0).transpose("time", "asset").values
+    known = values.values[40:][traded[40:]]
+    assert np.isfinite(known).mean() > 0.95
+    assert 0.1 < np.nanstd(known) < 10
+    earlier = get_features(data.isel(time=slice(-20)), strategy)[0]
+    assert np.allclose(values[:-20], earlier, rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
+def test_ready_features_take_parameters_by_name():
+    data = window()
+    for name in ("momentum", "volatility", "rsi", "atr_percent", "ema_ratio", "volume_ratio"):
+        short = get_features(data, Strategy(features=[f"{name}(periods=5)"]))[0]
+        assert not np.array_equal(short, get_features(data, Strategy(features=[name]))[0], equal_nan=True)
+    with pytest.raises(ValueError, match="did you mean 'periods'"):
+        Strategy(features=["rsi(period=5)"])
+
+
+def test_market_and_rank_are_of_the_whole_universe_in_training_and_prediction_alike():
+    """Selected assets get what the whole index gives them; assets that are not liquid change nothing."""
+    data, strategy = vector("loaded").isel(time=slice(-107, None)), Strategy(features=["market", "rank"])
+    chosen = vector("train_features").asset.values.tolist()
+    values = feature_values(data, strategy, chosen)
+    of_all = get_features(data, strategy).sel(asset=chosen)
+    assert np.array_equal(values, of_all, equal_nan=True)
+    alone = get_features(data.sel(asset=chosen), strategy)
+    assert not np.allclose(values[0], alone[0], equal_nan=True)
+    liquid = data.sel(field="is_liquid")[-1] > 0
+    without = feature_values(data.isel(asset=np.flatnonzero(liquid)), strategy, chosen)
+    assert np.allclose(values[:, -1], without[:, -1], rtol=1e-12)
+
+
+def test_a_strategy_of_ready_features_trains_and_predicts():
+    strategy = Strategy(features=["trend", *READY], hidden_size=4, top_assets=3)
+    models = strategy.train_model(vector("loaded").isel(time=slice(-71, None)))
+    weights, state = strategy.predict(models, vector("loaded").isel(time=slice(-107, None)), None)
+    assert len(models) == 3
+    assert float(weights.sum()) > 0
+    assert state.parameters["features"] == ["trend", *READY]

@@ -12,6 +12,7 @@ ORDER = [
     ["lib/compare/", "lib/contest/", "lib/rehearsal/", "lib/lookahead/", "lib/prices/"],
     ["lib/notebook.py"],
     ["lib/report/"],
+    ["lib/backtest_range.py"],
     ["lib/strategy.py"],
     ["lib/engine/"],
     ["lib/features.py", "lib/universe.py", "lib/model.py", "lib/sizing.py"],
@@ -24,6 +25,7 @@ ORDER = [
         "lib/files.py",
         "lib/cli.py",
     ],
+    ["lib/errors.py"],
 ]
 
 

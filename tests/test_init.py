@@ -1,3 +1,4 @@
+import functools
 import importlib.util
 import os
 import re
@@ -19,14 +20,16 @@ from lib.offline import market
 
 ROOT = Path(init.__file__).parent
 FIND_SPEC = importlib.util.find_spec
-REQUIREMENTS = init.read_requirements((ROOT / "requirements.txt").read_text())
+TO_RUN, REQUIREMENTS = (
+    init.read_requirements((ROOT / "requirements.txt").read_text("utf-8"), tests) for tests in (False, True)
+)
 TEXT = (
     "# To run\ntorch==2.13.0  # a reason\nnumpy>=1.26,<2.3\nxarray>=2024.11\n\n# To test\npytest-xdist>=3\n"
 )
 
 
 class FakePip:
-    """Stands in for `init.run`: notes every call, and installs what it is asked for."""
+    """A stand-in for `init.run_visibly` that records every call and installs what it is asked for."""
 
     def __init__(self, installed):
         self.installed, self.calls, self.constraints, self.imported = installed, [], [], []
@@ -38,7 +41,7 @@ class FakePip:
             return SimpleNamespace(returncode=0, stdout="")
         assert arguments[:3] == ("-m", "pip", "install")
         held = arguments.index("--constraint") + 1
-        self.constraints.append(Path(arguments[held]).read_text().splitlines())
+        self.constraints.append(Path(arguments[held]).read_text("utf-8").splitlines())
         self.calls.append(list(arguments[held + 1 :]))
         code, output = self.answers.pop(0) if self.answers else (0, "Successfully installed")
         if code == 0:
@@ -84,12 +87,12 @@ def pip(installed, monkeypatch, tmp_path):
     monkeypatch.delenv("SUBMISSION_ID", raising=False)
     monkeypatch.setattr(init.importlib.util, "find_spec", lambda name: None if name == "qnt" else "found")
     fake = FakePip(installed)
-    monkeypatch.setattr(init, "run", fake)
+    monkeypatch.setattr(init, "run_visibly", fake)
     return fake
 
 
 def test_where_everything_is_there_pip_is_not_called(pip, capsys):
-    init.main()
+    init.main(["--tests"])
     assert (pip.calls, pip.imported) == ([], [])
     out = capsys.readouterr().out
     assert out.startswith("All 4 packages are there already: nothing was changed.\nqnt is not installed")
@@ -99,13 +102,13 @@ def test_only_what_is_missing_is_installed_and_the_rest_is_held(pip, installed, 
     del installed["torch"]
     installed["numpy"] = "1.25.2"
     installed["pip"] = "23.2.1"
-    init.main()
+    init.main(["--tests"])
     assert pip.calls == [["torch==2.13.0", "numpy<2.3,>=1.26"]]
     assert pip.constraints == [["other-one==7", "pytest-xdist==3.8", "xarray==2025.1"]]
     assert pip.imported == [["torch", "numpy", "xarray", "xdist"]]
     out = capsys.readouterr().out
     assert "Installed torch 2.13.0, numpy 1.26." in out
-    assert "2 of 4 packages were there already and were left alone." in out
+    assert "2 of 4 packages were there already and were not changed." in out
 
 
 def test_the_second_run_changes_nothing(pip, installed, capsys):
@@ -127,23 +130,64 @@ def test_an_upgrade_of_something_loaded_asks_for_a_restart(pip, installed, capsy
 def test_where_the_rest_is_in_the_way_only_what_we_name_is_held(pip, installed, capsys):
     del installed["torch"]
     pip.answers = [(1, "ERROR: ResolutionImpossible: for help visit")]
-    init.main()
+    init.main(["--tests"])
     assert pip.calls == [["torch==2.13.0"]] * 2
     assert pip.constraints[1] == ["numpy==2.2.6", "pytest-xdist==3.8", "xarray==2025.1"]
-    assert "only what requirements.txt names stays as it is" in capsys.readouterr().out
+    assert "only those in requirements.txt keep their version" in capsys.readouterr().out
 
 
-def test_as_a_submission_the_tools_for_testing_are_left_out(pip, installed, monkeypatch):
-    monkeypatch.setenv("SUBMISSION_ID", "-1")
+@pytest.mark.parametrize(("arguments", "tools"), [([], []), (["--tests"], ["pytest-xdist>=3"])])
+def test_the_tools_for_the_tests_are_installed_on_demand(pip, installed, arguments, tools):
     installed.clear()
-    init.main()
-    assert pip.calls == [["torch==2.13.0", "numpy<2.3,>=1.26", "xarray>=2024.11"]]
+    init.main(arguments)
+    assert pip.calls == [["torch==2.13.0", "numpy<2.3,>=1.26", "xarray>=2024.11", *tools]]
+
+
+def test_the_size_is_named_before_pip_starts(pip, installed, capsys):
+    del installed["torch"]
+    pip.answers = [(1, "no")]
+    with pytest.raises(SystemExit):
+        init.main()
+    assert re.match(r"Installing torch==2.13.0.\nAll packages take .* GB on disk", capsys.readouterr().out)
+
+
+def test_an_unknown_option_is_refused(pip):
+    with pytest.raises(SystemExit, match=r"no option --test: call it as init\.py or as init\.py --tests"):
+        init.main(["--test"])
+    assert pip.calls == []
+
+
+def test_progress_is_printed_while_pip_works(capsys):
+    lines = ["Collecting a", "  Downloading a-1.0.whl (7 MB)", "last words"]
+    code = f"print(*{lines}, sep=chr(10)); raise SystemExit(3)"
+    done = init.run_visibly("-c", code)
+    assert capsys.readouterr().out == "  Downloading a-1.0.whl (7 MB)\n"
+    assert done.returncode == 3
+    assert done.stdout.split("\n") == [*lines, ""]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="hands a file descriptor on")
+def test_a_silent_pip_gets_a_sign_of_life(capsys, monkeypatch):
+    """Of a process that goes on until the sign was printed."""
+    monkeypatch.setattr(init, "SILENCE", 0)
+    read, write = os.pipe()
+    os.set_inheritable(read, True)
+
+    def printed(text, flush):
+        os.write(write, b"go on")
+        seen.append(text)
+
+    seen = []
+    monkeypatch.setattr(init, "print", printed, raising=False)
+    monkeypatch.setattr(init.subprocess, "Popen", functools.partial(subprocess.Popen, pass_fds=[read]))
+    assert init.run_visibly("-c", f"import os; os.read({read}, 1)").returncode == 0
+    assert re.fullmatch(r"  working for \d+ s", seen[0])
 
 
 FAILURES = {
     "NewConnectionError('Network is unreachable')": "No package index can be reached: connect this machine",
     "error: externally-managed-environment": "This Python belongs to the operating system: make one",
-    "ERROR: No space left on device": "pip failed, its last words are below: mend what they name",
+    "ERROR: No space left on device": "pip failed: fix what its last lines below name",
 }
 
 
@@ -154,7 +198,7 @@ def test_a_failing_pip_is_explained_and_quoted(pip, installed, output):
     with pytest.raises(SystemExit) as caught:
         init.main()
     sentence = str(caught.value.code)
-    assert sentence.startswith("Missing and not to be installed: numpy<2.3,>=1.26. " + FAILURES[output])
+    assert sentence.startswith("Could not install numpy<2.3,>=1.26. " + FAILURES[output])
     assert sentence.endswith(output)
     assert "first line" not in sentence
 
@@ -162,7 +206,7 @@ def test_a_failing_pip_is_explained_and_quoted(pip, installed, output):
 def test_a_pip_that_claims_success_is_not_believed(pip, installed):
     del installed["torch"]
     pip.installed = {}
-    with pytest.raises(SystemExit, match=r"pip ended well, but torch==2.13.0 is not there"):
+    with pytest.raises(SystemExit, match=r"pip reported success, but torch==2.13.0 is not there"):
         init.main()
 
 
@@ -175,8 +219,8 @@ def test_a_package_that_cannot_be_imported_after_installing(monkeypatch):
 def test_a_package_whose_files_are_gone(pip, monkeypatch):
     gone = {"xdist", "qnt"}
     monkeypatch.setattr(init.importlib.util, "find_spec", lambda name: None if name in gone else "found")
-    with pytest.raises(SystemExit, match=r"not to be found by Python: pytest-xdist.*--force-reinstall"):
-        init.main()
+    with pytest.raises(SystemExit, match=r"Python does not find pytest-xdist.*--force-reinstall"):
+        init.main(["--tests"])
 
 
 def test_leftovers_without_name_or_version_are_no_constraints(installed):
@@ -190,12 +234,12 @@ def test_leftovers_without_name_or_version_are_no_constraints(installed):
 )
 def test_what_satisfies_an_exact_version(installed, version, satisfied):
     installed["torch"] = version
-    assert init.is_satisfied(init.read_requirements("torch==2.13.0")[0]) is satisfied
+    assert init.is_satisfied(init.read_requirements("torch==2.13.0", True)[0]) is satisfied
 
 
 def test_requirements_for_other_systems_do_not_apply():
     text = 'tqdm>=4\ncolorama>=0.4; sys_platform == "no_such_system"\nnumpy; python_version >= "3.11"'
-    assert [item.name for item in init.read_requirements(text)] == ["tqdm", "numpy"]
+    assert [item.name for item in init.read_requirements(text, True)] == ["tqdm", "numpy"]
 
 
 @pytest.mark.parametrize("version", [(3, 10, 13), (3, 14, 0), (2, 7, 18)])
@@ -262,7 +306,7 @@ class TestWhichQnt:
             monkeypatch.setenv("QNT_OFFLINE_MARKET", own)
         # init.py must be quick, so it does not import the market; but it must say the same
         assert init.which_qnt() == (
-            f"qnt is not installed: lib/offline will answer in its place, on {market.describe()}."
+            f"qnt is not installed: lib/offline will stand in for it, on {market.describe()}."
         )
 
     def test_the_stand_in_is_not_taken_for_the_library(self, monkeypatch):
@@ -272,7 +316,7 @@ class TestWhichQnt:
 
     def test_installed_without_a_key(self, real_qnt):
         advice = "Set API_KEY first, to the key of your Quantiacs profile."
-        assert init.which_qnt() == f"qnt 0.0.507 is installed and will answer. {advice}"
+        assert init.which_qnt() == f"qnt 0.0.507 is installed and will be used. {advice}"
 
     @pytest.mark.parametrize(
         ("key", "advice"),
@@ -280,7 +324,7 @@ class TestWhichQnt:
     )
     def test_installed_with_a_key(self, real_qnt, monkeypatch, key, advice):
         monkeypatch.setenv("API_KEY", key)
-        assert init.which_qnt() == f"qnt 0.0.507 is installed and will answer. {advice}"
+        assert init.which_qnt() == f"qnt 0.0.507 is installed and will be used. {advice}"
 
     def test_installed_without_a_version(self, real_qnt):
         real_qnt.clear()
@@ -292,9 +336,8 @@ def test_requirements_are_named_bounded_and_without_extras():
     for item in REQUIREMENTS:
         assert item.specifier, f"{item} has no lower bound"
         assert not item.extras, f"{item}: init.py would not see whether its extra is there"
-    to_run = init.read_requirements((ROOT / "requirements.txt").read_text(), only_to_run=True)
-    assert {"torch", "numpy", "papermill", "h5netcdf"} <= {item.name for item in to_run}
-    assert not {"pytest", "ruff", "mypy"} & {item.name for item in to_run}
+    assert {"torch", "numpy", "papermill", "h5netcdf"} <= {item.name for item in TO_RUN}
+    assert not {"pytest", "ruff", "mypy"} & {item.name for item in TO_RUN}
 
 
 def test_every_requirement_has_the_module_that_init_looks_for():
@@ -307,7 +350,7 @@ def found(module):
 
 
 def test_init_imports_nothing_but_the_standard_library():
-    imports = re.findall(r"^(?:from|import) (\w+)", (ROOT / "init.py").read_text(), re.MULTILINE)
+    imports = re.findall(r"^(?:from|import) (\w+)", (ROOT / "init.py").read_text("utf-8"), re.MULTILINE)
     assert set(imports) <= sys.stdlib_module_names
 
 
@@ -318,14 +361,14 @@ def test_the_notebook_is_one_clean_cell_that_runs_init():
     assert notebook.metadata.kernelspec.name == "python3"
     (cell,) = notebook.cells
     assert (cell.cell_type, cell.id) == ("code", "init")
-    assert 'runpy.run_path("init.py", run_name="__main__")' in cell.source
+    assert "init.main()" in cell.source
     assert (cell.outputs, cell.execution_count) == ([], None)
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_failure_in_the_notebook_is_one_for_the_evaluator_too(fails, tmp_path):
     shutil.copy(ROOT / "init.ipynb", tmp_path)
-    (tmp_path / "init.py").write_text(f"if __name__ == '__main__' and {fails}:\n    raise SystemExit('no')\n")
+    (tmp_path / "init.py").write_text(f"def main():\n    if {fails}:\n        raise SystemExit('no')\n")
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "init.ipynb"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode != 0) == fails
@@ -376,9 +419,9 @@ def make_wheel(folder, name, version, *needs):
 def make_environment(folder):
     """An empty one, but for the pip of this one: to install a pip anew takes many seconds."""
     venv.create(folder, symlinks=True)
-    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages,) = folder.glob("[Ll]ib/**/site-packages")
     shutil.copytree(Path(pip_module.__file__).parent, packages / "pip")
-    return folder / "bin" / "python"
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def test_in_a_real_environment(project):
@@ -398,7 +441,7 @@ def test_in_a_real_environment(project):
     (project / "requirements.txt").write_text("kept>=1\nwanted>=1\n")
     second = in_process(python, project)
     assert second.returncode == 0, second.stdout + second.stderr
-    assert "only what requirements.txt names stays as it is" in second.stdout
+    assert "only those in requirements.txt keep their version" in second.stdout
     assert "Installed wanted 1.0.\n1 of 2 packages were there already" in second.stdout
 
     (project / "requirements.txt").write_text("kept==1.0\nwanted==1.0\nbystander==2.0\n")
@@ -410,16 +453,15 @@ def test_in_a_real_environment(project):
     unplugged = {"PIP_NO_INDEX": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
     fourth = in_process(python, project, **unplugged)
     assert fourth.returncode == 1
-    assert fourth.stderr.startswith(
-        "Missing and not to be installed: missing-one>=3. No package index can be"
-    )
+    assert fourth.stderr.startswith("Could not install missing-one>=3. No package index can be")
     assert "Traceback" not in fourth.stderr
 
 
 def test_here_and_now_it_changes_nothing():
     if not all(map(init.is_satisfied, REQUIREMENTS)):
         pytest.skip("this environment lacks some of requirements.txt, and a test must not install them")
-    done = subprocess.run([sys.executable, "init.py"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "init.py", "--tests"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
         f"All {len(REQUIREMENTS)} packages are there already: nothing was changed.\nqnt "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.choices import find, label, name_of
+from lib.choices import find, label, name_of, needs_universe
 from lib.features import feature, target
 from lib.market_data import check_data, field
 from lib.universe import selection
@@ -62,10 +62,17 @@ def feature_names(strategy: "Strategy") -> list[str]:
     return [label(item) for item in strategy.features]
 
 
-def feature_values(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
-    """The values of `get_features`, as a plain array."""
-    functions = [find("feature", item, feature) for item in strategy.features]
-    return np.stack([_values(f(data, strategy), data, "feature", f) for f in functions])
+def feature_values(data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None) -> np.ndarray:
+    """The values of `get_features`, as a plain array; of some `assets` only, in their order."""
+    places = slice(None) if assets is None else data.get_index("asset").get_indexer(assets)
+    chosen = data if assets is None else data.isel(asset=places)
+    features = []
+    for function in (find("feature", item, feature) for item in strategy.features):
+        if assets is not None and needs_universe(function):
+            features.append(_values(function(data, strategy), data, "feature", function)[:, places])
+        else:
+            features.append(_values(function(chosen, strategy), chosen, "feature", function))
+    return np.stack(features)
 
 
 def get_target_classes(data: "xr.DataArray", strategy: "Strategy") -> "xr.DataArray":
@@ -83,19 +90,27 @@ def get_target_classes(data: "xr.DataArray", strategy: "Strategy") -> "xr.DataAr
     return xr.DataArray(values, dims=("time", "asset"), coords={"time": data.time, "asset": data.asset})
 
 
-def model_inputs(data: "xr.DataArray", strategy: "Strategy") -> tuple[np.ndarray, np.ndarray]:
-    """Features as (asset, time, feature) float32, and whether each day (asset, time) is finite."""
+def model_inputs(
+    data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features as (asset, time, feature) float32, and whether each day (asset, time) is finite.
+
+    Of all assets of `data`, or of those in `assets`, in their order.
+    """
     with np.errstate(over="ignore"):
-        x = np.ascontiguousarray(feature_values(data, strategy).transpose(2, 1, 0), dtype=np.float32)
+        values = feature_values(data, strategy, assets).transpose(2, 1, 0)
+        x = np.ascontiguousarray(values, dtype=np.float32)
     return x, np.asarray(np.isfinite(x).all(axis=2))
 
 
-def training_examples(data: "xr.DataArray", strategy: "Strategy") -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def training_examples(
+    data: "xr.DataArray", strategy: "Strategy", assets: list[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By asset the sequence (time, feature) and the target (time,), float32, without unknown days."""
-    x, known = model_inputs(data, strategy)
-    y = get_target_classes(data, strategy).values.T.astype(np.float32)
+    x, known = model_inputs(data, strategy, assets)
+    y = get_target_classes(data.sel(asset=assets), strategy).values.T.astype(np.float32)
     known = known & np.isfinite(y)
-    return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(data.asset.values.tolist())}
+    return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(assets)}
 
 
 def stacked(

@@ -100,7 +100,7 @@ def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Str
     assets = [asset for asset in models if asset in index]
     if not assets:
         return {}
-    x, finite = model_inputs(data.isel(asset=index.get_indexer(assets)), strategy)
+    x, finite = model_inputs(data, strategy, assets)
     inputs = {}
     for k, asset in enumerate(assets):
         if finite[k, -1]:

@@ -53,7 +53,7 @@ def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
     days = data.time.values[[0, -1]].astype("M8[D]")
     models = TrainedModels(strategy, tuple(days))
     if assets:
-        examples = training_examples(data.sel(asset=assets), strategy)
+        examples = training_examples(data, strategy, assets)
         fitted = _fit({asset: xy for asset, xy in examples.items() if len(xy[1])}, strategy)
         for asset in assets:
             model, losses, output = fitted.get(asset, (None, (), np.empty(0)))

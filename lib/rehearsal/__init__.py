@@ -1,118 +1,165 @@
-"""What will a submission do? The notebook is run as the platform runs it: a process a day, with its state.
+"""A rehearsal of a submission: the notebook runs as the platform runs it, and what it leaves is judged.
 
-    python -m lib.rehearsal --days 5 [--until 2024-12-30] [--notebook strategy.ipynb]
+    python -m lib.rehearsal --days 5 [--end 2024-12-30] [--notebook strategy.ipynb] [--set top_assets=6]
+    python -m lib.rehearsal --dates precheck
 
-Exit code 0 where the platform would accept every day, else 1.
+Exit code 0 if the platform would accept every day, else 1.
 """
 
-import argparse
-import ast
 import contextlib
-import io
-import json
-import re
+import dataclasses
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
-from lib.rehearsal.judgement import judge, report
-from lib.rehearsal.one_pass import Pass, run_pass
+from lib.cli import parse_day
+from lib.competitions import COMPETITIONS
+from lib.rehearsal import market
+from lib.rehearsal.crash import explain
+from lib.rehearsal.fresh import fresh_python
+from lib.rehearsal.judgement import Verdict, judge
+from lib.rehearsal.one_pass import Pass, differences, run_pass
+from lib.rehearsal.stage import Stage
+from lib.rehearsal.submission import Submission, read_submission
+from lib.rehearsal.summary import summary
+from lib.rehearsal.working_folder import copy_into
 
 if TYPE_CHECKING:
     import xarray as xr
 
-PROJECT = Path(__file__).parents[2]
+KNOWN_FOR = np.timedelta64(6 * 365, "D")  # an asset without data for longer is unknown; the loaders' default
+EARLIEST = np.datetime64("1990-01-01")  # no competition has data before
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the rehearsal that the command line asks for, print its report, and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.rehearsal", description="Rehearse a submission of the notebook."
-    )
-    parser.add_argument(
-        "--days", type=int, default=5, help="how many trading days, one pass each (default: 5)"
-    )
-    parser.add_argument(
-        "--until", help="the last of them, such as 2024-12-30 (default: the last day there is)"
-    )
-    parser.add_argument(
-        "--notebook", type=Path, default=PROJECT / "strategy.ipynb", help="default: strategy.ipynb"
-    )
-    asked = parser.parse_args(arguments)
-    try:
-        passes, faults = rehearse(asked.notebook, asked.days, asked.until)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
-    print(report(passes, faults), flush=True)
-    return int(any(faults))
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a rehearsal found; ``print(rehearsal)`` shows it.
+
+    Attributes
+    ----------
+    passes : list of Pass
+        What each run of the notebook left.
+    verdicts : list of Verdict
+        Faults and notes of each pass.
+    submission : Submission
+        The notebook that was run.
+    """
+
+    passes: list[Pass]
+    verdicts: list[Verdict]
+    submission: Submission
+
+    @property
+    def passed(self) -> bool:
+        """Whether no pass has a fault."""
+        return not any(verdict.faults for verdict in self.verdicts)
+
+    def __str__(self) -> str:
+        """The report: see `lib.rehearsal.summary.summary`."""
+        name = self.submission.path.name
+        notes = [] if name == "strategy.ipynb" else [f"submit {name} under the name strategy.ipynb"]
+        rules = COMPETITIONS[self.submission.competition_type]
+        return summary(self.passes, self.verdicts, rules, self.submission.cells, notes)
 
 
 def rehearse(
-    notebook: Path | str, days: int = 5, until: str | None = None
-) -> tuple[list[Pass], list[list[str]]]:
-    """Run the notebook once for each of the last trading days; return the passes and what is wrong with them.
+    notebook: Path | str,
+    days: int | str = 5,
+    end: Any = None,
+    settings: Mapping[str, Any] | None = None,
+    twice: bool = False,
+    fresh: bool = False,
+) -> Rehearsal:
+    """Run the notebook as the platform does, once per day, each time in a new process.
 
-    It runs in a folder of its own, from a copy without its `#DEBUG#` cells; what lies beside it can be
-    imported there.
+    It runs in a folder of its own, from a copy without its `#DEBUG#` cells; what lies beside it is there too.
+
+    Parameters
+    ----------
+    notebook : path
+    days : int or "precheck"
+        The number of last trading days, the state handed on from day to day as in the contest; or the days of
+        the platform's precheck, each without a state.
+    end : date, optional
+        The last of the days; by default the last one there is.
+    settings : mapping of str, optional
+        New values of the notebook's parameters.
+    twice : bool
+        Run each pass twice from the same state, and compare weights and state bit by bit.
+    fresh : bool
+        Run it in a new environment in which only `init.ipynb` installed something.
 
     Raises
     ------
     ValueError
-        Fewer trading days than asked for, or the notebook is none.
+        A wrong date, parameter or notebook, fewer trading days than asked for, or an environment that could
+        not be made. No pass has run then.
     OSError
         The notebook cannot be read.
     """
-    if days < 1:
-        raise ValueError(f"--days must be at least 1, not {days}.")
+    last = parse_day("--end", end)
+    submission = read_submission(Path(notebook), settings)
+    kind = submission.competition_type
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        kind = _working_copy(Path(notebook), folder)
-        with contextlib.chdir(folder):  # the platform's library keeps a cache where it runs
-            dates = _load(kind, until, 2 * days + 15).time.values.astype("M8[D]")
-            if len(dates) < days:
-                raise ValueError(
-                    f"there are only {len(dates)} trading days up to {until or 'the end'}: ask for fewer."
-                )
-            steps = tqdm(dates[-days:], unit="pass", desc="Rehearsal")
-            passes = [run_pass(folder, day, _host()) for day in steps]
-            written = [one.weights.asset.values.tolist() for one in passes if one.weights is not None]
-            held = sorted({asset for assets in written for asset in assets})
-            data = _load(kind, until, 2 * days + 15, held or None)
-    return passes, judge(passes, data)
+        stage = Stage(
+            folder=Path(temporary).resolve(),
+            host=market.host(),
+            limit=60 * COMPETITIONS[kind].minutes_per_pass,
+            chained=isinstance(days, int),
+        )
+        stage.work.mkdir()
+        copy_into(submission, stage.work)
+        with contextlib.chdir(stage.work):  # the platform's library keeps a cache where it runs
+            dates = _dates(kind, days, last)
+            if fresh:
+                stage = dataclasses.replace(stage, python=fresh_python(stage.folder, stage.work))
+            passes = [_run(stage, day, twice) for day in tqdm(dates, unit="pass", desc="Rehearsal")]
+            shown = market.shown_names(stage.work)
+            passes = [_renamed(done, shown) for done in passes]
+            data = _data(passes, kind, stage.work)
+    verdicts = judge(
+        passes, data, COMPETITIONS[kind], lambda done: explain(done.run, submission), stage.chained
+    )
+    return Rehearsal(passes, verdicts, submission)
 
 
-def _working_copy(notebook: Path, folder: Path) -> str:
-    """Put the notebook as the platform runs it into the folder, beside links; return what it trades."""
-    try:
-        content = json.loads(notebook.read_text(encoding="utf-8"))
-        cells = [cell for cell in content["cells"] if not "".join(cell["source"]).startswith("#DEBUG#")]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise ValueError(f"{notebook} is not a notebook (nbformat 4).") from None
-    (folder / "strategy.ipynb").write_text(json.dumps(content | {"cells": cells}), encoding="utf-8")
-    beside = [path for path in notebook.absolute().parent.iterdir() if path.is_dir() or path.suffix == ".py"]
-    for path in [*beside, PROJECT / "lib"]:
-        if not path.name.startswith(".") and not (folder / path.name).exists():
-            (folder / path.name).symlink_to(path)
-    return _competition("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+def _dates(kind: str, days: int | str, end: np.datetime64 | None) -> np.ndarray:
+    if isinstance(days, int):
+        return market.last_days(kind, days, end)
+    if days != "precheck":
+        raise ValueError(f"days is {days!r}: it must be a number of days or 'precheck'.")
+    return market.precheck_days(kind, end)
 
 
-def _competition(sources: Iterable[str]) -> str:
-    """The `competition_type` that the notebook sets to a literal, by default the NASDAQ-100."""
-    found = re.findall(r"^competition_type *= *(['\"].*?['\"])", "\n".join(sources), flags=re.MULTILINE)
-    return ast.literal_eval(found[0]) if found else "stocks_nasdaq100"
+def _run(stage: Stage, day: np.datetime64, twice: bool) -> Pass:
+    first = run_pass(stage, day)
+    if not twice:
+        return first
+    return dataclasses.replace(first, differences=differences(first, run_pass(stage, day, again=True)))
 
 
-def _load(kind: str, until: str | None, tail: int, assets: list[str] | None = None) -> "xr.DataArray":
-    import qnt.data as qndata
+def _renamed(done: Pass, shown: Mapping[str, str]) -> Pass:
+    """The pass with its weights under the names that the notebook saw, which the state has too."""
+    if done.weights is None:
+        return done
+    names = [shown.get(asset, asset) for asset in done.weights.asset.values.tolist()]
+    return dataclasses.replace(done, weights=done.weights.assign_coords(asset=names))
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        return qndata.load_data_by_type(kind, max_date=until, tail=tail, assets=assets)
 
-
-def _host() -> str:
-    from qnt.data.common import ORIGIN_BASE_URL
-
-    return ORIGIN_BASE_URL.split("/last/")[0].rstrip("/")
+def _data(passes: Sequence[Pass], kind: str, work: Path) -> "xr.DataArray":
+    """Prices of all assets and days that the passes wrote about."""
+    days = [done.day for done in passes]
+    assets: set[str] = set()
+    for done in passes:
+        if done.weights is not None:
+            assets |= set(done.weights.asset.values.tolist())
+            days += [day for day in done.weights.time.values.astype("M8[D]").ravel() if day >= EARLIEST]
+        if done.state is not None:
+            assets |= set(done.state.weights)
+    first = min(days) - KNOWN_FOR
+    return market.prices(kind, first, max(done.day for done in passes), assets, work)

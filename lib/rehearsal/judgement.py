@@ -1,134 +1,149 @@
-"""Would the platform accept what the passes of a submission wrote?"""
+"""The judgement on the passes of a submission: what the platform would refuse, and what is remarkable."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lib.rehearsal.one_pass import LONGEST, Pass
+from lib.competitions import Competition
+from lib.rehearsal.one_pass import Pass
+from lib.rehearsal.weight_checks import positions, some, weight_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import xarray as xr
 
-LARGEST = 8 << 30  # bytes
-SUBMISSION = 5_000  # passes, one for each trading day since 2006
-MAX_WEIGHT = 0.1
+MAX_MEMORY = 8 << 30  # bytes; the platform's machines have that much
 ROUNDING = 1e-9
 
 
-def judge(passes: "Sequence[Pass]", data: "xr.DataArray") -> list[list[str]]:
-    """What is wrong with each pass, in sentences; nothing where the platform would accept it.
+class Verdict(NamedTuple):
+    """On one pass: sentences about what is wrong, and about what is only worth knowing."""
+
+    faults: list[str]
+    notes: list[str]
+
+
+def judge(
+    passes: Sequence[Pass],
+    data: "xr.DataArray",
+    rules: Competition,
+    explain: Callable[[Pass], str] = lambda done: done.run.last_lines,
+    chained: bool = True,
+) -> list[Verdict]:
+    """Judge each pass; no fault where the platform would accept it.
 
     Parameters
     ----------
     passes : sequence of Pass
-        In the order in which they ran, the state handed on.
+        In the order in which they ran.
     data : xarray.DataArray
-        (field, time, asset) with `close` and `is_liquid` of the days and assets concerned.
+        (field, time, asset) with `close` and `is_liquid` of the days and assets concerned, under the names of
+        the weights.
+    rules : Competition
+    explain : callable
+        Says why a pass crashed.
+    chained : bool
+        Whether the state was handed from pass to pass.
     """
-    return [_faults(one, before, data) for one, before in zip(passes, [None, *passes], strict=False)]
+    empty = not any(_held(done) for done in passes)
+    verdicts = []
+    for done, before in zip(passes, [None, *passes], strict=False):
+        faults = _faults(done, rules, explain)
+        notes: list[str] = []
+        if not done.run.exit_code:
+            wrong = _weight_faults(done, data, rules)
+            if not wrong:
+                wrong, notes = _compare_with_state(done, data, empty)
+            faults += wrong
+            faults += _state_faults(done, before) if chained else []
+        faults += [f"run a second time, the pass left {what}" for what in done.differences]
+        verdicts.append(Verdict(faults, notes))
+    return verdicts
 
 
-def _faults(one: Pass, before: Pass | None, data: "xr.DataArray") -> list[str]:
+def _faults(done: Pass, rules: Competition, explain: Callable[[Pass], str]) -> list[str]:
     faults = []
-    if one.seconds > LONGEST:
-        faults.append(f"it took more than {LONGEST // 60} minutes, and the platform stops it there")
-    if one.memory is not None and one.memory > LARGEST:
-        faults.append(f"it took {one.memory / 2**30:.1f} GiB of memory; the platform has {LARGEST >> 30}")
-    if one.exit_code:
-        return [*faults, f"the pass crashed (exit code {one.exit_code}): {one.error}"]
-    if not one.saw_last_day:
+    if done.run.timed_out:
+        return [f"the pass took more than {rules.minutes_per_pass} minutes, and the platform stops it there"]
+    if done.run.memory is not None and done.run.memory > MAX_MEMORY:
+        faults.append(
+            f"the pass took {done.run.memory / 2**30:.1f} GiB of memory; the platform has {MAX_MEMORY >> 30}"
+        )
+    if done.run.exit_code:
+        return [*faults, explain(done)]
+    if not done.saw_last_day:
         faults.append("it did not load data up to the last day: leave max_date out where data are loaded")
-    return [*faults, *_weight_faults(one, data), *_state_faults(one, before)]
-
-
-def _weight_faults(one: Pass, data: "xr.DataArray") -> list[str]:
-    if one.weights is None:
-        return ["no weights were written: the notebook must call qnt.output.write(weights)"]
-    days = one.weights.time.values.astype("M8[D]") if "time" in one.weights.dims else np.array([], "M8[D]")
-    if one.day not in days:
-        written = f"{days[0]} to {days[-1]}" if len(days) else "no day"
-        return [f"the day is missed: the weights written are of {written}"]
-    row = one.weights.isel(time=int(np.flatnonzero(days == one.day)[0]))
-    held = {
-        asset: weight
-        for asset, weight in zip(row.asset.values.tolist(), row.values.tolist(), strict=True)
-        if weight
-    }
-    faults = []
-    if unknown := [asset for asset, weight in held.items() if not np.isfinite(weight)]:
-        faults.append(f"the weight is not a finite number: {_some(unknown)}")
-    illiquid = [asset for asset in held if not _tradable(data, one.day, asset)]
-    if illiquid:
-        faults.append(f"an illiquid position: {_some(illiquid)} cannot be traded on that day")
-    if large := [
-        f"{asset} {weight:.3f}" for asset, weight in held.items() if abs(weight) > MAX_WEIGHT + ROUNDING
-    ]:
-        faults.append(f"a position over the limit of {MAX_WEIGHT}: {_some(large)}")
-    if (total := sum(map(abs, held.values()))) > 1 + ROUNDING:
-        faults.append(f"the weights add up to {total:.3f}, more than the whole capital")
     return faults
 
 
-def _state_faults(one: Pass, before: Pass | None) -> list[str]:
-    if one.state_problem:
-        return [f"the state cannot be read: {one.state_problem}"]
-    if one.state is None:
-        return ["no state was written, so the next day starts without positions: call state_write(state)"]
-    if one.state.date != one.day:
-        return [f"the state was not carried on: it is still of {one.state.date}"]
-    left = {} if before is None or before.state is None else before.state.weights
-    if before is not None and not _same(left, one.state.carried_in):
+def _weight_faults(done: Pass, data: "xr.DataArray", rules: Competition) -> list[str]:
+    if done.weights_problem:
+        return [f"the file of weights cannot be read: {done.weights_problem}"]
+    if done.weights is None:
+        return ["no weights were written: the notebook must call qnt.output.write(weights)"]
+    return weight_faults(done.weights, done.day, data, rules)
+
+
+def _compare_with_state(done: Pass, data: "xr.DataArray", empty: bool) -> tuple[list[str], list[str]]:
+    """Faults and notes from comparing the written weights with those in the state that can be traded."""
+    held = _held(done)
+    if done.state is None or done.state.date != done.day:
+        expected = dict(held)
+    else:
+        expected = positions(done.state.weights, done.day, data)
+    if expected and not held:
         return [
-            f"the state was reset: the pass began with {_positions(one.state.carried_in)}, though the one "
-            f"before left {_positions(left)}; read it with state_read and hand it to predict"
+            f"the weights written are all 0, though the state holds {len(expected)} positions that can be "
+            "traded: look at what happens to the weights between predict and the last qnt.output.write"
+        ], []
+    if empty:
+        return ["no position is written on any day: all weights are 0 or NaN"], []
+    if not held:
+        return [], ["no position on this day"]
+    other = [asset for asset in {*held, *expected} if not _close(held, expected, asset)]
+    if other:
+        return [], [
+            f"the weights written are not those of the state, which the next day goes on from: "
+            f"{some(sorted(other))}"
+        ]
+    return [], []
+
+
+def _state_faults(done: Pass, before: Pass | None) -> list[str]:
+    if done.state_problem:
+        return [f"the state cannot be read: {done.state_problem}"]
+    if done.state is None:
+        return ["no state was written, so the next day starts without positions: call state_write(state)"]
+    if done.state.date != done.day:
+        return [f"the state was not carried on: it is still of {done.state.date}"]
+    left = {} if before is None or before.state is None else before.state.weights
+    carried_in = done.state.carried_in
+    if before is not None and not all(_close(left, carried_in, asset) for asset in {*left, *carried_in}):
+        return [
+            f"the state was reset: the pass began with {_sum(carried_in)}, though the one before left "
+            f"{_sum(left)}; read it with state_read and hand it to predict"
         ]
     return []
 
 
-def report(passes: "Sequence[Pass]", faults: "Sequence[Sequence[str]]") -> str:
-    """All of it for a person: a line for each day and each fault, and what a whole submission would take."""
-    lines = []
-    for one, wrong in zip(passes, faults, strict=True):
-        memory = "" if one.memory is None else f", {one.memory / 2**20:.0f} MiB"
-        lines.append(f"{one.day}  {'FAILED' if wrong else 'ok'}  {one.seconds:.1f} s{memory}{_invested(one)}")
-        lines += [f"    {fault}" for fault in wrong]
-    seconds = float(np.mean([one.seconds for one in passes]))
-    lines.append(
-        f"A submission of about {SUBMISSION:,} passes would take {seconds * SUBMISSION / 3600:.1f} hours "
-        f"here, at {seconds:.1f} s a pass (allowed: {LONGEST // 60} minutes a pass, {LARGEST >> 30} GiB)."
-    )
-    good = sum(not wrong for wrong in faults)
-    lines.append(
-        f"PASSED: weights on each of {good} days, liquid, within the limits; the state was carried."
-        if good == len(passes)
-        else f"FAILED on {len(passes) - good} of {len(passes)} days."
-    )
-    return "\n".join(lines)
+def _held(done: Pass) -> dict[str, float]:
+    """The weights other than 0 that a pass wrote for its day; none where it wrote nothing for it."""
+    if done.weights is None or set(done.weights.dims) != {"time", "asset"}:
+        return {}
+    rows = done.weights.transpose("time", "asset").values[
+        done.weights.time.values.astype("M8[D]") == done.day
+    ]
+    return {
+        asset: weight
+        for row in rows
+        for asset, weight in zip(done.weights.asset.values.tolist(), row.tolist(), strict=True)
+        if weight and np.isfinite(weight)
+    }
 
 
-def _invested(one: Pass) -> str:
-    if one.weights is None or "time" not in one.weights.dims or not one.weights.size:
-        return ""
-    row = np.abs(one.weights.isel(time=-1).values)
-    return f", {np.count_nonzero(row)} positions, {row.sum():.1%} of the capital"
+def _close(first: Mapping[str, float], second: Mapping[str, float], asset: str) -> bool:
+    return abs(first.get(asset, 0) - second.get(asset, 0)) <= ROUNDING
 
 
-def _tradable(data: "xr.DataArray", day: np.datetime64, asset: str) -> bool:
-    if asset not in data.get_index("asset") or day not in data.get_index("time"):
-        return False
-    bar = data.sel(time=day, asset=asset)
-    return bool(bar.sel(field="is_liquid") > 0) and bool(np.isfinite(bar.sel(field="close")))
-
-
-def _same(one: "Mapping[str, float]", other: "Mapping[str, float]") -> bool:
-    return all(abs(one.get(asset, 0) - other.get(asset, 0)) <= ROUNDING for asset in {*one, *other})
-
-
-def _positions(weights: "Mapping[str, float]") -> str:
+def _sum(weights: Mapping[str, float]) -> str:
     return f"{len(weights)} positions, {sum(map(abs, weights.values())):.1%} of the capital"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

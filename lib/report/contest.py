@@ -1,99 +1,139 @@
-"""Which of the contest's rules does a backtest meet, as far as it can tell?"""
+"""The rules of a contest, checked on a backtest as far as it can tell."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lib.choices import suggest
+from lib.competitions import COMPETITIONS, Competition
+from lib.errors import WrongValueError
+
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
-MIN_SHARPE_RATIO = 0.7
-MAX_POSITION = 0.1
-FIRST_DAY = np.datetime64("2006-01-01")  # of the period in sample
-DAYS_OF_GRACE = 7  # calendar days from then to the first position
+RESULTS = {True: "✓ passed", False: "✗ failed", None: "? cannot be told"}
 
 
-class Finding(NamedTuple):
-    """What was found about one rule."""
+class RuleCheck(NamedTuple):
+    """One rule, what was found, what is required, and whether it holds; None: this backtest cannot tell."""
 
     rule: str
-    holds: bool | None  # None: this backtest cannot tell
-    text: str
+    found: str
+    required: str
+    holds: bool | None
 
 
-def findings(data: "xr.DataArray", weights: "xr.DataArray", sharpe_ratio: float) -> list[Finding]:
-    """What the contest would find, rule by rule.
+def rules_of(competition_type: str) -> Competition:
+    """Return the rules of a competition; ValueError, with the nearest name, where it is not known."""
+    if competition_type not in COMPETITIONS:
+        known = suggest(competition_type, COMPETITIONS)
+        raise WrongValueError(f"competition_type is {competition_type!r}: {known}")
+    return COMPETITIONS[competition_type]
+
+
+def returns_as_filtered(data: "xr.DataArray", weights: "xr.DataArray", rules: Competition) -> "xr.DataArray":
+    """Return of each day after costs, (time,), from the first day of the weights on.
+
+    As in the platform's filter, `qnt.output.calc_sharpe_ratio_for_check`, days before the contest's first day
+    in sample do not count, and a day without weights counts as one without positions.
+    """
+    import qnt.output as qnout
+    import qnt.stats as qns
+
+    first, last = (weights.time.values[index].astype("M8[D]") for index in (0, -1))
+    first = max(first, min(np.datetime64(rules.first_day), last))
+    return qns.calc_relative_return(data, qnout.align(weights, data.time, str(first), str(last)))
+
+
+def sharpe_ratio_of(returns: "xr.DataArray") -> float:
+    """Return the annualised Sharpe ratio of all days, as the platform's filter does; NaN for one day."""
+    import qnt.stats as qns
+
+    if returns.sizes["time"] < 2:
+        return float("nan")
+    return float(qns.calc_sharpe_ratio_annualized(returns).isel(time=-1))
+
+
+def check_rules(
+    data: "xr.DataArray", weights: "xr.DataArray", sharpe_ratio: float, rules: Competition
+) -> list[RuleCheck]:
+    """Check the rules that a backtest can show.
 
     Parameters
     ----------
     data : xarray.DataArray
         (field, time, asset), the days of the weights at least.
     weights : xarray.DataArray
-        (time, asset), as they would be submitted.
+        (time, asset), as they would be submitted; NaN is no position.
     sharpe_ratio : float
         Annualised, of all these days.
+    rules : Competition
     """
     weights = weights.transpose("time", "asset").fillna(0)
     held = weights.values != 0
-    sums = np.abs(weights.values).sum(axis=1)
-    largest = float((np.abs(weights.values) / np.maximum(sums, 1.0)[:, None]).max(initial=0.0))
-    return [
-        Finding(
-            "sharpe ratio",
-            bool(sharpe_ratio >= MIN_SHARPE_RATIO),
-            f"Sharpe ratio {round(sharpe_ratio, 2) + 0.0:.2f} (at least {MIN_SHARPE_RATIO})",  # never -0.00
+    checks = [
+        RuleCheck(
+            "Sharpe ratio",
+            f"{round(sharpe_ratio, 2) + 0.0:.2f}" if np.isfinite(sharpe_ratio) else "none",  # never -0.00
+            f"at least {rules.min_sharpe_ratio}, over all days from {rules.first_day} on",
+            bool(sharpe_ratio >= rules.min_sharpe_ratio),
         ),
-        Finding(
-            "position",
-            largest <= MAX_POSITION + 1e-9,
-            f"largest position {largest:.4f} (at most {MAX_POSITION})",
-        ),
+        _largest_position(weights, rules),
         _missed_days(data, weights),
         _liquidity(data, weights, held),
-        _first_position(weights, held),
+        _first_position(weights, held, rules),
     ]
+    return checks + ([_long_only(weights)] if rules.long_only else [])
 
 
-def verdict(found: list[Finding], weights: "xr.DataArray") -> str:
-    """The findings in one line: ✓ holds, ✗ does not, ? cannot be told from these days."""
-    first, last = (str(day)[:10] for day in weights.time.values[[0, -1]])
-    mark = {True: "✓", False: "✗", None: "?"}
-    line = " · ".join(f"{mark[finding.holds]} {finding.text}" for finding in found)
-    return f"Contest rules, {first} to {last}: {line}"
+def as_table(checks: list[RuleCheck]) -> "pd.DataFrame":
+    """Return a row for each rule: found, required, and whether it passed."""
+    import pandas as pd
+
+    rows = [(*check[:3], RESULTS[check.holds]) for check in checks]
+    return pd.DataFrame(rows, columns=["rule", "found", "required", "result"]).set_index("rule")
 
 
-def _missed_days(data: "xr.DataArray", weights: "xr.DataArray") -> Finding:
+def _largest_position(weights: "xr.DataArray", rules: Competition) -> RuleCheck:
+    sizes = np.abs(weights.values)
+    largest = float((sizes / np.maximum(sizes.sum(axis=1), 1.0)[:, None]).max(initial=0.0))
+    holds = largest <= rules.max_position + 1e-9
+    return RuleCheck("largest position", f"{largest:.4f}", f"at most {rules.max_position}", holds)
+
+
+def _missed_days(data: "xr.DataArray", weights: "xr.DataArray") -> RuleCheck:
     days = data.time.values[(data.sel(field="is_liquid") > 0).any("asset").values]
     first, last = weights.time.values[[0, -1]]
     missed = np.setdiff1d(days[(days >= first) & (days <= last)], weights.time.values)
-    named = f", {str(missed[0])[:10]} the first" if len(missed) else ""
-    return Finding("missed days", len(missed) == 0, f"{len(missed)} missed days{named}")
+    found = f"{len(missed)}, the first on {str(missed[0])[:10]}" if len(missed) else "0"
+    return RuleCheck("missed days", found, "0", len(missed) == 0)
 
 
-def _liquidity(data: "xr.DataArray", weights: "xr.DataArray", held: np.ndarray) -> Finding:
+def _liquidity(data: "xr.DataArray", weights: "xr.DataArray", held: np.ndarray) -> RuleCheck:
     liquid = (
         data.sel(field="is_liquid").reindex(time=weights.time, asset=weights.asset).transpose("time", "asset")
     )
-    illiquid = held & ~(liquid.values > 0)  # NaN is not
-    day, asset = np.nonzero(illiquid)
-    named = (
-        f", {weights.asset.values[asset[0]]} on {str(weights.time.values[day[0]])[:10]} the first"
-        if len(day)
-        else ""
-    )
-    return Finding("liquidity", len(day) == 0, f"{len(day)} positions in illiquid assets{named}")
+    day, asset = np.nonzero(held & ~(liquid.values > 0))  # NaN is not liquid
+    found = "0"
+    if len(day):
+        first = f"{weights.asset.values[asset[0]]} on {str(weights.time.values[day[0]])[:10]}"
+        found = f"{len(day)}, the first in {first}"
+    return RuleCheck("illiquid positions", found, "0", len(day) == 0)
 
 
-def _first_position(weights: "xr.DataArray", held: np.ndarray) -> Finding:
+def _first_position(weights: "xr.DataArray", held: np.ndarray, rules: Competition) -> RuleCheck:
+    latest = np.datetime64(rules.first_day) + rules.grace_days
+    required = f"by {latest}"
     invested = weights.time.values[held.any(axis=1)].astype("M8[D]")
     if len(invested) == 0:
-        return Finding("first position", False, "no position on any day")
-    text = f"first position {invested[0]}"
-    latest = FIRST_DAY + np.timedelta64(DAYS_OF_GRACE, "D")
-    if weights.time.values[0] > latest:
-        return Finding(
-            "first position",
-            None,
-            f"{text} (near {FIRST_DAY} wanted: a backtest that starts later cannot tell)",
-        )
-    return Finding("first position", bool(invested[0] <= latest), f"{text} (near {FIRST_DAY} wanted)")
+        return RuleCheck("first position", "none", required, False)
+    starts_late = weights.time.values[0].astype("M8[D]") > latest
+    return RuleCheck(
+        "first position", str(invested[0]), required, None if starts_late else bool(invested[0] <= latest)
+    )
+
+
+def _long_only(weights: "xr.DataArray") -> RuleCheck:
+    short = int((weights.values < 0).sum())
+    return RuleCheck("short positions", str(short), "0", short == 0)

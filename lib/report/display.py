@@ -1,4 +1,4 @@
-"""How do tables and figures get into a notebook, so that they are still there in a page made from it?"""
+"""The display of tables, text and figures in a notebook and in the page made from it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,26 +6,31 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-FORMATS = {
+FORMATS = {  # by the beginning of a column's name
     "loss": "{:.4f}",
     "seconds": "{:.2f}",
-    "hits": "{:.1%}",
+    "accuracy": "{:.1%}",
     "majority": "{:.1%}",
     "yesterday": "{:.1%}",
+    "weight": "{:.2%}",
+    "change": "{:+.2%}",
 }
+GROUPS = ("_in_training", "_out_of_sample")  # columns that end so get a second line of headings
 NO_BREAK = "\u2011"  # a hyphen that keeps a date in one line
 _home: list[Any] = []  # the cell whose output carries plotly's script
 
 
 def show_table(table: "pd.DataFrame") -> None:
-    """Display a table of trainings as a person reads it: rounded, shares as percentages."""
+    """Display a table as `readable` makes it."""
     from IPython.display import display
 
     display(readable(table))
 
 
 def readable(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table for people: see `show_table`; a column without content is left out."""
+    """Return a table for reading: rounded, shares in percent, without empty columns, headings in words."""
+    import pandas as pd
+
     table = table.loc[:, (table.notna() & (table != "")).any()].reset_index()
     for name in table.columns:
         style = FORMATS.get(name.split("_")[0])
@@ -33,12 +38,24 @@ def readable(table: "pd.DataFrame") -> "pd.DataFrame":
             table[name] = [style.format(value) if value == value else "" for value in table[name]]
     for name in table.select_dtypes("datetime").columns:
         table[name] = [f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table[name]]
-    table = table.rename(columns=lambda name: name.replace("_", " "))
-    return table.set_index(table.columns[0])
+    corner = table.columns[0].replace("_", " ")
+    table = table.set_index(table.columns[0]).rename_axis(None)
+    headings = [_heading(name) for name in table.columns]
+    if any(group for group, _ in headings):
+        table.columns = pd.MultiIndex.from_tuples(headings, names=[None, corner])
+    else:
+        table.columns = pd.Index([name for _, name in headings], name=corner)
+    return table
+
+
+def _heading(name: str) -> tuple[str, str]:
+    """Split "accuracy_out_of_sample" into ("out of sample", "accuracy")."""
+    group = next((ending for ending in GROUPS if name.endswith(ending)), "")
+    return group.replace("_", " ").strip(), name.removesuffix(group).replace("_", " ")
 
 
 def show_text(text: str) -> None:
-    """Show a sentence: in a notebook as text that fits the page, elsewhere printed."""
+    """Show a sentence, in a notebook as text that wraps, elsewhere printed."""
     if _shell() is None:
         print(text)
         return
@@ -48,28 +65,28 @@ def show_text(text: str) -> None:
 
 
 def show_figures(*figures: "go.Figure") -> None:
-    """Display plotly's figures in a notebook; elsewhere do nothing, rather than open a browser.
+    """Display plotly's figures in a notebook; elsewhere do nothing, instead of opening a browser.
 
-    In a page made by `nbconvert --to html` they need plotly's script, which the output of the first cell
-    that shows a figure carries, once for all (5 MB, but no network). A renderer that somebody chose stays.
+    A page made by `nbconvert --to html` needs plotly's script for them. The output of the first cell that
+    shows a figure contains it (5 MB, but no network is needed). A renderer that the user chose is kept.
     """
     shell = _shell()
     if shell is None:
         return
     import plotly.io as pio
 
-    if pio.renderers.default == "plotly_mimetype":  # what JupyterLab draws itself; a page would stay empty
+    if pio.renderers.default == "plotly_mimetype":  # JupyterLab draws this itself; a page would stay empty
         pio.renderers.default = "plotly_mimetype+notebook"
     cell = _cell(shell)
     if _home and cell is not None and cell == _home[0] and "notebook" in pio.renderers.default.split("+"):
-        pio.renderers["notebook"].activate()  # run again, this cell lost its output, and the script with it
+        pio.renderers["notebook"].activate()  # the cell runs again and lost the script with its output
     _home[:] = _home or [cell]
     for figure in figures:
         figure.show()
 
 
 def _shell() -> Any:
-    """IPython's shell, if this is a Jupyter kernel."""
+    """Return IPython's shell if this is a Jupyter kernel, else None."""
     try:
         from IPython import get_ipython
     except ImportError:
@@ -79,6 +96,6 @@ def _shell() -> Any:
 
 
 def _cell(shell: Any) -> Any:
-    """Which cell is running, where the program that shows the notebook says it."""
+    """Return the id of the running cell, or None where the notebook's program does not pass it on."""
     parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
     return parent.get("metadata", {}).get("cellId")

@@ -1,10 +1,10 @@
-"""How does a figure look that must be read on a light and on a dark page?"""
+"""The style of all figures, which are read on light and on dark pages."""
 
 from typing import Any
 
 import numpy as np
 
-# Of middle lightness, so that white and JupyterLab's dark grey (#111) both stand off from each.
+# Of middle lightness, so that each contrasts with white and with JupyterLab's dark grey (#111).
 GREY = "#7c7c7c"
 COLOURS = (
     "#2a85cf",
@@ -19,11 +19,18 @@ COLOURS = (
     "#9a7350",
 )
 BLUE, ORANGE = COLOURS[:2]
+DASHES = ("solid", "dash", "dot", "longdashdot")
 NOTHING = "rgba(0,0,0,0)"
 
 
+def line_style(number: int) -> dict[str, str]:
+    """Return colour and dash of the line with this number: the first forty differ from one another."""
+    colour, dash = number % len(COLOURS), number // len(COLOURS) % len(DASHES)
+    return {"color": COLOURS[colour], "dash": DASHES[dash]}
+
+
 def layout(title: str, source: str, height: int) -> dict[str, Any]:
-    """What all figures share: no background of their own, title, and beneath it what the prices are."""
+    """Return the layout of all figures: a title, below it what the prices are, a transparent background."""
     note = f"<br><span style='font-size:13px'>Prices: {source}</span>" if source else ""
     return {
         "template": "none",
@@ -50,7 +57,7 @@ def layout(title: str, source: str, height: int) -> dict[str, Any]:
 
 
 def axis() -> dict[str, Any]:
-    """Lines of an axis: there, but behind the data."""
+    """Return the style of an axis, fainter than the data."""
     faint = "rgba(128,128,128,0.28)"
     return {
         "gridcolor": faint,
@@ -62,7 +69,7 @@ def axis() -> dict[str, Any]:
 
 
 def rows(titles: list[str], heights: list[float]) -> Any:
-    """An empty figure of plots one below the other, which share their days."""
+    """Return an empty figure of panels one below the other, which share their days."""
     from plotly.subplots import make_subplots
 
     figure = make_subplots(
@@ -78,7 +85,7 @@ def rows(titles: list[str], heights: list[float]) -> Any:
 
 
 def shades(values: np.ndarray) -> dict[str, Any]:
-    """Colours of a heat map of weights, the stronger the larger; blue for long and orange for short."""
+    """Return the colours of a heat map of weights: blue for long, orange for short, stronger for larger."""
     largest = max(float(np.abs(values).max(initial=0.0)), 1e-9)
     long = [[0.0, "rgba(42,133,207,0.12)"], [1.0, "rgba(42,133,207,1)"]]
     if (values >= 0).all():

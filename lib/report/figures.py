@@ -1,94 +1,59 @@
-"""What does a training, or a backtest, look like?"""
+"""The figures of a backtest: equity, performance beside a benchmark, and holdings."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.report.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout, rows, shades
+from lib.report.figure_style import BLUE, ORANGE, axis, layout, rows, shades
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
-    from lib.engine.models import TrainedModels
-
-YEAR, QUARTER = 252, 63  # trading days
+YEAR = 252  # trading days of a rolling Sharpe ratio
+SHORTEST = YEAR + 20  # trading days of a backtest whose rolling Sharpe ratio makes a line
 SHARE = ".2~%"  # digits as needed: a turnover below 1 % has ticks that differ
 WIDEST = 750  # days that a heat map shows: more would be narrower than a pixel each
 
 
-def loss_figure(models: "TrainedModels", source: str = "") -> "go.Figure":
-    """Loss by evaluation, a line for each asset; the last point is the loss after training.
-
-    `source` says what the prices are, where that must be said; so in every figure here.
-    """
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    for k, (asset, fit) in enumerate(models.fits.items()):
-        figure.add_scatter(
-            y=[*fit.losses, fit.loss_after],
-            name=asset,
-            line={"color": COLOURS[k % len(COLOURS)], "width": 1.6},
-            hovertemplate="%{y:.4f}",
-        )
-    first, last = models.window
-    figure.update_layout(layout(f"Loss by evaluation, {first} to {last}", source, 420))
-    figure.update_xaxes(title_text="evaluation of the loss", **axis())
-    figure.update_yaxes(title_text="mean squared error", **axis())
-    if models.strategy.target in ("next_open_up", "tradable_open_up"):
-        note = {"annotation_text": "knowing nothing: always 0.5", "annotation_font_color": GREY}
-        figure.add_hline(0.25, line={"color": GREY, "dash": "dot"}, annotation_position="bottom left", **note)
-    return figure
-
-
 def equity_figure(equity: "xr.DataArray", source: str = "") -> "go.Figure":
-    """Equity (time,), on a log scale."""
+    """Draw equity (time,), of two days or more, on a log scale; `source` says what the prices are."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    days = [str(day)[:10] for day in equity.time.values]
-    one_day = len(days) == 1
+    first, last = (str(day)[:10] for day in equity.time.values[[0, -1]])
     figure.add_scatter(
-        x=equity.time.values,
-        y=equity.values,
-        mode="markers" if one_day else "lines",
-        line={"color": BLUE},
-        hovertemplate="%{y:.3f}",
+        x=equity.time.values, y=equity.values, mode="lines", line={"color": BLUE}, hovertemplate="%{y:.3f}"
     )
-    figure.update_layout(layout(f"Equity, {days[0]} to {days[-1]}", source, 340))
+    figure.update_layout(layout(f"Equity, {first} to {last}", source, 340))
     figure.update_xaxes(**axis())
     figure.update_yaxes(title_text="equity, 1 at the start (log scale)", type="log", **axis())
-    if one_day:
-        figure.update_xaxes(tickvals=days)
-        figure.update_yaxes(tickvals=[1.0], range=[-0.1, 0.1])
-        note = "what the weights of a day earn is known from the next day on"
-        figure.add_annotation(text=note, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.1)
     return figure
 
 
 def performance_figure(returns: "xr.DataArray", benchmark: "xr.DataArray", source: str = "") -> "go.Figure":
-    """Equity, distance from its peak and rolling Sharpe ratio, beside an equal-weight portfolio.
+    """Draw equity, drawdown and, of long backtests, the rolling Sharpe ratio beside equal weights.
 
     Parameters
     ----------
     returns, benchmark : xarray.DataArray
-        (time,), the return of each day after costs, as from `qnt.stats.calc_relative_return`.
+        (time,), the return of each day after costs, as from `qnt.stats.calc_relative_return`; two or more.
     source : str
-        As for `loss_figure`.
+        What the prices are; the title repeats it.
     """
-    titles = [
-        "Equity, 1 at the start",
-        "Underwater: below the highest equity so far",
-        f"Sharpe ratio of the last {YEAR} days (of {QUARTER} at least), annualised",
-    ]
-    figure = rows(titles, [0.46, 0.24, 0.3])
+    panels = [
+        ("Equity, 1 at the start", "equity (log scale)", ".3f"),
+        ("Drawdown: distance from the highest equity so far", "drawdown", ".1%"),
+        (f"Sharpe ratio of the last {YEAR} days, annualised", "Sharpe ratio", ".2f"),
+    ][: 3 if returns.sizes["time"] >= SHORTEST else 2]
+    figure = rows([title for title, _, _ in panels], [0.46, 0.24, 0.3][: len(panels)])
     for name, colour, line in (("strategy", BLUE, returns), ("equal weights", ORANGE, benchmark)):
-        for row, (values, form) in enumerate(zip(_series(line), (".3f", ".1%", ".2f"), strict=True), start=1):
+        for row, (values, (_, _, form)) in enumerate(zip(_series(line), panels, strict=False), start=1):
             figure.add_scatter(
                 x=values.time.values,
                 y=values.values,
                 name=name,
+                mode="lines",
                 legendgroup=name,
                 showlegend=row == 1,
                 line={"color": colour, "width": 1.8},
@@ -96,26 +61,26 @@ def performance_figure(returns: "xr.DataArray", benchmark: "xr.DataArray", sourc
                 row=row,
                 col=1,
             )
-    figure.update_layout(layout("Backtest against equal weights in all liquid assets", source, 780))
+    height = 780 if len(panels) == 3 else 580
+    figure.update_layout(layout("Backtest against equal weights in all liquid assets", source, height))
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
-    figure.update_yaxes(title_text="equity (log scale)", type="log", row=1)
-    figure.update_yaxes(title_text="share lost", tickformat=SHARE, row=2)
-    figure.update_yaxes(title_text="Sharpe ratio", row=3)
-    if returns.sizes["time"] < QUARTER:
-        note = f"{QUARTER} days are needed; there are {returns.sizes['time']}"
-        figure.add_annotation(text=note, showarrow=False, xref="x3 domain", yref="y3 domain", x=0.5, y=0.5)
+    for row, (_, unit, _) in enumerate(panels, start=1):
+        figure.update_yaxes(title_text=unit, row=row)
+    figure.update_yaxes(type="log", row=1)
+    figure.update_yaxes(tickformat=SHARE, row=2)
     return figure
 
 
 def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
-    """Weights (time, asset) of assets ever held, as a heat map; exposure; and turnover.
+    """Draw the weights (time, asset) of all assets ever held as a heat map, with exposure and turnover.
 
-    Exposure is the sum of \\|w\\|, turnover that of \\|w - w of the day before\\|, as shares of the capital.
+    Exposure is the sum of the absolute weights of a day, turnover the sum of their absolute changes since the
+    day before, both as shares of the capital.
     """
     weights = weights.transpose("time", "asset").fillna(0)
     held = weights.values != 0
-    order = np.argsort(held.argmax(axis=0), kind="stable")  # who came first stands on top
+    order = np.argsort(held.argmax(axis=0), kind="stable")  # the asset that was held first stands on top
     weights = weights.isel(asset=order[held.any(axis=0)[order]])
     step = -(-weights.sizes["time"] // WIDEST)
     shown = weights.isel(time=slice(None, None, step))
@@ -160,8 +125,9 @@ def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
 
 
 def _series(returns: "xr.DataArray") -> tuple["xr.DataArray", ...]:
+    """Equity, drawdown and rolling Sharpe ratio of returns."""
     import qnt.stats as qns
 
     equity = qns.calc_equity(returns)
-    year = {"max_periods": YEAR, "min_periods": QUARTER, "points_per_year": YEAR}
+    year = {"max_periods": YEAR, "min_periods": YEAR, "points_per_year": YEAR}
     return equity, qns.calc_underwater(equity), qns.calc_sharpe_ratio_annualized(returns, **year)

@@ -1,4 +1,4 @@
-"""Does what a model learned hold on the days after its training? Asked as the strategy would have asked."""
+"""The accuracy of models on the days after their training, asked as the strategy asks them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,30 +14,31 @@ from lib.engine.prediction import last_outputs
 if TYPE_CHECKING:
     import xarray as xr
 
-SHARES = ["hits", "majority", "yesterday"]
+ACCURACIES = ["accuracy", "majority_accuracy", "yesterday_accuracy"]
 
 
 def out_of_sample(models: TrainedModels, data: "xr.DataArray", days: Iterable) -> pd.DataFrame:
-    """What the models said on each day, against what came, and against two answers that need no model.
+    """Compare what the models answer on each day with what came, and with two rules that need no model.
 
     On each day the models see the lookback window that ends with it, from an empty memory, as in
-    `strategy.predict`; what came after is read only to judge.
+    `strategy.predict`. What came after is used only to judge.
 
     Parameters
     ----------
     models : TrainedModels
     data : xarray.DataArray
-        (field, time, asset), from the training window on, past the days.
+        (field, time, asset), from the beginning of the training window to after the days.
     days : iterable of numpy.datetime64
         Trading days after the training window.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each day and asset that was asked and whose target is known by the end of `data`: `day`,
-        `asset`, `said` (the model's output), and as 1 or 0 who was right: `hits` the model, an output above a
-        half meaning "rises"; `majority` the more frequent class of the training window; `yesterday` the last
-        target known by that day's close, NaN where there is none.
+        A row for each day and asset with an answer whose target is known by the end of `data`: `day`,
+        `asset`, `output` (of the model), and three columns that are 1 where the rule was right and 0 where it
+        was not, so that their means are accuracies. `accuracy`: the model, "rises" being an output above 0.5.
+        `majority_accuracy`: the more frequent class of the training window. `yesterday_accuracy`: the last
+        target known by that day's close; NaN where there is none.
 
     Raises
     ------
@@ -48,24 +49,26 @@ def out_of_sample(models: TrainedModels, data: "xr.DataArray", days: Iterable) -
     days = np.asarray(list(days), dtype="M8[ns]")
     data = data.sel(asset=[asset for asset in models if asset in data.get_index("asset")])
     if data.sizes["asset"] == 0 or len(days) == 0:
-        return pd.DataFrame(columns=["day", "asset", "said", *SHARES]).astype(dict.fromkeys(SHARES, float))
+        return pd.DataFrame(columns=["day", "asset", "output", *ACCURACIES]).astype(
+            dict.fromkeys(ACCURACIES, float)
+        )
     _check(models, data, days)
     truth = get_target_classes(data, strategy).values
-    said, before = np.full((2, *truth.shape), np.nan)  # (time, asset)
+    outputs, before = np.full((2, *truth.shape), np.nan)  # (time, asset)
     time = data.time.values
     ends = np.searchsorted(time, days)
     for end in ends:
         begin = np.searchsorted(time, time[end] - np.timedelta64(strategy.lookback_period, "D"))
         window = data.isel(time=slice(begin, end + 1))
-        said[end] = _answers(models, window)
+        outputs[end] = _outputs(models, window)
         before[end] = _last_known(get_target_classes(window, strategy).values)
     rises = truth > 0.5
-    right = {"hits": (said > 0.5) == rises, "majority": _majority(models, data) == rises}
-    right["yesterday"] = np.where(np.isnan(before), np.nan, (before > 0.5) == rises)
-    judged = np.isfinite(said) & np.isfinite(truth)
+    right = {"accuracy": (outputs > 0.5) == rises, "majority_accuracy": _majority(models, data) == rises}
+    right["yesterday_accuracy"] = np.where(np.isnan(before), np.nan, (before > 0.5) == rises)
+    judged = np.isfinite(outputs) & np.isfinite(truth)
     day, asset = np.nonzero(judged)
-    table = {"day": time[day], "asset": data.asset.values[asset], "said": said[judged]}
-    return pd.DataFrame(table | {name: right[name][judged].astype(float) for name in SHARES})
+    table = {"day": time[day], "asset": data.asset.values[asset], "output": outputs[judged]}
+    return pd.DataFrame(table | {name: right[name][judged].astype(float) for name in ACCURACIES})
 
 
 def _check(models: TrainedModels, data: "xr.DataArray", days: np.ndarray) -> None:
@@ -81,10 +84,10 @@ def _check(models: TrainedModels, data: "xr.DataArray", days: np.ndarray) -> Non
         )
 
 
-def _answers(models: TrainedModels, window: "xr.DataArray") -> np.ndarray:
-    """What each model says of the last day, (asset,); NaN without finite features that day."""
-    said = last_outputs(models, window, models.strategy)
-    return np.array([said.get(asset, np.nan) for asset in window.asset.values.tolist()], dtype=float)
+def _outputs(models: TrainedModels, window: "xr.DataArray") -> np.ndarray:
+    """Output of each model on the last day, (asset,); NaN without finite features that day."""
+    outputs = last_outputs(models, window, models.strategy)
+    return np.array([outputs.get(asset, np.nan) for asset in window.asset.values.tolist()], dtype=float)
 
 
 def _majority(models: TrainedModels, data: "xr.DataArray") -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How did the trainings of a backtest go, and what were they worth on the days after?"""
+"""The trainings of a backtest, with their accuracy on the days after each."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.engine.models import TrainedModels
-from lib.report.out_of_sample import SHARES, out_of_sample
+from lib.report.out_of_sample import ACCURACIES, out_of_sample
 from lib.report.training_table import summary, training_table
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ class TrainingLog:
     """
 
     def __init__(self, train: Callable[["xr.DataArray"], TrainedModels]):
-        """Keep `train` for the calls to come."""
+        """Wrap `train`."""
         self._train = train
         self.trainings: list[TrainedModels] = []
 
     def __call__(self, data: "xr.DataArray") -> TrainedModels:
-        """Train, keep, and hand on what came of it."""
+        """Train on `data`; keep the models and return them."""
         models = self._train(data)
         if not isinstance(models, TrainedModels):
             raise TypeError(
@@ -45,11 +45,11 @@ class TrainingLog:
         return models
 
     def of_backtest(self, days: Iterable | None = None) -> list[TrainedModels]:
-        """Trainings that were used, by ascending end of their window.
+        """Return the trainings that the backtest used, by ascending end of their window.
 
-        `backtest_ml` trains twice before its days begin, for the last day and to try the first one. They are
-        told by what follows: a training on the same days or earlier ones. With the `days` of the weights, a
-        training on another day is none of the backtest's.
+        `backtest_ml` trains twice before its days begin, for the last day and as a trial of the first one.
+        They are recognised by what follows them: a training on the same or on earlier days. With the `days`
+        of the weights, trainings on other days are left out too.
         """
         used: list[TrainedModels] = []
         for models in reversed(self.trainings):
@@ -62,24 +62,29 @@ class TrainingLog:
         return used[::-1]
 
     def table(self, data: "xr.DataArray", weights: "xr.DataArray", by_asset: bool = False) -> pd.DataFrame:
-        """One row for each training of the backtest, or for each training and asset.
+        """Return a row for each training of the backtest, or for each training and asset.
 
         Parameters
         ----------
         data : xarray.DataArray
-            (field, time, asset): what `backtest_ml` saw, from the first training window on.
+            (field, time, asset): the data of the backtest, from the first training window on.
         weights : xarray.DataArray
-            (time, asset): what it answered. Their days are the days of the backtest.
+            (time, asset): the weights that it returned. Their days are the days of the backtest.
         by_asset : bool
-            A row for each asset, with those left out and why, instead of their mean.
+            A row for each asset instead of their mean, with the reason where an asset got no model.
 
         Returns
         -------
         pandas.DataFrame
-            By the last day of the training window: the columns of `summary`, or of `training_table`, and
-            `days_out_of_sample` (days judged, counted for each asset), with the shares of them on which the
-            model, the majority and yesterday were right (`hits_`, `majority_`, `yesterday_out_of_sample`: see
-            `lib.report.out_of_sample`). The days after a training end with the day of the next one.
+            By the last day of the training window: the columns of `summary`, or of `training_table`, then
+            `days_out_of_sample` (days judged, counted for each asset) and `accuracy_`, `majority_accuracy_`
+            and `yesterday_accuracy_out_of_sample`: see `lib.report.out_of_sample`. The days after a training
+            end with the day of the next one.
+
+        Raises
+        ------
+        ValueError
+            The log holds no training of this backtest.
         """
         used = self.of_backtest(weights.time.values)
         if not used:
@@ -91,13 +96,13 @@ class TrainingLog:
             days = days[(days > models.window[1]) & (days <= end)]
             judged = out_of_sample(models, data, days)
             if by_asset:
-                after = judged.groupby("asset")[SHARES].mean().add_suffix("_out_of_sample")
+                after = judged.groupby("asset")[ACCURACIES].mean().add_suffix("_out_of_sample")
                 after.insert(0, "days_out_of_sample", judged.groupby("asset").size())
                 table = training_table(models).join(after).reset_index()
                 table.insert(0, "trained_to", models.window[1])
             else:
-                shares = judged[SHARES].mean().add_suffix("_out_of_sample").to_dict()
-                table = pd.DataFrame([summary(models) | {"days_out_of_sample": len(judged)} | shares])
+                means = judged[ACCURACIES].mean().add_suffix("_out_of_sample").to_dict()
+                table = pd.DataFrame([summary(models) | {"days_out_of_sample": len(judged)} | means])
             rows.append(table)
         index = ["trained_to", "asset"] if by_asset else ["trained_to"]
         return pd.concat(rows, ignore_index=True).set_index(index)

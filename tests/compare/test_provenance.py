@@ -19,7 +19,8 @@ from tests.vectors import vector
 BYSTANDERS = {f"report/{name}" for name in ("__init__", "display", "figure_style", "sharpe")}
 BYSTANDERS |= {f"state/{name}" for name in ("atomic_file", "safe_pickle", "state_checks", "state_file")}
 BYSTANDERS |= {f"compare/{name}" for name in ("__init__", "comparison", "run_notebooks", "run_plot")}
-BYSTANDERS |= {f"compare/{name}" for name in ("run_table", "variants", "workers")} | {"notebook"}
+BYSTANDERS |= {f"compare/{name}" for name in ("run_table", "variants", "workers")}
+BYSTANDERS |= {"backtest_range", "cli", "errors", "notebook"}
 
 USED = """
 import sys

@@ -121,7 +121,7 @@ ORDINARY = [
 def examples(assets=3, days=71):
     """Sequences of two lengths, and one whose target is constant, so that it stops early."""
     data = vector("loaded").isel(time=slice(-days, None)).sel(asset=vector("train_features").asset[:assets])
-    made = training_examples(data, Strategy(features=["trend", "trend"]))
+    made = training_examples(data, Strategy(features=["trend", "trend"]), data.asset.values.tolist())
     last = data.asset.values[-1]
     made[last] = made[last][0][5:], made[last][1][5:]
     made["flat"] = np.zeros((days, 2), np.float32), np.zeros(days, np.float32)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from lib import Strategy
 from lib.engine.prediction import blend, predict
-from lib.features import feature as FEATURES
 from lib.state import State, StateError, StateWarning
 from tests import reference
 from tests.backtests import backtest
@@ -316,10 +315,6 @@ print(json.dumps([name for name in ("torch", "numba", "plotly", "qnt.ta", "qnt.s
 def test_a_pass_imports_nothing_that_it_does_not_need():
     out, _ = run_python(IN_A_PROCESS, SUBMISSION_ID="-1")
     assert json.loads(out.splitlines()[-1]) == []
-
-
-def test_the_published_feature_is_the_only_one_shipped_by_default():
-    assert list(FEATURES) == ["trend"]
 
 
 def test_data_stay_as_they_are():

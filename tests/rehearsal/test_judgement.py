@@ -1,4 +1,4 @@
-"""Each fault that a submission can have is said in a sentence of its own, and a sound one has none."""
+"""Each fault that a pass can have has a sentence of its own, and a correct one has none."""
 
 import dataclasses
 
@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.rehearsal.judgement import LARGEST, judge, report
-from lib.rehearsal.one_pass import LONGEST, Pass
+from lib.competitions import COMPETITIONS
+from lib.rehearsal.execution import CellRun, Execution
+from lib.rehearsal.judgement import MAX_MEMORY, judge
+from lib.rehearsal.one_pass import Pass
+from lib.rehearsal.submission import Cell
+from lib.rehearsal.summary import summary
 from lib.state.positions import State
 from tests.markets import random_market
 
+RULES = COMPETITIONS["stocks_nasdaq100"]
 DAYS = np.array(["2024-12-26", "2024-12-27", "2024-12-30"], "M8[D]")
 HELD = [{"NAS:000": 0.1, "NAS:001": 0.05}, {"NAS:000": 0.08, "NAS:002": 0.1}, {"NAS:002": 0.06}]
+RUN = Execution(seconds=4, memory=200 << 20, cells=(CellRun(0, 0.5), CellRun(1, 0.01)))
 
 
 @pytest.fixture
@@ -24,33 +30,47 @@ def data() -> xr.DataArray:
 
 def row(day, held) -> xr.DataArray:
     coords = {"time": [day.astype("M8[ns]")], "asset": [f"NAS:00{k}" for k in range(6)]}
-    values = [[held.get(asset, 0) for asset in coords["asset"]]]
+    values = [[held.get(asset, 0.0) for asset in coords["asset"]]]
     return xr.DataArray(values, coords, ("time", "asset"))
 
 
 @pytest.fixture
 def passes() -> list[Pass]:
-    """Three days in order, as a sound strategy leaves them."""
+    """Three days in order, as a correct strategy leaves them."""
     before: dict[str, float] = {}
-    said = []
+    done = []
     for day, held in zip(DAYS, HELD, strict=True):
-        state = State(day, held, before, {})
-        said.append(Pass(day, seconds=4, memory=200 << 20, weights=row(day, held), state=state))
+        done.append(Pass(day, RUN, weights=row(day, held), state=State(day, held, before, {})))
         before = held
-    return said
+    return done
 
 
-def test_a_sound_submission_has_no_fault(passes, data):
-    assert judge(passes, data) == [[], [], []]
-    text = report(passes, judge(passes, data))
-    assert text.splitlines()[0] == "2024-12-26  ok  4.0 s, 200 MiB, 2 positions, 15.0% of the capital"
-    assert "A submission of about 5,000 passes would take 5.6 hours here" in text
-    assert text.splitlines()[-1].startswith("PASSED: weights on each of 3 days")
+def faults(passes, data, **options):
+    return [verdict.faults for verdict in judge(passes, data, RULES, **options)]
+
+
+def test_a_correct_submission_has_no_fault(passes, data):
+    verdicts = judge(passes, data, RULES)
+    assert verdicts == [([], [])] * 3
+    text = summary(passes, verdicts, RULES, [Cell(1, "# title\nimport numpy"), Cell(2, "x = 1")], ["a note"])
+    assert text.splitlines() == [
+        "2024-12-26  ok  4.0 s, 200 MiB, 2 positions, 15.0% of the capital",
+        "2024-12-27  ok  4.0 s, 200 MiB, 2 positions, 18.0% of the capital",
+        "2024-12-30  ok  4.0 s, 200 MiB, 1 positions, 6.0% of the capital",
+        "Seconds of a pass:",
+        "    0.50 s  cell 1 (# title)",
+        "    0.01 s  1 other cells",
+        "    3.49 s  starting Jupyter and making the page",
+        "Note: a note",
+        "A submission of about 5,000 passes would take 5.6 hours here, at 4.0 s a pass "
+        "(allowed: 30 minutes a pass, 8 GiB).",
+        "PASSED: weights on each of 3 days, liquid and within the limits.",
+    ]
 
 
 def test_the_first_pass_may_begin_with_positions_of_an_earlier_run(passes, data):
     passes[0] = dataclasses.replace(passes[0], state=State(DAYS[0], HELD[0], {"NAS:005": 0.1}, {}))
-    assert judge(passes, data) == [[], [], []]
+    assert faults(passes, data) == [[], [], []]
 
 
 ON_DAY_2 = {
@@ -73,58 +93,121 @@ ON_DAY_2 = {
         {"weights": row(DAYS[0], HELD[0])},
         "the day is missed: the weights written are of 2024-12-26",
     ),
-    "no day": ({"weights": row(DAYS[1], HELD[1])[0]}, "the day is missed: the weights written are of no day"),
+    "no time": ({"weights": row(DAYS[1], HELD[1])[0]}, "have the dimensions asset, not time, asset"),
     "no weights": ({"weights": None}, "no weights were written"),
+    "unreadable weights": (
+        {"weights": None, "weights_problem": "not gzipped"},
+        "the file of weights cannot be read: not gzipped",
+    ),
+    "all zero": ({"weights": row(DAYS[1], {})}, "all 0, though the state holds 2 positions that can be"),
     "over the limit": (
         {"weights": row(DAYS[1], {"NAS:003": 0.2})},
-        "a position over the limit of 0.1: NAS:003 0.200",
+        "positions over the limit of 0.1: NAS:003 0.200 on 2024-12-27",
     ),
-    "short over the limit": ({"weights": row(DAYS[1], {"NAS:003": -0.2})}, "a position over the limit"),
+    "short over the limit": ({"weights": row(DAYS[1], {"NAS:003": -0.2})}, "NAS:003 -0.200"),
     "too much": (
         {"weights": row(DAYS[1], {f"NAS:00{k}": 0.4 for k in range(3)})},
-        "the weights add up to 1.200, more than the whole capital",
+        "add up to 1.200, more than the whole capital",
     ),
-    "not finite": ({"weights": row(DAYS[1], {"NAS:003": np.nan})}, "not a finite number: NAS:003"),
+    "not finite": (
+        {"weights": row(DAYS[1], {"NAS:003": np.nan})},
+        "a weight is not a finite number: NAS:003 nan on 2024-12-27",
+    ),
     "unknown asset": (
         {"weights": row(DAYS[1], {"NAS:000": 0.1}).assign_coords(asset=[f"NAS:X{k}" for k in range(6)])},
-        "an illiquid position: NAS:X0 cannot be traded on that day",
+        "unknown assets: NAS:X0 have no data",
+    ),
+    "unknown day": (
+        {"weights": xr.concat([row(DAYS[1] + 1, HELD[1]), row(DAYS[1], HELD[1])], "time")},
+        "days that are not in the pass's data: 2024-12-28",
+    ),
+    "the day after": (  # a trading day, but one that the pass cannot know
+        {"weights": xr.concat([row(DAYS[1], HELD[1]), row(DAYS[2], HELD[1])], "time")},
+        "days that are not in the pass's data: 2024-12-30",
+    ),
+    "missed before": (
+        {"weights": xr.concat([row(DAYS[0] - 1, HELD[1]), row(DAYS[1], HELD[1])], "time")},
+        "days are missed inside the weights: 2024-12-26",
+    ),
+    "a day twice": (
+        {"weights": xr.concat([row(DAYS[1], HELD[1])] * 2, "time")},
+        "day 2024-12-27 stands in the weights more than once",
     ),
     "crash": (
-        {"exit_code": 1, "error": "ZeroDivisionError: by hand", "weights": None},
-        "the pass crashed (exit code 1): ZeroDivisionError: by hand",
+        {"run": Execution(exit_code=1, last_lines="ZeroDivisionError: planted"), "weights": None},
+        "ZeroDivisionError: planted",
     ),
-    "slow": ({"seconds": LONGEST + 1.0}, "it took more than 30 minutes"),
-    "large": ({"memory": LARGEST + (1 << 30)}, "it took 9.0 GiB of memory; the platform has 8"),
+    "slow": ({"run": Execution(exit_code=-9, timed_out=True)}, "the pass took more than 30 minutes"),
+    "large": (
+        {"run": Execution(memory=MAX_MEMORY + (1 << 30))},
+        "the pass took 9.0 GiB of memory; the platform has 8",
+    ),
     "an end of its own": ({"saw_last_day": False}, "it did not load data up to the last day"),
+    "random": ({"differences": ("other weights",)}, "run a second time, the pass left other weights"),
 }
 
 
 @pytest.mark.parametrize("name", ON_DAY_2)
-def test_a_fault_is_said(name, passes, data):
+def test_a_fault_has_its_sentence(name, passes, data):
     change, sentence = ON_DAY_2[name]
     passes[1] = dataclasses.replace(passes[1], **change)
-    first, second, _ = judge(passes, data)
-    assert first == []
-    assert sentence in second[-1]
-    text = report(passes, judge(passes, data))
+    verdicts = judge(passes, data, RULES)
+    assert verdicts[0].faults == []
+    assert sentence in verdicts[1].faults[-1]
+    text = summary(passes, verdicts, RULES)
     assert "2024-12-27  FAILED" in text
     assert sentence in text
     assert text.splitlines()[-1].startswith("FAILED on ")
 
 
 @pytest.mark.parametrize(("field", "value"), [("is_liquid", 0), ("is_liquid", np.nan), ("close", np.nan)])
-def test_an_illiquid_position_is_said(field, value, passes, data):
+def test_an_illiquid_position_is_a_fault(field, value, passes, data):
     data.loc[{"field": field, "time": "2024-12-27", "asset": "NAS:002"}] = value
-    assert judge(passes, data) == [[], ["an illiquid position: NAS:002 cannot be traded on that day"], []]
+    assert faults(passes, data) == [[], ["illiquid positions: NAS:002 0.100 on 2024-12-27"], []]
+
+
+def test_weights_of_0_are_right_where_nothing_in_the_state_can_be_traded(passes, data):
+    data.loc[{"field": "is_liquid", "time": "2024-12-27", "asset": list(HELD[1])}] = 0
+    passes[1] = dataclasses.replace(passes[1], weights=row(DAYS[1], {}))
+    assert judge(passes, data, RULES)[1] == ([], ["no position on this day"])
+
+
+def test_no_position_on_any_day_is_a_fault(passes, data):
+    flat = [
+        dataclasses.replace(done, weights=row(done.day, {}), state=State(done.day, {}, {}, {}))
+        for done in passes
+    ]
+    assert all("no position is written on any day" in found[0] for found in faults(flat, data))
+
+
+def test_other_weights_than_those_of_the_state_are_worth_a_note(passes, data):
+    passes[1] = dataclasses.replace(passes[1], weights=row(DAYS[1], HELD[1]) / 2)
+    wrong, notes = judge(passes, data, RULES)[1]
+    assert wrong == []
+    assert notes == [
+        "the weights written are not those of the state, which the next day goes on from: NAS:000, NAS:002"
+    ]
+
+
+def test_a_short_position_is_a_fault_where_the_competition_is_long_only(passes, data):
+    passes[1] = dataclasses.replace(passes[1], weights=-row(DAYS[1], HELD[1]))
+    assert faults(passes, data)[1] == []
+    found = judge(passes, data, RULES._replace(long_only=True))[1].faults
+    assert "short positions, in a long-only competition: NAS:000 -0.080" in found[0]
+
+
+def test_without_a_chain_the_state_is_no_fault(passes, data):
+    passes[1] = dataclasses.replace(passes[1], state=None)
+    assert faults(passes, data, chained=False) == [[], [], []]
 
 
 def test_after_a_crash_the_positions_of_the_day_before_it_are_carried(passes, data):
     """The file still holds the older state, and the next pass must begin with that."""
-    passes[1] = dataclasses.replace(passes[1], exit_code=1, state=passes[0].state)
+    passes[1] = dataclasses.replace(passes[1], run=Execution(exit_code=1), state=passes[0].state)
     passes[2] = dataclasses.replace(passes[2], state=State(DAYS[2], HELD[2], HELD[0], {}))
-    assert [len(wrong) for wrong in judge(passes, data)] == [0, 1, 0]
+    assert [len(found) for found in faults(passes, data)] == [0, 1, 0]
 
 
 def test_memory_may_be_unknown(passes, data):
-    passes = [dataclasses.replace(one, memory=None) for one in passes]
-    assert "MiB" not in report(passes, judge(passes, data))
+    passes = [dataclasses.replace(done, run=Execution(seconds=1)) for done in passes]
+    assert "MiB" not in summary(passes, judge(passes, data, RULES), RULES)

@@ -1,14 +1,16 @@
-"""A pass is run as the platform runs it, and what it leaves is seen; a program stands for the notebook."""
+"""A pass gets what the platform gives it, and what it leaves is read; a program stands for the notebook."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from lib.rehearsal import one_pass
-from lib.rehearsal.one_pass import Pass, run_pass
+from lib.rehearsal import execution
+from lib.rehearsal.one_pass import Pass, differences, run_pass
+from lib.rehearsal.stage import Stage
+from lib.state import State
 
 DAY = np.datetime64("2024-12-27")
 WRITE_VARIABLES = """
@@ -17,69 +19,100 @@ names = ["SUBMISSION_ID", "DATA_BASE_URL", "OUTPUT_PATH", "LAST_DATA_PATH", "OUT
 names += ["MULTI_PASS_MODE_ENABLED"]
 json.dump({name: os.environ.get(name) for name in names}, open("variables", "w"))
 """
+WRITE_STATE = "import os; open(os.environ['OUT_STATE_PATH'], 'a').write('x')"
+SEE_LAST_DAY = "import os; open(os.environ['LAST_DATA_PATH'], 'w')"
 
 
 @pytest.fixture
-def program(tmp_path, monkeypatch):
-    """Let a pass run a Python program instead of a notebook."""
-
-    def put(source: str) -> Path:
-        monkeypatch.setattr(one_pass, "RUN", [sys.executable, "-c", source])
-        return tmp_path
-
-    return put
+def stage(tmp_path) -> Stage:
+    (tmp_path / "work").mkdir()
+    return Stage(tmp_path, "http://localhost", limit=60)
 
 
-def test_a_pass_is_told_what_the_platform_tells_it(program, monkeypatch):
+@pytest.fixture
+def run(stage, monkeypatch):
+    def run_program(source: str, again: bool = False, stage: Stage = stage) -> Pass:
+        monkeypatch.setattr(execution, "command", lambda python, results: [python, "-c", source])
+        return run_pass(stage, DAY, again)
+
+    return run_program
+
+
+def variables(stage: Stage) -> dict[str, str]:
+    return json.loads((stage.work / "variables").read_text(encoding="utf-8"))
+
+
+def test_a_pass_gets_the_platforms_variables(run, stage, monkeypatch):
     monkeypatch.setenv("MULTI_PASS_MODE_ENABLED", "1")
     monkeypatch.setenv("IN_STATE_PATH", "left over")
-    folder = program(WRITE_VARIABLES)
-    done = run_pass(folder, DAY, "http://localhost")
-    told = json.loads((folder / "variables").read_text())
-    assert told["SUBMISSION_ID"] == "-1"
-    assert told["DATA_BASE_URL"] == "http://localhost/last/2024-12-27/"
-    assert told["MULTI_PASS_MODE_ENABLED"] is None
-    assert told["IN_STATE_PATH"] is None  # there is none on the first day
-    assert Path(told["OUTPUT_PATH"]).parent == Path(told["OUT_STATE_PATH"]).parent == folder
-    assert isinstance(done, Pass)
-    assert (done.exit_code, done.weights, done.state, done.saw_last_day) == (0, None, None, False)
-    assert done.seconds > 0
+    done = run(WRITE_VARIABLES)
+    seen = variables(stage)
+    assert seen["SUBMISSION_ID"] == "-1"
+    assert seen["DATA_BASE_URL"] == "http://localhost/last/2024-12-27/"
+    assert seen["MULTI_PASS_MODE_ENABLED"] is None
+    assert seen["IN_STATE_PATH"] is None  # there is none on the first day
+    assert Path(seen["OUTPUT_PATH"]).parent == Path(seen["OUT_STATE_PATH"]).parent == stage.results
+    assert (done.run.exit_code, done.weights, done.state, done.saw_last_day) == (0, None, None, False)
+    assert done.run.seconds > 0
 
 
-def test_the_memory_is_that_of_the_pass_and_not_of_who_started_it(program):
-    small = run_pass(program("pass"), DAY, "http://localhost").memory
-    large = run_pass(program("bytearray(80 << 20)"), DAY, "http://localhost").memory
-    assert small < 60 << 20  # the process that runs this test has far more
-    assert 80 << 20 < large < 160 << 20
+def test_the_state_of_one_pass_is_handed_to_the_next(run, stage):
+    assert "not a gzip file" in run(WRITE_STATE).state_problem
+    run(WRITE_VARIABLES)
+    seen = variables(stage)
+    assert Path(seen["IN_STATE_PATH"]).read_text() == Path(seen["OUT_STATE_PATH"]).read_text() == "x"
 
 
-def test_the_state_of_one_pass_is_handed_to_the_next(program):
-    folder = program("import os; open(os.environ['OUT_STATE_PATH'], 'w').write('mine')")
-    first = run_pass(folder, DAY, "http://localhost")
-    assert "not a gzip file" in first.state_problem
-    folder = program(WRITE_VARIABLES)
-    run_pass(folder, DAY, "http://localhost")
-    told = json.loads((folder / "variables").read_text())
-    assert Path(told["IN_STATE_PATH"]).read_text() == Path(told["OUT_STATE_PATH"]).read_text() == "mine"
+def test_a_pass_that_is_run_again_gets_the_same_state(run, stage):
+    out = stage.results / "state.out"
+    run(WRITE_STATE)
+    run(WRITE_STATE, again=True)
+    assert out.read_text() == "x"  # again from no state
+    run(WRITE_STATE)
+    run(WRITE_STATE, again=True)
+    assert out.read_text() == "xx"
 
 
-def test_what_one_pass_wrote_is_not_taken_for_the_next_ones(program):
-    folder = program("import os; [open(os.environ[name], 'wb') for name in ('LAST_DATA_PATH',)]")
-    assert run_pass(folder, DAY, "http://localhost").saw_last_day
-    folder = program("")
-    assert not run_pass(folder, DAY, "http://localhost").saw_last_day
+def test_a_pass_of_the_precheck_has_no_state(run, stage):
+    alone = Stage(stage.folder, stage.host, stage.limit, chained=False)
+    (stage.work / "state.out.pickle.gz").write_text("of an earlier pass")
+    run(WRITE_VARIABLES, stage=alone)
+    assert variables(stage)["OUT_STATE_PATH"] is variables(stage)["IN_STATE_PATH"] is None
+    assert not (stage.work / "state.out.pickle.gz").exists()
 
 
-def test_a_pass_that_takes_too_long_is_stopped(program, monkeypatch):
-    monkeypatch.setattr(one_pass, "LONGEST", 0.2)
-    done = run_pass(program("import time; time.sleep(600)"), DAY, "http://localhost")
-    assert done.exit_code == -9
+def test_what_one_pass_wrote_is_not_taken_for_the_next_ones(run):
+    assert run(SEE_LAST_DAY).saw_last_day
+    assert not run("").saw_last_day
 
 
-def test_the_last_lines_of_an_error_are_kept(program, monkeypatch):
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    source = "import sys; print('one'); print('two\\n' * 50); sys.exit('\\x1b[31mit broke\\x1b[0m')"
-    done = run_pass(program(source), DAY, "http://localhost")
-    assert done.exit_code == 1
-    assert done.error.endswith("it broke")
-    assert "one" not in done.error
+SAVE = """
+import gzip, os, numpy as np, xarray as xr
+weights = {weights}
+open(os.environ["OUTPUT_PATH"], "wb").write(gzip.compress(bytes(weights.to_netcdf(engine="scipy"))))
+"""
+
+
+def test_weights_without_days_are_of_the_day(run):
+    source = "xr.DataArray([0.1, 0.2], {'asset': ['A', 'B']}, 'asset')"
+    weights = run(SAVE.format(weights=source)).weights
+    assert weights.dims == ("time", "asset")
+    assert weights.time.values.astype("M8[D]") == [DAY]
+
+
+def row(weight: float) -> xr.DataArray:
+    return xr.DataArray([[weight]], {"time": [DAY.astype("M8[ns]")], "asset": ["A"]}, ("time", "asset"))
+
+
+def test_differences_are_found_bit_by_bit():
+    first = Pass(DAY, weights=row(0.1), state=State(DAY, {"A": 0.1}, {}, {}))
+    least = np.nextafter(0.1, 1)
+    assert differences(first, Pass(DAY, weights=row(0.1), state=State(DAY, {"A": 0.1}, {}, {}))) == ()
+    assert differences(first, Pass(DAY, weights=row(least), state=first.state)) == ("other weights",)
+    assert differences(first, Pass(DAY, weights=row(0.1), state=State(DAY, {"A": least}, {}, {}))) == (
+        "another state",
+    )
+    assert differences(first, Pass(DAY, execution.Execution(exit_code=1), state=first.state)) == (
+        "it ended differently",
+        "other weights",
+    )

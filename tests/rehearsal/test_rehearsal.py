@@ -1,117 +1,138 @@
-"""The rehearsal runs the notebook as the platform does, and fails it for what the platform would not take."""
+"""The rehearsal from end to end: the shipped notebook passes, a chain of faults is found."""
 
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from lib import rehearsal
+from lib.rehearsal.__main__ import main
+from tests.conftest import REAL
+from tests.loopback import foreign_id
+from tests.rehearsal.notebooks import KEEP, PROJECT, SMALL, WRITE, Draft
+from tests.switches import LONG
 
-PROJECT = Path(__file__).parents[2]
-NOTEBOOK = PROJECT / "strategy.ipynb"
-LAST = ["2024-12-26", "2024-12-27", "2024-12-30"]
+FOREIGN_IDS = REAL and os.environ.get("QNT_FOREIGN_IDS", "") not in ("", "0")
+LAST = ["2024-12-27", "2024-12-30"]
 
-# On the first day an illiquid position and one over the limit, on the second a state that starts afresh and
-# weights of another day, on the third an error.
+# On the first day an illiquid position and one over the limit; on the second a state that starts afresh and
+# weights of another day.
 PLANTED = """
 from lib.state import State
 
 day = str(data_predict.time.values[-1])[:10]
-if day == "2024-12-26":
-    weights.values[0, (data_predict.sel(field="is_liquid").values[-1] > 0).argmin()] = 0.2
 if day == "2024-12-27":
+    weights.values[0, (data_predict.sel(field="is_liquid").values[-1] > 0).argmin()] = 0.2
+if day == "2024-12-30":
     state_new = State(state_new.date, state_new.weights, {}, state_new.parameters)
     weights = weights.assign_coords(time=weights.time.values - np.timedelta64(1, "D"))
-if day == "2024-12-30":
-    raise RuntimeError("planted for the test")
 """
-
-
-def notebook_with(source: str, before: str, path: Path) -> Path:
-    """The shipped notebook, with a cell of this source put in before the first that contains a text."""
-    content = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-    at = next(
-        k
-        for k, cell in enumerate(content["cells"])
-        if cell["cell_type"] == "code" and before in "".join(cell["source"])
-    )
-    cell = {"cell_type": "code", "id": "planted", "metadata": {}, "outputs": [], "execution_count": None}
-    content["cells"].insert(at, cell | {"source": source})
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return path
-
-
-def rehearse(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "lib.rehearsal", *arguments]
-    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": path}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def test_the_shipped_notebook_passes_and_leaves_nothing_behind(tmp_path):
     beside = set(PROJECT.iterdir())
-    done = rehearse(tmp_path, "--days", "2", "--until", LAST[-1])
+    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "lib.rehearsal", "--days", "2", "--end", LAST[-1]]
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[:2]] == [[day, "ok"] for day in LAST[-2:]]
+    assert [line.split()[:2] for line in lines[:2]] == [[day, "ok"] for day in LAST]
     assert "positions" in lines[0]
     assert "MiB" in lines[0]
+    assert lines[2] == "Seconds of a pass:"
+    assert any(line.split()[2] == "cell" for line in lines[3:8])
     assert lines[-1].startswith("PASSED: weights on each of 2 days")
     assert "Rehearsal: 100%" in done.stderr
+    assert "TCP" not in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
     assert {path.name for path in set(PROJECT.iterdir()) - beside} <= {"__pycache__"}
 
 
-def test_five_planted_faults_are_said(tmp_path):
-    notebook = notebook_with(PLANTED, before="state_write(state_new)", path=tmp_path / "mine.ipynb")
-    done = rehearse(tmp_path, "--days", "3", "--until", LAST[-1], "--notebook", str(notebook))
-    assert done.returncode == 1, done.stdout + done.stderr
-    by_day = {day: done.stdout.split(day + "  FAILED")[1].split("\n202")[0] for day in LAST}
-    assert "an illiquid position: NAS:" in by_day[LAST[0]]
-    assert "a position over the limit of 0.1: NAS:" in by_day[LAST[0]]
-    assert "the state was reset: the pass began with 0 positions" in by_day[LAST[1]]
-    assert "the day is missed: the weights written are of 2024-12-26" in by_day[LAST[1]]
-    assert "the pass crashed (exit code 1)" in by_day[LAST[2]]
-    assert "RuntimeError: planted for the test" in by_day[LAST[2]]
-    assert "FAILED on 3 of 3 days." in done.stdout
+def test_four_planted_faults_are_found(tmp_path):
+    draft = Draft()
+    draft.before(KEEP, PLANTED)
+    found = rehearsal.rehearse(draft.save(tmp_path, "mine.ipynb"), days=2, end=LAST[-1], settings=SMALL)
+    first, second = (" ".join(verdict.faults) for verdict in found.verdicts)
+    assert "illiquid positions: " in first
+    assert "positions over the limit of 0.1: " in first
+    assert "the state was reset: the pass began with 0 positions" in second
+    assert "the day is missed: the weights written are of 2024-12-29" in second
+    assert "FAILED on 2 of 2 days." in str(found)
+    assert "submit mine.ipynb under the name strategy.ipynb" in str(found)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--days", "0"], "--days must be at least 1"),
-        (["--days", "9", "--until", "2021-01-08"], "there are only 5 trading days up to 2021-01-08"),
-        (["--notebook", "nowhere.ipynb"], "nowhere.ipynb"),
+        (["--days", "9", "--end", "2021-01-08"], "There are only 5 trading days up to 2021-01-08"),
+        (["--end", "yesterday"], "--end is 'yesterday': it must be a date"),
+        (["--dates", "precheck", "--end", "2005-01-01"], "before the first day in sample"),
+        (["--notebook", "nowhere.ipynb"], "There is no notebook nowhere.ipynb"),
         (["--notebook", __file__], "is not a notebook"),
+        (["--set", "top_asset=3"], "did you mean 'top_assets'"),
+        (["--set", "top_assets"], "'top_assets' must have the form NAME=VALUE"),
+        (["--set", "seed=1", "top_assets=0"], "top_assets is 0"),
     ],
 )
-def test_what_cannot_be_rehearsed_is_refused(arguments, sentence, capsys):
-    with pytest.raises(SystemExit) as ended:
-        rehearsal.main(arguments)
-    assert ended.value.code == 2
-    assert sentence in capsys.readouterr().err
+def test_what_cannot_be_rehearsed_is_refused_in_a_sentence(arguments, sentence, capsys, monkeypatch):
+    monkeypatch.setattr(rehearsal, "run_pass", lambda *arguments: pytest.fail("a kernel was started"))
+    assert main(arguments) == 1
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert sentence in error
+    assert len(error.splitlines()) == 1
 
 
-def test_the_copy_has_no_debug_cells_and_what_lies_beside(tmp_path):
-    home, folder = tmp_path / "home", tmp_path / "work"
-    home.mkdir()
-    folder.mkdir()
-    (home / "mine.py").write_text("")
-    (home / "fractions.nc.gz").write_text("")
-    notebook = notebook_with(
-        "#DEBUG#\nprint('slow')", before="state_write(state_new)", path=home / "mine.ipynb"
-    )
-    assert rehearsal._working_copy(notebook, folder) == "stocks_nasdaq100"
-    assert {path.name for path in folder.iterdir()} == {"strategy.ipynb", "mine.py", "lib"}
-    text = (folder / "strategy.ipynb").read_text()
-    assert "#DEBUG#" not in text.replace("`#DEBUG#`", "")
-    assert "backtest_ml(" not in text
-    assert "qnout.write(weights)" in text
+def test_precheck_is_the_only_name_of_days():
+    with pytest.raises(ValueError, match="a number of days or 'precheck'"):
+        rehearsal.rehearse(PROJECT / "strategy.ipynb", days="all")
 
 
-def test_the_competition_is_read_from_the_notebook():
-    assert rehearsal._competition(["x = 1", "competition_type = 'stocks_s&p500'  # or"]) == "stocks_s&p500"
-    assert rehearsal._competition(["x = 1"]) == "stocks_nasdaq100"
+def test_a_fresh_environment_needs_an_init_notebook(tmp_path):
+    with pytest.raises(ValueError, match=r"There is no init\.ipynb beside the notebook"):
+        rehearsal.rehearse(Draft().save(tmp_path), days=1, fresh=True)
+
+
+@pytest.mark.skipif(not LONG or REAL, reason="installs packages: LONG_TESTS=1, without the real library")
+def test_a_fresh_environment_has_what_init_installed_and_nothing_else(tmp_path):
+    """Of requirements.txt only what a pass needs, to be quick; papermill is installed here, but not there."""
+    needed = ("numpy", "pandas", "xarray", "bottleneck", "scipy", "plotly", "h5netcdf", "h5py", "ipykernel")
+    needed += ("nbformat", "nbconvert", "threadpoolctl")
+    lines = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    draft = Draft()
+    draft.after(WRITE, "import papermill")
+    draft.beside = {
+        "requirements.txt": "\n".join(line for line in lines if line.startswith(needed)),
+        "init.py": (PROJECT / "init.py").read_text(encoding="utf-8"),
+        "init.ipynb": (PROJECT / "init.ipynb").read_text(encoding="utf-8"),
+    }
+    found = rehearsal.rehearse(draft.save(tmp_path), days=1, end=LAST[-1], settings=SMALL, fresh=True)
+    assert len(found.verdicts[0].faults) == 1, str(found)
+    assert "the module papermill is neither installed nor beside" in found.verdicts[0].faults[0]
+    assert (found.passes[0].weights > 0).any()  # all cells before it ran
+
+
+@pytest.mark.skipif(not FOREIGN_IDS, reason="the real library with ids of the service: QNT_FOREIGN_IDS=1")
+@pytest.mark.parametrize("table", [False, True])
+def test_weights_under_the_services_ids_are_judged_right(table, tmp_path):
+    """Without a table the notebook sees the service's ids, with one the names in it; the file has ids."""
+    draft = Draft()
+    names = [f"NAS:S{number:03}" for number in range(40)]
+    if table:
+        rows = [f"{foreign_id(name)},{name}" for name in names[:30]]  # it need not be complete
+        draft.beside["id-translation.csv"] = "\n".join(["server_id,user_id", *rows]) + "\n"
+    found = rehearsal.rehearse(draft.save(tmp_path), days=2, end=LAST[-1], settings=SMALL)
+    assert found.passed, str(found)
+    assert all(verdict.notes == [] for verdict in found.verdicts)
+    held = set(found.passes[-1].state.weights)
+    assert held == {name for name, weight in _last_row(found).items() if weight}
+    assert not table or held & set(names)
+    assert table or not held & set(names)
+
+
+def _last_row(found):
+    row = found.passes[-1].weights.isel(time=-1)
+    return dict(zip(row.asset.values.tolist(), row.values.tolist(), strict=True))

@@ -3,9 +3,19 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from lib.report.contest import Finding, findings, verdict
+from lib.competitions import COMPETITIONS
+from lib.report.contest import (
+    RuleCheck,
+    as_table,
+    check_rules,
+    returns_as_filtered,
+    rules_of,
+    sharpe_ratio_of,
+)
+from tests.vectors import vector
 
 ASSETS = ["A", "B"]
+RULES = COMPETITIONS["stocks_nasdaq100"]
 
 
 def market(first: str = "2006-01-02", days: int = 20) -> xr.DataArray:
@@ -20,36 +30,84 @@ def weights(data: xr.DataArray, weight: float = 0.1) -> xr.DataArray:
     return xr.full_like(data.sel(field="close", drop=True), weight)
 
 
-def found(data: xr.DataArray, held: xr.DataArray, sharpe_ratio: float = 1.0) -> dict[str, Finding]:
-    return {finding.rule: finding for finding in findings(data, held, sharpe_ratio)}
+def found(data: xr.DataArray, held: xr.DataArray, sharpe_ratio: float = 1.0) -> dict[str, RuleCheck]:
+    return {check.rule: check for check in check_rules(data, held, sharpe_ratio, RULES)}
 
 
 def broken(data: xr.DataArray, held: xr.DataArray, sharpe_ratio: float = 1.0) -> list[str]:
-    return [rule for rule, finding in found(data, held, sharpe_ratio).items() if finding.holds is False]
+    return [rule for rule, check in found(data, held, sharpe_ratio).items() if check.holds is False]
 
 
 def test_everything_holds() -> None:
     data = market()
-    assert [finding.holds for finding in findings(data, weights(data), 0.7)] == [True] * 5
-    line = verdict(findings(data, weights(data), 0.7), weights(data))
-    assert line == (
-        "Contest rules, 2006-01-02 to 2006-01-27: ✓ Sharpe ratio 0.70 (at least 0.7) · "
-        "✓ largest position 0.1000 (at most 0.1) · ✓ 0 missed days · ✓ 0 positions in illiquid assets · "
-        "✓ first position 2006-01-02 (near 2006-01-01 wanted)"
+    table = as_table(check_rules(data, weights(data), 0.7, RULES))
+    assert table.to_dict("index") == {
+        rule: {"found": found, "required": required, "result": "✓ passed"}
+        for rule, found, required in [
+            ("Sharpe ratio", "0.70", "at least 0.7, over all days from 2006-01-01 on"),
+            ("largest position", "0.1000", "at most 0.1"),
+            ("missed days", "0", "0"),
+            ("illiquid positions", "0", "0"),
+            ("first position", "2006-01-02", "by 2006-01-08"),
+        ]
+    }
+
+
+def test_limits_are_those_of_the_competition() -> None:
+    strict = RULES._replace(min_sharpe_ratio=1.0, max_position=0.05, first_day="2006-01-20", long_only=True)
+    data = market("2006-01-20")
+    held = -weights(data)
+    checks = {check.rule: check for check in check_rules(data, held, 0.9, strict)}
+    assert [rule for rule, check in checks.items() if not check.holds] == [
+        *("Sharpe ratio", "largest position", "short positions")
+    ]
+    assert checks["short positions"].found == "40"
+    assert checks["first position"].required == "by 2006-01-27"
+
+
+def test_an_unknown_competition() -> None:
+    with pytest.raises(ValueError, match=r"'stocks_nasdaq'.*did you mean 'stocks_nasdaq100'"):
+        rules_of("stocks_nasdaq")
+
+
+def test_the_sharpe_ratio_is_that_of_the_platform_s_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The filter counts days from the contest's first day on; here that is the backtest's first day."""
+    import qnt.output as qnout
+    import qnt.stats as qns
+
+    data, held = vector("loaded"), vector("output_clean").sel(time=slice("2024-03-01", None))
+    data = data.sel(time=slice("2023-10-01", held.time.values[-1]))
+    first = str(held.time.values[0])[:10]
+    monkeypatch.setattr(qns, "get_default_is_start_date_for_type", lambda kind: first)
+    expected = float(qnout.calc_sharpe_ratio_for_check(data, held, "stocks_nasdaq100", False))
+    ratio = sharpe_ratio_of(returns_as_filtered(data, held, RULES))
+    assert ratio == pytest.approx(expected, rel=1e-9)
+    padded = float(
+        qns.calc_sharpe_ratio_annualized(qns.calc_relative_return(data, held.reindex_like(data).fillna(0)))[
+            -1
+        ]
     )
+    assert abs(padded - ratio) > 0.01  # what the platform's check prints: it counts the days before, too
+
+
+def test_days_before_the_contest_s_first_day_do_not_count() -> None:
+    data, held = vector("loaded"), vector("output_clean")
+    rules = RULES._replace(first_day="2024-03-01")
+    late = returns_as_filtered(data, held, rules)
+    assert str(late.time.values[0])[:10] == "2024-03-01"
 
 
 @pytest.mark.parametrize("ratio", [0.69, -1.0, np.nan])
 def test_a_low_sharpe_ratio(ratio: float) -> None:
     data = market()
-    assert broken(data, weights(data), ratio) == ["sharpe ratio"]
+    assert broken(data, weights(data), ratio) == ["Sharpe ratio"]
 
 
 def test_a_large_position() -> None:
     data = market()
     held = weights(data)
     held[3, 1] = -0.11
-    assert broken(data, held) == ["position"]
+    assert broken(data, held) == ["largest position"]
 
 
 def test_positions_are_counted_after_normalisation() -> None:
@@ -57,14 +115,14 @@ def test_positions_are_counted_after_normalisation() -> None:
     data = market()
     held = weights(data, 2.0)
     held[:, 1] = 18.0
-    assert found(data, held)["position"].text == "largest position 0.9000 (at most 0.1)"
+    assert found(data, held)["largest position"].found == "0.9000"
 
 
 def test_a_missed_day() -> None:
     data = market()
     held = weights(data).drop_isel(time=[4, 7])
     assert broken(data, held) == ["missed days"]
-    assert found(data, held)["missed days"].text == "2 missed days, 2006-01-06 the first"
+    assert found(data, held)["missed days"].found == "2, the first on 2006-01-06"
 
 
 def test_a_day_without_a_liquid_asset_may_be_missed() -> None:
@@ -77,16 +135,14 @@ def test_a_day_without_a_liquid_asset_may_be_missed() -> None:
 def test_an_illiquid_position(liquid: float) -> None:
     data = market()
     data.loc[{"field": "is_liquid"}][5, 1] = liquid
-    assert broken(data, weights(data)) == ["liquidity"]
-    assert (
-        found(data, weights(data))["liquidity"].text
-        == "1 positions in illiquid assets, B on 2006-01-09 the first"
-    )
+    assert broken(data, weights(data)) == ["illiquid positions"]
+    check = found(data, weights(data))["illiquid positions"]
+    assert check.found == "1, the first in B on 2006-01-09"
 
 
 def test_an_asset_the_data_do_not_have_is_not_liquid() -> None:
     data = market()
-    assert broken(data.sel(asset=["A"]), weights(data)) == ["liquidity"]
+    assert broken(data.sel(asset=["A"]), weights(data)) == ["illiquid positions"]
 
 
 def test_nothing_is_held_where_there_is_no_weight() -> None:
@@ -106,18 +162,17 @@ def test_a_late_first_position() -> None:
 
 def test_a_late_backtest_cannot_tell() -> None:
     data = market("2020-01-01")
-    finding = found(data, weights(data))["first position"]
-    assert finding.holds is None
-    assert "a backtest that starts later cannot tell" in finding.text
-    assert "? first position 2020-01-01" in verdict([finding], weights(data))
+    check = found(data, weights(data))["first position"]
+    assert check == ("first position", "2020-01-01", "by 2006-01-08", None)
+    assert as_table([check])["result"].tolist() == ["? cannot be told"]
 
 
 def test_no_position_at_all() -> None:
     data = market("2020-01-01")
-    assert broken(data, weights(data, 0.0)) == ["first position"]
-    assert "✗ no position on any day" in verdict(findings(data, weights(data, 0.0), 1.0), weights(data))
+    assert broken(data, weights(data, 0.0), np.nan) == ["Sharpe ratio", "first position"]
+    assert found(data, weights(data, 0.0), np.nan)["Sharpe ratio"].found == "none"
 
 
 def test_no_minus_before_nothing() -> None:
     data = market()
-    assert found(data, weights(data), -0.001)["sharpe ratio"].text == "Sharpe ratio 0.00 (at least 0.7)"
+    assert found(data, weights(data), -0.001)["Sharpe ratio"].found == "0.00"

@@ -13,7 +13,7 @@ HYPHEN = "\u2011"
 
 
 class Kernel:
-    """What a Jupyter kernel says of itself: which cell is running, if the program in front of it tells."""
+    """A stand-in for a Jupyter kernel, with the id of the running cell, if the front end passes it on."""
 
     def __init__(self) -> None:
         self.cell: str | None = "first"
@@ -95,16 +95,27 @@ def test_a_table_for_people() -> None:
             "assets": [12, 11],
             "loss_after": [0.24567891, 0.25],
             "seconds": [0.1234, 2.0],
-            "hits_out_of_sample": [0.52345, np.nan],
+            "accuracy_in_training": [0.5, 0.5],
+            "accuracy_out_of_sample": [0.52345, np.nan],
             "left_out": ["", ""],
         }
     ).set_index("trained_to")
     readable = display.readable(table)
     assert readable.index.tolist() == [f"2024{HYPHEN}06{HYPHEN}03", f"2024{HYPHEN}12{HYPHEN}02"]
-    assert readable.index.name == "trained to"
-    assert readable.columns.tolist() == ["assets", "loss after", "seconds", "hits out of sample"]
-    assert readable.iloc[0].tolist() == [12, "0.2457", "0.12", "52.3%"]
-    assert readable.iloc[1].tolist() == [11, "0.2500", "2.00", ""]
+    assert readable.columns.names == [None, "trained to"]
+    assert readable.columns.tolist() == [
+        *(("", "assets"), ("", "loss after"), ("", "seconds")),
+        *(("in training", "accuracy"), ("out of sample", "accuracy")),
+    ]
+    assert readable.iloc[0].tolist() == [12, "0.2457", "0.12", "50.0%", "52.3%"]
+    assert readable.iloc[1].tolist() == [11, "0.2500", "2.00", "50.0%", ""]
+
+
+def test_weights_are_percentages_and_changes_have_a_sign() -> None:
+    table = pd.DataFrame({"weight": [0.1], "change": [0.05]}, index=pd.Index(["A"], name="asset"))
+    readable = display.readable(table)
+    assert readable.loc["A"].tolist() == ["10.00%", "+5.00%"]
+    assert readable.columns.name == "asset"
 
 
 def test_who_was_left_out_stays() -> None:

@@ -9,17 +9,10 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 
-from lib import Strategy
-from lib.engine.models import Fit, TrainedModels
 from lib.report.figure_style import COLOURS, GREY, shades
-from lib.report.figures import (
-    QUARTER,
-    WIDEST,
-    equity_figure,
-    holdings_figure,
-    loss_figure,
-    performance_figure,
-)
+from lib.report.figures import SHORTEST, WIDEST, YEAR, equity_figure, holdings_figure, performance_figure
+from lib.report.loss_figure import loss_figure
+from tests.report.test_loss_figure import models
 
 PAGES = {"light": "#ffffff", "dark": "#111111"}  # of JupyterLab
 SOURCE = "a market made up for this test"
@@ -38,18 +31,9 @@ def weights(days: int = 40) -> xr.DataArray:
     return xr.DataArray(values, {"time": time, "asset": ["A", "B", "C"]}, ("time", "asset"))
 
 
-def models() -> TrainedModels:
-    day = np.datetime64("2024-06-03")
-    models = TrainedModels(Strategy(), (day - 100, day))
-    for k in range(15):
-        models.fits[f"NAS:{k}"] = Fit((0.5 + k / 10, 0.4, 0.3), 0.25, 0.5, 0.5, 70)
-    return models
-
-
 FIGURES = {
     "loss": lambda: loss_figure(models(), SOURCE),
     "equity": lambda: equity_figure(1 + series(), SOURCE),
-    "equity of one day": lambda: equity_figure(1 + series(1), SOURCE),
     "performance": lambda: performance_figure(series(), series(seed=2), SOURCE),
     "performance of a month": lambda: performance_figure(series(21), series(21, 2), SOURCE),
     "holdings": lambda: holdings_figure(weights(), SOURCE),
@@ -136,24 +120,11 @@ def test_every_plot_has_units_and_hover_text(figure: go.Figure) -> None:
         assert trace.colorbar.title.text == "weight"
 
 
-def test_losses_by_evaluation() -> None:
-    figure = FIGURES["loss"]()
-    assert [trace.name for trace in figure.data] == [f"NAS:{k}" for k in range(15)]
-    assert list(figure.data[2].y) == [0.7, 0.4, 0.3, 0.25]
-    assert figure.layout.shapes[0].y0 == 0.25
-
-
-def test_another_target_has_no_line_of_knowing_nothing() -> None:
-    day = np.datetime64("2024-06-03")
-    mine = TrainedModels(Strategy(target=lambda data, strategy: None), (day, day))
-    assert not loss_figure(mine).layout.shapes
-
-
 def test_performance_by_hand() -> None:
     returns = xr.DataArray([0.1, -0.5, 0.2], {"time": pd.bdate_range("2020-01-01", periods=3)}, ("time",))
     figure = performance_figure(returns, returns * 0)
-    mine, other = figure.data[:3], figure.data[3:]
-    assert [trace.name for trace in figure.data] == ["strategy"] * 3 + ["equal weights"] * 3
+    mine, other = figure.data[:2], figure.data[2:]
+    assert [trace.name for trace in figure.data] == ["strategy"] * 2 + ["equal weights"] * 2
     assert list(mine[0].y) == pytest.approx([1.1, 0.55, 0.66])
     assert list(mine[1].y) == pytest.approx([0, -0.5, -0.4])
     assert list(other[0].y) == [1, 1, 1]
@@ -163,17 +134,18 @@ def test_performance_by_hand() -> None:
 def test_rolling_sharpe_ratio_is_that_of_the_last_year() -> None:
     returns = series(400)
     ratio = performance_figure(returns, returns).data[2].y
-    assert np.isnan(ratio[: QUARTER - 1]).all()
+    assert np.isnan(ratio[: YEAR - 1]).all()
     year = returns.values[-252:]
     mean = np.exp(np.log1p(year).mean()) ** 252 - 1
     assert ratio[-1] == pytest.approx(mean / (year.std() * np.sqrt(252)))
-    assert np.isfinite(ratio[QUARTER - 1 :]).all()
+    assert np.isfinite(ratio[YEAR - 1 :]).all()
 
 
-def test_too_few_days_for_a_ratio_are_said() -> None:
-    texts = [note.text for note in FIGURES["performance of a month"]().layout.annotations]
-    assert "63 days are needed; there are 21" in texts
-    assert not any("needed" in note.text for note in FIGURES["performance"]().layout.annotations)
+@pytest.mark.parametrize(("days", "panels"), [(2, 2), (SHORTEST - 1, 2), (SHORTEST, 3)])
+def test_a_short_backtest_has_no_panel_of_a_rolling_sharpe_ratio(days: int, panels: int) -> None:
+    figure = performance_figure(series(days), series(days, 2))
+    assert len(list(figure.select_yaxes())) == panels == len(figure.data) / 2
+    assert len(figure.layout.annotations) == panels  # their titles
 
 
 def test_holdings_by_hand() -> None:
@@ -205,3 +177,13 @@ def test_shorts_have_a_colour_of_their_own() -> None:
     assert (long["zmin"], long["zmax"]) == (0, 0.1)
     assert (both["zmin"], both["zmax"]) == (-0.2, 0.2)
     assert both["colorscale"][0][1] != both["colorscale"][-1][1] == long["colorscale"][-1][1]
+
+
+def test_a_day_on_which_all_weights_are_nan_is_a_day_without_positions():
+    held = weights()
+    held[3] = np.nan
+    exposure, turnover = (np.array(trace.y) for trace in holdings_figure(held).data[1:])
+    assert exposure[3] == 0
+    assert np.isfinite(exposure).all()
+    assert turnover[3] == pytest.approx(exposure[2])
+    assert turnover[4] == pytest.approx(exposure[4])

@@ -9,7 +9,7 @@ from lib.engine.inputs import get_features
 from lib.engine.models import TrainedModels
 from lib.engine.training import train_model
 from lib.market_data import field
-from lib.report.out_of_sample import SHARES, out_of_sample
+from lib.report.out_of_sample import ACCURACIES, _majority, out_of_sample
 from tests.vectors import vector
 
 TRAINED_TO = "2024-06-03"
@@ -71,9 +71,9 @@ def test_each_day_is_asked_as_if_it_were_today(data: xr.DataArray, changed: dict
         tomorrow = data.time.values[data.time.values > day][0]
         for asset in models:
             rises = bool(opened.sel(time=tomorrow, asset=asset) > opened.sel(time=day, asset=asset))
-            said = asked_alone(models, window, asset)
-            assert judged.loc[(day, asset), "said"] == pytest.approx(said, abs=1e-5)
-            assert judged.loc[(day, asset), "hits"] == ((said > 0.5) == rises)
+            output = asked_alone(models, window, asset)
+            assert judged.loc[(day, asset), "output"] == pytest.approx(output, abs=1e-5)
+            assert judged.loc[(day, asset), "accuracy"] == ((output > 0.5) == rises)
             rows += 1
     assert len(judged) == rows
 
@@ -93,7 +93,7 @@ def test_the_more_frequent_class_is_that_of_the_training(data: xr.DataArray) -> 
     models = trained(data, replace(STRATEGY, leave_out_unknown=True))
     window = data.sel(time=slice(*models.window))
     judged = out_of_sample(models, window, window.time.values)
-    shares = judged.groupby("asset")["majority"].mean()
+    shares = judged.groupby("asset")["majority_accuracy"].mean()
     assert shares.to_dict() == pytest.approx(
         {asset: fit.majority_accuracy for asset, fit in models.fits.items()}
     )
@@ -107,7 +107,7 @@ def test_yesterday_is_what_was_known_by_the_close(data: xr.DataArray, target: st
     known = opened > opened.shift(1)  # on the day itself
     came = opened.shift(-ahead) > opened.shift(1 - ahead)
     expected = [known.loc[row.day, row.asset] == came.loc[row.day, row.asset] for row in judged.itertuples()]
-    assert judged["yesterday"].tolist() == [float(one) for one in expected]
+    assert judged["yesterday_accuracy"].tolist() == [float(known) for known in expected]
 
 
 def test_a_day_whose_future_is_unknown_is_not_judged(data: xr.DataArray, models: TrainedModels) -> None:
@@ -131,7 +131,7 @@ def test_without_models_or_days(data: xr.DataArray, models: TrainedModels) -> No
     nobody = TrainedModels(STRATEGY, models.window)
     for table in (out_of_sample(nobody, data, days_after(data)), out_of_sample(models, data, [])):
         assert table.empty
-        assert table.columns.tolist() == ["day", "asset", "said", *SHARES]
+        assert table.columns.tolist() == ["day", "asset", "output", *ACCURACIES]
 
 
 def test_an_asset_that_left_the_data_is_not_asked(data: xr.DataArray, models: TrainedModels) -> None:
@@ -146,3 +146,21 @@ def test_data_that_do_not_reach(data: xr.DataArray, models: TrainedModels) -> No
         out_of_sample(models, data.sel(time=slice(None, "2024-06-05")), days)
     with pytest.raises(ValueError, match=r"begin on 2024-05-01, after the training window"):
         out_of_sample(models, data.sel(time=slice("2024-05-01", None)), days)
+
+
+def test_a_tie_of_the_classes_is_no_rise(data):
+    """Of as many rises as falls in the training window the majority says "does not rise"."""
+
+    def alternating(data, strategy):
+        rises = (np.arange(data.sizes["time"]) + len(data.time) % 2) % 2.0
+        return np.broadcast_to(rises[:, None], data.shape[1:]).copy()
+
+    strategy = replace(STRATEGY, target=alternating)
+    window = data.sel(time=slice("2024-03-01", TRAINED_TO))
+    window = window.isel(time=slice(window.sizes["time"] % 2, None))  # an even number of days
+    models = train_model(window, strategy)
+    assert not _majority(models, window.sel(asset=list(models))).any()
+    one_more = train_model(window.isel(time=slice(1, None)), strategy)  # and one rise more than falls
+    kept = window.isel(time=slice(1, None)).sel(asset=list(one_more))
+    rises = alternating(kept, strategy)
+    assert (rises.mean(axis=0) > 0.5).all() == _majority(one_more, kept).all()

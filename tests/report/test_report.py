@@ -4,18 +4,26 @@ import qnt.stats as qns
 import xarray as xr
 
 from lib import Strategy, print_stats
-from lib.report import equal_weights, show_backtest, show_backtest_trainings, show_training, source_of
+from lib.report import (
+    equal_weights,
+    show_backtest,
+    show_backtest_trainings,
+    show_training,
+    show_weights,
+    source_of,
+)
 from lib.report.training_log import TrainingLog
 from tests.processes import run_python
 from tests.vectors import vector
 
 IN_A_SUBMISSION = """
 import sys
-from lib.report import print_stats, show_backtest, show_training, show_backtest_trainings
-for show in (print_stats, show_backtest, show_training):
+from lib.report import print_stats, show_backtest, show_training, show_backtest_trainings, show_weights
+for show in (print_stats, show_backtest, show_training, show_weights):
     assert show(None, None) is None
 assert show_backtest_trainings(None, None, None) is None
-REPORTS = [f"lib.report.{name}" for name in ("figures", "display", "training_log", "contest")]
+NAMES = ("figures", "loss_figure", "display", "training_log", "contest", "weights_table")
+REPORTS = [f"lib.report.{name}" for name in NAMES]
 for name in ("plotly", "IPython", *REPORTS):
     assert name not in sys.modules, name
 """
@@ -25,10 +33,12 @@ for name in ("plotly", "IPython", *REPORTS):
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple]:
     """What each figure was drawn from."""
     import lib.report.figures
+    import lib.report.loss_figure
 
     drawn: dict[str, tuple] = {}
-    for name in ("loss_figure", "equity_figure", "performance_figure", "holdings_figure"):
-        monkeypatch.setattr(lib.report.figures, name, lambda *data, name=name: drawn.update({name: data}))
+    for name in ("equity_figure", "performance_figure", "holdings_figure", "loss_figure"):
+        module = lib.report.loss_figure if name == "loss_figure" else lib.report.figures
+        monkeypatch.setattr(module, name, lambda *data, name=name: drawn.update({name: data}))
     monkeypatch.setattr("lib.report.display.show_figures", lambda *figures: None)
     monkeypatch.setattr("lib.report.display.show_table", lambda table: drawn.update(table=table))
     return drawn
@@ -36,7 +46,8 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple]:
 
 @pytest.fixture(scope="module")
 def data() -> xr.DataArray:
-    return vector("loaded").sel(time=slice("2023-10-01", None)).assign_attrs(source="a test")
+    loaded = vector("loaded").sel(time=slice("2023-10-01", None))
+    return loaded.rename("stocks_nasdaq100").assign_attrs(source="a test")
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +71,21 @@ def test_print_stats(
     assert source == "a test"
 
 
-def test_print_stats_of_a_single_day(data: xr.DataArray, weights: xr.DataArray, figures: dict) -> None:
+def test_a_single_day_has_no_statistics(
+    data: xr.DataArray, weights: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture
+) -> None:
     print_stats(data, weights[-1:])
-    assert figures["equity_figure"][0].values.tolist() == [1.0]
+    assert figures == {}
+    assert capsys.readouterr().out.startswith("A single day has no statistics")
+
+
+def test_weights_of_the_last_day(weights: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture) -> None:
+    show_weights(weights, None)
+    assert figures["table"]["weight"].sum() == pytest.approx(float(weights[-1].sum()))
+    assert "positions on 2024-12-30" in capsys.readouterr().out
+    figures.clear()
+    show_weights(weights * 0, None)
+    assert figures == {}
 
 
 def test_backtest(
@@ -72,10 +95,9 @@ def test_backtest(
     mine, equal, source = figures["performance_figure"]
     expected = qns.calc_stat(data, weights).sel(time=slice("2024-01-01", None))
     np.testing.assert_allclose(mine.values, expected.sel(field="relative_return").values)
-    assert (
-        f"Sharpe ratio {expected.sel(field='sharpe_ratio').values[-1]:.2f} (at least"
-        in capsys.readouterr().out
-    )
+    shown = figures["table"]
+    assert shown.loc["Sharpe ratio", "found"] == f"{expected.sel(field='sharpe_ratio').values[-1]:.2f}"
+    assert "on the days from 2024-01-01 to 2024-12-30:" in capsys.readouterr().out
     benchmark = qns.calc_stat(data, equal_weights(data, weights.time.values)).sel(field="relative_return")
     np.testing.assert_allclose(equal.values, benchmark.sel(time=equal.time).values)
     assert source == figures["holdings_figure"][1] == "a test"
@@ -88,15 +110,28 @@ def test_backtest_ends_with_its_weights(data: xr.DataArray, weights: xr.DataArra
         assert returns.time.values[[0, -1]].tolist() == weights.time.values[[0, 49]].tolist()
 
 
-def test_verdict_names_what_is_wrong(
-    data: xr.DataArray, weights: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture
-) -> None:
-    late = data.copy(deep=True)
-    late.loc[{"field": "is_liquid"}][...] = 0
+def test_rules_that_do_not_hold(data: xr.DataArray, weights: xr.DataArray, figures: dict) -> None:
     show_backtest(data, weights.drop_isel(time=[3, 4]))
-    assert "✗ 2 missed days" in capsys.readouterr().out
-    show_backtest(late, weights)
-    assert "positions in illiquid assets, NAS:" in capsys.readouterr().out
+    assert figures["table"].loc["missed days", "result"] == "✗ failed"
+    illiquid = data.copy(deep=True)
+    illiquid.loc[{"field": "is_liquid"}][...] = 0
+    show_backtest(illiquid, weights)
+    assert "the first in NAS:" in figures["table"].loc["illiquid positions", "found"]
+
+
+def test_a_backtest_of_one_day_or_without_positions_draws_nothing_empty(
+    data: xr.DataArray, weights: xr.DataArray, figures: dict
+) -> None:
+    show_backtest(data, weights[-1:])
+    assert "performance_figure" not in figures
+    figures.clear()
+    show_backtest(data, weights * 0)
+    assert "holdings_figure" not in figures
+
+
+def test_a_competition_without_known_rules(data: xr.DataArray, weights: xr.DataArray) -> None:
+    with pytest.raises(ValueError, match="competition_type is 'crypto'"):
+        show_backtest(data, weights, "crypto")
 
 
 def test_trainings(data: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture) -> None:
@@ -112,7 +147,7 @@ def test_trainings(data: xr.DataArray, figures: dict, capsys: pytest.CaptureFixt
     show_backtest_trainings(log, data, data.sel(field="close", time=slice("2024-08-09", "2024-08-20")) * 0)
     shown = capsys.readouterr().out
     assert figures["table"]["days_out_of_sample"].tolist() == [14]
-    assert "right of 14 days of one asset" in shown
+    assert "over 14 days of one asset" in shown
 
 
 def test_equal_weights_by_hand() -> None:
@@ -133,3 +168,13 @@ def test_the_stand_in_says_what_its_prices_are() -> None:
     from tests.conftest import REAL
 
     assert source_of(Strategy().load_data(30)) == ("" if REAL else "the market file market.nc")
+
+
+def test_weights_that_are_nan_throughout_draw_no_holdings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib.report import figures
+
+    monkeypatch.setattr(figures, "holdings_figure", lambda *_: pytest.fail("an empty figure was drawn"))
+    data = vector("loaded").isel(time=slice(-90, None))
+    data = data.rename("stocks_nasdaq100")
+    nothing = data.sel(field="close", drop=True).isel(time=slice(-5, None)) * np.nan
+    show_backtest(data, nothing)

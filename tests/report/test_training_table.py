@@ -4,7 +4,7 @@ import pytest
 
 from lib import Strategy
 from lib.engine.models import Fit, TrainedModels
-from lib.report.training_table import in_words, summary, training_table, worth_in_words
+from lib.report.training_table import in_words, out_of_sample_in_words, summary, training_table
 
 DAY = np.datetime64("2024-06-03")
 
@@ -28,19 +28,21 @@ def test_training_table(models: TrainedModels) -> None:
 
 
 def test_summary(models: TrainedModels) -> None:
-    told = summary(models)
-    assert told["trained_to"] == DAY
-    assert (told["assets"], told["evaluations"], told["seconds"]) == (2, 5, 0.25)
+    row = summary(models)
+    assert row["trained_to"] == DAY
+    assert (row["assets"], row["evaluations"], row["seconds"]) == (2, 5, 0.25)
     numbers = [
-        told[name] for name in ("loss_before", "loss_after", "hits_in_training", "majority_in_training")
+        row[name]
+        for name in ("loss_before", "loss_after", "accuracy_in_training", "majority_accuracy_in_training")
     ]
     assert numbers == pytest.approx([0.6, 0.25, 0.55, 0.6])
-    assert told["left_out"] == "C: its training diverged"
+    assert row["left_out"] == "C: its training diverged"
 
 
 def test_in_words(models: TrainedModels) -> None:
     assert in_words(models).startswith("2 models, trained in 0.25 s.")
-    assert "call 55.0% right; always the more frequent class: 60.0%." in in_words(models)
+    words = "days of the training: 55.0%; of always answering the more frequent class: 60.0%."
+    assert words in in_words(models)
 
 
 def test_nobody_was_trained() -> None:
@@ -50,20 +52,22 @@ def test_nobody_was_trained() -> None:
     assert in_words(nobody) == "No asset got a model."
 
 
-def test_worth_in_words_weighs_by_days() -> None:
+def test_accuracy_in_words_weighs_by_days() -> None:
     table = pd.DataFrame(
         {
             "days_out_of_sample": [300, 100, 0],
-            "hits_out_of_sample": [0.5, 0.6, np.nan],
-            "majority_out_of_sample": [0.4, 0.8, np.nan],
-            "yesterday_out_of_sample": [0.45, 0.49, np.nan],
+            "accuracy_out_of_sample": [0.5, 0.6, np.nan],
+            "majority_accuracy_out_of_sample": [0.4, 0.8, np.nan],
+            "yesterday_accuracy_out_of_sample": [0.45, 0.49, np.nan],
         }
     )
-    words = worth_in_words(table)
-    assert "call 52.5% right of 400 days" in words
-    assert "the training: 50.0%; as the day before: 46.0%" in words
-    assert "by 2.5% and more" in words
+    words = out_of_sample_in_words(table)
+    assert "over 400 days of one asset: 52.5%; of always" in words
+    assert "the training: 50.0%; of answering as the day before: 46.0%" in words
+    assert "at least 2.5%" in words
 
 
-def test_worth_of_nothing_known() -> None:
-    assert "nothing can be said yet" in worth_in_words(pd.DataFrame({"days_out_of_sample": [0, 0]}))
+def test_no_accuracy_is_known_yet() -> None:
+    assert "no accuracy out of sample yet" in out_of_sample_in_words(
+        pd.DataFrame({"days_out_of_sample": [0, 0]})
+    )

@@ -1,0 +1,32 @@
+"""A configuration of nbconvert that writes a line of JSON per cell into `cells`, beside this file.
+
+It is copied into the folder of results and read by `jupyter nbconvert --config`; the run is as without it.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+LOG = Path(__file__).with_name("cells")
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
+started: dict[int, float] = {}
+
+
+def start(cell: Any, cell_index: int) -> None:
+    """Note when a cell starts."""
+    started[cell_index] = time.perf_counter()
+
+
+def log(cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
+    """Write the seconds that a cell took, and the error that ended it."""
+    content = execute_reply["content"]
+    entry = {"cell": cell_index, "seconds": time.perf_counter() - started[cell_index]}
+    if content["status"] == "error":
+        entry |= {"error": content.get("ename", ""), "text": content.get("evalue", "")}
+    with LOG.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+c.ExecutePreprocessor.on_cell_execute = start
+c.ExecutePreprocessor.on_cell_executed = log

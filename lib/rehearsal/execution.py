@@ -1,0 +1,146 @@
+"""One execution of the notebook in a process of its own, with its time, memory, cells and error."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from lib.cli import environment
+
+ERROR_LINES = 6
+CONFIG = Path(__file__).with_name("cell_log_config.py")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+NOISE = "Kernel is running over TCP"  # ipykernel's warning, which is about no fault of the notebook
+# A process reports at least the memory of the one that started it: so a small one starts the notebook's.
+MEASURE = """
+import subprocess, sys
+code = subprocess.call(sys.argv[2:])
+try:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    open(sys.argv[1], "w", encoding="utf-8").write(str(peak))
+except ImportError:
+    pass
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+class CellRun(NamedTuple):
+    """A cell that was executed: its index in the notebook, its seconds, and its error if it had one."""
+
+    cell: int
+    seconds: float
+    error: str = ""  # the exception's name
+    text: str = ""  # and what it says
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What is known about one execution.
+
+    Attributes
+    ----------
+    exit_code : int
+        0 where it ran to its end.
+    seconds : float
+        Wall time.
+    memory : int or None
+        Bytes of its largest process at their peak; None where the system does not tell.
+    timed_out : bool
+        Whether it was stopped for taking too long.
+    cells : tuple of CellRun
+        In the order in which they ran.
+    last_lines : str
+        The end of its output, where it failed.
+    """
+
+    exit_code: int = 0
+    seconds: float = 0.0
+    memory: int | None = None
+    timed_out: bool = False
+    cells: tuple[CellRun, ...] = ()
+    last_lines: str = ""
+
+
+def command(python: str, results: Path) -> list[str]:
+    """The evaluator's command, with a configuration that logs the cells."""
+    words = ["-m", "nbconvert", "--to", "html", "--execute", "strategy.ipynb"]
+    config = ["--config", str(results / CONFIG.name)]
+    return [python, *words, "--output-dir", str(results), "--output", "strategy", *config]
+
+
+def execute(
+    work: Path, results: Path, variables: Mapping[str, str | None], limit: float, python: str = sys.executable
+) -> Execution:
+    """Execute `strategy.ipynb` in the folder `work`; it is stopped after `limit` seconds.
+
+    Parameters
+    ----------
+    work, results : pathlib.Path
+        The folder that it runs in, and one for what is recorded about it.
+    variables : mapping of str to str or None
+        Environment variables to set, or to unset where None.
+    limit : float
+    python : str
+        The interpreter that has nbconvert.
+    """
+    log, peak, cells = (results / name for name in ("log", "peak", "cells"))
+    for path in (peak, cells):
+        path.unlink(missing_ok=True)
+    shutil.copy(CONFIG, results)
+    words = [sys.executable, "-c", MEASURE, str(peak), *command(python, results)]
+    started = time.perf_counter()
+    with log.open("wb") as output, environment(variables):
+        process = subprocess.Popen(words, cwd=work, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        code, timed_out = process.wait(limit), False
+    except subprocess.TimeoutExpired:
+        end(process)
+        code, timed_out = process.wait(), True
+    except BaseException:
+        end(process)
+        raise
+    return Execution(
+        exit_code=code,
+        seconds=time.perf_counter() - started,
+        memory=int(peak.read_text(encoding="utf-8")) if peak.exists() else None,
+        timed_out=timed_out,
+        cells=_cells(cells),
+        last_lines=last_lines(log.read_text(encoding="utf-8", errors="replace")) if code else "",
+    )
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process and all that it started, on every system; a kernel is in no group of its parent's."""
+    try:
+        tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        tree = []
+    for member in tree:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(tree[1:], timeout=10)
+    process.wait()
+
+
+def last_lines(output: str) -> str:
+    """The last lines of an output that say something."""
+    lines = [line.rstrip() for line in COLOURS.sub("", output).splitlines() if line.strip(" -")]
+    return "\n        ".join([line for line in lines if NOISE not in line][-ERROR_LINES:])
+
+
+def _cells(path: Path) -> tuple[CellRun, ...]:
+    if not path.exists():
+        return ()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return tuple(CellRun(**json.loads(line)) for line in lines)

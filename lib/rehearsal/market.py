@@ -1,0 +1,128 @@
+"""Days and prices of the market that a rehearsal runs on, as a submission sees them."""
+
+import contextlib
+import csv
+import importlib
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib.cli import environment
+from lib.competitions import COMPETITIONS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PRECHECK_PASSES = 3  # the default of the platform's `qnt.precheck.evaluate_passes`
+TABLE = "id-translation.csv"  # the platform's library keeps it in the folder where it runs
+
+
+def last_days(competition_type: str, days: int, end: np.datetime64 | None) -> np.ndarray:
+    """The last trading days up to and including `end`, datetime64[D], ascending.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than `days`.
+    """
+    if days < 1:
+        raise ValueError(f"--days must be at least 1, not {days}.")
+    dates = trading_days(_load(competition_type, max_date=_text(end), tail=2 * days + 15))
+    if len(dates) < days:
+        raise ValueError(f"There are only {len(dates)} trading days up to {end or 'the end'}: ask for fewer.")
+    return dates[-days:]
+
+
+def precheck_days(
+    competition_type: str, end: np.datetime64 | None, passes: int = PRECHECK_PASSES
+) -> np.ndarray:
+    """The days that the platform's precheck runs, datetime64[D], ascending.
+
+    They are the last trading day, the second in sample, and ``passes - 2`` quantiles between.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two trading days in sample.
+    """
+    first = COMPETITIONS[competition_type].first_day
+    if end is not None and end < np.datetime64(first):
+        raise ValueError(f"--end is {end}, before the first day in sample, {first}.")
+    dates = trading_days(_load(competition_type, min_date=first, max_date=_text(end)))
+    if len(dates) < 2:
+        raise ValueError(f"There are only {len(dates)} trading days from {first} to {end or 'the end'}.")
+    quantiles = [min(round(len(dates) * (k + 1) / (passes - 1)), len(dates) - 1) for k in range(passes - 2)]
+    return np.unique(dates[[-1, 1, *quantiles]])
+
+
+def trading_days(data: "xr.DataArray") -> np.ndarray:
+    """Days on which something is liquid, datetime64[D]."""
+    liquid = data.sel(field="is_liquid").transpose("time", "asset").values > 0
+    return data.time.values[liquid.any(axis=1)].astype("M8[D]")
+
+
+def prices(
+    competition_type: str, first: np.datetime64, last: np.datetime64, assets: Iterable[str], work: Path
+) -> "xr.DataArray":
+    """Data (field, time, asset) of assets under the names that a pass in the folder `work` shows.
+
+    Parameters
+    ----------
+    assets : iterable of str
+        Their names as shown; a column of NaN where there is no such asset. If there are none, all that are
+        liquid at least once.
+    """
+    shown = shown_names(work)
+    server_ids = {name: server_id for server_id, name in shown.items()}
+    translation = _translation()
+    here = sorted({server_ids.get(asset, asset) for asset in assets})
+    if translation:
+        here = [translation.translate_server_id_to_user_id(server_id) for server_id in here]
+    data = _load(competition_type, min_date=str(first), max_date=str(last), assets=here or None)
+    if translation:
+        there = [translation.translate_user_id_to_server_id(name) for name in data.asset.values.tolist()]
+        data = data.assign_coords(asset=[shown.get(name, name) for name in there])
+    return data
+
+
+def shown_names(work: Path) -> dict[str, str]:
+    """The name that a pass in the folder `work` shows, for each server's id in the folder's table.
+
+    As a submission the library reads the table but adds nothing to it: an id that it lacks is shown as it is.
+    Without a table, or without a library that translates, this is empty.
+    """
+    translation, table = _translation(), work / TABLE
+    if not (translation and translation.USE_ID_TRANSLATION and table.exists()):
+        return {}
+    rows = list(csv.reader(table.read_text(encoding="utf-8").splitlines()))[1:]
+    return {row[0].strip(): row[1].strip() for row in rows if len(row) == 2}
+
+
+def host() -> str:
+    """Address of the data service, without a day."""
+    from qnt.data.common import ORIGIN_BASE_URL
+
+    return ORIGIN_BASE_URL.split("/last/")[0].rstrip("/")
+
+
+def _translation() -> Any:
+    """The library's module that translates ids; None where the library has none."""
+    try:
+        return importlib.import_module("qnt.data.id_translation")
+    except ImportError:
+        return None
+
+
+def _load(competition_type: str, **window: Any) -> "xr.DataArray":
+    import qnt.data as qndata
+
+    # as a submission, so that the library writes no table of names into the folder
+    with contextlib.redirect_stdout(io.StringIO()), environment({"SUBMISSION_ID": "-1"}):
+        return qndata.load_data_by_type(competition_type, **window)
+
+
+def _text(day: np.datetime64 | None) -> str | None:
+    return None if day is None else str(day)

@@ -1,0 +1,125 @@
+"""The notebook as the evaluator runs it: its cells and its parameters."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lib.choices import suggest
+from lib.cli import parse_day
+from lib.competitions import COMPETITIONS
+from lib.rehearsal.source_code import assignments, defines_any, literal_of
+from lib.strategy import Strategy
+
+PROJECT = Path(__file__).parents[2]
+DEBUG = "#DEBUG#"
+CHOICES = ("features", "target", "selection", "model")  # the notebook may define these itself
+
+
+class Cell(NamedTuple):
+    """A cell of the notebook: its number, counted from 1 over all cells, and its source."""
+
+    number: int
+    source: str
+
+    def __str__(self) -> str:
+        """Number and first line."""
+        lines = [line.strip() for line in self.source.splitlines() if line.strip(" #")]
+        first = next((line for line in lines if line != DEBUG), "empty")
+        return f"cell {self.number} ({first[:48]}{'…' if len(first) > 48 else ''})"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A notebook, ready to be run as the evaluator runs it.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The notebook that it was made from.
+    content : dict
+        The notebook that is run (nbformat 4): without `#DEBUG#` cells, with the settings.
+    cells, removed : tuple of Cell
+        The cells of `content`, one for each of its entries, and the code cells that the evaluator removes.
+    competition_type : str
+        The competition that the notebook trades.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    cells: tuple[Cell, ...]
+    removed: tuple[Cell, ...]
+    competition_type: str
+
+
+def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Submission:
+    """Read a notebook, remove its `#DEBUG#` cells and set parameters.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    settings : mapping of str to literal
+        New values of names in the cell tagged `parameters`.
+
+    Raises
+    ------
+    ValueError
+        The file is not a notebook, a name is not in the parameters cell, or a value is not allowed.
+    OSError
+        The file cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        raw = [(cell, "".join(cell["source"])) for cell in content["cells"]]
+        kinds = [cell["cell_type"] for cell, _ in raw]
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no notebook {path}.") from None
+    except (ValueError, KeyError, TypeError):  # bad JSON and bad UTF-8 are ValueErrors
+        raise ValueError(f"{path} is not a notebook (nbformat 4).") from None
+    kept: list[tuple[dict, Cell]] = []
+    removed = []
+    known: dict[str, Any] = {}
+    for number, ((cell, source), kind) in enumerate(zip(raw, kinds, strict=True), start=1):
+        if kind == "code" and source.startswith(DEBUG):
+            removed.append(Cell(number, source))
+            continue
+        kept.append((cell, Cell(number, source)))
+        if kind == "code" and "parameters" in cell.get("metadata", {}).get("tags", []):
+            known |= assignments(source)
+            if settings:
+                lines = "\n".join(f"{name} = {value!r}" for name, value in settings.items())
+                kept.append((cell | {"id": "settings", "source": lines}, Cell(number, lines)))
+    for name in settings or {}:
+        if name not in known:
+            raise ValueError(f"{path.name} has no parameter {name!r}: {suggest(name, known)}")
+    code = "\n".join(cell.source for raw_cell, cell in kept if raw_cell["cell_type"] == "code")
+    parameters = known | dict(settings or {})
+    _check_parameters(parameters, code, path)
+    kind = literal_of("competition_type", parameters, code) or Strategy.competition_type
+    if kind not in COMPETITIONS:
+        raise ValueError(f"competition_type is {kind!r}: {suggest(kind, COMPETITIONS)}")
+    return Submission(
+        path=path,
+        content=content | {"cells": [cell for cell, _ in kept]},
+        cells=tuple(cell for _, cell in kept),
+        removed=tuple(removed),
+        competition_type=kind,
+    )
+
+
+def _check_parameters(parameters: Mapping[str, Any], code: str, path: Path) -> None:
+    """Raise ValueError for a value that the strategy or the backtest would refuse."""
+    own_lib = path.absolute().parent / "lib"
+    if "Strategy" not in code or (own_lib.exists() and not own_lib.samefile(PROJECT / "lib")):
+        return  # another strategy, with rules of its own
+    for name in ("start_date", "end_date"):
+        parse_day(name, parameters.get(name))
+    values = {name: value for name, value in parameters.items() if name in Strategy.__dataclass_fields__}
+    for name in CHOICES:
+        if name in values and defines_any(values[name], code):
+            del values[name]
+    try:
+        Strategy(**values)
+    except TypeError as error:
+        raise ValueError(str(error)) from None

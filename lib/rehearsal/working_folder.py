@@ -1,0 +1,34 @@
+"""The folder that a submission runs in."""
+
+import fnmatch
+import json
+import shutil
+from pathlib import Path
+
+from lib.rehearsal.submission import PROJECT, Submission
+
+# what earlier runs leave beside a notebook, and a submission begins without
+LEFT_BEHIND = ("fractions.nc.gz", "last_data.txt", "state.*pickle.gz", "data-cache", "runs", "__pycache__")
+
+
+def copy_into(submission: Submission, folder: Path) -> None:
+    """Write the notebook as `strategy.ipynb` into a folder, with what lies beside it.
+
+    Files are copied, so that a run cannot change the user's; folders are linked. What earlier runs wrote and
+    hidden files stay behind. The project's `lib` is added where the notebook has none beside it.
+    """
+    text = json.dumps(submission.content)
+    (folder / "strategy.ipynb").write_text(text, encoding="utf-8")
+    for path in [*submission.path.absolute().parent.iterdir(), PROJECT / "lib"]:
+        target = folder / path.name
+        if path.name.startswith(".") or target.exists() or path == submission.path.absolute():
+            continue
+        if any(fnmatch.fnmatch(path.name, pattern) for pattern in LEFT_BEHIND):
+            continue
+        if path.is_file():
+            shutil.copy(path, target)
+        elif path.is_dir():
+            try:
+                target.symlink_to(path, target_is_directory=True)
+            except OSError:  # Windows allows links to administrators only
+                shutil.copytree(path, target)

@@ -1,0 +1,50 @@
+"""The rehearsal names the fault of each spoilt notebook, that fault alone, and none of a correct one."""
+
+import pytest
+
+from lib import rehearsal
+from lib.rehearsal import judgement
+from tests.rehearsal.notebooks import CORRECT, FAULTS, SAMPLE, SMALL, Case, Draft
+from tests.switches import LONG
+
+
+def names(cases):
+    return [name for name in cases if LONG or name in SAMPLE]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    def rehearse(case: Case) -> rehearsal.Rehearsal:
+        draft = Draft()
+        case.edit(draft)
+        limits = dict(case.limits)
+        if "MAX_MEMORY" in limits:
+            monkeypatch.setattr(judgement, "MAX_MEMORY", limits.pop("MAX_MEMORY"))
+        rules = {kind: rule._replace(**limits) for kind, rule in rehearsal.COMPETITIONS.items()}
+        monkeypatch.setattr(rehearsal, "COMPETITIONS", rules)
+        options = {"days": 1, "end": "2024-12-30", "settings": SMALL} | dict(case.options)
+        return rehearsal.rehearse(draft.save(tmp_path), **options)
+
+    return rehearse
+
+
+@pytest.mark.parametrize("name", names(FAULTS))
+def test_a_fault_is_named(name, run):
+    found = run(FAULTS[name])
+    faults = [fault for verdict in found.verdicts for fault in verdict.faults]
+    assert [fault for fault in faults if FAULTS[name].sentence in fault], str(found)
+    assert len(faults) == 1, str(found)
+    assert not found.passed
+    assert faults[0] in str(found)
+
+
+@pytest.mark.parametrize("name", names(CORRECT))
+def test_a_correct_notebook_passes(name, run):
+    found = run(CORRECT[name])
+    assert found.passed, str(found)
+
+
+def test_the_corpus_is_as_large_as_promised():
+    assert len(FAULTS) >= 30
+    assert len(CORRECT) >= 10
+    assert {*FAULTS, *CORRECT} >= SAMPLE
