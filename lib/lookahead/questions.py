@@ -79,10 +79,10 @@ def questions_about(
             assets = select_assets(training.copy(deep=True), strategy)
             answers = np.full((len(names) + 1, *training.shape[1:]), np.nan)
             if assets:
-                window = training.sel(asset=assets).copy(deep=True)
-                target = get_target_classes(window, strategy).values
+                window = training.copy(deep=True)
+                target = get_target_classes(window.sel(asset=assets), strategy).values
                 places = index.get_indexer(assets)
-                answers[:, :, places] = np.stack([*feature_values(window, strategy), target])
+                answers[:, :, places] = np.stack([*feature_values(window, strategy, assets), target])
         return answers
 
     def outputs() -> np.ndarray:  # of each model, for the window it was trained on
@@ -127,7 +127,7 @@ def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedM
         return strategy.train_model(data)
     with ending_with(data):
         assets = select_assets(data, strategy)
-        examples = training_examples(data.sel(asset=assets), strategy) if assets else {}
+        examples = training_examples(data, strategy, assets) if assets else {}
     key = hashlib.sha256(repr(strategy.as_dict()).encode())
     for asset, arrays in examples.items():
         key.update(f"{asset} {[array.shape for array in arrays]}".encode())
