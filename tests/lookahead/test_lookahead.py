@@ -131,7 +131,7 @@ def test_a_strategy_that_cannot_be_made_from_other_later_days_is_caught():
     market = whole_market(2)
     opens = set(market.values[0, :, 0].tolist())
     report = check(make, market, days=1)
-    assert "where it fails with ValueError: top_assets" in str(report)
+    assert "Error: top_assets is 0" in str(report)
 
 
 # ---- manners ----
