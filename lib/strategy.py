@@ -207,19 +207,19 @@ class Strategy:
 
     def train_model(self, data: "xr.DataArray") -> "TrainedModels":
         """Train a model per asset on all of `data`: see `lib.engine.training.train_model`."""
-        with _ending_with(data):
+        with ending_with(data):
             return training.train_model(data, self)
 
     def predict(
         self, models: Mapping[str, Any], data: "xr.DataArray", state: "State | None"
     ) -> tuple["xr.DataArray", "State"]:
         """Weights of the last day of `data`, and the next state: see `lib.engine.prediction.predict`."""
-        with _ending_with(data):
+        with ending_with(data):
             return prediction.predict(models, data, state, self)
 
 
 @contextmanager
-def _ending_with(data: "xr.DataArray") -> Iterator[None]:
+def ending_with(data: "xr.DataArray") -> Iterator[None]:
     """Let `load_data` end with the last day of `data` for a while."""
     time = getattr(data, "time", None)
     last = None if time is None or time.dtype.kind != "M" or not time.size else str(time.values[-1])[:10]
