@@ -196,13 +196,15 @@ class Strategy:
         start, end : date
             First and last day of the backtest; None for the last day there is. The data begin
             ``max(train_period + lookback_period, 60)`` calendar days before `start`: what the first training,
-            its out-of-sample check and the costs of the first trades need.
+            its out-of-sample check and the costs of the first trades need. Like `load_data`, it ends at the
+            latest where the data of a running `train_model` or `predict` end.
         """
         import qnt.data as qndata
 
         before = max(self.train_period + self.lookback_period, 60)
         first = np.datetime64(start, "D") - before
-        last = None if end is None else str(np.datetime64(end, "D"))
+        ends = [_data_end.get(), None if end is None else str(np.datetime64(end, "D"))]
+        last = min(filter(None, ends), default=None)
         return qndata.load_data_by_type(self.competition_type, min_date=str(first), max_date=last)
 
     def train_model(self, data: "xr.DataArray") -> "TrainedModels":
