@@ -1,6 +1,7 @@
-"""What came of all runs, side by side? A table, and a summary over seeds."""
+"""The results of all runs side by side: a table, and a summary over seeds."""
 
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lib.compare.labels import label, short_labels, shown
 from lib.compare.run_one import FIGURES
 from lib.compare.runs import Record
-from lib.compare.variants import label, shown
 from lib.files import replace_file
-from lib.report.sharpe import deflated_sharpe_ratio
+from lib.report.sharpe import deflated_sharpe_ratio, sharpe_ratio
 from lib.strategy import Strategy
 
 DEFAULTS = Strategy().as_dict()
@@ -26,39 +27,37 @@ def as_table(records: Sequence[Record], tried: Sequence[Record]) -> pd.DataFrame
     Parameters
     ----------
     records : list of dict
-        What is asked about.
+        The runs that were asked for.
     tried : list of dict
-        All runs that were ever finished, among them those of `records`: what the Sharpe ratio is deflated by.
+        All finished runs, among them those of `records`: their number and spread deflate the Sharpe ratio.
 
     Returns
     -------
     pandas.DataFrame
-        `variant` (parameters that are not the default, in words); a column for each parameter that differs;
-        the figures of the whole range, NaN where there is none: `sharpe_ratio`, `mean_return` and
-        `volatility` a year, `max_drawdown` and `avg_turnover`, as the platform calculates them, `hit_rate`
-        (share of days with a gain among those with a gain or a loss), `deflated_sharpe_ratio` (0 to 1) and
-        `trials`, the number of runs it counts; `seconds`, `status`, `message`, `run`: the name of the file.
+        `label` (see `lib.compare.labels.short_labels`) and `variant`: the parameters that are not the
+        default, in short and in full; a column for each parameter that differs; the figures of the whole
+        range, NaN where there is none: `sharpe_ratio`, `mean_return` and `volatility` a year, `max_drawdown`
+        and `avg_turnover`, as the platform calculates them, `win_rate` (share of days with a gain among those
+        with a gain or a loss), `deflated_sharpe_ratio` (0 to 1) and `trials`, the number of runs it counts;
+        `seconds`, `status`, `message`, `run`: the name of the file.
     """
     parameters = [record["parameters"] for record in records]
-    differing = [name for name in DEFAULTS if len({shown(one[name]) for one in parameters}) > 1]
+    differing = [name for name in DEFAULTS if len({shown(given[name]) for given in parameters}) > 1]
     variance = _sharpe_variance(tried)
+    changed = [_changed(record) for record in records]
+    labels = short_labels(changed, [record["key"] for record in records])
     rows = []
-    for record in records:
-        own = record["parameters"]
-        row: dict[str, Any] = {
-            "variant": label({name: own[name] for name in DEFAULTS if own[name] != DEFAULTS[name]})
+    for record, own, short in zip(records, changed, labels, strict=True):
+        given, figures = record["parameters"], record.get("figures", {})
+        row: dict[str, Any] = {"label": short, "variant": label(own)}
+        row |= {
+            name: given[name] if _is_plain(name, parameters) else shown(given[name]) for name in differing
         }
-        row |= {name: own[name] if _is_plain(name, parameters) else shown(own[name]) for name in differing}
-        figures = record.get("figures", {})
         row |= {name: _float(figures.get(name)) for name in FIGURES}
-        finished = record["status"] == "finished"
         returns = np.array(record.get("returns", []), dtype=np.float64)
-        row["deflated_sharpe_ratio"] = (
-            deflated_sharpe_ratio(returns, max(len(tried), 1), variance) if finished else math.nan
-        )
+        row["deflated_sharpe_ratio"] = deflated_sharpe_ratio(returns, max(len(tried), 1), variance)
         row |= {"trials": len(tried), "seconds": _float(record.get("seconds")), "status": record["status"]}
-        row |= {"message": record.get("message", ""), "run": record["key"]}
-        rows.append(row)
+        rows.append(row | {"message": record.get("message", ""), "run": record["key"]})
     rows.sort(key=lambda row: [_order(row[name]) for name in differing])
     return pd.DataFrame(rows)
 
@@ -66,32 +65,31 @@ def as_table(records: Sequence[Record], tried: Sequence[Record]) -> pd.DataFrame
 def summary(records: Sequence[Record]) -> pd.DataFrame:
     """Mean and spread over the seeds of each variant, in the order of `records`.
 
-    Columns: `variant`; `seeds`, how many finished; then `sharpe_ratio`, `against_first` (its difference to
-    the first variant with the same seed), `mean_return` and `avg_turnover`: the mean, and in `…_spread` the
-    standard deviation over the seeds, NaN of a single one.
+    Columns: `label` and `variant`; `seeds`, how many finished; then `sharpe_ratio`, `against_first` (its
+    difference to the first variant with the same seed), `mean_return` and `avg_turnover`: the mean, and in
+    `…_spread` the standard deviation over the seeds, NaN of a single one.
     """
-    by_variant: dict[str, dict[int, Record]] = {}
+    groups: dict[str, list[Record]] = {}
     for record in records:
-        given = record["parameters"]
-        own = {name: given[name] for name in DEFAULTS if name != "seed" and given[name] != DEFAULTS[name]}
-        finished = by_variant.setdefault(label(own), {})
-        if record["status"] == "finished":
-            finished[record["parameters"]["seed"]] = record
-    first = next(iter(by_variant.values()), {})
-    rows = []
-    for variant, runs in by_variant.items():
-        row: dict[str, Any] = {"variant": variant, "seeds": len(runs)}
-        sharpe = {seed: _float(run["figures"]["sharpe_ratio"]) for seed, run in runs.items()}
-        paired = [
-            s - _float(first[seed]["figures"]["sharpe_ratio"]) for seed, s in sharpe.items() if seed in first
-        ]
-        figures = {
-            "sharpe_ratio": list(sharpe.values()),
-            "against_first": paired if runs is not first else [],
+        same = {**record["parameters"], "seed": None, "functions": record.get("functions")}
+        groups.setdefault(json.dumps(same), []).append(record)
+    changed = [_changed(group[0], "seed") for group in groups.values()]
+    labels = short_labels(changed, [group[0]["key"] for group in groups.values()])
+    first: dict[int, float] = {}
+    rows: list[dict[str, Any]] = []
+    for group, own, short in zip(groups.values(), changed, labels, strict=True):
+        finished = [record for record in group if record["status"] == "finished"]
+        columns = {
+            name: [_float(record["figures"][name]) for record in finished]
+            for name in ("sharpe_ratio", "mean_return", "avg_turnover")
         }
-        for name in ("mean_return", "avg_turnover"):
-            figures[name] = [_float(run["figures"][name]) for run in runs.values()]
-        for name, values in figures.items():
+        ratios = dict(
+            zip([record["parameters"]["seed"] for record in finished], columns["sharpe_ratio"], strict=True)
+        )
+        columns["against_first"] = [ratio - first[seed] for seed, ratio in ratios.items() if seed in first]
+        first = first if rows else ratios
+        row = {"label": short, "variant": label(own), "seeds": len(finished)}
+        for name, values in columns.items():
             row[name] = np.mean(values) if values else math.nan
             row[f"{name}_spread"] = np.std(values, ddof=1) if len(values) > 1 else math.nan
         rows.append(row)
@@ -103,7 +101,7 @@ def as_markdown(means: pd.DataFrame) -> str:
     lines = ["| variant | seeds | Sharpe ratio | difference to the first | return a year | turnover |"]
     lines += ["|---|---|---|---|---|---|"]
     for row in means.to_dict("records"):
-        cells = [row["variant"].replace("|", "\\|"), str(row["seeds"])]
+        cells = [row["label"].replace("|", "\\|"), str(row["seeds"])]
         cells += [
             _mean(row, "sharpe_ratio", digits=3),
             _mean(row, "against_first", "+", digits=3),
@@ -115,31 +113,31 @@ def as_markdown(means: pd.DataFrame) -> str:
 
 
 def save_table(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as Parquet or CSV, by the ending of `path`."""
-    if path.suffix == ".parquet":
-        content = io.BytesIO()
-        table.to_parquet(content, index=False)
-        data = content.getvalue()
-    else:
-        data = table.to_csv(index=False).encode()
+    """Write the table as Parquet."""
+    content = io.BytesIO()
+    table.to_parquet(content, index=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(str(path), data)
+    replace_file(str(path), content.getvalue())
 
 
 def _sharpe_variance(tried: Sequence[Record]) -> float:
-    """Variance over all runs of the Sharpe ratio of one day, as `lib.report.sharpe` wants it."""
-    ratios = []
-    for record in tried:
-        returns = np.array(record["returns"], dtype=np.float64)
-        returns = returns[np.isfinite(returns)]
-        if len(returns) > 2 and returns.std() > 0:
-            ratios.append(returns.mean() / returns.std(ddof=1))
-    return float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0
+    """Variance over all runs of the Sharpe ratio of one day; runs that have none do not count."""
+    ratios = [sharpe_ratio(np.array(record["returns"], dtype=np.float64)) for record in tried]
+    known = [ratio for ratio in ratios if math.isfinite(ratio)]
+    return float(np.var(known, ddof=1)) if len(known) > 1 else 0.0
+
+
+def _changed(record: Record, *leaving_out: str) -> dict[str, Any]:
+    """Parameters of a run that are not the default."""
+    given = record["parameters"]
+    return {
+        name: given[name] for name in DEFAULTS if name not in leaving_out and given[name] != DEFAULTS[name]
+    }
 
 
 def _is_plain(name: str, parameters: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a column can hold the values as they are; lists become text."""
-    return not any(isinstance(one[name], list) for one in parameters)
+    return not any(isinstance(given[name], list) for given in parameters)
 
 
 def _order(value: Any) -> tuple[bool, Any]:
