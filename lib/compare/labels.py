@@ -26,10 +26,15 @@ def shown(value: Any) -> str:
 def short_labels(variants: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
     """Labels of at most `WIDTH` characters, each of them unique.
 
-    A label that is too long loses the modules of its functions, then the later words of its parameters, then
-    its end. Labels that would be equal are told apart by the beginning of the run's key.
+    If any is too long, what all variants share is left out of all of them. One that is still too long loses
+    the modules of its functions, then the later words of its parameters, then its end. Labels that would be equal
+    are told apart by the beginning of the run's key.
     """
-    labels = [_fitting(variant) for variant in variants]
+    labels = [label(variant) for variant in variants]
+    if any(len(text) > WIDTH for text in labels):
+        first = next(iter(variants))
+        shared = {n for n in first if len(variants) > 1 and all(v.get(n) == first[n] for v in variants)}
+        labels = [_fitting({n: v[n] for n in v if n not in shared}, bool(shared)) for v in variants]
     count = Counter(labels)
     return [
         f"{_cut(text, WIDTH - 5)}·{key[:4]}" if count[text] > 1 else text
@@ -37,14 +42,14 @@ def short_labels(variants: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> 
     ]
 
 
-def _fitting(variant: Mapping[str, Any]) -> str:
+def _fitting(variant: Mapping[str, Any], some_left_out: bool) -> str:
+    if not variant and some_left_out:
+        return "otherwise defaults"
     named = {name: _without_modules(value) for name, value in variant.items()}
     brief = {_abbreviated(name): value for name, value in named.items()}
-    words = [name if value == "True" else f"{name}={value}" for name, value in brief.items()]
-    for text in (label(variant), label(named), " ".join(words)):
-        if len(text) <= WIDTH:
-            return text
-    return _cut(" ".join(words), WIDTH)
+    words = " ".join(name if value == "True" else f"{name}={value}" for name, value in brief.items())
+    fitting = (text for text in (label(variant), label(named), words) if len(text) <= WIDTH)
+    return next(fitting, _cut(words, WIDTH))
 
 
 def _without_modules(value: Any) -> str:

@@ -3,8 +3,8 @@ import functools
 
 import pytest
 
-from lib.compare.comparison import RunWarning, compare
-from tests.compare.shared import HERE, RANGE, SMALL, VARIANTS, Ratio, broken, two_days
+from lib.compare.comparison import compare
+from tests.compare.shared import HERE, RANGE, SMALL, VARIANTS, Ratio, broken, one_warning, two_days
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def first(tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")
     with (
         contextlib.chdir(empty),
-        pytest.warns(RunWarning, match="1 of 5 runs did not finish(.|\n)*no such column: earnings"),
+        one_warning("1 of 5 runs did not finish", "no such column: earnings"),
     ):
         table = compare(reversed(variants), folder=folder, **HERE, **RANGE)
     assert list(empty.iterdir()) == []

@@ -1,7 +1,11 @@
 """Small variants, and functions of a user's own, that the tests of the comparison share."""
 
+import contextlib
+import warnings
+
 import numpy as np
 
+from lib.compare.comparison import RunWarning
 from lib.compare.variants import grid
 
 START, END = "2024-12-02", "2024-12-06"
@@ -29,3 +33,15 @@ class Ratio:
 
     def __call__(self, data, strategy):
         return two_days(data, strategy) * self.days
+
+
+@contextlib.contextmanager
+def one_warning(*sentences):
+    """One RunWarning with these sentences; what the library warns of during runs in this process is ignored."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", RunWarning)
+        yield
+    (warning,) = caught
+    for sentence in sentences:
+        assert sentence in str(warning.message)

@@ -32,6 +32,15 @@ def test_a_long_label_loses_what_is_not_needed_to_tell_it_from_others(variant, s
     assert short_labels([variant], ["0" * 20]) == [short]
 
 
+def test_what_all_share_is_left_out_of_long_labels_only():
+    shared = {"hidden_size": 4, "train_period": 40, "lookback_period": 40}
+    variants = [shared | {"top_assets": 6}, shared | {"top_assets": 3, "log_price": True}, shared]
+    labels = ["top_assets=6", "top_assets=3 log_price=True", "otherwise defaults"]
+    assert short_labels(variants, ["a" * 20, "b" * 20, "c" * 20]) == labels
+    short = [{"seed": 1, "top_assets": 6}, {"seed": 1}]
+    assert short_labels(short, ["a" * 20, "b" * 20]) == ["seed=1 top_assets=6", "seed=1"]
+
+
 def test_abbreviated_names_stay_unique():
     assert len({_abbreviated(name) for name in NAMES}) == len(NAMES)
 
