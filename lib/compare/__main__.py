@@ -9,9 +9,10 @@ from typing import Any
 
 from lib.cli import add_range, add_settings, parse_settings
 from lib.compare import run_plot, run_table, variants
-from lib.compare.comparison import FOLDER, ComparisonStopped, RunWarning, run, tried
+from lib.compare.comparison import FOLDER, ComparisonStopped, run
 from lib.compare.run_notebooks import execute_notebooks
-from lib.compare.runs import Record
+from lib.compare.runs import Record, RunWarning, tried
+from lib.compare.seed_summary import as_markdown, summary
 from lib.strategy import Strategy
 
 EXAMPLES = """\
@@ -70,8 +71,7 @@ def _show(records: list[Record], folder: Path) -> bool:
     print(table[SHOWN].to_string(index=False, float_format="{:.3f}".format))
     print(f"\nDeflated: the probability that luck alone does not explain it ({run_table.SOURCE}).")
     if len({record["parameters"]["seed"] for record in records}) > 1:
-        summary = run_table.as_markdown(run_table.summary(records))
-        print(f"\nMean ± standard deviation over the seeds:\n\n{summary}")
+        print(f"\nMean ± standard deviation over the seeds:\n\n{as_markdown(summary(records))}")
     try:
         run_table.save_table(table, folder / "table.parquet")
         run_plot.save(run_plot.figure(table, title, market), folder / "plot.html")

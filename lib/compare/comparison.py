@@ -14,17 +14,13 @@ from tqdm import tqdm
 from lib.backtest_range import check_range
 from lib.compare import project_code, provenance, run_table, runs
 from lib.compare.run_one import execute
-from lib.compare.runs import Record
+from lib.compare.runs import Record, RunWarning, keep_or_warn, tried
 from lib.compare.user_functions import registered
 from lib.compare.variants import strategies
 from lib.compare.workers import check_backend, pack, run_all
 from lib.strategy import Strategy
 
 FOLDER = "runs/compare"
-
-
-class RunWarning(UserWarning):
-    """A run that did not finish or could not be kept, or a file of one that cannot be used."""
 
 
 class ComparisonStopped(KeyboardInterrupt):
@@ -112,7 +108,7 @@ def run(
             with contextlib.closing(run_all(jobs, **where)) as answers:
                 for key, answer, message in answers:
                     records[key] = planned[key][1] | (answer or {"status": "interrupted", "message": message})
-                    _keep(folder, unsaved, records[key])
+                    keep_or_warn(folder, unsaved, records[key])
                     bar.update()
         except KeyboardInterrupt as stop:
             raise ComparisonStopped(list(records.values())) from stop
@@ -120,31 +116,6 @@ def run(
     if unfinished:
         warnings.warn(_unfinished(unfinished, len(records)), RunWarning, stacklevel=2)
     return list(records.values())
-
-
-def tried(folder: str | Path, records: Iterable[Record] = ()) -> list[Record]:
-    """Every finished run of the folder, whatever it was asked for, and those of `records`, each once."""
-    known = runs.read(Path(folder))[0] | {record["key"]: record for record in records}
-    return [record for record in known.values() if record["status"] == "finished"]
-
-
-def _keep(folder: Path, unsaved: dict[str, Record], record: Record) -> None:
-    """Write a record, and those that could not be written before; a full disk stops no comparison."""
-    waiting = bool(unsaved)
-    unsaved[record["key"]] = record
-    for key in list(unsaved):
-        try:
-            runs.keep(folder, unsaved[key])
-        except OSError as error:
-            if not waiting:
-                sentence = (
-                    f"{folder} cannot be written ({error.strerror or error}): free space or change its "
-                )
-                sentence += "permissions. The comparison goes on and tries again after each run; what is not "
-                sentence += "written in the end is in the table, but the next call runs it again."
-                warnings.warn(sentence, RunWarning, stacklevel=3)
-            return
-        del unsaved[key]
 
 
 def _plan(chosen: list[Strategy], start_date: Any, end_date: Any) -> dict[str, tuple[Strategy, Record]]:

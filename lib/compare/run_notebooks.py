@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.compare.comparison import RunWarning
 from lib.compare.run_table import DEFAULTS
-from lib.compare.runs import Record
+from lib.compare.runs import Record, RunWarning
 from lib.compare.workers import pack, run_all
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "strategy.ipynb"

@@ -1,7 +1,6 @@
-"""The results of all runs side by side: a table, and a summary over seeds."""
+"""The table of a comparison: the results of all runs side by side."""
 
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,7 +43,7 @@ def as_table(records: Sequence[Record], tried: Sequence[Record]) -> pd.DataFrame
     parameters = [record["parameters"] for record in records]
     differing = [name for name in DEFAULTS if len({shown(given[name]) for given in parameters}) > 1]
     variance = _sharpe_variance(tried)
-    changed = [_changed(record) for record in records]
+    changed = [changed_parameters(record) for record in records]
     labels = short_labels(changed, [record["key"] for record in records])
     rows = []
     for record, own, short in zip(records, changed, labels, strict=True):
@@ -53,63 +52,13 @@ def as_table(records: Sequence[Record], tried: Sequence[Record]) -> pd.DataFrame
         row |= {
             name: given[name] if _is_plain(name, parameters) else shown(given[name]) for name in differing
         }
-        row |= {name: _float(figures.get(name)) for name in FIGURES}
+        row |= {name: as_float(figures.get(name)) for name in FIGURES}
         returns = np.array(record.get("returns", []), dtype=np.float64)
         row["deflated_sharpe_ratio"] = deflated_sharpe_ratio(returns, max(len(tried), 1), variance)
-        row |= {"trials": len(tried), "seconds": _float(record.get("seconds")), "status": record["status"]}
+        row |= {"trials": len(tried), "seconds": as_float(record.get("seconds")), "status": record["status"]}
         rows.append(row | {"message": record.get("message", ""), "run": record["key"]})
     rows.sort(key=lambda row: [_order(row[name]) for name in differing])
     return pd.DataFrame(rows)
-
-
-def summary(records: Sequence[Record]) -> pd.DataFrame:
-    """Mean and spread over the seeds of each variant, in the order of `records`.
-
-    Columns: `label` and `variant`; `seeds`, how many finished; then `sharpe_ratio`, `against_first` (its
-    difference to the first variant with the same seed), `mean_return` and `avg_turnover`: the mean, and in
-    `…_spread` the standard deviation over the seeds, NaN of a single one.
-    """
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        same = {**record["parameters"], "seed": None, "functions": record.get("functions")}
-        groups.setdefault(json.dumps(same), []).append(record)
-    changed = [_changed(group[0], "seed") for group in groups.values()]
-    labels = short_labels(changed, [group[0]["key"] for group in groups.values()])
-    first: dict[int, float] = {}
-    rows: list[dict[str, Any]] = []
-    for group, own, short in zip(groups.values(), changed, labels, strict=True):
-        finished = [record for record in group if record["status"] == "finished"]
-        columns = {
-            name: [_float(record["figures"][name]) for record in finished]
-            for name in ("sharpe_ratio", "mean_return", "avg_turnover")
-        }
-        ratios = dict(
-            zip([record["parameters"]["seed"] for record in finished], columns["sharpe_ratio"], strict=True)
-        )
-        columns["against_first"] = [ratio - first[seed] for seed, ratio in ratios.items() if seed in first]
-        first = first if rows else ratios
-        row = {"label": short, "variant": label(own), "seeds": len(finished)}
-        for name, values in columns.items():
-            row[name] = np.mean(values) if values else math.nan
-            row[f"{name}_spread"] = np.std(values, ddof=1) if len(values) > 1 else math.nan
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def as_markdown(means: pd.DataFrame) -> str:
-    """The summary as a Markdown table, mean ± spread."""
-    lines = ["| variant | seeds | Sharpe ratio | difference to the first | return a year | turnover |"]
-    lines += ["|---|---|---|---|---|---|"]
-    for row in means.to_dict("records"):
-        cells = [row["label"].replace("|", "\\|"), str(row["seeds"])]
-        cells += [
-            _mean(row, "sharpe_ratio", digits=3),
-            _mean(row, "against_first", "+", digits=3),
-            _mean(row, "mean_return", percent=True),
-        ]
-        cells += [_mean(row, "avg_turnover", digits=3)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def save_table(table: pd.DataFrame, path: Path) -> None:
@@ -127,7 +76,7 @@ def _sharpe_variance(tried: Sequence[Record]) -> float:
     return float(np.var(known, ddof=1)) if len(known) > 1 else 0.0
 
 
-def _changed(record: Record, *leaving_out: str) -> dict[str, Any]:
+def changed_parameters(record: Record, *leaving_out: str) -> dict[str, Any]:
     """Parameters of a run that are not the default."""
     given = record["parameters"]
     return {
@@ -144,14 +93,6 @@ def _order(value: Any) -> tuple[bool, Any]:
     return isinstance(value, str), value
 
 
-def _float(value: float | None) -> float:
+def as_float(value: float | None) -> float:
+    """A number as it stands in the table: NaN for None."""
     return math.nan if value is None else float(value)
-
-
-def _mean(row: Mapping[str, Any], name: str, sign: str = "", digits: int = 2, percent: bool = False) -> str:
-    mean, spread = row[name], row[f"{name}_spread"]
-    if not math.isfinite(mean):
-        return ""
-    kind = f".{1 if percent else digits}{'%' if percent else 'f'}"
-    after = f" ± {spread:{kind}}" if math.isfinite(spread) else ""
-    return f"{mean:{sign}{kind}}{after}"

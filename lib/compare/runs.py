@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ Snapshot = Callable[[frozenset[str]], tuple[list[str], str]]
 # what two runs of one key share
 IDENTITY = ("parameters", "functions", "registered", "start", "end", "market", "code")
 RESULT = {"figures": dict, "returns": list}  # what the record of a finished run must hold
+
+
+class RunWarning(UserWarning):
+    """A run that did not finish or could not be kept, or a file of one that cannot be used."""
 
 
 def plan(
@@ -86,6 +91,31 @@ def read(folder: Path) -> tuple[dict[str, Record], list[str]]:
         else:
             records[record["key"]] = record
     return records, damaged
+
+
+def tried(folder: str | Path, records: Iterable[Record] = ()) -> list[Record]:
+    """Every finished run of the folder, whatever it was asked for, and those of `records`, each once."""
+    known = read(Path(folder))[0] | {record["key"]: record for record in records}
+    return [record for record in known.values() if record["status"] == "finished"]
+
+
+def keep_or_warn(folder: Path, unsaved: dict[str, Record], record: Record) -> None:
+    """Write a record, and those that could not be written before; a full disk stops no comparison."""
+    waiting = bool(unsaved)
+    unsaved[record["key"]] = record
+    for key in list(unsaved):
+        try:
+            keep(folder, unsaved[key])
+        except OSError as error:
+            if not waiting:
+                sentence = (
+                    f"{folder} cannot be written ({error.strerror or error}): free space or change its "
+                )
+                sentence += "permissions. The comparison goes on and tries again after each run; what is not "
+                sentence += "written in the end is in the table, but the next call runs it again."
+                warnings.warn(sentence, RunWarning, stacklevel=3)
+            return
+        del unsaved[key]
 
 
 def _checksum(content: Record) -> str:

@@ -37,7 +37,7 @@ class Ratio:
 
 @contextlib.contextmanager
 def one_warning(*sentences):
-    """One RunWarning with these sentences; what the library warns of during runs in this process is ignored."""
+    """One RunWarning with these sentences; what the library warns of in this process is ignored."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", RunWarning)

@@ -13,7 +13,7 @@ from tests.processes import run_python
 # loaded with the others, but without a say in what comes of a run
 BYSTANDERS = ("lib/__init__.py", "lib/report/", "lib/backtest_range.py", "lib/prices/", "lib/notebook.py")
 BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("__init__", "comparison", "labels", "run_table"))
-BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("run_plot", "variants", "workers"))
+BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("run_plot", "seed_summary", "variants", "workers"))
 
 USED = """
 import sys

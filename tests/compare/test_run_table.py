@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from lib.compare.run_plot import figure, save
-from lib.compare.run_table import DEFAULTS, as_markdown, as_table, save_table, summary
+from lib.compare.run_table import DEFAULTS, as_table, save_table
+from lib.compare.seed_summary import as_markdown, summary
 from lib.report.sharpe import deflated_sharpe_ratio
 
 RETURNS = {key: np.random.default_rng(k).normal(0.001, 0.01, 100) for k, key in enumerate("abcdef")}
