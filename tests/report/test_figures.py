@@ -177,3 +177,13 @@ def test_shorts_have_a_colour_of_their_own() -> None:
     assert (long["zmin"], long["zmax"]) == (0, 0.1)
     assert (both["zmin"], both["zmax"]) == (-0.2, 0.2)
     assert both["colorscale"][0][1] != both["colorscale"][-1][1] == long["colorscale"][-1][1]
+
+
+def test_a_day_on_which_all_weights_are_nan_is_a_day_without_positions():
+    held = weights()
+    held[3] = np.nan
+    exposure, turnover = (np.array(trace.y) for trace in holdings_figure(held).data[1:])
+    assert exposure[3] == 0
+    assert np.isfinite(exposure).all()
+    assert turnover[3] == pytest.approx(exposure[2])
+    assert turnover[4] == pytest.approx(exposure[4])

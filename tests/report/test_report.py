@@ -168,3 +168,13 @@ def test_the_stand_in_says_what_its_prices_are() -> None:
     from tests.conftest import REAL
 
     assert source_of(Strategy().load_data(30)) == ("" if REAL else "the market file market.nc")
+
+
+def test_weights_that_are_nan_throughout_draw_no_holdings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib.report import figures
+
+    monkeypatch.setattr(figures, "holdings_figure", lambda *_: pytest.fail("an empty figure was drawn"))
+    data = vector("loaded").isel(time=slice(-90, None))
+    data = data.rename("stocks_nasdaq100")
+    nothing = data.sel(field="close", drop=True).isel(time=slice(-5, None)) * np.nan
+    show_backtest(data, nothing)
