@@ -28,10 +28,14 @@ CODE = [
         "indicators",
         "market_data",
         "model",
+        "sizing",
         "strategy",
         "universe",
     ),
-    *(f"engine/{name}" for name in ("__init__", "fast_lstm", "inputs", "lbfgs", "models", "prediction")),
+    *(
+        f"engine/{name}"
+        for name in ("__init__", "constant", "fast_lstm", "inputs", "lbfgs", "models", "prediction")
+    ),
     *("engine/torch_training", "engine/training"),
     *("state/__init__", "state/positions", "compare/provenance", "compare/run_one", "compare/runs"),
 ]
@@ -77,9 +81,9 @@ def market_name() -> str:
 
 def versions(strategy: Strategy) -> dict[str, str]:
     """Versions of what computes a run; torch only where the strategy uses it."""
-    from lib.engine.fast_lstm import is_published
+    from lib.engine.fast_lstm import needs_torch
 
-    packages = ["numpy", "pandas", "xarray"] + ([] if is_published(strategy) else ["torch"])
+    packages = ["numpy", "pandas", "xarray"] + (["torch"] if needs_torch(strategy) else [])
     found = {"python": platform.python_version(), "qnt": engine()}
     return found | {name: metadata.version(name) for name in packages}
 

@@ -63,14 +63,14 @@ def execute(strategy: Strategy, planned: Record) -> Record:
 def _backtest(strategy: Strategy, planned: Record) -> Record:
     import qnt.backtester as qnbt
 
-    from lib.engine.fast_lstm import is_published
+    from lib.engine.fast_lstm import needs_torch
 
     data = load_market(strategy, planned["start"], planned["end"])
     if provenance.market_fingerprint(data) != planned["market"]:
         raise ValueError("this worker loads other data than the comparison: give both the same market.")
     if provenance.code_fingerprint() != planned["code"]:
         raise ValueError("this worker has another version of lib/ than the comparison: give both the same.")
-    if not is_published(strategy):
+    if needs_torch(strategy):
         import torch
 
         torch.set_num_threads(1)  # the cores are busy with other runs

@@ -28,6 +28,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from lib.choices import name_of
+from lib.engine.constant import MODELS
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy
@@ -56,6 +57,11 @@ def is_published(strategy: "Strategy") -> bool:
     name = "LSTM of lib/model.py was edited: it" if edited else f"{name_or_text(strategy.model)}"
     _report_once(name)
     return False
+
+
+def needs_torch(strategy: "Strategy") -> bool:
+    """Whether the strategy's model is trained in torch."""
+    return strategy.model not in MODELS and not is_published(strategy)
 
 
 def name_or_text(model: object) -> str:

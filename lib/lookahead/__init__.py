@@ -80,7 +80,9 @@ def check(
             for found in _compare(make, data, row, rng, k < ELSEWHEN)
         ]
 
-    own = given and any(map(callable, (*given.features, given.target, given.selection, given.model)))
+    own = given and any(
+        map(callable, (*given.features, given.target, given.selection, given.model, given.sizing))
+    )
     note = "Not tried: numbers computed from all data beforehand. Pass a function data -> Strategy for those."
     levels = tuple(questions_about(parameters, data, rows[0], random_gaps(data, rows[0], rng)))
     return LeakReport(
