@@ -27,6 +27,9 @@ NOT_THESE = (
 )
 
 
+NOTHING = "The strategy never holds anything: no output is large enough for its sizing."
+
+
 class Evaluation(NamedTuple):
     """The portfolios of a report by name, their measures, and what the model adds where that is known."""
 
@@ -54,6 +57,8 @@ def evaluate(
     measures = measured({name: each.returns for name, each in portfolios.items()})
     if bare is None:
         return Evaluation(portfolios, measures, None, NOT_THESE if training is not None else "")
+    if not (portfolios[STRATEGY].weights != 0).any():
+        return Evaluation(portfolios, measures, None, NOTHING)
     pair = [portfolios[name] for name in (STRATEGY, WITHOUT)]
     value = added_value(
         measures[STRATEGY],

@@ -83,7 +83,7 @@ def all_judged(
     later = pd.concat([judged_out_of_sample(outputs, data, models) for models, outputs in stretches])
     ends = [models.window[1].astype("M8[ns]") for models, _ in stretches[1:]]
     traded = [rows.sel(time=rows.time < end) for (_, rows), end in zip(stretches, ends, strict=False)]
-    return in_sample, later, xr.concat([*traded, stretches[-1][1]], "time")
+    return in_sample, later, xr.concat([*traded, stretches[-1][1]], "time", join="outer")
 
 
 def _table(outputs: list[np.ndarray], targets: list[np.ndarray]) -> pd.DataFrame:

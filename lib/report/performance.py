@@ -137,7 +137,7 @@ def drawdowns(returns: "xr.DataArray", number: int = 5) -> pd.DataFrame:
         recovery = end if recovered else pd.NaT
         values = (began, time[lowest], recovery, underwater[lowest], (end - began).days)
         rows.append(dict(zip(DEPTHS, values, strict=True)))
-    table = pd.DataFrame(rows, columns=DEPTHS)
+    table = pd.DataFrame(rows, columns=DEPTHS).astype({"depth": float})
     return table.nsmallest(number, "depth").reset_index(drop=True)
 
 

@@ -68,7 +68,7 @@ def outputs_figure(
             row=1,
             col=1,
         )
-    daily = outputs.where(outputs.notna().any("asset"), drop=True)
+    daily = outputs.where(outputs.count("asset") > 0, drop=True)
     for name, values, dash in (
         ("highest", daily.max("asset"), "solid"),
         ("median", daily.median("asset"), "dash"),
@@ -153,7 +153,7 @@ def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
 
 def spread_in_words(outputs: "xr.DataArray") -> str:
     """Return a sentence on how much the outputs (time, asset) of a day differ across assets."""
-    count = outputs.notna().sum("asset")
+    count = outputs.count("asset")
     daily = outputs.std("asset").values[count.values > 1]
     if not len(daily):
         return "No day has outputs of two assets to compare."

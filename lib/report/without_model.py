@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lib.competitions import COMPETITIONS
 from lib.engine.constant import ANSWER
 from lib.engine.prediction import blend, raw_weights
 from lib.market_data import check_data, field
@@ -86,6 +87,8 @@ def _chain(
         old = blend(new, old, strategy.min_weight, strategy.max_weight)
         held[k] = np.where(tradable[at], old, 0.0)
     chain = data.isel(field=0, drop=True).sel(time=weights.time).copy(data=held)
+    if strategy.max_weight <= COMPETITIONS[strategy.competition_type].max_position:
+        return chain  # cleaning would change nothing
     with qnlog.Settings(info=False, err=False):
         return qnout.clean(chain, data.sel(time=weights.time), strategy.competition_type)
 
