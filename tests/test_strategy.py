@@ -18,9 +18,17 @@ def test_the_defaults_are_the_published_ones():
         competition_type="stocks_nasdaq100", features=("trend",), target="next_open_up", model="LSTM"
     )
     published |= dict(
-        selection="low_volatility", leave_out_unknown=False, whole_sequence=False, log_price=False
+        selection="low_volatility",
+        sizing="as_output",
+        leave_out_unknown=False,
+        whole_sequence=False,
+        log_price=False,
     )
     assert dataclasses.asdict(Strategy()) == published
+
+
+def test_the_defaults_as_plain_values():
+    assert Strategy.defaults() == Strategy().as_dict()
 
 
 def test_it_is_frozen():

@@ -115,7 +115,7 @@ def show_outputs(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArra
     from lib.report.value_figures import outputs_figure, spread_in_words
 
     in_sample, out_of_sample, traded = all_judged(log.outputs(data, weights), data)
-    show_text(spread_in_words(traded))
+    show_text(spread_in_words(traded, out_of_sample))
     if in_sample["output"].nunique() > 1 and traded.sizes["time"] > 1:
         show_figures(outputs_figure(in_sample, out_of_sample, traded, source_of(data)))
 

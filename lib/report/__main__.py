@@ -46,7 +46,8 @@ def backtest(strategy: Strategy, start: str, end: str | None) -> tuple[Evaluatio
             )
         data = strategy.load_range(start, end)
     found = evaluate(data, weights, COMPETITIONS[strategy.competition_type], training)
-    return found, spread_in_words(all_judged(training.outputs(data, weights), data)[2])
+    _, out_of_sample, traded = all_judged(training.outputs(data, weights), data)
+    return found, spread_in_words(traded, out_of_sample)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -47,7 +47,7 @@ def heat_map(table: "pd.DataFrame") -> "Styler":
         colour = "42,133,207" if value >= 0 else "201,106,18"
         return f"background-color: rgba({colour},{0.06 + 0.44 * abs(value) / largest:.2f})"
 
-    return table.style.map(ground).format("{:.1%}", na_rep="")
+    return table.rename_axis(index=None).style.map(ground).format("{:.1%}", na_rep="")
 
 
 def readable(table: "pd.DataFrame") -> "pd.DataFrame":
@@ -60,7 +60,9 @@ def readable(table: "pd.DataFrame") -> "pd.DataFrame":
         if style:
             table[name] = [style.format(value) if value == value else "" for value in table[name]]
     for name in table.select_dtypes("datetime").columns:
-        table[name] = [f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table[name]]
+        table[name] = [
+            "" if pd.isna(day) else f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table[name]
+        ]
     corner = table.columns[0].replace("_", " ")
     table = table.set_index(table.columns[0]).rename_axis(None)
     headings = [_heading(name) for name in table.columns]

@@ -121,8 +121,8 @@ def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
 def drawdowns(returns: "xr.DataArray", number: int = 5) -> pd.DataFrame:
     """Return the deepest drawdowns of returns (time,): the highest equity, the lowest, and the recovery.
 
-    Columns `from` (the day of the highest equity, or the first day), `lowest on`, `recovered on` (NaT if not
-    yet), `depth` (negative) and `days`, calendar days from the first to the recovery or to the last day.
+    By number from 1: `from` (the day of the highest equity), `lowest on`, `recovered on` (NaT if not yet),
+    `depth` (negative) and `days`, calendar days from the first to the recovery or to the last day.
     """
     import qnt.stats as qns
 
@@ -138,7 +138,8 @@ def drawdowns(returns: "xr.DataArray", number: int = 5) -> pd.DataFrame:
         values = (began, time[lowest], recovery, underwater[lowest], (end - began).days)
         rows.append(dict(zip(DEPTHS, values, strict=True)))
     table = pd.DataFrame(rows, columns=DEPTHS).astype({"depth": float})
-    return table.nsmallest(number, "depth").reset_index(drop=True)
+    table = table.nsmallest(number, "depth")
+    return table.set_index(pd.RangeIndex(1, len(table) + 1, name="drawdown"))
 
 
 def monthly_returns(returns: "xr.DataArray") -> pd.DataFrame:

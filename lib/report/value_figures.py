@@ -151,8 +151,16 @@ def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
     return figure
 
 
-def spread_in_words(outputs: "xr.DataArray") -> str:
-    """Return a sentence on how much the outputs (time, asset) of a day differ across assets."""
+def spread_in_words(outputs: "xr.DataArray", judged: pd.DataFrame) -> str:
+    """Return a sentence on how much the outputs of a day differ across assets, and how high they are.
+
+    Parameters
+    ----------
+    outputs : xarray.DataArray
+        (time, asset), as they were traded; NaN is none.
+    judged : pandas.DataFrame
+        Columns `output` and `target`, out of sample.
+    """
     count = outputs.count("asset")
     daily = outputs.std("asset").values[count.values > 1]
     if not len(daily):
@@ -162,6 +170,10 @@ def spread_in_words(outputs: "xr.DataArray") -> str:
         return "On every day all assets get the same output: **the model chooses nothing.**"
     sentence = (
         f"On an average day the outputs of the assets differ by {daily.mean():.3f} (standard deviation) "
-        f"around {float(outputs.mean()):.3f}."
+        f"around {float(outputs.mean()):.3f}"
     )
-    return sentence + (f" On {nil.mean():.0%} of the days they do not differ at all." if nil.any() else "")
+    if len(judged):
+        sentence += f"; the mean of what they predict was {judged['target'].mean():.3f} out of sample"
+    return f"{sentence}." + (
+        f" On {nil.mean():.0%} of the days they do not differ at all." if nil.any() else ""
+    )
