@@ -174,6 +174,5 @@ def spread_in_words(outputs: "xr.DataArray", judged: pd.DataFrame) -> str:
     )
     if len(judged):
         sentence += f"; the mean of what they predict was {judged['target'].mean():.3f} out of sample"
-    return f"{sentence}." + (
-        f" On {nil.mean():.0%} of the days they do not differ at all." if nil.any() else ""
-    )
+    same = f" On {nil.mean():.0%} of the days they do not differ at all." if nil.any() else ""
+    return f"{sentence}.{same}"

@@ -27,9 +27,8 @@ def test_outputs_are_asked_as_predict_asks(market: xr.DataArray, models) -> None
     assert outputs.dims == ("time", "asset")
     assert outputs.asset.values.tolist() == list(models)
     window = market.sel(time=slice(days[1] - np.timedelta64(155, "D"), days[1]))
-    weights, _ = Strategy(top_assets=3, hidden_size=3, min_weight=0, max_weight=1).predict(
-        models, window, None
-    )
+    uncut = Strategy(top_assets=3, hidden_size=3, min_weight=0, max_weight=1)
+    weights, _ = uncut.predict(models, window, None)
     raw = outputs.sel(time=days[1])
     np.testing.assert_allclose(weights[0].sel(asset=raw.asset), raw / max(float(raw.sum()), 1))
 

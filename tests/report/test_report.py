@@ -10,6 +10,7 @@ from lib import Strategy, print_stats
 from lib.report import (
     show_backtest,
     show_backtest_trainings,
+    show_outputs,
     show_training,
     show_weights,
 )
