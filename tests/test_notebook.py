@@ -120,8 +120,8 @@ def test_with_papermill(notebook: Notebook, tmp_path: Path, capfd: pytest.Captur
 
     done = nbformat.read(executed, as_version=4)
     figures = figures_of(done)
-    assert {name: len(figures[name]) for name in ("backtest-report", "training-report")} == {
-        **{"backtest-report": 2, "training-report": 1}
+    assert {name: len(found) for name, found in figures.items()} == {
+        **{"backtest-training": 1, "backtest-report": 3, "training-report": 1}
     }
     source = "" if REAL else "Prices: the market file market.nc"
     assert all(source in figure["layout"]["title"]["text"] for found in figures.values() for figure in found)
@@ -131,6 +131,8 @@ def test_with_papermill(notebook: Notebook, tmp_path: Path, capfd: pytest.Captur
     for day in ("2024-09-02", "2024-11-01"):
         assert day.replace("-", NO_BREAK) in cells["backtest-training"]
     assert "on the days from 2024-09-02 to 2024-12-30:" in cells["backtest-report"]
+    assert "The model adds" in cells["backtest-report"]
+    assert "the outputs of the assets differ by" in cells["backtest-training"]
     assert "majority accuracy" in cells["training-report"]
     assert f"positions on {LAST_DAY}" in cells["weights"]
     check_backtest_output(done)

@@ -142,6 +142,11 @@ def show_backtest(
     training : TrainingLog, optional
         The log of the backtest; with it the report has a line without the model.
 
+    Notes
+    -----
+    ``quantstats.reports.full(qnt.stats.calc_relative_return(data, weights).to_series())`` shows more of the
+    same returns, as does ``pyfolio.create_full_tear_sheet``; neither is needed here.
+
     Raises
     ------
     ValueError

@@ -17,7 +17,7 @@ models = strategy.train_model(strategy.load_data(100))
 weights, _ = strategy.predict(models, strategy.load_data(155), None)
 assert len(models) == 12
 assert "torch" not in sys.modules
-print(sorted(set(weights.values[weights.values > 0])))
+print(sorted(set(weights.values[weights.values > 0].tolist())))
 """
 
 
