@@ -87,7 +87,7 @@ def figures_of(notebook: Notebook) -> dict[str, list[dict[str, Any]]]:
 
 
 def check_backtest_output(done: Notebook) -> None:
-    """The backtest itself leaves a progress bar, not a log; one Sharpe ratio is shown, with one verdict."""
+    """The backtest itself leaves a progress bar, not a log; the Sharpe ratio has one verdict, one value."""
     texts = {cell.get("id"): [text_of(output) for output in cell.outputs] for cell in code_cells(done)}
     log = "".join(texts["backtest"])
     assert re.search(r"100%.*\b86\b", log)  # days
@@ -95,7 +95,14 @@ def check_backtest_output(done: Notebook) -> None:
     assert "\r" not in log
     shown = [text for cell in texts.values() for text in cell]
     assert not [text for text in shown if "ERROR" in text or "too low" in text]
-    assert len([text for text in shown if re.search("sharpe ratio", text, re.IGNORECASE)]) == 1
+    naming = [text for text in shown if re.search("sharpe ratio", text, re.IGNORECASE)]
+    assert set(naming) <= set(texts["backtest-report"])
+    rule, measure = (
+        re.search(r"^Sharpe ratio +(\S+)", text, re.M)[1]
+        for text in naming
+        if text.startswith(("rule", "measure"))
+    )
+    assert float(rule) == pytest.approx(float(measure), abs=0.006)  # two digits and three
 
 
 def text_of(output: Notebook) -> str:
