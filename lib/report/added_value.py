@@ -84,7 +84,7 @@ def added_value(
 def verdict(value: AddedValue) -> str:
     """Return "adds", "takes away" or "unclear": on which side of 0 the interval of the Sharpe ratio lies.
 
-    Without any edge it lies above 0 in at most 5 of 100 backtests: in 3 to 5 of 100 simulated ones of 250 days,
+    Without any edge it lies above 0 in at most 5 of 100 cases: in 3 to 5 of 100 simulated ones of 250 days,
     the more the longer differences last, since the bootstrap of so few days is somewhat too narrow.
     """
     low, high = value.sharpe_interval
