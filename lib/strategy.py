@@ -14,8 +14,10 @@ import numpy as np
 from lib.choices import canonical, find, full_name_of, suggest
 from lib.competitions import COMPETITIONS
 from lib.engine import prediction, training
+from lib.engine.constant import MODELS
 from lib.errors import WrongTypeError, WrongValueError
 from lib.features import feature, target
+from lib.sizing import sizing
 from lib.universe import selection
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ class Strategy:
         (data, strategy).
     target, selection, model : name or function
         What the model learns (`lib/features.py`), the assets to trade (`lib/universe.py`), and the model
-        (`lib/model.py`).
+        (`lib/model.py`); "constant" is a model without training that answers one half.
+    sizing : name or function
+        How outputs become weights (`lib/sizing.py`).
     leave_out_unknown : bool
         Train without the days whose future is not known yet. The published strategy labels them 0.
     whole_sequence : bool
@@ -98,6 +102,7 @@ class Strategy:
     target: str | Callable = "next_open_up"
     selection: str | Callable = "low_volatility"
     model: str | Callable = "LSTM"
+    sizing: str | Callable = "as_output"
     leave_out_unknown: bool = False
     whole_sequence: bool = False
     log_price: bool = False
@@ -146,14 +151,19 @@ class Strategy:
             find("features", item, feature)
         find("target", self.target, target)
         find("selection", self.selection, selection)
-        models: Mapping[str, Callable] = {}
-        if self.model != "LSTM":  # the others need torch, whose import takes seconds
-            from lib.model import model as models
+        find("sizing", self.sizing, sizing)
+        models: Mapping[str, Callable] = MODELS
+        if (
+            self.model != "LSTM" and self.model not in MODELS
+        ):  # the others need torch: its import takes seconds
+            from lib.model import model as registered
 
+            models = {**registered, **MODELS}
             find("model", self.model, models)
         features = tuple(canonical(item, feature) for item in self.features)
         object.__setattr__(self, "features", features)
-        for name, known in (("target", target), ("selection", selection), ("model", models)):
+        choices = {"target": target, "selection": selection, "model": models, "sizing": sizing}
+        for name, known in choices.items():
             object.__setattr__(self, name, canonical(getattr(self, name), known))
 
     @classmethod
@@ -177,6 +187,11 @@ class Strategy:
     def as_dict(self) -> dict[str, Any]:
         """Every parameter as a plain value, a function by its name; kept with the state and every result."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Every default, as `as_dict` has it: what a record from before a parameter existed stands for."""
+        return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
 
     def load_data(self, period: int) -> "xr.DataArray":
         """Load the last `period` calendar days of the universe, (field, time, asset).

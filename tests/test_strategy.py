@@ -9,6 +9,10 @@ from lib import Strategy
 from lib.strategy import RANGES
 
 
+def test_the_defaults_as_plain_values():
+    assert Strategy.defaults() == Strategy().as_dict()
+
+
 def test_it_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Strategy().seed = 1

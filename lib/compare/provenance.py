@@ -54,8 +54,8 @@ def market_name() -> str:
 
 def versions(strategy: Strategy) -> dict[str, str]:
     """Versions of what computes a run; torch only where the strategy uses it."""
-    from lib.engine.fast_lstm import is_published
+    from lib.engine.fast_lstm import needs_torch
 
-    packages = ["numpy", "pandas", "xarray"] + ([] if is_published(strategy) else ["torch"])
+    packages = ["numpy", "pandas", "xarray"] + (["torch"] if needs_torch(strategy) else [])
     found = {"python": platform.python_version(), "qnt": engine()}
     return found | {name: metadata.version(name) for name in packages}

@@ -70,14 +70,14 @@ def _register(functions: Mapping[str, Mapping[str, Callable]]) -> None:
 def _backtest(strategy: Strategy, planned: Record) -> Record:
     import qnt.backtester as qnbt
 
-    from lib.engine.fast_lstm import is_published
+    from lib.engine.fast_lstm import needs_torch
 
     data = strategy.load_range(planned["start"], planned["end"])
     if provenance.market_fingerprint(data) != planned["market"]:
         raise ValueError("this worker loads other data than the comparison: give both the same market.")
     if project_code.fingerprint(planned["files"]) != planned["code"]:
         raise ValueError("this worker has another version of the code than the comparison: update it.")
-    if not is_published(strategy):
+    if needs_torch(strategy):
         import torch
 
         torch.set_num_threads(1)  # the cores are busy with other runs

@@ -102,7 +102,9 @@ def check(
                     found += ((row, leak) for leak in trials.dates(row))
                 bar.update()
 
-    own = given and any(map(callable, (*given.features, given.target, given.selection, given.model)))
+    own = given and any(
+        map(callable, (*given.features, given.target, given.selection, given.model, given.sizing))
+    )
     notes = [NOT_ALL] * bool(own) + [NO_PROCESS] * (remembered is None)
     stages = trials.stages
     return LeakReport(merged(found, stages), data.time.values[rows].astype("M8[D]"), stages, tuple(notes))
