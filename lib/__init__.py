@@ -1,7 +1,11 @@
 """The strategy template: the names that its notebook needs."""
 
 import importlib.util
+import sys
 
+if importlib.util.find_spec("cftime") is None:
+    # xarray asks for it at every index of text, a thousand times in a backtest; now the answer is known.
+    sys.modules.setdefault("cftime", None)  # type: ignore[arg-type]
 if importlib.util.find_spec("qnt") is None:
     from lib import offline
 

@@ -25,7 +25,7 @@ from lib.strategy import Strategy
 HERE = Path(__file__).resolve().parent.parent
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
 QUIET_KERNEL = ["--IPKernelApp.log_level=ERROR"]  # ipykernel warns of its TCP transport in each run
-CHOICES = {"features", "target", "selection", "model"}  # parameters that are names of functions
+CHOICES = {"features", "target", "selection", "model", "sizing"}  # parameters that are names of functions
 _one_at_a_time = threading.Lock()  # the kernel inherits this process's environment
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ import numpy as np
 from lib.choices import canonical, find, full_name_of, suggest
 from lib.competitions import COMPETITIONS
 from lib.engine import prediction, training
+from lib.engine.constant import MODELS
 from lib.errors import WrongTypeError, WrongValueError
 from lib.features import feature, target
-from lib.market_data import check_data
+from lib.sizing import sizing
 from lib.universe import selection
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ class Strategy:
         (data, strategy).
     target, selection, model : name or function
         What the model learns (`lib/features.py`), the assets to trade (`lib/universe.py`), and the model
-        (`lib/model.py`).
+        (`lib/model.py`); "constant" is a model without training that answers one half.
+    sizing : name or function
+        How outputs become weights (`lib/sizing.py`).
     leave_out_unknown : bool
         Train without the days whose future is not known yet. The published strategy labels them 0.
     whole_sequence : bool
@@ -99,6 +102,7 @@ class Strategy:
     target: str | Callable = "next_open_up"
     selection: str | Callable = "low_volatility"
     model: str | Callable = "LSTM"
+    sizing: str | Callable = "as_output"
     leave_out_unknown: bool = False
     whole_sequence: bool = False
     log_price: bool = False
@@ -147,14 +151,19 @@ class Strategy:
             find("features", item, feature)
         find("target", self.target, target)
         find("selection", self.selection, selection)
-        models: Mapping[str, Callable] = {}
-        if self.model != "LSTM":  # the others need torch, whose import takes seconds
-            from lib.model import model as models
+        find("sizing", self.sizing, sizing)
+        models: Mapping[str, Callable] = MODELS
+        if (
+            self.model != "LSTM" and self.model not in MODELS
+        ):  # the others need torch: its import takes seconds
+            from lib.model import model as registered
 
+            models = {**registered, **MODELS}
             find("model", self.model, models)
         features = tuple(canonical(item, feature) for item in self.features)
         object.__setattr__(self, "features", features)
-        for name, known in (("target", target), ("selection", selection), ("model", models)):
+        choices = {"target": target, "selection": selection, "model": models, "sizing": sizing}
+        for name, known in choices.items():
             object.__setattr__(self, name, canonical(getattr(self, name), known))
 
     @classmethod
@@ -179,6 +188,11 @@ class Strategy:
         """Every parameter as a plain value, a function by its name; kept with the state and every result."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Every default, as `as_dict` has it: what a record from before a parameter existed stands for."""
+        return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
+
     def load_data(self, period: int) -> "xr.DataArray":
         """Load the last `period` calendar days of the universe, (field, time, asset).
 
@@ -197,54 +211,32 @@ class Strategy:
         start, end : date
             First and last day of the backtest; None for the last day there is. The data begin
             ``max(train_period + lookback_period, 60)`` calendar days before `start`: what the first training,
-            its out-of-sample check and the costs of the first trades need.
+            its out-of-sample check and the costs of the first trades need. Like `load_data`, it ends at the
+            latest where the data of a running `train_model` or `predict` end.
         """
         import qnt.data as qndata
 
         before = max(self.train_period + self.lookback_period, 60)
         first = np.datetime64(start, "D") - before
-        last = None if end is None else str(np.datetime64(end, "D"))
+        ends = [_data_end.get(), None if end is None else str(np.datetime64(end, "D"))]
+        last = min(filter(None, ends), default=None)
         return qndata.load_data_by_type(self.competition_type, min_date=str(first), max_date=last)
 
     def train_model(self, data: "xr.DataArray") -> "TrainedModels":
         """Train a model per asset on all of `data`: see `lib.engine.training.train_model`."""
-        with _ending_with(data):
+        with ending_with(data):
             return training.train_model(data, self)
-
-    def train_models(self, windows: Iterable["xr.DataArray"]) -> list["TrainedModels"]:
-        """Train on several windows: the same models as `train_model` of each, sooner and without warnings."""
-        lessons = []
-        for data in windows:
-            with _ending_with(data):
-                lessons.append(training.lesson_of(data, self))
-        return training.train_lessons(lessons, self)
-
-    def outputs(self, models: Mapping[str, Any], data: "xr.DataArray") -> dict[str, float]:
-        """Each model's output for the last day of `data`: the part of `predict` that needs no state."""
-        with _ending_with(data):
-            return prediction.last_outputs(models, check_data(data), self)
-
-    def weights(
-        self,
-        outputs: Mapping[str, float],
-        models: Container[str],
-        data: "xr.DataArray",
-        state: "State | None",
-    ) -> tuple["xr.DataArray", "State"]:
-        """The rest of `predict`, from `outputs`: see `lib.engine.prediction.weights_of_day`."""
-        with _ending_with(data):
-            return prediction.weights_of_day(outputs, models, data, state, self)
 
     def predict(
         self, models: Mapping[str, Any], data: "xr.DataArray", state: "State | None"
     ) -> tuple["xr.DataArray", "State"]:
         """Weights of the last day of `data`, and the next state: see `lib.engine.prediction.predict`."""
-        with _ending_with(data):
+        with ending_with(data):
             return prediction.predict(models, data, state, self)
 
 
 @contextmanager
-def _ending_with(data: "xr.DataArray") -> Iterator[None]:
+def ending_with(data: "xr.DataArray") -> Iterator[None]:
     """Let `load_data` end with the last day of `data` for a while."""
     time = getattr(data, "time", None)
     last = None if time is None or time.dtype.kind != "M" or not time.size else str(time.values[-1])[:10]

@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from tests.loopback import serving
+from tests.loopback import foreign_id, serving
 from tests.vectors import CONFORMANCE
 
+FOREIGN_IDS = os.environ.get("QNT_FOREIGN_IDS", "") not in ("", "0")
 REAL = importlib.util.find_spec("qnt") is not None
 LAST_DAY = "2024-12-30"
 SETTINGS = ["SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "OUT_STATE_PATH", "OUTPUT_PATH"]
@@ -33,8 +34,7 @@ for name in SETTINGS:
 os.environ["NONINTERACT"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more would wait for each other
 if REAL:
-    foreign_ids = os.environ.get("QNT_FOREIGN_IDS", "") not in ("", "0")
-    server = _cleanup.enter_context(serving(CONFORMANCE / "market.nc", foreign_ids))
+    server = _cleanup.enter_context(serving(CONFORMANCE / "market.nc", FOREIGN_IDS))
     cache = _cleanup.enter_context(tempfile.TemporaryDirectory())
     os.environ |= {"DATA_BASE_URL": f"{server.url}last/{LAST_DAY}/", "TRACKING_HOST": server.url}
     os.environ |= {"API_KEY": "default", "CACHE_RETENTION": "0", "CACHE_DIR": cache}
@@ -43,7 +43,9 @@ if REAL:
         importlib.import_module("qnt.backtester")
         importlib.import_module("progressbar.bar")  # keeps the stderr of its import, which must outlive tests
         ids = importlib.import_module("qnt.data.id_translation")
+        stocks = importlib.import_module("qnt.data.stocks")
     ids.TRANSLATION_TABLE_FILE_NAME = str(Path(cache) / ids.TRANSLATION_TABLE_FILE_NAME)  # not in the project
+    stocks.setup_ids()  # asks once whether there are foreign ids: not of a test's own market
 else:
     os.environ |= {"DATA_BASE_URL": f"http://localhost/last/{LAST_DAY}/"}
     os.environ |= {"QNT_OFFLINE_MARKET": str(CONFORMANCE / "market.nc")}
@@ -60,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> str:
     if not REAL:
         return "qnt: lib/offline"
-    return f"qnt: the real library, {'foreign' if foreign_ids else 'plain'} ids"
+    return f"qnt: the real library, {'foreign' if FOREIGN_IDS else 'plain'} ids"
 
 
 @pytest.fixture
@@ -70,6 +72,8 @@ def use_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[xr.
     def use(market: xr.DataArray) -> None:
         if REAL:
             monkeypatch.setattr(server, "market", market)
+            for name in market.asset.values.tolist() if FOREIGN_IDS else []:
+                ids.get_or_create_translation(foreign_id(name), name)  # as if it had been liquid once
         else:
             path = tmp_path / "market.nc"
             market.to_netcdf(path, engine="scipy")

@@ -1,7 +1,7 @@
 """A data service on this machine: the real library runs on any market file without account or network.
 
-With `foreign_ids` a list of assets carries an `id` of the service's own beside `symbol` and `exchange`; data are
-asked for and answered by that id, and the library translates, as on the platform.
+With `foreign_ids` a list of assets carries an `id` of the service's own beside `symbol` and `exchange`; data
+are asked for and answered by that id, and the library translates, as on the platform.
 """
 
 import json

@@ -66,6 +66,7 @@ def changed_after(data: xr.DataArray, row: int, seed: int = 0) -> xr.DataArray:
     later = changed.values[:, row + 1 :]
     rng = np.random.default_rng(seed)
     later[:] = data.mean("time").fillna(1).values[:, None] * rng.lognormal(0, 0.5, later.shape)
+    later[1], later[2] = later[:4].min(axis=0), later[:4].max(axis=0)  # low and high
     later[-1] = rng.random(later.shape[1:]) < 0.7
     return changed
 

@@ -1,4 +1,4 @@
-"""Small markets with something odd about each, and what the real library answers on them.
+"""Small odd markets, and the answers of the real library on them.
 
 The answers are kept in data/odd_markets.npz. `python -m tests.odd_markets` writes that file anew where the
 real library is installed, and refuses where it is not.
@@ -70,8 +70,8 @@ def make(name: str) -> xr.DataArray:
     return xr.DataArray(data, coords, ("field", "time", "asset"), name="stocks_nasdaq100")
 
 
-def answers() -> dict[str, Any]:
-    """Ask whichever `qnt` is importable about the market that it reads. An error is an answer too."""
+def answers(backtests: bool = True) -> dict[str, Any]:
+    """Return the answers of whichever `qnt` is importable about the market that it reads, errors included."""
     import qnt.backtester as qnbt
     import qnt.data as qndata
     import qnt.output as qnout
@@ -131,10 +131,11 @@ def answers() -> dict[str, Any]:
         "check": lambda: qnout.check(finite, data, check_correlation=False),
         "check_missed": lambda: qnout.check(some_days, data, check_correlation=False),
         "stat": lambda: qnstats.calc_stat(data, finite),
-        "each_day": lambda: qnbt.backtest_ml(predict_each_day=True, **ml),
-        "batch": lambda: qnbt.backtest_ml(**ml),
-        "plain": lambda: qnbt.backtest(strategy=strategy, **common),
     }
+    if backtests:
+        questions["each_day"] = lambda: qnbt.backtest_ml(predict_each_day=True, **ml)
+        questions["batch"] = lambda: qnbt.backtest_ml(**ml)
+        questions["plain"] = lambda: qnbt.backtest(strategy=strategy, **common)
     if len(data.time):
         last = finite.isel(time=-1)
         questions["clean_last_day"] = lambda: qnout.clean(last, data)
@@ -143,7 +144,7 @@ def answers() -> dict[str, Any]:
 
 
 def _answer(ask: Callable[[], Any], calls: list) -> dict[str, Any]:
-    """What was returned or raised, what was printed, and the calls on the way."""
+    """Return what was returned or raised, what was printed, and the calls on the way."""
     calls.clear()
     try:
         result, out, err = _quietly(ask)

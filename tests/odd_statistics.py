@@ -1,4 +1,4 @@
-"""Small markets and weights with something odd about each, and what the real qnt.stats and qnt.filter answer.
+"""Small odd markets and weights, and the answers of the real qnt.stats and qnt.filter on them.
 
 The answers are kept in data/odd_statistics.npz. `python -m tests.odd_statistics`, run with the real library
 installed, writes that file anew; without it, it refuses.
@@ -193,13 +193,15 @@ def _spoil_weights(name: str, weights: xr.DataArray, rng: np.random.Generator) -
     return weights
 
 
-def answers(name: str) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
-    """Ask whichever `qnt` is importable. Return the values by question; and labels, messages and errors."""
+def answers(
+    name: str, options: list[dict[str, Any]] = OPTIONS
+) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+    """Return what whichever `qnt` is importable answers: values by question; labels, messages and errors."""
     import qnt.filter as qnfilter
     import qnt.stats as qnstats
 
     data, weights = make(name)
-    questions = {f"stat {options}": (qnstats.calc_stat, (data, weights), options) for options in OPTIONS}
+    questions = {f"stat {asked}": (qnstats.calc_stat, (data, weights), asked) for asked in options}
     questions |= {
         "returns": (qnstats.calc_relative_return, (data, weights), {}),
         "returns per asset": (qnstats.calc_relative_return, (data, weights), {"per_asset": True}),

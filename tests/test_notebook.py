@@ -97,7 +97,7 @@ def figures_of(notebook: Notebook) -> dict[str, list[dict[str, Any]]]:
 
 
 def check_backtest_output(done: Notebook) -> None:
-    """The backtest itself leaves a progress bar, not a log; one Sharpe ratio is shown, with one verdict."""
+    """The backtest itself leaves a progress bar, not a log; the Sharpe ratio has one verdict, one value."""
     texts = {cell.get("id"): [text_of(output) for output in cell.outputs] for cell in code_cells(done)}
     log = "".join(texts["backtest"])
     assert re.search(r"100%.*\b86\b", log)  # days
@@ -105,7 +105,14 @@ def check_backtest_output(done: Notebook) -> None:
     assert "\r" not in log
     shown = [text for cell in texts.values() for text in cell]
     assert not [text for text in shown if "ERROR" in text or "too low" in text]
-    assert len([text for text in shown if re.search("sharpe ratio", text, re.IGNORECASE)]) == 1
+    naming = [text for text in shown if re.search("sharpe ratio", text, re.IGNORECASE)]
+    assert set(naming) <= set(texts["backtest-report"])
+    rule, measure = (
+        re.search(r"^Sharpe ratio +(\S+)", text, re.M)[1]
+        for text in naming
+        if text.startswith(("rule", "measure"))
+    )
+    assert float(rule) == pytest.approx(float(measure), abs=0.006)  # two digits and three
 
 
 def text_of(output: Notebook) -> str:
@@ -130,8 +137,8 @@ def test_with_papermill(notebook: Notebook, tmp_path: Path, capfd: pytest.Captur
 
     done = nbformat.read(executed, as_version=4)
     figures = figures_of(done)
-    assert {name: len(figures[name]) for name in ("backtest-report", "training-report")} == {
-        **{"backtest-report": 2, "training-report": 1}
+    assert {name: len(found) for name, found in figures.items()} == {
+        **{"backtest-training": 1, "backtest-report": 3, "training-report": 1}
     }
     source = "" if REAL else "Prices: the market file market.nc"
     assert all(source in figure["layout"]["title"]["text"] for found in figures.values() for figure in found)
@@ -141,6 +148,8 @@ def test_with_papermill(notebook: Notebook, tmp_path: Path, capfd: pytest.Captur
     for day in ("2024-09-02", "2024-11-01"):
         assert day.replace("-", NO_BREAK) in cells["backtest-training"]
     assert "on the days from 2024-09-02 to 2024-12-30:" in cells["backtest-report"]
+    assert "The model adds" in cells["backtest-report"]
+    assert "the outputs of the assets differ by" in cells["backtest-training"]
     assert "majority accuracy" in cells["training-report"]
     assert f"positions on {LAST_DAY}" in cells["weights"]
     check_backtest_output(done)

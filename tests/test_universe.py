@@ -22,13 +22,6 @@ def published(data, strategy):
     return row.where(row > 0, drop=True).asset.values.tolist()
 
 
-def test_the_assets_of_the_vectors():
-    assert (
-        select_assets(vector("loaded").sel(time=WINDOW), Strategy())
-        == vector("train_features").asset.values.tolist()
-    )
-
-
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     end=st.integers(40, 780), days=st.integers(3, 120), top=st.integers(1, 40), lookback=st.integers(2, 200)

@@ -23,3 +23,7 @@ def vector(name: str) -> xr.DataArray:
 def text(name: str) -> str:
     """Return one stored text by its file name."""
     return (CONFORMANCE / name).read_text(encoding="utf-8")
+
+
+# not ours to redistribute: tests that need it skip where it is not beside the project
+REAL_MARKET = Path(__file__).parents[2] / "shared" / "real"

@@ -1,4 +1,4 @@
-"""How does one run look in the notebook? It is executed once for each finished run of a comparison."""
+"""The notebook, executed once for each finished run of a comparison."""
 
 import contextlib
 import io
@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.compare.comparison import RunWarning
 from lib.compare.run_table import DEFAULTS
-from lib.compare.runs import Record
+from lib.compare.runs import Record, RunWarning
 from lib.compare.workers import pack, run_all
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "strategy.ipynb"
@@ -20,31 +19,22 @@ NOTEBOOK = Path(__file__).resolve().parents[2] / "strategy.ipynb"
 def execute_notebooks(
     records: Sequence[Record], folder: Path, notebook: Path = NOTEBOOK, **where: Any
 ) -> list[Path]:
-    """Execute the notebook with the parameters and the range of each run, in parallel; what is there is kept.
+    """Execute the notebook with the parameters and the range of each run, in parallel, unless it was before.
 
-    Parameters
-    ----------
-    records : list of dict
-        Of `lib.compare.comparison.run`. Those that are not finished are passed over.
-    folder : path
-        Each run gets `notebooks/KEY` in it, with notebook, weights and state, once it ran to the end.
-    notebook : path
-        Default: the project's.
-    **where
-        See `lib.compare.workers.run_all`; a cluster must share the disk.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The folders of those that are there.
+    Each run gets `notebooks/KEY` in `folder`, with notebook, weights and state, once it ran to the end; the
+    folders are returned. For `where` see `lib.compare.workers.run_all`; a cluster must share the disk.
 
     Warns
     -----
     RunWarning
-        A notebook that failed (how far it came is in `notebooks/KEY.part`), or that cannot be asked: it does
-        not know a parameter, or a parameter is a function.
+        A notebook that failed (how far it came is in `notebooks/KEY.part`), or that could not be started: it
+        does not know a parameter, or a parameter is a function.
     """
-    folders = {r["key"]: folder / "notebooks" / r["key"] for r in records if r["status"] == "finished"}
+    folders = {
+        record["key"]: folder / "notebooks" / record["key"]
+        for record in records
+        if record["status"] == "finished"
+    }
     jobs = {}
     for record in records:
         key = record["key"]
@@ -63,7 +53,7 @@ def execute_notebooks(
 
 
 def _execute(notebook: str, folder: str, parameters: dict[str, Any]) -> str:
-    """Run one notebook; what went wrong, or nothing."""
+    """Run one notebook; return what went wrong, or nothing."""
     from lib.notebook import run_notebook
 
     part = f"{folder}.part"  # renamed when all of it is there

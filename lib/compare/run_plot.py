@@ -1,4 +1,4 @@
-"""How do the variants of a comparison look side by side? A plot, as an HTML file."""
+"""The plot of a comparison, as an HTML file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HOVER = [
-    *("deflated_sharpe_ratio", "mean_return", "volatility", "max_drawdown", "avg_turnover", "hit_rate"),
-    "run",
+    *("deflated_sharpe_ratio", "mean_return", "volatility", "max_drawdown", "avg_turnover", "win_rate"),
+    *("variant", "run"),
 ]
 
 
@@ -24,9 +24,9 @@ def figure(table: pd.DataFrame, title: str, source: str) -> "go.Figure":
     Parameters
     ----------
     table : pandas.DataFrame
-        What `lib.compare.run_table.as_table` answered. Rows without a Sharpe ratio are left out and counted.
+        What `lib.compare.run_table.as_table` returns. Rows without a Sharpe ratio are left out and counted.
     title, source : str
-        What is compared, and what the prices are.
+        The heading, and a description of the prices.
     """
     import plotly.graph_objects as go
 
@@ -35,20 +35,20 @@ def figure(table: pd.DataFrame, title: str, source: str) -> "go.Figure":
     )
     missing = len(table) - len(rows)
     note = f" ({missing} without a Sharpe ratio not shown)" if missing else ""
-    names = [f"{variant} · {run[:4]}" for variant, run in zip(rows["variant"], rows["run"], strict=True)]
-    lines = ["%{y}", "Sharpe ratio: %{x:.3f}"]
+    lines = ["Sharpe ratio: %{x:.3f}"]
     for k, name in enumerate(HOVER):
-        lines.append(f"{name.replace('_', ' ')}: %{{customdata[{k}]{'' if name == 'run' else ':.3f'}}}")
+        number = "" if name in ("variant", "run") else ":.3f"
+        lines.append(f"{name.replace('_', ' ')}: %{{customdata[{k}]{number}}}")
     bars = go.Bar(
         x=rows["sharpe_ratio"],
-        y=names,
+        y=rows["label"],
         orientation="h",
         marker={"color": rows["deflated_sharpe_ratio"], "colorscale": "Cividis", "cmin": 0, "cmax": 1}
         | {"colorbar": {"title": {"text": "deflated,<br>0 to 1"}}},
         customdata=rows[HOVER].to_numpy(object),
         hovertemplate="<br>".join([*lines, "<extra></extra>"]),
     )
-    layout = figure_style.layout(f"{title}{note}", source, height=max(360, 160 + 24 * len(names)))
+    layout = figure_style.layout(f"{title}{note}", source, height=max(360, 160 + 24 * len(rows)))
     layout |= {"hovermode": "closest"}
     drawn = go.Figure(bars, layout)
     drawn.update_xaxes(title="Sharpe ratio, a year", **figure_style.axis())

@@ -1,47 +1,72 @@
-"""What is known of a run, and how is it kept?"""
+"""The record of a run, its key, and the file that keeps it."""
 
 import hashlib
 import json
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from lib.compare import provenance
+from lib.compare import project_code, provenance
+from lib.compare.function_code import FunctionCode
+from lib.compare.user_functions import functions_of, registered
 from lib.files import replace_file
 from lib.strategy import Strategy
 
 Record = dict[str, Any]
-IDENTITY = ("parameters", "functions", "start", "end", "market", "code")  # what two runs of one key share
+Snapshot = Callable[[frozenset[str]], tuple[list[str], str]]
+# what two runs of one key share
+IDENTITY = ("parameters", "functions", "registered", "start", "end", "market", "code")
+RESULT = {"figures": dict, "returns": list}  # what the record of a finished run must hold
 
 
-def plan(strategy: Strategy, start: str, end: str, market: str, code: str) -> Record:
-    """The record of a run before it is run: what it depends on, and the key made from that.
+class RunWarning(UserWarning):
+    """A run that did not finish or could not be kept, or a file of one that cannot be used."""
 
-    `market` and `code` are fingerprints from `lib.compare.provenance`.
+
+def plan(
+    strategy: Strategy, start: str, end: str, market: str, snapshot: Snapshot = project_code.snapshot
+) -> Record:
+    """Return the record of a run before it is run: what it depends on, and the key made from that.
+
+    `market` is the fingerprint of its data; `snapshot` answers for the text of the project's modules.
     """
-    record = {
-        "parameters": strategy.as_dict(),
-        "functions": provenance.functions_fingerprint(strategy),
-        "start": start,
-        "end": end,
-        "market": market,
-        "code": code,
+    modules: set[str] = set()
+
+    def fingerprint(function: Any) -> str:
+        code = FunctionCode(function)
+        modules.update(code.modules)
+        return code.fingerprint
+
+    functions = {
+        parameter: [fingerprint(function) if function else "" for function in own]
+        for parameter, own in functions_of(strategy).items()
     }
-    return record | {
-        "key": key(record),
-        "market_name": provenance.market_name(),
-        "status": "not run",
-        "message": "",
+    named = {
+        parameter: {name: fingerprint(function) for name, function in own.items()}
+        for parameter, own in registered(strategy).items()
     }
+    files, code = snapshot(frozenset(modules))
+    record: Record = {"parameters": strategy.as_dict(), "functions": functions, "registered": named}
+    record |= {"start": start, "end": end, "market": market, "code": code}
+    about = {"files": files, "market_name": provenance.market_name(), "status": "not run", "message": ""}
+    return record | {"key": key(record)} | about
 
 
 def key(record: Record) -> str:
-    """20 hex digits, different for runs that may differ in what comes of them."""
+    """20 hex digits, which differ for runs whose results may differ."""
     identity = json.dumps({name: record[name] for name in IDENTITY}, sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:20]
 
 
 def keep(folder: Path, record: Record) -> None:
-    """Write the record as one file of `folder`; a crash leaves the old file or the new one."""
+    """Write the record as one file of `folder`; a crash leaves the old file or the new one.
+
+    Raises
+    ------
+    OSError
+        The disk is full or read-only; an old file is untouched.
+    """
     content = {name: value for name, value in record.items() if name != "checksum"}
     content["checksum"] = _checksum(content)
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
@@ -58,13 +83,39 @@ def read(folder: Path) -> tuple[dict[str, Record], list[str]]:
                 raise ValueError("its checksum does not fit")
             if not path.stem == record["key"] == key(record):
                 raise ValueError("it is not the run that its name says")
+            for name, kind in RESULT.items():
+                if record["status"] == "finished" and not isinstance(record.get(name), kind):
+                    raise ValueError(f"it is finished but has no {name}")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            damaged.append(
-                f"{path} is damaged ({error}): it is not counted, and run again where it is wanted."
-            )
+            damaged.append(f"{path} is damaged ({error}): it is not counted, and is run again when needed.")
         else:
             records[record["key"]] = record
     return records, damaged
+
+
+def tried(folder: str | Path, records: Iterable[Record] = ()) -> list[Record]:
+    """Every finished run of the folder, whatever it was asked for, and those of `records`, each once."""
+    known = read(Path(folder))[0] | {record["key"]: record for record in records}
+    return [record for record in known.values() if record["status"] == "finished"]
+
+
+def keep_or_warn(folder: Path, unsaved: dict[str, Record], record: Record) -> None:
+    """Write a record, and those that could not be written before; a full disk stops no comparison."""
+    waiting = bool(unsaved)
+    unsaved[record["key"]] = record
+    for key in list(unsaved):
+        try:
+            keep(folder, unsaved[key])
+        except OSError as error:
+            if not waiting:
+                sentence = (
+                    f"{folder} cannot be written ({error.strerror or error}): free space or change its "
+                )
+                sentence += "permissions. The comparison goes on and tries again after each run; what is not "
+                sentence += "written in the end is in the table, but the next call runs it again."
+                warnings.warn(sentence, RunWarning, stacklevel=3)
+            return
+        del unsaved[key]
 
 
 def _checksum(content: Record) -> str:

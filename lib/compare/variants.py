@@ -1,12 +1,13 @@
-"""Which sets of parameters are to be compared?"""
+"""The sets of parameters to compare, from Python, from files and from the command line."""
 
-import ast
 import itertools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lib.cli import parse_settings, parse_value
+from lib.compare.labels import label
 from lib.strategy import Strategy
 
 Variant = dict[str, Any]
@@ -17,8 +18,8 @@ _ALONE: list[Variant] = [
     {"log_price": True},
     {"target": "tradable_open_up"},
 ]
-# where the published strategy is odd: as published, each mended alone, all together
-ODDITIES: list[Variant] = [{}, *_ALONE, {name: value for one in _ALONE for name, value in one.items()}]
+# the published strategy, each of its oddities corrected alone, and all of them together
+ODDITIES: list[Variant] = [{}, *_ALONE, {name: value for change in _ALONE for name, value in change.items()}]
 
 
 def grid(choices: Mapping[str, Iterable[Any]]) -> list[Variant]:
@@ -53,7 +54,7 @@ def combine(*lists: list[Variant]) -> list[Variant]:
         for part in parts:
             twice = sorted(merged.keys() & part.keys())
             if twice:
-                raise ValueError(f"{', '.join(twice)} is set twice: leave one of them away.")
+                raise ValueError(f"{', '.join(twice)} is set twice: keep one of them.")
             merged |= part
         combined.append(merged)
     return combined
@@ -82,66 +83,33 @@ def strategies(variants: Iterable[Mapping[str, Any]]) -> list[Strategy]:
     return made
 
 
-def label(variant: Mapping[str, Any]) -> str:
-    """The parameters that are set, in one line."""
-    return " ".join(f"{name}={shown(value)}" for name, value in variant.items()) or "defaults"
-
-
-def shown(value: Any) -> str:
-    """A value as short as it can be told from others; a function by its name."""
-    if isinstance(value, list | tuple):
-        return "+".join(map(shown, value))
-    return value.__qualname__ if callable(value) else str(value)
-
-
 def read_file(path: str | Path) -> list[Variant]:
     """Variants from a JSON file: a list of objects, each the parameters of one.
 
     Raises
     ------
     ValueError
-        The file cannot be read, or holds something else.
+        The file cannot be read, or holds anything else.
     """
     try:
         variants = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} cannot be read as JSON: {error}.") from error
-    if not isinstance(variants, list) or not all(isinstance(one, dict) for one in variants):
+    if not isinstance(variants, list) or not all(isinstance(variant, dict) for variant in variants):
         raise ValueError(f'{path} must hold a list of objects, such as [{{"top_assets": 6}}, {{}}].')
     return variants
 
 
 def parse_choices(words: Iterable[str]) -> dict[str, list[Any]]:
-    """`name=value,value` from a command line; what is no number, True or list in Python's words is text.
+    """Parse ``NAME=VALUE,VALUE`` words of a command line; values as in `lib.cli.parse_value`.
 
     >>> parse_choices(["top_assets=6,12", "features=['trend'],['trend','volume']"])
     {'top_assets': [6, 12], 'features': [['trend'], ['trend', 'volume']]}
     """
-    choices = {}
-    for word in words:
-        name, separator, text = word.partition("=")
-        if not separator:
-            raise ValueError(f"{word!r} must read NAME=VALUE.")
-        if name in choices:
-            raise ValueError(f"{name} is set twice: write {name}=VALUE,VALUE.")
-        values = _parse(text)
-        if values == text and "," in text:
-            values = tuple(map(_parse, text.split(",")))
-        choices[name] = list(values) if isinstance(values, tuple) else [values]
-    return choices
+    return {name: _listed(value) for name, value in parse_settings(words).items()}
 
 
-def parse_settings(words: Iterable[str]) -> Variant:
-    """`name=value` from a command line, the value as in `parse_choices` but one."""
-    chosen = parse_choices(words)
-    for name, values in chosen.items():
-        if len(values) != 1:
-            raise ValueError(f"--set {name} takes one value: several go with --grid.")
-    return {name: values[0] for name, values in chosen.items()}
-
-
-def _parse(text: str) -> Any:
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
-        return text.strip()
+def _listed(value: Any) -> list[Any]:
+    if isinstance(value, str) and "," in value and "(" not in value:
+        return [parse_value(text) for text in value.split(",")]
+    return list(value) if isinstance(value, tuple) else [value]

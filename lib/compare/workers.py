@@ -1,4 +1,4 @@
-"""Who does the work? Processes of this machine, or a cluster that is there already; through joblib."""
+"""The processes that do the work, on this machine or on a running cluster, through joblib."""
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -8,7 +8,9 @@ import cloudpickle
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 
-Job = tuple[Callable, tuple]
+from lib.choices import suggest
+
+BACKENDS = ("loky", "threading", "dask")
 
 
 class NotPicklableError(TypeError):
@@ -21,7 +23,7 @@ def pack(function: Callable, *arguments: Any) -> bytes:
     Raises
     ------
     NotPicklableError
-        With what is to be done.
+        The message says how to change the function.
     """
     try:
         return cloudpickle.dumps((function, arguments))
@@ -32,22 +34,29 @@ def pack(function: Callable, *arguments: Any) -> bytes:
         ) from error
 
 
+def check_backend(backend: str = "loky", scheduler: str | None = None, **_: Any) -> None:
+    """Refuse an unknown backend, and a scheduler where none is used, with a ValueError."""
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}: {suggest(backend, BACKENDS)}")
+    if scheduler and backend != "dask":
+        raise ValueError(f"a scheduler is for the backend dask, not for {backend!r}.")
+
+
 def run_all(
     jobs: Mapping[str, bytes], workers: int | None = None, backend: str = "loky", scheduler: str | None = None
 ) -> Generator[tuple[str, Any, str], None, None]:
-    """Do packed calls in parallel, and hand out each answer as it comes.
+    """Run packed calls in parallel, and yield each answer as it comes.
 
     Parameters
     ----------
     jobs : mapping of name to bytes
-        What `pack` answered.
+        What `pack` returned.
     workers : int, optional
-        How many at once: default all cores, or all of the cluster. On this machine each is a process of its
+        Calls at once; default: one per core, or all of the cluster. On this machine each is a process of its
         own with one thread; even a single one, so that what crashes in it does not end the comparison.
-    backend : str
-        "loky" (this machine), "dask", "ray", or another that joblib knows.
+    backend : "loky" (processes of this machine), "threading" or "dask"
     scheduler : str, optional
-        Address of the cluster.
+        Address of the Dask cluster.
 
     Yields
     ------
@@ -57,15 +66,15 @@ def run_all(
     """
     with _configured(backend, scheduler):
         local = backend == "loky"
-        wanted = workers or (cpu_count() if local else -1)
+        count = workers or (cpu_count() if local else -1)
         left = dict(jobs)
         while left:
             try:
-                for name, answer in _answers(left, wanted, local):
+                for name, answer in _answers(left, count, local):
                     del left[name]
                     yield name, answer, ""
             except Exception:  # whatever a backend raises when a worker is lost; a call itself raises nothing
-                for name in list(left)[: 2 * max(wanted, 1)]:
+                for name in list(left)[: 2 * max(count, 1)]:
                     message, answer = "", None
                     try:
                         ((_, answer),) = _answers({name: left[name]}, 1, local)
@@ -78,22 +87,14 @@ def run_all(
 def _answers(jobs: Mapping[str, bytes], workers: int, local: bool) -> Iterator[tuple[str, Any]]:
     call = _caller()
     calls = [delayed(call)(name, blob) for name, blob in jobs.items()]
-    # One worker: joblib would run it in this process, to end with it. So two, with one call in hand.
+    # One worker: joblib would run the calls in this process, to end with it. So two, with one call in hand.
     alone = local and workers == 1
-    settings = {
-        "n_jobs": 2 if alone else workers,
-        "batch_size": 1,
-        "pre_dispatch": 1 if alone else "2*n_jobs",
-    }
-    try:
-        parallel = Parallel(return_as="generator_unordered", **settings)
-    except ValueError:  # a backend that answers all at once (Ray): small lots, so that a crash costs little
-        parallel = Parallel(**settings)
-        lot = 2 * parallel._effective_n_jobs()
-        for k in range(0, len(calls), lot):
-            yield from parallel(calls[k : k + lot])
-        return
-    yield from parallel(calls)
+    yield from Parallel(
+        n_jobs=2 if alone else workers,
+        batch_size=1,
+        pre_dispatch=1 if alone else "2*n_jobs",
+        return_as="generator_unordered",
+    )(calls)
 
 
 def _caller() -> Callable[[str, bytes], tuple[str, Any]]:
@@ -105,13 +106,13 @@ def _caller() -> Callable[[str, bytes], tuple[str, Any]]:
         import pickle
         import sys
 
-        said, plain = io.StringIO(), contextlib.nullcontext()
+        output, plain = io.StringIO(), contextlib.nullcontext()
         if "dask" in sys.modules:
             # On a worker of Dask xarray would guard even a file in memory by a lock of the cluster, and wait
             # for it forever.
             plain = sys.modules["dask"].config.set(scheduler="synchronous")
         try:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
                 function, arguments = pickle.loads(blob)
             with plain:
                 return name, function(*arguments)
@@ -127,30 +128,19 @@ def _configured(backend: str, scheduler: str | None) -> Iterator[None]:
 
     Older ones would still have modules as they were before an edit, and another environment.
     """
-    if scheduler and backend not in ("dask", "ray"):
-        raise ValueError(f"a scheduler is for the backends dask and ray, not for {backend!r}.")
-    if backend == "loky":
-        _end_workers()
-        finished = False
-        try:
-            with parallel_config(backend, inner_max_num_threads=1):
-                yield
-            finished = True
-        finally:
-            _end_workers(kill=not finished)
+    check_backend(backend, scheduler)
+    if backend != "loky":
+        with parallel_config(backend, **({"scheduler_host": scheduler} if scheduler else {})):
+            yield
         return
-    settings = {}
-    if backend == "dask":
-        settings = {"scheduler_host": scheduler} if scheduler else {}
-    elif backend == "ray":
-        import ray
-        from ray.util.joblib import register_ray
-
-        if not ray.is_initialized():
-            ray.init(address=scheduler)
-        register_ray()
-    with parallel_config(backend, **settings):
-        yield
+    _end_workers()
+    finished = False
+    try:
+        with parallel_config(backend, inner_max_num_threads=1):
+            yield
+        finished = True
+    finally:
+        _end_workers(kill=not finished)
 
 
 def _end_workers(kill: bool = False) -> None:

@@ -7,10 +7,11 @@ import numpy as np
 
 from lib.competitions import Competition
 from lib.contest import originality
-from lib.contest.uncertainty import sharpe_interval
 from lib.contest.verdict import Verdict
-from lib.report import equal_weights
-from lib.report.contest import RuleCheck, check_rules, returns_as_filtered, sharpe_ratio_of
+from lib.report.added_value import measured
+from lib.report.bootstrap import interval
+from lib.report.contest import RuleCheck, check_rules, sharpe_ratio_of
+from lib.report.performance import equal_weights, portfolio
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,13 +61,13 @@ def judge(
         Of the strategy, to be kept with the verdict.
     """
     data = data.sel(time=slice(None, weights.time.values[-1]))
-    returns = returns_as_filtered(data, weights, rules)
-    template_returns = returns_as_filtered(data, template, rules)
+    returns = portfolio(data, weights, rules).returns
+    template_returns = portfolio(data, template, rules).returns
     others = {originality.TEMPLATE: template_returns}
     if selected is not None:
-        others[originality.SELECTED] = returns_as_filtered(data, selected, rules)
+        others[originality.SELECTED] = portfolio(data, selected, rules).returns
     universe = equal_weights(data, weights.time.values)
-    others |= {originality.UNIVERSE: returns_as_filtered(data, universe, rules), **(earlier or {})}
+    others |= {originality.UNIVERSE: portfolio(data, universe, rules).returns, **(earlier or {})}
     ratio = sharpe_ratio_of(returns)
     checks = [
         *_in_full(check_rules(data, weights, ratio, rules), weights, rules),
@@ -76,7 +77,7 @@ def judge(
     return Verdict(
         checks=tuple(checks),
         sharpe_ratio=ratio,
-        interval=sharpe_interval(ratio, returns.sizes["time"]),
+        interval=_interval(returns),
         relatives=originality.relatives(returns, others, rules),
         by_year=originality.by_year(returns, others),
         returns=returns,
@@ -85,6 +86,12 @@ def judge(
         source=source,
         parameters=dict(parameters or {}),
     )
+
+
+def _interval(returns: "xr.DataArray") -> tuple[float, float]:
+    if returns.sizes["time"] < 2:
+        return float("nan"), float("nan")
+    return interval(measured({"strategy": returns})["strategy"].ratios_sampled)
 
 
 def _in_full(checks: list[RuleCheck], weights: "xr.DataArray", rules: Competition) -> list[RuleCheck]:

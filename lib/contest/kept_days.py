@@ -4,11 +4,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.compare import provenance
+from lib.compare import project_code, provenance, runs
 from lib.contest.passes import Pass
 from lib.contest.windows import seen_by
 from lib.files import replace_file
@@ -18,18 +18,22 @@ if TYPE_CHECKING:
 
     from lib.strategy import Strategy
 
-IDENTITY_LENGTH = 16
+
+class Identity(NamedTuple):
+    """What decides a day's pass besides the market."""
+
+    key: str  # 16 hex digits, of parameters, functions, versions and code
+    files: list[str]  # of the project
+    code: str  # fingerprint of their text
 
 
-def key_of(strategy: "Strategy", code: str) -> str:
-    """16 hex digits that change with whatever decides a day's pass besides the market."""
-    identity = {
-        "parameters": strategy.as_dict(),
-        "functions": provenance.functions_fingerprint(strategy),
-        "versions": provenance.versions(strategy),
-        "code": code,
-    }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:IDENTITY_LENGTH]
+def identity_of(strategy: "Strategy") -> Identity:
+    """The identity of a strategy's passes: two of one key are the same on the same market."""
+    plan = runs.plan(
+        strategy, "", "", "", lambda modules: project_code.snapshot(modules | {"lib.contest.passes"})
+    )
+    digest = hashlib.sha256(json.dumps([plan["key"], provenance.versions(strategy)]).encode())
+    return Identity(digest.hexdigest()[:16], plan["files"], plan["code"])
 
 
 def keep(folder: Path, passes: list[dict[str, Any]], market: str) -> None:

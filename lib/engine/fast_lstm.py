@@ -29,6 +29,7 @@ from threadpoolctl import ThreadpoolController
 
 from lib.choices import label
 from lib.engine import recurrent
+from lib.engine.constant import MODELS
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy
@@ -56,6 +57,11 @@ def is_published(strategy: "Strategy") -> bool:
     edited = strategy.model == "LSTM"
     _report_once("LSTM of lib/model.py was edited: it" if edited else label(strategy.model))
     return False
+
+
+def needs_torch(strategy: "Strategy") -> bool:
+    """Whether the strategy's model is trained in torch."""
+    return strategy.model not in MODELS and not is_published(strategy)
 
 
 @functools.cache

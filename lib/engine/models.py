@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib.engine import fast_lstm
+from lib.engine.constant import Constant
 from lib.engine.inputs import equally_long
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Fit:
     """The report of one asset's training; a loss is a mean squared error."""
 
-    losses: tuple[float, ...]  # before each step
+    losses: tuple[float, ...]  # before each step; empty of a model without training
     loss_after: float
     accuracy: float  # share of training days predicted right, an output above one half meaning "rises"
     majority_accuracy: float  # the same for always predicting the more frequent class
@@ -79,7 +80,8 @@ class TrainedModels(Mapping):
     def fast_outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """By asset the output (time,) for a sequence (time, feature), of the models in the fast form."""
         rows = {asset: row for asset in inputs if (row := self.row(asset)) is not None}
-        outputs: dict[str, np.ndarray] = {}
+        constants = {asset: model for asset in inputs if isinstance(model := self._models[asset], Constant)}
+        outputs: dict[str, np.ndarray] = {asset: model(inputs[asset]) for asset, model in constants.items()}
         for assets in equally_long({asset: inputs[asset] for asset in rows}):
             x = np.stack([inputs[asset] for asset in assets])
             parameters = np.stack([rows[asset] for asset in assets])
@@ -109,6 +111,7 @@ class TrainedModels(Mapping):
                 target="next_open_up",
                 selection="low_volatility",
                 model="LSTM",
+                sizing="as_output",
             )
             return _load_models, (pickle.dumps(content, protocol=4),)
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lib.choices import find, name_of
 from lib.engine.inputs import model_inputs
 from lib.engine.models import TrainedModels
 from lib.market_data import check_data, field
+from lib.sizing import sizing
 from lib.state import State
 
 if TYPE_CHECKING:
@@ -73,16 +75,13 @@ def weights_of_day(
         )
     day = data.get_index("time")[-1].to_datetime64()
     parameters = strategy.as_dict()
-    carried_in = {} if state is None else state.carried_into(day, parameters)
+    carried_in = {} if state is None else state.carried_into(day, parameters, strategy.defaults())
 
     price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1]
     tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
 
     assets = data.get_index("asset").tolist()
-    new = np.array([outputs.get(asset, 0.0) for asset in assets])
-    new = np.where(liquid > 0, new, 0.0)
-    # without any data that day an asset that has a model is not held, as published
-    new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan
+    new = raw_weights(outputs, assets, liquid, models, strategy)
 
     gone = sorted(set(carried_in).difference(assets))
     old = np.array([carried_in.get(asset, 0.0) for asset in [*assets, *gone]])
@@ -96,11 +95,43 @@ def weights_of_day(
     return weights, next_state
 
 
-def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:
-    """Today's weights (asset,) from today's predictions and yesterday's weights, in the same order.
+def raw_weights(
+    outputs: Mapping[str, float],
+    assets: list[str],
+    liquid: np.ndarray,
+    models: Container[str],
+    strategy: "Strategy",
+) -> np.ndarray:
+    """Raw weights (asset,) of the day: the strategy's `sizing` of the outputs of the liquid assets.
 
-    The mean of both where there was a position, else the prediction; below `min_weight` nothing; scaled to a
-    sum of at most 1; cut at `max_weight`. An asset without a finite prediction is not held, whatever it was
+    0 where an asset is not liquid or has no output. NaN, so that it is not held whatever it was before, where
+    the output is not finite, and, as published, where an asset with a model has no data that day.
+
+    Raises
+    ------
+    ValueError
+        The sizing does not return one number for each output.
+    """
+    new = np.where(liquid > 0, [outputs.get(asset, 0.0) for asset in assets], 0.0)
+    sized = (liquid > 0) & np.isfinite(new) & [asset in outputs for asset in assets]
+    if sized.any():
+        function = find("sizing", strategy.sizing, sizing)
+        raw = np.asarray(function(new[sized], strategy))
+        if raw.shape != (sized.sum(),) or raw.dtype.kind not in "fiub":
+            raise ValueError(
+                f"sizing {name_of(function)} must return one number for each of the {sized.sum()} outputs "
+                f"given, not an array of {raw.dtype} with shape {raw.shape}."
+            )
+        new[sized] = raw
+    new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan
+    return new
+
+
+def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:
+    """Today's weights (asset,) from today's raw weights and yesterday's weights, in the same order.
+
+    The mean of both where there was a position, else the raw weight; below `min_weight` nothing; scaled to a
+    sum of at most 1; cut at `max_weight`. An asset without a finite raw weight is not held, whatever it was
     before.
     """
     weights = np.where(old == 0, new, (new + old) / 2)

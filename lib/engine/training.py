@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lib.engine import cores, fast_lstm
+from lib.engine.constant import MODELS
 from lib.engine.inputs import select_assets, stacked, training_examples
 from lib.engine.lbfgs import minimise
 from lib.engine.models import Fit, TrainedModels
@@ -85,7 +86,7 @@ def train_lessons(lessons: Sequence[Lesson], strategy: "Strategy") -> list[Train
         {(k, asset): xy for asset, xy in lesson.examples.items() if len(xy[1])}
         for k, lesson in enumerate(lessons)
     ]
-    if len(lessons) > 1 and fast_lstm.is_published(strategy):
+    if len(lessons) > 1 and not fast_lstm.needs_torch(strategy):
         examples = [{key: xy for part in examples for key, xy in part.items()}]
     fitted = {key: fit for part in examples if part for key, fit in _fit(part, strategy).items()}
     trained = []
@@ -104,6 +105,9 @@ def train_lessons(lessons: Sequence[Lesson], strategy: "Strategy") -> list[Train
 
 def _fit(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
     """By key of `examples`, such as an asset, the trained model, the losses and the output after training."""
+    if strategy.model in MODELS:
+        model = MODELS[strategy.model]()
+        return {key: (model, (), model(x)) for key, (x, _) in examples.items()}
     if fast_lstm.is_published(strategy):
         return _fit_published(examples, strategy)
     from lib.engine import torch_training
@@ -121,7 +125,7 @@ def _add(
         after = float(np.mean((output - target) ** 2))
     if not np.isfinite([*losses, after]).all():
         return f"its training diverged: the loss is not finite. {ADVICE}"
-    if after > max(1.0, losses[0]):  # 1: as if every class was called wrong
+    if after > max([1.0, *losses[:1]]):  # 1: as if every class was called wrong
         return f"its training diverged: the loss rose from {losses[0]:.3g} to {after:.3g}. {ADVICE}"
     risen = target > 0.5
     fit = Fit(

@@ -1,24 +1,30 @@
-"""Does a strategy know the future? Days are cut off or changed, and it is asked again about those before."""
+"""The look-ahead check: whether a strategy's answers for a day change with the days after it."""
 
+import io
+import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
-from lib.lookahead.leak_report import Finding, LeakReport, merged
-from lib.lookahead.questions import Questions, askable, questions_about, random_gaps
+from lib.lookahead.leak_report import Leak, LeakReport, merged
+from lib.lookahead.trials import Trials
+from lib.lookahead.windows import askable
 from lib.market_data import check_data
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ELSEWHEN = 3  # of the days tried, how many under other dates too: what looks up dates shows on any day
-TOLERANCE = 1e-9  # of a value; absolute where that is below 1
-# After 28 years the calendar repeats, days of the week and leap years included.
-CYCLE = np.timedelta64(28 * 365 + 7, "D")
+DATE_SHIFT_DAYS = 3  # of the days tried, how many under other dates too: what looks up dates shows on any day
+MEMORY_DAYS = 3  # of the days tried, how many in new processes too: what remembers shows on any day
+NOT_ALL = "Not tried: numbers computed from all data beforehand. Pass a function data -> Strategy for those."
+NO_PROCESS = (
+    "Not tried: whether a function remembers what it saw first; no process could be started for that."
+)
 
 
 def check(
@@ -29,16 +35,25 @@ def check(
 ) -> LeakReport:
     """Look for look-ahead: in each feature, the selection, the training, and a chain of predictions.
 
-    What the strategy says up to a random day, from data that end there, is compared with what it says when
-    later days are there; when they are replaced by noise; when it is asked again; and when the same prices
-    stand under other dates. Each feature is also tried with gaps planted before the day, which show what
-    fills gaps backwards.
+    Each answer for a random day is first had from data that end there, while the platform's library loads
+    nothing later either. It is compared with the answer
 
-    So it sees a function that reads later rows of its argument; one that reads `data` from outside its
+    - when later days are there as noise, and the library loads all it has, as it does in a backtest. Features
+      are shown the later days too, and asked once more with gaps planted before the day, which show what
+      fills gaps backwards;
+    - after questions about the last day, with which a backtest begins (on the first three days, in new
+      processes; on Linux only);
+    - when the same prices stand under other dates (on the first three days).
+
+    So it sees a function that reads later rows of its argument; one that loads data by itself, except through
+    `strategy.load_data`, which ends on the day in a backtest as well; one that reads `data` from outside its
     argument (they are changed **in place**, and restored; a read-only array is copied, and then this goes
-    unseen); one that looks up dates elsewhere; and one that remembers. It cannot see a number computed from
-    all data beforehand, such as a mean or a fitted scaler, which looks like any constant: for that, pass a
-    function that makes the strategy from data.
+    unseen); and one that remembers. An answer that differs when it is asked again is reported as not
+    deterministic. One that depends on dates is reported as such: the calendar, or a table of prices.
+
+    It cannot see a number computed from all data beforehand, such as a mean or a fitted scaler, which looks
+    like any constant: for that, pass a function that makes the strategy from data. Nor does it see what a
+    function remembers from before the check.
 
     Parameters
     ----------
@@ -69,86 +84,34 @@ def check(
         data = data.copy(deep=True)
     given = strategy if isinstance(strategy, Strategy) else None
     make: Callable[[xr.DataArray], Strategy] = strategy if given is None else lambda _: given  # type: ignore
-    parameters = make(data)
     rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(askable(data, parameters))[:days])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # gaps, noise, and assets that cannot be trained, are wanted here
-        findings = [
-            (row, found)
-            for k, row in enumerate(rows.tolist())
-            for found in _compare(make, data, row, rng, k < ELSEWHEN)
-        ]
+    # gaps, noise and assets that cannot be trained belong to the check, and its progress is shown instead
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        parameters = make(data)
+        rows = np.sort(rng.permutation(askable(data, parameters))[:days]).tolist()
+        trials = Trials(make, data, rows, rng)
+        found: list[tuple[int, Leak]] = []
+        with tqdm(total=1 + len(rows), unit="day", desc="Look-ahead", disable=not _watched()) as bar:
+            remembered = trials.memory(rows[:MEMORY_DAYS])
+            found += remembered or []
+            bar.update()
+            for k, row in enumerate(rows):
+                found += ((row, leak) for leak in trials.future(row))
+                if k < DATE_SHIFT_DAYS:
+                    found += ((row, leak) for leak in trials.dates(row))
+                bar.update()
 
-    own = given and any(map(callable, (*given.features, given.target, given.selection, given.model)))
-    note = "Not tried: numbers computed from all data beforehand. Pass a function data -> Strategy for those."
-    levels = tuple(questions_about(parameters, data, rows[0], random_gaps(data, rows[0], rng)))
-    return LeakReport(
-        findings=merged(sorted(findings, key=lambda one: levels.index(one[1].level))),
-        days=data.time.values[rows].astype("M8[D]"),
-        levels=levels,
-        note=note if own else "",
+    own = given and any(
+        map(callable, (*given.features, given.target, given.selection, given.model, given.sizing))
     )
+    notes = [NOT_ALL] * bool(own) + [NO_PROCESS] * (remembered is None)
+    stages = trials.stages
+    return LeakReport(merged(found, stages), data.time.values[rows].astype("M8[D]"), stages, tuple(notes))
 
 
-def _compare(
-    make: Callable, data: "xr.DataArray", row: int, rng: np.random.Generator, other_dates: bool
-) -> Iterator[Finding]:
-    """Ask about a day, from data that end there; then again while what it must not know is changed."""
-    gaps = random_gaps(data, row, rng)
-    past = data[:, : row + 1]
-    before = questions_about(make(past), past, row, gaps)
-    base = {level: ask() for level, ask in before.items()}
-    features = [level for level in base if level.startswith("feature")]
+def _watched() -> bool:
+    """Whether a person sees stderr: in a notebook or a terminal."""
+    from qnt.graph import is_notebook
 
-    def differences(how: str, questions: Questions, levels: list[str]) -> Iterator[Finding]:
-        for level in levels:
-            yield from _difference(level, how, past, base[level], questions[level])
-
-    yield from differences("future", questions_about(make(data), data, row, gaps), features)
-    with _other_future(data, row, rng):
-        yield from differences("future", questions_about(make(data), data, row, gaps), [*base])
-    yield from differences("memory", before, features)
-    if other_dates:
-        elsewhen = past.assign_coords(time=past.time.values + CYCLE)
-        yield from differences("dates", questions_about(make(elsewhen), elsewhen, row, gaps), [*base])
-
-
-@contextmanager
-def _other_future(data: "xr.DataArray", row: int, rng: np.random.Generator) -> Iterator[None]:
-    """For a while all values after a row are noise around the mean of those before, in place."""
-    later = data.values[:, row + 1 :]
-    kept = later.copy()
-    mean = np.nanmean(
-        np.where(np.isinf(data.values), np.nan, data.values)[:, : row + 1], axis=1, keepdims=True
-    )
-    try:
-        later[:] = np.where(np.isnan(mean), 1, mean) * rng.lognormal(0, 0.5, later.shape)
-        later[data.get_index("field").get_loc("is_liquid")] = rng.random(later.shape[1:]) < 0.5
-        later[:, rng.random(later.shape[1:]) < 0.1] = np.nan
-        yield
-    finally:
-        later[:] = kept
-
-
-def _difference(
-    level: str, how: str, past: "xr.DataArray", base: np.ndarray, ask: Callable[[], np.ndarray]
-) -> Iterator[Finding]:
-    """A finding where the answer to a question about the last day of `past` is not `base`."""
-    days, assets = past.time.values.astype("M8[D]"), past.asset.values.tolist()
-    try:
-        answer = ask()
-    except Exception as error:  # whatever a user's function raises when the future or the dates change
-        yield Finding(level, how, days[-1], assets[0], np.inf, error=f"{type(error).__name__}: {error}")
-        return
-    with np.errstate(all="ignore"):
-        size = np.abs(answer - base)
-        same = (
-            (answer == base)
-            | (np.isnan(answer) & np.isnan(base))
-            | (size <= TOLERANCE * np.maximum(1, np.abs(base)))
-        )
-    if not same.all():
-        day, asset = np.argwhere(~same.reshape(-1, *same.shape[-2:]).all(axis=0))[0]
-        largest = size[~same & np.isfinite(size)].max(initial=0) or np.inf
-        yield Finding(level, how, days[day - base.shape[-2]], assets[asset], float(largest))
+    return sys.stderr.isatty() or is_notebook()

@@ -1,42 +1,53 @@
-"""Which leaks were found, in plain words?"""
+"""The report of a check: what leaks, what is not deterministic, what depends on dates, in plain words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-HOW = {
-    "future": "changes with the days after it",
-    "dates": (
-        "changes when the same prices stand under other dates: it reads something besides the data it is "
-        "given, and whether that knows the future cannot be told from here"
+# Kinds of findings, the gravest first: how a line of the report begins.
+LEAKS = {
+    "future": "changes with what comes after the day",
+    "memory": "remembers: after it was asked about later days, as in a backtest, its answer is another",
+}
+KINDS = {"random": "differs when it is asked again with nothing changed"}
+KINDS |= LEAKS | {"dates": "changes when the same prices stand under other dates or in a longer window"}
+HEADINGS = {
+    "random": (
+        "NOT DETERMINISTIC, so that a leak there cannot be told from chance (draw random numbers from "
+        "np.random.default_rng(strategy.seed)):"
     ),
-    "memory": "changes when it is asked again: it remembers later days that it saw in between",
+    "dates": (
+        "DEPENDS ON THE DATES, which is no leak where only the calendar, or a table known in advance, is "
+        "used, and a leak where prices are looked up; the check cannot tell:"
+    ),
 }
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One leak.
+class Leak:
+    """A leak, or what may be one: a difference between two answers that should be the same.
 
     Attributes
     ----------
-    level : str
+    stage : str
         "feature NAME", "selection", "training" or "prediction".
-    how : str
-        "future", "dates" or "memory": a key of `HOW`.
+    kind : str
+        "future" or "memory": a leak. "random": the stage is not deterministic. "dates": it depends on the
+        dates themselves, or on how many days it is given.
     day, asset : numpy.datetime64[D], str
         Where it was first seen.
     size : float
-        Largest difference, in units of the level (a feature's; 1 for an asset selected or not; a model's
+        Largest difference, in units of the stage (a feature's; 1 for an asset selected or not; a model's
         output; weights). Infinite where values only appear, vanish or cannot be had.
     cases : int
-        On how many of the days tried.
+        Number of the days tried on which it was seen.
     error : str
         What was raised, where it was.
     """
 
-    level: str
-    how: str
+    stage: str
+    kind: str
     day: np.datetime64
     asset: str
     size: float
@@ -44,62 +55,75 @@ class Finding:
     error: str = ""
 
     def __str__(self) -> str:
-        """In plain words."""
+        """One sentence."""
         size = f"by up to {self.size:.3g}" if np.isfinite(self.size) else "where a value appears or vanishes"
-        times = "one of the days" if self.cases == 1 else f"{self.cases} of the days"
+        days = f"{self.cases} of the days" if self.cases > 1 else "one of the days"
         return (
-            f"{self.level} {HOW[self.how]}; on {times} tried, first seen on {self.day} for {self.asset}, "
+            f"{self.stage} {KINDS[self.kind]}; on {days} tried, first seen on {self.day} for {self.asset}, "
             f"{f'where it fails with {self.error}' if self.error else size}."
         )
 
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What `lib.lookahead.check` found; print it.
+    """The result of `lib.lookahead.check`; print it.
 
     Attributes
     ----------
-    findings : tuple of Finding
-        In the order features, selection, training, prediction; a leak in one shows in those after it.
+    findings : tuple of Leak
+        At most one per stage, in the order features, selection, training, prediction. A leak in one stage
+        shows in those after it.
     days : numpy.ndarray of datetime64[D]
-        Tried.
-    levels : tuple of str
-        Tried.
-    note : str
+        The days tried.
+    stages : tuple of str
+        The stages tried.
+    notes : tuple of str
         What could not be seen.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Leak, ...]
     days: np.ndarray
-    levels: tuple[str, ...]
-    note: str = ""
+    stages: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def leaks(self) -> bool:
-        """Whether anything was found."""
-        return bool(self.findings)
+        """Whether the future leaks; what is random or depends on dates is in `findings` only."""
+        return any(leak.kind in LEAKS for leak in self.findings)
 
     def __str__(self) -> str:
-        """In plain words."""
-        tried = (
-            f"Tried: {len(self.days)} days from {self.days[0]} to {self.days[-1]}; {', '.join(self.levels)}."
-        )
-        said = [f"LOOK-AHEAD in {len(self.findings)} places:", *(f"- {found}" for found in self.findings)]
-        if not self.leaks:
-            said = ["No look-ahead found: what is said of a day is the same whatever days come after it."]
-        return "\n".join([*said, tried, *filter(None, [self.note])])
+        """Plain words, one finding a line."""
+        leaks = [leak for leak in self.findings if leak.kind in LEAKS]
+        lines = [
+            f"LOOK-AHEAD in {len(leaks)} place{'s' * (len(leaks) > 1)}:",
+            *(f"- {leak}" for leak in leaks),
+        ]
+        if not leaks:
+            lines = ["No look-ahead found: the answers for a day are the same whatever days come after it."]
+        for kind, heading in HEADINGS.items():
+            found = [f"- {leak}" for leak in self.findings if leak.kind == kind]
+            lines += [heading, *found] if found else []
+        tried = f"Tried: {len(self.days)} days from {self.days[0]} to {self.days[-1]}"
+        return "\n".join([*lines, f"{tried}; {', '.join(self.stages)}.", *self.notes])
 
 
-def merged(findings: list[tuple[int, Finding]]) -> tuple[Finding, ...]:
-    """One finding for each level and way of leaking, from those of each day tried (day's number, finding).
+def merged(leaks: Iterable[tuple[int, Leak]], stages: tuple[str, ...]) -> tuple[Leak, ...]:
+    """One finding per stage from those of each day tried (row, finding), in the order of the stages.
 
-    The first of them, with the largest size and the number of days.
+    Of the gravest kind, see `KINDS`: the first in time, with the largest size and the number of days. A stage
+    that is not deterministic on one day is not: what its other days seem to show is chance.
     """
-    found: dict[tuple[str, str], Finding] = {}
-    days: dict[tuple[str, str], set[int]] = {}
-    for number, one in findings:
-        key = one.level, one.how
-        days.setdefault(key, set()).add(number)
-        first = found.setdefault(key, one)
-        found[key] = replace(first, size=max(first.size, one.size), cases=len(days[key]))
-    return tuple(found.values())
+    grave = list(KINDS).index
+    found: list[Leak] = []
+    for stage in stages:
+        of_stage = [(row, leak) for row, leak in leaks if leak.stage == stage]
+        kind = min((leak.kind for _, leak in of_stage), key=grave, default="")
+        days = {
+            row: leak
+            for row, leak in sorted(of_stage, reverse=True, key=lambda pair: pair[0])
+            if leak.kind == kind
+        }
+        if days:
+            size = max(leak.size for leak in days.values())
+            found.append(replace(days[min(days)], size=size, cases=len(days)))
+    return tuple(found)

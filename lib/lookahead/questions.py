@@ -1,5 +1,6 @@
-"""What can be asked about a day that must not depend on the days after it?"""
+"""Questions about a day whose answers must not depend on the days after it."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -7,53 +8,50 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.engine.inputs import feature_names, feature_values, model_inputs, select_assets
+from lib.engine import fast_lstm
+from lib.engine.inputs import (
+    feature_names,
+    feature_values,
+    get_target_classes,
+    model_inputs,
+    select_assets,
+    training_examples,
+)
+from lib.engine.models import TrainedModels
 from lib.engine.prediction import model_outputs
+from lib.lookahead.windows import CHAIN, first_row
 from lib.market_data import field
 from lib.state import State
-from lib.strategy import Strategy
+from lib.strategy import Strategy, ending_with
 
 if TYPE_CHECKING:
     import xarray as xr
 
-CHAIN = 2  # days predicted one after the other, the state handed on
 LATER = 20  # days that a feature is shown beyond the one it is asked about
 
-# By level; an answer has dims (..., time, asset) and ends on the day.
+# By stage; an answer has dims (..., time, asset) and ends on the day.
 Questions = dict[str, Callable[[], np.ndarray]]
 
 
-def askable(data: "xr.DataArray", strategy: Strategy) -> np.ndarray:
-    """Rows of days with whole windows before them, those of a chain included, and a day after them."""
-    periods = sorted((strategy.lookback_period, strategy.train_period))
-    rows = np.arange(CHAIN - 1, data.sizes["time"] - 1)
-    time = data.time.values
-    whole = [row for row in rows if time[row - CHAIN + 1] - np.timedelta64(periods[1], "D") >= time[0]]
-    long = [row for row in whole if int(row) - _first(data, int(row), periods[0]) > strategy.lwma_period]
-    if not long:
-        raise ValueError(
-            f"no day of the {len(time)} has {periods[1]} calendar days of data before it, a day after it, "
-            f"and more than lwma_period + 1 = {strategy.lwma_period + 1} days in a window: load more."
-        )
-    return np.array(long)
+def questions_about(
+    strategy: Strategy,
+    data: "xr.DataArray",
+    row: int,
+    gaps: np.ndarray,
+    trained: dict[str, TrainedModels] | None = None,
+) -> Questions:
+    """What can be asked about a row of data, by stage.
 
-
-def random_gaps(data: "xr.DataArray", row: int, rng: np.random.Generator) -> np.ndarray:
-    """Where to plant gaps, (time, asset): one to three days up to the row, in about half of the assets."""
-    gaps = np.zeros(data.shape[1:], bool)
-    chosen = rng.permutation(data.sizes["asset"])[: (data.sizes["asset"] + 1) // 2]
-    gaps[row + 1 - rng.integers(1, 4) : row + 1, chosen] = True
-    return gaps
-
-
-def questions_about(strategy: Strategy, data: "xr.DataArray", row: int, gaps: np.ndarray) -> Questions:
-    """What can be asked about a row of data, by level. Only features see the rows after it, if any."""
+    Only features see the rows after it, if any. Whatever loads data through the strategy gets them up to the
+    row, as in a backtest. `trained` keeps the models of the published network by what they were trained on.
+    Without it that network is not trained: asked about are the examples, and no prediction.
+    """
     index = data.get_index("asset")
     names = feature_names(strategy)
     labels = [f"feature {name}" + f" ({k + 1})" * (names.count(name) > 1) for k, name in enumerate(names)]
-    first = _first(data, row, strategy.lookback_period)
-    training = data[:, _first(data, row, strategy.train_period) : row + 1]
-    trained: list = []
+    first = first_row(data, row, strategy.lookback_period)
+    training = data[:, first_row(data, row, strategy.train_period) : row + 1]
+    models: list[TrainedModels] = []
 
     def feature(k: int) -> np.ndarray:  # once with the gaps there are, once with those planted
         alone = replace(strategy, features=(strategy.features[k],))
@@ -62,20 +60,38 @@ def questions_about(strategy: Strategy, data: "xr.DataArray", row: int, gaps: np
             window = data[:, first : row + 1 + LATER].copy(deep=True)
             window.values[:, : row + 1 - first][:, gaps[first : row + 1] & planted] = np.nan
             priced = (field(window, "close")[: row + 1 - first] > 0).any(axis=0)
-            answers.append(np.where(priced, feature_values(window, alone)[0, : row + 1 - first], 0))
+            with ending_with(training):
+                values = feature_values(window, alone)[0, : row + 1 - first]
+            answers.append(np.where(priced, values, 0))
         return np.stack(answers)
 
-    def models():
-        if not trained:
-            trained.append(strategy.train_model(training.copy(deep=True)))
-        return trained[0]
+    def selection() -> np.ndarray:
+        with ending_with(training):
+            return np.array([index.isin(select_assets(training.copy(deep=True), strategy))], float)
+
+    def train() -> TrainedModels:
+        if not models:
+            models.append(_train(strategy, training.copy(deep=True), {} if trained is None else trained))
+        return models[0]
+
+    def examples() -> np.ndarray:  # features and target of the selected assets
+        with ending_with(training):
+            assets = select_assets(training.copy(deep=True), strategy)
+            answers = np.full((len(names) + 1, *training.shape[1:]), np.nan)
+            if assets:
+                window = training.copy(deep=True)
+                target = get_target_classes(window.sel(asset=assets), strategy).values
+                places = index.get_indexer(assets)
+                answers[:, :, places] = np.stack([*feature_values(window, strategy, assets), target])
+        return answers
 
     def outputs() -> np.ndarray:  # of each model, for the window it was trained on
-        x, finite = model_inputs(training.copy(deep=True), strategy)
-        places = {asset: index.get_loc(asset) for asset in models()}
+        places = {asset: index.get_loc(asset) for asset in train()}
+        with ending_with(training):
+            x, finite = model_inputs(training.copy(deep=True), strategy)
         inputs = {asset: x[k][finite[k]] for asset, k in places.items() if finite[k].any()}
         answers = np.full(x.shape[1::-1], np.nan)
-        for asset, output in model_outputs(models(), inputs).items():
+        for asset, output in model_outputs(train(), inputs).items():
             answers[finite[places[asset]], places[asset]] = output
         return answers
 
@@ -83,19 +99,40 @@ def questions_about(strategy: Strategy, data: "xr.DataArray", row: int, gaps: np
         state: State | None = None
         answers = []
         for day in range(row + 1 - CHAIN, row + 1):
-            window = data[:, _first(data, day, strategy.lookback_period) : day + 1].copy(deep=True)
-            weights, state = strategy.predict(models(), window, state)
+            window = data[:, first_row(data, day, strategy.lookback_period) : day + 1].copy(deep=True)
+            weights, state = strategy.predict(train(), window, state)
             answers.append(weights.isel(time=-1).reindex(asset=index, fill_value=0).values)
         return np.stack(answers)
 
-    return {
-        **{label: partial(feature, k) for k, label in enumerate(labels)},
-        "selection": lambda: np.array([index.isin(select_assets(training.copy(deep=True), strategy))], float),
-        "training": outputs,
-        "prediction": chain,
-    }
+    questions: Questions = {label: partial(feature, k) for k, label in enumerate(labels)}
+    questions["selection"] = selection
+    if trained is None and depends_on_examples_only(strategy):
+        return questions | {"training": examples}
+    return questions | {"training": outputs, "prediction": chain}
 
 
-def _first(data: "xr.DataArray", row: int, period: int) -> int:
-    """First row of the window of so many calendar days that ends on a row, as `backtest_ml` cuts it."""
-    return int(np.searchsorted(data.time.values, data.time.values[row] - np.timedelta64(period, "D")))
+def depends_on_examples_only(strategy: Strategy) -> bool:
+    """Whether nothing of the user's own is at work behind features, selection and target."""
+    own = type(strategy).train_model, type(strategy).predict
+    return own == (Strategy.train_model, Strategy.predict) and fast_lstm.is_published(strategy)
+
+
+def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedModels]) -> TrainedModels:
+    """The models of a training window, from `trained` where the published network saw the same examples.
+
+    Its training is a function of the examples and the parameters alone, so that it need not be repeated. A
+    model, or a method, of the user's own may read anything: it is always trained anew.
+    """
+    if not depends_on_examples_only(strategy):
+        return strategy.train_model(data)
+    with ending_with(data):
+        assets = select_assets(data, strategy)
+        examples = training_examples(data, strategy, assets) if assets else {}
+    key = hashlib.sha256(repr(strategy.as_dict()).encode())
+    for asset, arrays in examples.items():
+        key.update(f"{asset} {[array.shape for array in arrays]}".encode())
+        for array in arrays:
+            key.update(array.tobytes())
+    if key.hexdigest() not in trained:
+        trained[key.hexdigest()] = strategy.train_model(data)
+    return trained[key.hexdigest()]

@@ -1,4 +1,4 @@
-"""Lets this folder answer `import qnt` where Quantiacs' own library is not installed."""
+"""A stand-in for Quantiacs' library qnt, found by `import qnt` where the real one is not installed."""
 
 import sys
 from collections.abc import Callable
@@ -10,14 +10,14 @@ HERE = str(Path(__file__).parent)
 
 
 class NotCoveredError(AttributeError, NotImplementedError):
-    """Something of the real library was asked for that the stand-in does not have."""
+    """The error for parts of the real library that the stand-in lacks."""
 
 
 def install() -> None:
     """Make `import qnt` find this folder, unless it already does, and say so once on stderr."""
     if HERE in sys.path:
         return
-    # At the end: a qnt that is installed later, or lies nearer, is always preferred.
+    # At the end of the path, so that a real qnt is preferred, even one installed later.
     sys.path.append(HERE)
     sys.meta_path.append(_UncoveredModules)
     print(
@@ -28,21 +28,13 @@ def install() -> None:
 
 
 def uncovered(module_name: str) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module of the stand-in: it names what is missing and who has it.
+    """Return the `__getattr__` of the stand-in's module `module_name`, called while that is imported.
 
-    Parameters
-    ----------
-    module_name : str
-        `__name__` of the module. The module must be the one being imported.
-
-    Returns
-    -------
-    callable
-        Raises `NotCoveredError`, an `AttributeError`, for every name: `hasattr` and `inspect` still work.
+    It raises `NotCoveredError`, an `AttributeError`, for every name, so that `hasattr` and `inspect` work.
     """
     module = sys.modules[module_name]
-    # `from m import name` would replace our sentence by "cannot import name", but asks the finders first
-    # where m is a package; then the sentence is ours again (see _UncoveredModules).
+    # `from m import name` replaces this sentence by "cannot import name", except where m is a package: there
+    # it asks the finders first, and `_UncoveredModules` answers.
     if not hasattr(module, "__path__"):
         module.__path__ = []
 
@@ -51,9 +43,7 @@ def uncovered(module_name: str) -> Callable[[str], Any]:
         if name.startswith("__"):
             raise AttributeError(f"module {module_name!r} has no attribute {name!r}")
         if PathFinder.find_spec(full, list(module.__path__)):
-            raise AttributeError(
-                f"{full} is a module that was not imported yet: write `import {full}` first."
-            )
+            raise AttributeError(f"{full} is a module that is not yet imported: write `import {full}` first.")
         raise NotCoveredError(not_covered(full))
 
     return __getattr__
@@ -68,14 +58,13 @@ def not_covered(what: str) -> str:
 
 
 class _UncoveredModules:
-    """The last finder asked: whatever nobody found below `qnt.` ends here, with a sentence."""
+    """The last import finder, which refuses every unknown module below `qnt.` with a sentence."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
         if name.startswith("qnt."):
-            raise ModuleNotFoundError(
-                not_covered(name)
-            )  # with its name set, `from qnt import x` would swallow it
+            # Without the argument `name`, with which `from qnt import x` would swallow it.
+            raise ModuleNotFoundError(not_covered(name))
 
 
 def _market() -> str:

@@ -1,6 +1,6 @@
-"""What a portfolio earns day by day, and how long it holds: the recursions behind qnt.stats, in plain numpy.
+"""The recursions behind qnt.stats in plain numpy: daily returns of a portfolio, and holding times.
 
-Arrays are (time, asset). Trades happen at the open; `weights` are those wanted at that open, `tradable`
+Arrays are (time, asset). Trades happen at the open; `weights` are the targets at that open, `tradable`
 says where a trade is possible, `open_` and `close` repeat their last value in gaps, `slippage` is the price
 paid per share traded.
 """
@@ -14,8 +14,8 @@ EPS = 1e-7
 def portfolio_returns(weights, tradable, open_, close, slippage, dividends):
     """Return the relative return (time,) of the whole portfolio; 0 where it is not finite.
 
-    The equity in shares that cannot be traded is set aside at the open, the rest is spread over the others.
-    The shares themselves are gone the next day: the company may be gone too.
+    Equity in shares that cannot be traded is set aside at the open; the rest is spread over the others. Such
+    shares are dropped the next day, as the company may no longer exist.
     """
     overnight = np.diff(open_, axis=0, prepend=open_[:1]) + dividends
     intraday = close - open_
@@ -50,39 +50,39 @@ def asset_returns(weights, tradable, open_, close, slippage, dividends):
     after, nights = np.ones_like(shares), np.ones((len(weights) + 1, len(shares)))
     for day, can_trade in enumerate(tradable):
         before = after + overnight[day] * shares
-        wanted = np.where(can_trade, before * weights[day] / open_[day], shares)
-        after = np.where(can_trade, before - slippage[day] * np.abs(wanted - shares), after)
-        nights[day + 1] = np.where(can_trade, after + intraday[day] * wanted, nights[day])
-        shares = wanted
+        target = np.where(can_trade, before * weights[day] / open_[day], shares)
+        after = np.where(can_trade, before - slippage[day] * np.abs(target - shares), after)
+        nights[day + 1] = np.where(can_trade, after + intraday[day] * target, nights[day])
+        shares = target
     return _relative(nights)
 
 
 @np.errstate(all="ignore")
 def holding_log(weights):
-    """Return how much was sold, and for how many bars it had been held; 0 where nothing was.
+    """Return the amounts sold and the bars for which they were held; 0 where nothing was sold.
 
-    A position that grows gets younger in proportion; one that is reduced keeps its age; one that changes its
-    side starts anew. Changes below 1e-7 and non-finite weights are not seen.
+    A growing position gets younger in proportion, a reduced one keeps its age, and one that changes sides
+    starts at 0. Changes below 1e-7 and non-finite weights are ignored.
     """
     sold, held = np.zeros_like(weights), np.zeros_like(weights)
     position, age = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
     for day in range(1, len(weights)):
         age = age + 1
-        wanted = weights[day - 1]
-        change = wanted - position
-        seen = np.isfinite(wanted) & (np.abs(change) >= EPS)
+        target = weights[day - 1]
+        change = target - position
+        seen = np.isfinite(target) & (np.abs(change) >= EPS)
         smaller = seen & (np.sign(position) * np.sign(change) < 0)
         turned = smaller & (np.abs(change) > np.abs(position))
         sold[day] = np.where(smaller, np.minimum(np.abs(change), np.abs(position)), 0.0)
         held[day] = np.where(smaller, age, 0.0)
-        grown = seen & ~smaller & (wanted != 0)
-        age = np.where(grown, age * np.abs(position) / np.abs(wanted), np.where(turned, 0.0, age))
-        position = np.where(seen, wanted, position)
+        grown = seen & ~smaller & (target != 0)
+        age = np.where(grown, age * np.abs(position) / np.abs(target), np.where(turned, 0.0, age))
+        position = np.where(seen, target, position)
     return sold, held
 
 
 def _sum(values):
-    """Sum without NaN, one after another: the platform's order of rounding."""
+    """Return the sum without NaN, added in sequence to round as the platform does."""
     return np.add.accumulate(np.where(np.isnan(values), 0.0, values))[-1]
 
 

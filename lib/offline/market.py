@@ -1,11 +1,12 @@
-"""Which market do the loaders of the offline engine read?
+"""The market of the offline engine: the file that `QNT_OFFLINE_MARKET` names, or else a synthetic one.
 
-The file that `QNT_OFFLINE_MARKET` names, or else a synthetic market, generated on first use and kept in a
-folder: `QNT_OFFLINE_CACHE`, or one in `XDG_CACHE_HOME` or `~/.cache`.
+A synthetic market is generated on first use and cached in the folder `QNT_OFFLINE_CACHE`, by default one in
+`XDG_CACHE_HOME` or `~/.cache`.
 """
 
 import hashlib
 import os
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lib.offline.market_file import MarketError
 from lib.offline.nyse import Day
 from lib.offline.synthetic import FIELDS
 
-__all__ = ["FIELDS", "KINDS", "MarketError", "describe", "is_synthetic", "last_day", "read"]
+__all__ = ["FIELDS", "KINDS", "MarketError", "describe", "ever_liquid", "is_synthetic", "last_day", "read"]
 
 HERE = Path(__file__).parent
 KINDS: dict[str, dict[str, Any]] = {
@@ -31,28 +32,31 @@ KINDS: dict[str, dict[str, Any]] = {
 def read(kind: str, start: Day, end: Day) -> xr.DataArray:
     """Read a market of `KINDS` from the calendar day `start` to `end`, both included.
 
-    The answer is the caller's own: float64 of dims (field, time, asset), named `kind`, the fields as in
-    `FIELDS`, time ascending, assets sorted. Nothing is dropped: days and assets without data are NaN. A
-    market file answers for every kind.
-
-    MarketError where `kind` is unknown, or the file is missing, unreadable or malformed.
+    Returns a new float64 DataArray (field, time, asset) named `kind`: fields as in `FIELDS`, time ascending,
+    assets sorted, NaN where there are no data. A market file serves every kind. MarketError for an unknown
+    `kind` and for a file that is missing, unreadable or malformed.
     """
     window = slice(pd.Timestamp(start).normalize(), pd.Timestamp(end))
     return _market(kind).sel(time=window).rename(kind).copy()
 
 
 def last_day(kind: str) -> np.datetime64:
-    """Last day of the market, datetime64[D]: the offline engine's today."""
+    """Return the last day of the market, datetime64[D], which serves as today."""
     return _market(kind).time.values[-1].astype("datetime64[D]")
 
 
 def is_synthetic() -> bool:
-    """Whether the market is the generated one; what a file holds is for its owner to say."""
+    """Return whether the market is generated rather than read from a file."""
     return not os.environ.get("QNT_OFFLINE_MARKET")
 
 
+def ever_liquid(kind: str) -> bool:
+    """Return whether any asset of the market is liquid on any day."""
+    return bool((_market(kind).sel(field="is_liquid") > 0).any())
+
+
 def describe() -> str:
-    """What the numbers are, in words for a title or a sentence."""
+    """Return what the prices are, in words for a title or a sentence."""
     if is_synthetic():
         return "a synthetic market (random numbers, not real prices)"
     return f"the market file {Path(os.environ['QNT_OFFLINE_MARKET']).name}"
@@ -60,25 +64,28 @@ def describe() -> str:
 
 def _market(kind: str) -> xr.DataArray:
     if kind not in KINDS:
-        raise MarketError(f'There is no market "{kind}" here, only {" and ".join(KINDS)}.')
+        raise MarketError(f'There is no offline market "{kind}", only {" and ".join(KINDS)}.')
     if is_synthetic():
         return _generated(kind)
     path = Path(os.environ["QNT_OFFLINE_MARKET"]).expanduser().absolute()
     try:
         stamp = path.stat().st_mtime_ns, path.stat().st_size
     except OSError:
-        stamp = None  # `load` says what is wrong
+        stamp = None  # `load` reports what is wrong
     return _loaded(path, stamp)
 
 
 @lru_cache(maxsize=1)
 def _loaded(path: Path, stamp: object) -> xr.DataArray:  # the stamp tells a rewritten file from the old one
-    return market_file.load(path)
+    array = market_file.load(path)
+    for line in market_file.oddities(array):
+        print(f"WARNING! The market file {path} {line}", file=sys.stderr, flush=True)
+    return array
 
 
 @lru_cache(maxsize=len(KINDS))
 def _generated(kind: str) -> xr.DataArray:
-    # Any change to the generator or its parameters changes the name, so that no kept market outlives them.
+    # The name changes with the generator and its parameters, so that no outdated market is read.
     sources = b"".join(module.read_bytes() for module in sorted(HERE.glob("*.py")))
     version = hashlib.sha256(sources + repr(KINDS[kind]).encode()).hexdigest()[:16]
     return market_cache.kept(f"{kind}-{version}", lambda: synthetic.generate(name=kind, **KINDS[kind]))

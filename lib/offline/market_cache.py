@@ -1,13 +1,11 @@
-"""How is a generated market kept, so that the next process need not generate it again?
+"""The cache of generated markets, files of numpy in which every array has a checksum.
 
-As numpy's own file of several arrays, in which every array has a checksum. A file is replaced whole or not at
-all, and one that is damaged counts as missing.
+A file is replaced atomically, and a damaged one counts as missing.
 """
 
+import io
 import os
-import shutil
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from lib.files import replace_file
 from lib.offline.synthetic import DIMS
 
 PROJECT = "qnt-offline"
-ABANDONED = 3600  # seconds after which a half-written file belongs to a process that was killed
 
 
 def kept(name: str, make: Callable[[], xr.DataArray]) -> xr.DataArray:
-    """Read the array kept under `name`; else make it, and keep it in the first folder that can be written."""
+    """Return the array cached as `name`; else make it and cache it in the first writable folder."""
     files = [folder / f"{name}.npz" for folder in folders()]
     for file in files:
         with suppress(Exception):  # missing, or damaged, which surfaces as almost anything
@@ -37,7 +35,7 @@ def kept(name: str, make: Callable[[], xr.DataArray]) -> xr.DataArray:
 
 
 def folders() -> list[Path]:
-    """Where to keep generated markets: the best place, and another where that one is not writable."""
+    """Return the folders for generated markets, the preferred one first."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     chosen = os.environ.get("QNT_OFFLINE_CACHE") or Path(home) / PROJECT
     user = os.getuid() if hasattr(os, "getuid") else "user"
@@ -59,12 +57,7 @@ def _whole(entries: zipfile.ZipFile, name: str) -> np.ndarray:
 
 def _write(file: Path, array: xr.DataArray) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    for old in file.parent.glob("*.part"):
-        with suppress(OSError):  # another process swept it first
-            if time.time() - old.stat().st_mtime > ABANDONED:
-                shutil.rmtree(old)
-    with tempfile.TemporaryDirectory(dir=file.parent, suffix=".part") as part:
-        whole = Path(part) / file.name
-        days = array.indexes["time"].values  # those of xarray have a dtype that numpy cannot save whole
-        np.savez(whole, values=array.values, field=array.field.values, time=days, asset=array.asset.values)
-        whole.replace(file)
+    days = array.indexes["time"].values  # those of xarray have a dtype that numpy cannot save
+    content = io.BytesIO()
+    np.savez(content, values=array.values, field=array.field.values, time=days, asset=array.asset.values)
+    replace_file(file, content.getvalue())

@@ -1,4 +1,4 @@
-"""Is this NetCDF file a market in the platform's layout?"""
+"""Market files: NetCDF files in the platform's layout, read and checked."""
 
 from pathlib import Path
 
@@ -10,22 +10,26 @@ from lib.errors import UserError
 from lib.offline.synthetic import DIMS, FIELDS
 
 ENGINES = {b"CDF\x01": "scipy", b"CDF\x02": "scipy", b"\x89HDF": "h5netcdf"}
-WANTED = (
-    "Expected is a NetCDF file (version 3 or 4) with one floating-point data array of dims (field, time, "
-    f"asset), the fields {' '.join(FIELDS)}, and days in ascending order."
+LAYOUT = (
+    "A market file is a NetCDF file (version 3 or 4) with one floating-point data array of dims (field, "
+    f"time, asset), the fields {' '.join(FIELDS)}, and days in ascending order."
 )
 
 
+MAY_BE_ZERO = ("vol", "divs", "is_liquid")
+JUMP = 1.8  # a close above 1.8 times the last one, or below its 1.8th part, as after an unadjusted 2:1 split
+
+
 class MarketError(UserError, ValueError):
-    """The market cannot be read: the message says which file, what is wrong with it and what is expected."""
+    """The error for a market that cannot be used: names the file, the fault and the expected layout."""
 
 
 def load(path: str | Path) -> xr.DataArray:
     """Read and check a market file, NetCDF 3 or 4.
 
-    Dims, fields and assets may be in any order there, and further fields are left out. The answer is float64
-    of dims (field, time, asset), fields as in `FIELDS`, time ascending, assets sorted. MarketError where the
-    file is missing, unreadable or not of this layout.
+    Dims, fields and assets may be in any order in the file; further fields are ignored. Returns float64 of
+    dims (field, time, asset), fields as in `FIELDS`, time ascending, assets sorted. MarketError for a file
+    that is missing, unreadable, not of this layout or has impossible values.
     """
     path = Path(path).expanduser()
     try:
@@ -39,12 +43,12 @@ def load(path: str | Path) -> xr.DataArray:
         raise _refusal(path, "does not exist") from None
     except MarketError as error:
         raise _refusal(path, str(error)) from None
-    except Exception as error:  # damage deep in a file surfaces as almost anything
+    except Exception as error:  # damage within a file surfaces as almost any error
         raise _refusal(path, f"cannot be read: {error}") from error
 
 
 def _refusal(path: Path, fault: str) -> MarketError:
-    return MarketError(f"The market file {path} {fault}. {WANTED}")
+    return MarketError(f"The market file {path} {fault}. {LAYOUT}")
 
 
 def _normal(dataset: xr.Dataset) -> xr.DataArray:
@@ -68,7 +72,41 @@ def _normal(dataset: xr.Dataset) -> xr.DataArray:
         raise MarketError(f"lacks the fields {' '.join(missing)}")
     values = array.transpose(*DIMS).values.astype(np.float64)
     plain = xr.DataArray(values, {"field": fields, "time": _days(array.time), "asset": assets}, DIMS)
-    return plain.sel(field=list(FIELDS)).sortby("asset")
+    market: xr.DataArray = plain.sel(field=list(FIELDS)).sortby("asset")
+    _refuse_impossible(market)
+    return market
+
+
+def oddities(market: xr.DataArray) -> list[str]:
+    """Return a sentence for each thing about a market that is possible but hardly intended."""
+    found = []
+    if not (market.sel(field="is_liquid").values > 0).any():
+        found.append("has no asset that is ever liquid: is_liquid is nowhere above 0, nothing can be traded.")
+    close, splits = (market.sel(field=name).ffill("time") for name in ("close", "split_cumprod"))
+    step = close / close.shift(time=1)
+    step = xr.where(step < 1, 1 / step, step).where(splits.diff("time") == 0)
+    if count := int((step > JUMP).sum()):
+        found.append(
+            f"has {count} price jumps that no split explains, the largest by a factor of "
+            f"{_first(step, (step == step.max()).values)}: check that prices are adjusted for splits."
+        )
+    return found
+
+
+def _refuse_impossible(market: xr.DataArray) -> None:
+    for name in FIELDS:  # NaN compares as False
+        values = market.sel(field=name).values
+        bad = np.isinf(values) | ((values < 0) if name in MAY_BE_ZERO else (values <= 0))
+        if bad.any():
+            raise MarketError(f"has an impossible {name} of {_first(market.sel(field=name), bad)}")
+    low, high = market.sel(field="low"), market.sel(field="high")
+    if (high.values < low.values).any():
+        raise MarketError(f"has a high below the low, of {_first(high, high.values < low.values)}")
+
+
+def _first(values: xr.DataArray, where: np.ndarray) -> str:
+    value = values[tuple(np.argwhere(where)[0])]
+    return f"{value.item():.3g} for {value.asset.item()} on {str(value.time.values)[:10]}"
 
 
 def _texts(labels: np.ndarray, what: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""On which days is the New York stock exchange open?"""
+"""Trading days of the New York stock exchange."""
 
 import datetime as dt
 
@@ -12,7 +12,7 @@ Day = str | dt.date | np.datetime64
 CALENDAR = rules.AbstractHolidayCalendar(
     "NYSE",
     rules=[
-        # A New Year's Day on a Saturday is not made up for: the Friday belongs to the old year's books.
+        # The exchange does not observe a New Year's Day that is a Saturday.
         Holiday("New Year", month=1, day=1, observance=rules.sunday_to_monday),
         rules.USMartinLutherKingJr,
         rules.USPresidentsDay,
@@ -32,9 +32,9 @@ CALENDAR = rules.AbstractHolidayCalendar(
 
 
 def trading_days(start: Day, end: Day) -> pd.DatetimeIndex:
-    """Trading days from `start` to `end`, both included; none where `end` is before `start`.
+    """Return the trading days from `start` to `end`, both included; none where `end` is before `start`.
 
-    Right for 2005-2024. Other years from 1998 on follow the same rules, but miss their unplanned closures.
+    Exact for 2005-2024. Other years from 1998 on follow the same rules but lack unplanned closures.
     """
     first, last = pd.Timestamp(start).normalize(), pd.Timestamp(end)
     return pd.bdate_range(first, last).difference(CALENDAR.holidays(first, last))

@@ -1,4 +1,4 @@
-"""What would a stock market look like if prices were nothing but chance?
+"""A generator of synthetic stock markets, whose prices are random.
 
 Every number is built from raw random bits by additions, multiplications, divisions and square roots alone.
 IEEE 754 fixes these to the last bit, so the market is the same on every machine; exp, log and matrix products
@@ -12,13 +12,13 @@ import xarray as xr
 
 from lib.market_data import FIELDS
 from lib.market_data import LAYOUT as DIMS
-from lib.offline import fortunes
-from lib.offline.chance import bits, normal, uniform
+from lib.offline import corporate_actions
 from lib.offline.nyse import Day, trading_days
+from lib.offline.random_bits import bits, normal, uniform
 
 SECTORS = 8
 STEPS = np.array([0.45, 0.9])  # overnight and intraday; their squares sum to 1, one day's variance
-DRIFT = 0.09 / fortunes.TRADING_YEAR
+DRIFT = 0.09 / corporate_actions.TRADING_YEAR
 USUAL = 0.0105  # daily volatility of the market
 
 
@@ -30,30 +30,28 @@ def generate(
     exchange: str = "NAS",
     name: str = "stocks_nasdaq100",
 ) -> xr.DataArray:
-    """Make a market of random prices in the platform's layout; the same arguments make the same one anywhere.
+    """Return a market of random prices in the platform's layout, the same for the same arguments anywhere.
 
     Returns follow a market factor with clustered volatility, sector factors, and noise with jumps of each
     asset's own. Drift is paid for exposure to the market only, and nothing in a price says anything about its
-    future. What makes real data awkward is there: listings, delistings, halts, index changes, dividends.
+    future. Listings, delistings, halts, index changes and dividends occur as in real data.
 
     The index has `assets` members at a time, and some 1.6 times as many tickers, `exchange` before the colon
-    of each, exist between the calendar days `start` and `end`. The answer is float64 of dims (field, time,
+    of each, exist between the calendar days `start` and `end`. The result is float64 of dims (field, time,
     asset), fields as in `FIELDS`, in dollars with 4 decimals, adjusted for splits. Every field is NaN before
     listing, after delisting and on halted days; elsewhere `is_liquid` is 1 in the index and 0 outside, and
     `divs` 0 on most days. ValueError without an asset or a trading day.
     """
     days = trading_days(start, end)
     if assets < 1 or len(days) == 0:
-        raise ValueError(
-            f"A market needs an asset and a trading day: assets={assets} from {start} to {end} has none."
-        )
+        raise ValueError(f"A market needs an asset and a trading day: {assets=} from {start} to {end}.")
     tickers = assets + max(1, 6 * assets // 10)
     shape = len(days), tickers
-    listed, gone = fortunes.lifetimes(bits(seed, 0), len(days), assets, tickers)
-    yields, ex_days = fortunes.dividends(bits(seed, 1), *shape)
+    listed, gone = corporate_actions.lifetimes(bits(seed, 0), len(days), assets, tickers)
+    yields, ex_days = corporate_actions.dividends(bits(seed, 1), *shape)
     path = _paths(seed, yields * ex_days)
     path *= (15 + 135 * uniform(bits(seed, 2), tickers)) / path[listed, 0, np.arange(tickers)]
-    halted = fortunes.halts(bits(seed, 3), *shape) & ~ex_days
+    halted = corporate_actions.halts(bits(seed, 3), *shape) & ~ex_days
 
     opened, closed = path[:, 0], path[:, 1]
     reach = 0.008 * np.abs(normal(bits(seed, 4), 2, *shape))
@@ -65,8 +63,8 @@ def generate(
             closed,
             _volumes(seed, opened, closed),
             np.concatenate([opened[:1], closed[:-1]]) * yields * ex_days,
-            fortunes.splits(bits(seed, 5), *shape),
-            fortunes.index(bits(seed, 6), len(days), assets, listed, gone),
+            corporate_actions.splits(bits(seed, 5), *shape),
+            corporate_actions.index(bits(seed, 6), len(days), assets, listed, gone),
         ]
     )
     np.round(values, 4, out=values)
@@ -80,10 +78,10 @@ def generate(
 
 
 def _paths(seed: int, dividends: np.ndarray) -> np.ndarray:
-    """Price at each open and close, relative to the start: (day, 2, ticker). It falls by each dividend."""
+    """Return prices at open and close relative to the start (day, 2, ticker), reduced by each dividend."""
     days, tickers = dividends.shape
     chance = uniform(bits(seed, 10), 4, tickers)
-    calm = chance[0] < 0.15  # utilities, food: what a low-volatility selection looks for
+    calm = chance[0] < 0.15  # like utilities: what a low-volatility selection finds
     beta = np.where(calm, 0.35 + 0.25 * chance[1], 0.7 + 0.8 * chance[1])
     own = np.where(calm, 0.005 + 0.003 * chance[2], 0.011 + 0.016 * chance[2] * chance[2])
     sector = (chance[3] * SECTORS).astype(int)
@@ -91,7 +89,7 @@ def _paths(seed: int, dividends: np.ndarray) -> np.ndarray:
     shocks = normal(bits(seed, 11), days, 2) * STEPS
     volatility = _clustered(shocks[:, 0] + shocks[:, 1])
     market = DRIFT / 2 + volatility[:, None] * shocks
-    scale = (0.5 + 0.5 * volatility[:, None] / USUAL) * STEPS  # restless markets stir everything in them
+    scale = (0.5 + 0.5 * volatility[:, None] / USUAL) * STEPS  # volatile markets make every asset volatile
     sectors = 0.005 * normal(bits(seed, 12), days, 2, SECTORS) * scale[:, :, None]
     step = normal(bits(seed, 13), days, 2, tickers) * scale[:, :, None] * own
     step[:, 0] *= np.where(uniform(bits(seed, 14), days, tickers) < 0.015, 6.0, 1.0)  # news, overnight
@@ -104,7 +102,7 @@ def _paths(seed: int, dividends: np.ndarray) -> np.ndarray:
 
 
 def _clustered(shocks: np.ndarray) -> np.ndarray:
-    """Daily volatility that rises after large moves and calms down over weeks (a GARCH process)."""
+    """Return daily volatility that rises after large moves and decays over weeks, a GARCH(1, 1) process."""
     variance, volatility = USUAL * USUAL, []
     for shock in shocks.tolist():
         volatility.append(sqrt(variance))
@@ -113,7 +111,7 @@ def _clustered(shocks: np.ndarray) -> np.ndarray:
 
 
 def _volumes(seed: int, opened: np.ndarray, closed: np.ndarray) -> np.ndarray:
-    """Shares traded: a typical turnover in dollars by ticker, more on days that move."""
+    """Return shares traded: a typical turnover in dollars by ticker, more on days of large moves."""
     chance = uniform(bits(seed, 20), opened.shape[1])
     dollars = (4e7 + 9e8 * chance * chance * chance) * (0.5 + uniform(bits(seed, 21), *opened.shape))
     return np.rint(dollars * (1 + 30 * np.abs(closed / opened - 1)) / closed)

@@ -4,7 +4,6 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
     import xarray as xr
 
     from lib.engine.models import TrainedModels
@@ -30,7 +29,7 @@ def print_stats(data: "xr.DataArray", weights: "xr.DataArray") -> None:
     """
     if is_submission():
         return
-    from lib.report.display import show_figures, show_table, show_text
+    from lib.report.display import show_figures, show_table, show_text, source_of
 
     if weights.sizes["time"] < 2:
         show_text("A single day has no statistics: what its weights earn is known from the next day on.")
@@ -77,20 +76,20 @@ def show_training(models: "TrainedModels", data: "xr.DataArray") -> None:
     """
     if is_submission():
         return
-    from lib.report.display import show_figures, show_table, show_text
+    from lib.report.display import show_figures, show_table, show_text, source_of
     from lib.report.loss_figure import loss_figure
     from lib.report.training_table import in_words, training_table
 
     show_table(training_table(models))
     show_text(in_words(models))
-    if models.fits:
+    if any(fit.losses for fit in models.fits.values()):
         show_figures(loss_figure(models, source_of(data)))
 
 
 def show_backtest_trainings(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
-    """Show the trainings of a backtest and their accuracy out of sample; in a submission, nothing.
+    """Show the trainings of a backtest, their accuracy out of sample, and what their outputs say.
 
-    Parameters as for `lib.report.training_log.TrainingLog.table`.
+    In a submission, nothing. Parameters as for `lib.report.training_log.TrainingLog.table`.
     """
     if is_submission():
         return
@@ -100,55 +99,60 @@ def show_backtest_trainings(log: "TrainingLog", data: "xr.DataArray", weights: "
     table = log.table(data, weights)
     show_table(table)
     show_text(out_of_sample_in_words(table))
+    show_outputs(log, data, weights)
 
 
-def show_backtest(data: "xr.DataArray", weights: "xr.DataArray", competition_type: str | None = None) -> None:
-    """Show a backtest, and which of the contest's rules it meets; in a submission, nothing.
+def show_outputs(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
+    """Show the outcome by output, in and out of sample, and how much outputs differ across assets.
+
+    In a submission, nothing; no figure where all outputs are the same. Parameters as for
+    `lib.report.training_log.TrainingLog.table`.
+    """
+    if is_submission():
+        return
+    from lib.report.display import show_figures, show_text, source_of
+    from lib.report.outputs import all_judged
+    from lib.report.value_figures import outputs_figure, spread_in_words
+
+    in_sample, out_of_sample, traded = all_judged(log.outputs(data, weights), data)
+    show_text(spread_in_words(traded, out_of_sample))
+    if in_sample["output"].nunique() > 1 and traded.sizes["time"] > 1:
+        show_figures(outputs_figure(in_sample, out_of_sample, traded, source_of(data)))
+
+
+def show_backtest(
+    data: "xr.DataArray",
+    weights: "xr.DataArray",
+    competition_type: str | None = None,
+    training: "TrainingLog | None" = None,
+) -> None:
+    """Show a backtest, which of the contest's rules it meets, and what the model adds.
+
+    In a submission, nothing.
 
     Parameters
     ----------
     data : xarray.DataArray
-        (field, time, asset): the days of the weights, and some 60 days before them for the costs.
+        (field, time, asset): the days of the weights, and some 60 days before them for the costs; with
+        `training`, the lookback period before them: `strategy.load_range`.
     weights : xarray.DataArray
         (time, asset), as `backtest_ml` returned them.
     competition_type : str, optional
         Whose rules are checked. Default: the name of the data, which the platform's loaders set.
+    training : TrainingLog, optional
+        The log of the backtest; with it the report has a line without the model.
+
+    Notes
+    -----
+    ``quantstats.reports.full(qnt.stats.calc_relative_return(data, weights).to_series())`` shows more of the
+    same returns, as does ``pyfolio.create_full_tear_sheet``; neither is needed here.
 
     Raises
     ------
     ValueError
         A competition whose rules are not known.
     """
-    if is_submission():
-        return
-    import qnt.stats as qns
+    if not is_submission():
+        from lib.report import backtest_report
 
-    from lib.report import contest
-    from lib.report.display import show_figures, show_table, show_text
-    from lib.report.figures import holdings_figure, performance_figure
-
-    rules = contest.rules_of(competition_type or str(data.name))
-    data = data.sel(time=slice(None, weights.time.values[-1]))
-    returns = contest.returns_as_filtered(data, weights, rules)
-    checks = contest.check_rules(data, weights, contest.sharpe_ratio_of(returns), rules)
-    first, last = (str(day)[:10] for day in weights.time.values[[0, -1]])
-    show_text(f"The contest's rules, checked on the days from {first} to {last}:")
-    show_table(contest.as_table(checks))
-    source = source_of(data)
-    if returns.sizes["time"] > 1:
-        benchmark = qns.calc_relative_return(data, equal_weights(data, returns.time.values))
-        show_figures(performance_figure(returns, benchmark, source))
-    if (weights.fillna(0) != 0).any():
-        show_figures(holdings_figure(weights, source))
-
-
-def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
-    """Equal weights, (time, asset), of all assets that are liquid and have a price; their sum is 1 or 0."""
-    liquid, price = (data.sel(field=name).reindex(time=days) for name in ("is_liquid", "close"))
-    held = ((liquid > 0) & (price > 0)).transpose("time", "asset").astype(float)  # NaN is neither
-    return held / held.sum("asset").clip(min=1)
-
-
-def source_of(data: "xr.DataArray") -> str:
-    """Return what the prices are, where the loader noted it; every figure repeats it."""
-    return str(data.attrs.get("source", ""))
+        backtest_report.show(data, weights, competition_type, training)

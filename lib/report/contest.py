@@ -32,20 +32,6 @@ def rules_of(competition_type: str) -> Competition:
     return COMPETITIONS[competition_type]
 
 
-def returns_as_filtered(data: "xr.DataArray", weights: "xr.DataArray", rules: Competition) -> "xr.DataArray":
-    """Return of each day after costs, (time,), from the first day of the weights on.
-
-    As in the platform's filter, `qnt.output.calc_sharpe_ratio_for_check`, days before the contest's first day
-    in sample do not count, and a day without weights counts as one without positions.
-    """
-    import qnt.output as qnout
-    import qnt.stats as qns
-
-    first, last = (weights.time.values[index].astype("M8[D]") for index in (0, -1))
-    first = max(first, min(np.datetime64(rules.first_day), last))
-    return qns.calc_relative_return(data, qnout.align(weights, data.time, str(first), str(last)))
-
-
 def sharpe_ratio_of(returns: "xr.DataArray") -> float:
     """Return the annualised Sharpe ratio of all days, as the platform's filter does; NaN for one day."""
     import qnt.stats as qns

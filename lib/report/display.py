@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
+    import xarray as xr
+    from pandas.io.formats.style import Styler
 
 FORMATS = {  # by the beginning of a column's name
     "loss": "{:.4f}",
@@ -14,6 +16,7 @@ FORMATS = {  # by the beginning of a column's name
     "yesterday": "{:.1%}",
     "weight": "{:.2%}",
     "change": "{:+.2%}",
+    "depth": "{:.2%}",
 }
 GROUPS = ("_in_training", "_out_of_sample")  # columns that end so get a second line of headings
 NO_BREAK = "\u2011"  # a hyphen that keeps a date in one line
@@ -27,6 +30,26 @@ def show_table(table: "pd.DataFrame") -> None:
     display(readable(table))
 
 
+def show_heat_map(table: "pd.DataFrame") -> None:
+    """Display a table of returns with gains on blue and losses on orange ground, stronger for larger ones."""
+    from IPython.display import display
+
+    display(heat_map(table))
+
+
+def heat_map(table: "pd.DataFrame") -> "Styler":
+    """Return a table of returns, coloured so that the page's own text stays legible on light and dark."""
+    largest = max(float(table.abs().max().max()), 1e-9)
+
+    def ground(value: float) -> str:
+        if value != value:
+            return ""
+        colour = "42,133,207" if value >= 0 else "201,106,18"
+        return f"background-color: rgba({colour},{0.06 + 0.44 * abs(value) / largest:.2f})"
+
+    return table.rename_axis(index=None).style.map(ground).format("{:.1%}", na_rep="")
+
+
 def readable(table: "pd.DataFrame") -> "pd.DataFrame":
     """Return a table for reading: rounded, shares in percent, without empty columns, headings in words."""
     import pandas as pd
@@ -37,7 +60,9 @@ def readable(table: "pd.DataFrame") -> "pd.DataFrame":
         if style:
             table[name] = [style.format(value) if value == value else "" for value in table[name]]
     for name in table.select_dtypes("datetime").columns:
-        table[name] = [f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table[name]]
+        table[name] = [
+            "" if pd.isna(day) else f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table[name]
+        ]
     corner = table.columns[0].replace("_", " ")
     table = table.set_index(table.columns[0]).rename_axis(None)
     headings = [_heading(name) for name in table.columns]
@@ -83,6 +108,11 @@ def show_figures(*figures: "go.Figure") -> None:
     _home[:] = _home or [cell]
     for figure in figures:
         figure.show()
+
+
+def source_of(data: "xr.DataArray") -> str:
+    """Return what the prices are, where the loader noted it; every figure repeats it."""
+    return str(data.attrs.get("source", ""))
 
 
 def _shell() -> Any:

@@ -1,10 +1,11 @@
 """The figures of a backtest: equity, performance beside a benchmark, and holdings."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.report.figure_style import BLUE, ORANGE, axis, layout, rows, shades
+from lib.report.figure_style import BLUE, COLOURS, ORANGE, axis, layout, rows, shades
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 YEAR = 252  # trading days of a rolling Sharpe ratio
 SHORTEST = YEAR + 20  # trading days of a backtest whose rolling Sharpe ratio makes a line
 SHARE = ".2~%"  # digits as needed: a turnover below 1 % has ticks that differ
+LINES = {
+    "strategy": {"color": BLUE, "width": 1.8},
+    "without the model": {"color": COLOURS[2], "width": 1.8, "dash": "dash"},
+    "equal weights": {"color": ORANGE, "width": 1.8},
+}
 WIDEST = 750  # days that a heat map shows: more would be narrower than a pixel each
 
 
@@ -31,13 +37,14 @@ def equity_figure(equity: "xr.DataArray", source: str = "") -> "go.Figure":
     return figure
 
 
-def performance_figure(returns: "xr.DataArray", benchmark: "xr.DataArray", source: str = "") -> "go.Figure":
-    """Draw equity, drawdown and, of long backtests, the rolling Sharpe ratio beside equal weights.
+def performance_figure(lines: Mapping[str, "xr.DataArray"], source: str = "") -> "go.Figure":
+    """Draw equity, drawdown and, of long backtests, the rolling Sharpe ratio of portfolios.
 
     Parameters
     ----------
-    returns, benchmark : xarray.DataArray
-        (time,), the return of each day after costs, as from `qnt.stats.calc_relative_return`; two or more.
+    lines : mapping of str to xarray.DataArray
+        By name of up to three portfolios, the strategy first: (time,), the return of each day after costs, as
+        from `qnt.stats.calc_relative_return`; two days or more.
     source : str
         What the prices are; the title repeats it.
     """
@@ -45,9 +52,9 @@ def performance_figure(returns: "xr.DataArray", benchmark: "xr.DataArray", sourc
         ("Equity, 1 at the start", "equity (log scale)", ".3f"),
         ("Drawdown: distance from the highest equity so far", "drawdown", ".1%"),
         (f"Sharpe ratio of the last {YEAR} days, annualised", "Sharpe ratio", ".2f"),
-    ][: 3 if returns.sizes["time"] >= SHORTEST else 2]
+    ][: 3 if next(iter(lines.values())).sizes["time"] >= SHORTEST else 2]
     figure = rows([title for title, _, _ in panels], [0.46, 0.24, 0.3][: len(panels)])
-    for name, colour, line in (("strategy", BLUE, returns), ("equal weights", ORANGE, benchmark)):
+    for name, line in lines.items():
         for row, (values, (_, _, form)) in enumerate(zip(_series(line), panels, strict=False), start=1):
             figure.add_scatter(
                 x=values.time.values,
@@ -56,13 +63,13 @@ def performance_figure(returns: "xr.DataArray", benchmark: "xr.DataArray", sourc
                 mode="lines",
                 legendgroup=name,
                 showlegend=row == 1,
-                line={"color": colour, "width": 1.8},
+                line=LINES.get(name, LINES["strategy"]),
                 hovertemplate=f"%{{y:{form}}}",
                 row=row,
                 col=1,
             )
     height = 780 if len(panels) == 3 else 580
-    figure.update_layout(layout("Backtest against equal weights in all liquid assets", source, height))
+    figure.update_layout(layout(f"Backtest: {_listed(lines)}", source, height))
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
     for row, (_, unit, _) in enumerate(panels, start=1):
@@ -70,6 +77,11 @@ def performance_figure(returns: "xr.DataArray", benchmark: "xr.DataArray", sourc
     figure.update_yaxes(type="log", row=1)
     figure.update_yaxes(tickformat=SHARE, row=2)
     return figure
+
+
+def _listed(lines: Mapping[str, "xr.DataArray"]) -> str:
+    *names, last = lines
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lib.engine.inputs import get_target_classes, model_inputs
 from lib.engine.models import TrainedModels
-from lib.engine.prediction import last_outputs
+from lib.report.outputs import outputs_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 ACCURACIES = ["accuracy", "majority_accuracy", "yesterday_accuracy"]
 
 
-def out_of_sample(models: TrainedModels, data: "xr.DataArray", days: Iterable) -> pd.DataFrame:
+def out_of_sample(
+    models: TrainedModels, data: "xr.DataArray", days: Iterable, outputs: "xr.DataArray | None" = None
+) -> pd.DataFrame:
     """Compare what the models answer on each day with what came, and with two rules that need no model.
 
     On each day the models see the lookback window that ends with it, from an empty memory, as in
@@ -30,6 +32,8 @@ def out_of_sample(models: TrainedModels, data: "xr.DataArray", days: Iterable) -
         (field, time, asset), from the beginning of the training window to after the days.
     days : iterable of numpy.datetime64
         Trading days after the training window.
+    outputs : xarray.DataArray, optional
+        (time, asset), of these days at least, from `outputs_of`, where they are known already.
 
     Returns
     -------
@@ -54,20 +58,22 @@ def out_of_sample(models: TrainedModels, data: "xr.DataArray", days: Iterable) -
         )
     _check(models, data, days)
     truth = get_target_classes(data, strategy).values
-    outputs, before = np.full((2, *truth.shape), np.nan)  # (time, asset)
+    answers, before = np.full((2, *truth.shape), np.nan)  # (time, asset)
     time = data.time.values
+    if outputs is None:
+        outputs = outputs_of(models, data, days)
     ends = np.searchsorted(time, days)
     for end in ends:
         begin = np.searchsorted(time, time[end] - np.timedelta64(strategy.lookback_period, "D"))
         window = data.isel(time=slice(begin, end + 1))
-        outputs[end] = _outputs(models, window)
         before[end] = _last_known(get_target_classes(window, strategy).values)
+    answers[ends] = outputs.sel(time=days, asset=data.asset).values
     rises = truth > 0.5
-    right = {"accuracy": (outputs > 0.5) == rises, "majority_accuracy": _majority(models, data) == rises}
+    right = {"accuracy": (answers > 0.5) == rises, "majority_accuracy": _majority(models, data) == rises}
     right["yesterday_accuracy"] = np.where(np.isnan(before), np.nan, (before > 0.5) == rises)
-    judged = np.isfinite(outputs) & np.isfinite(truth)
+    judged = np.isfinite(answers) & np.isfinite(truth)
     day, asset = np.nonzero(judged)
-    table = {"day": time[day], "asset": data.asset.values[asset], "output": outputs[judged]}
+    table = {"day": time[day], "asset": data.asset.values[asset], "output": answers[judged]}
     return pd.DataFrame(table | {name: right[name][judged].astype(float) for name in ACCURACIES})
 
 
@@ -82,12 +88,6 @@ def _check(models: TrainedModels, data: "xr.DataArray", days: np.ndarray) -> Non
             f"The data begin on {str(data.time.values[0])[:10]}, after the training window, which begins on "
             f"{models.window[0]}: load data from there on."
         )
-
-
-def _outputs(models: TrainedModels, window: "xr.DataArray") -> np.ndarray:
-    """Output of each model on the last day, (asset,); NaN without finite features that day."""
-    outputs = last_outputs(models, window, models.strategy)
-    return np.array([outputs.get(asset, np.nan) for asset in window.asset.values.tolist()], dtype=float)
 
 
 def _majority(models: TrainedModels, data: "xr.DataArray") -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How much of a Sharpe ratio is luck? The more variants were tried, the higher the best by chance alone.
+"""The deflated Sharpe ratio: the more variants were tried, the higher the best of them by chance alone.
 
 Bailey, D. H. and Lopez de Prado, M. (2014): The Deflated Sharpe Ratio: Correcting for Selection Bias,
 Backtest Overfitting and Non-Normality. The Journal of Portfolio Management 40 (5), 94-107.
@@ -27,7 +27,7 @@ def deflated_sharpe_ratio(returns: np.ndarray, trials: int, sharpe_variance: flo
         Returns of the chosen variant, one per period. NaN is left out.
     trials : int
         How many variants were tried, the chosen one among them. Variants that resemble each other count for
-        less than one each; counting all is the careful side.
+        less than one each; counting all of them is the cautious choice.
     sharpe_variance : float
         Variance of the Sharpe ratios of all variants, per period.
 
@@ -42,19 +42,32 @@ def deflated_sharpe_ratio(returns: np.ndarray, trials: int, sharpe_variance: flo
     ValueError
         Less than one trial, or a variance that is negative or not finite.
     """
+    by_luck = expected_maximum(trials, sharpe_variance)
+    sharpe = sharpe_ratio(returns)
+    if math.isnan(sharpe):
+        return math.nan
     returns = np.asarray(returns, dtype=np.float64)
     returns = returns[np.isfinite(returns)]
-    by_luck = expected_maximum(trials, sharpe_variance)
-    if len(returns) < 3 or np.ptp(returns) <= 1e-12 * np.abs(returns).max():
-        return math.nan
     standard = (returns - returns.mean()) / returns.std()
-    sharpe = float(returns.mean() / returns.std(ddof=1))
     skewness, kurtosis = float((standard**3).mean()), float((standard**4).mean())
     return probabilistic_sharpe_ratio(sharpe, by_luck, len(returns), skewness, kurtosis)
 
 
+def sharpe_ratio(returns: np.ndarray) -> float:
+    """Mean over sample standard deviation of the returns, per period.
+
+    Returns that are not finite are left out. NaN for less than three returns, or returns that never change
+    by more than rounding does.
+    """
+    returns = np.asarray(returns, dtype=np.float64)
+    returns = returns[np.isfinite(returns)]
+    if len(returns) < 3 or np.ptp(returns) <= 1e-12 * np.abs(returns).max():
+        return math.nan
+    return float(returns.mean() / returns.std(ddof=1))
+
+
 def expected_maximum(trials: int, sharpe_variance: float) -> float:
-    """Highest Sharpe ratio to be expected of so many variants of which none has any skill; per period.
+    """Expected highest Sharpe ratio of so many variants of which none has any skill; per period.
 
     0 for one trial: nothing was chosen. The paper's approximation (equation 1), for independent variants.
     """

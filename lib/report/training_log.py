@@ -8,6 +8,7 @@ import pandas as pd
 
 from lib.engine.models import TrainedModels
 from lib.report.out_of_sample import ACCURACIES, out_of_sample
+from lib.report.outputs import outputs_of
 from lib.report.training_table import summary, training_table
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class TrainingLog:
         """Wrap `train`."""
         self._train = train
         self.trainings: list[TrainedModels] = []
+        self._known: tuple = (None, None, [])  # data, weights, and what `outputs` returned for them
 
     def __call__(self, data: "xr.DataArray") -> TrainedModels:
         """Train on `data`; keep the models and return them."""
@@ -61,6 +63,30 @@ class TrainingLog:
             used = [models for models in used if models.window[1] in known]
         return used[::-1]
 
+    def outputs(
+        self, data: "xr.DataArray", weights: "xr.DataArray"
+    ) -> list[tuple[TrainedModels, "xr.DataArray"]]:
+        """Return each training of the backtest with its outputs (time, asset): see `outputs_of`.
+
+        The days are those of the weights, from the last day of the training window to that of the next one,
+        both included: on the last, the next training's outputs are traded. Parameters and errors as for
+        `table`. Computed once for the same data and weights.
+        """
+        if self._known[0] is not data or self._known[1] is not weights:
+            used = self.of_backtest(weights.time.values)
+            if not used:
+                raise ValueError(
+                    "No training of this backtest was seen: pass the log to backtest_ml as train=."
+                )
+            ends = [models.window[1] for models in used[1:]] + [weights.time.values[-1].astype("M8[D]")]
+            days = weights.time.values
+            found = [
+                (models, outputs_of(models, data, days[(days >= models.window[1]) & (days <= end)]))
+                for models, end in zip(used, ends, strict=True)
+            ]
+            self._known = (data, weights, found)
+        return self._known[2]
+
     def table(self, data: "xr.DataArray", weights: "xr.DataArray", by_asset: bool = False) -> pd.DataFrame:
         """Return a row for each training of the backtest, or for each training and asset.
 
@@ -86,15 +112,10 @@ class TrainingLog:
         ValueError
             The log holds no training of this backtest.
         """
-        used = self.of_backtest(weights.time.values)
-        if not used:
-            raise ValueError("No training of this backtest was seen: pass the log to backtest_ml as train=.")
-        ends = [models.window[1] for models in used[1:]] + [weights.time.values[-1].astype("M8[D]")]
         rows = []
-        for models, end in zip(used, ends, strict=True):
-            days = weights.time.values
-            days = days[(days > models.window[1]) & (days <= end)]
-            judged = out_of_sample(models, data, days)
+        for models, outputs in self.outputs(data, weights):
+            days = outputs.time.values
+            judged = out_of_sample(models, data, days[days > models.window[1]], outputs)
             if by_asset:
                 after = judged.groupby("asset")[ACCURACIES].mean().add_suffix("_out_of_sample")
                 after.insert(0, "days_out_of_sample", judged.groupby("asset").size())

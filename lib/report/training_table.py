@@ -34,7 +34,7 @@ def training_table(models: TrainedModels) -> pd.DataFrame:
         rows[asset] = {
             "days": fit.days,
             "evaluations": len(fit.losses),
-            "loss_before": fit.losses[0],
+            "loss_before": fit.losses[0] if fit.losses else fit.loss_after,
             "loss_after": fit.loss_after,
             "accuracy_in_training": fit.accuracy,
             "majority_accuracy_in_training": fit.majority_accuracy,

@@ -66,18 +66,23 @@ class State:
             name="previous_weights",
         )
 
-    def carried_into(self, date: Any, parameters: Mapping[str, Any]) -> Mapping[str, float]:
+    def carried_into(
+        self, date: Any, parameters: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+    ) -> Mapping[str, float]:
         """Weights to blend those of the day `date` with.
 
         A later day gets this day's weights, however many days lie between. The same day gets what was carried
         into it, so that running it again changes nothing. An earlier day gets none, and a `StateWarning`.
+
+        A parameter that the state does not know, since it was written before the parameter existed, counts as
+        its value in `defaults`.
 
         Raises
         ------
         StateError
             The state was made with other parameters, or for another universe.
         """
-        _check_same(self, parameters_of(parameters))
+        _check_same(self, parameters_of(parameters), parameters_of(defaults or {}))
         day = day_of(date)
         if day < self.date:
             warnings.warn(
@@ -112,9 +117,9 @@ class State:
         return "\n".join([repr(self), *rows])
 
 
-def _check_same(state: State, now: dict[str, Any]) -> None:
+def _check_same(state: State, now: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Raise a StateError where the state was made with other parameters than those of now."""
-    then, universe = state.parameters, "competition_type"
+    then, universe = {**defaults, **state.parameters}, "competition_type"
     made = f"The state of {state.date}"
     advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
 

@@ -6,6 +6,7 @@ import pytest
 from lib.compare.comparison import RunWarning
 from lib.compare.run_notebooks import execute_notebooks
 from lib.compare.run_table import DEFAULTS
+from tests.compare.shared import HERE
 
 KEYS = ["a" * 20, "b" * 20]
 
@@ -32,12 +33,12 @@ def notebook(tmp_path):
 
 def test_a_notebook_per_finished_run_once(notebook, tmp_path):
     records = [finished(KEYS[0], top_assets=6), finished(KEYS[1]) | {"status": "failed"}]
-    folders = execute_notebooks(records, tmp_path, notebook, workers=1)
+    folders = execute_notebooks(records, tmp_path, notebook, **HERE)
     assert folders == [tmp_path / "notebooks" / KEYS[0]]
     executed = folders[0] / "strategy.ipynb"
     assert nbformat.read(executed, 4).cells[-1].outputs[0].text == "2024-12-02 2024-12-06 6\n"
     stamp = executed.stat().st_mtime_ns
-    assert execute_notebooks(records, tmp_path, notebook, workers=1) == folders
+    assert execute_notebooks(records, tmp_path, notebook, **HERE) == folders
     assert executed.stat().st_mtime_ns == stamp
 
 
@@ -51,4 +52,4 @@ def test_a_notebook_per_finished_run_once(notebook, tmp_path):
 )
 def test_a_notebook_that_cannot_be_made_is_reported(record, sentence, notebook, tmp_path):
     with pytest.warns(RunWarning, match=f"no notebook for {KEYS[0]}(.|\n)*{sentence}"):
-        assert execute_notebooks([record], tmp_path, notebook, workers=1) == []
+        assert execute_notebooks([record], tmp_path, notebook, **HERE) == []

@@ -10,7 +10,7 @@ import qnt.data as qndata
 import qnt.stats as qnstats
 
 from lib.compare import provenance
-from lib.compare.run_one import FROM_STATS, _number, execute, load_market
+from lib.compare.run_one import FROM_STATS, _number, execute
 from lib.compare.runs import plan
 from lib.strategy import Strategy
 
@@ -20,8 +20,8 @@ FILES = ("OUTPUT_PATH", "OUT_STATE_PATH")
 
 
 def planned(strategy, start=START, end=END):
-    market = provenance.market_fingerprint(load_market(strategy, start, end))
-    return plan(strategy, start, end, market, provenance.code_fingerprint())
+    market = provenance.market_fingerprint(strategy.load_range(start, end))
+    return plan(strategy, start, end, market)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_figures_are_those_of_the_platform(record, tmp_path, monkeypatch):
     returns = stats.sel(field="relative_return").values
     np.testing.assert_allclose(record["returns"], returns, atol=1e-12)
     held = returns[returns != 0]
-    assert record["figures"]["hit_rate"] == (held > 0).mean()
+    assert record["figures"]["win_rate"] == (held > 0).mean()
     assert record["days"] == [START, END]
 
 
@@ -68,7 +68,11 @@ def test_nothing_is_left_behind_and_nothing_changed(record, monkeypatch, tmp_pat
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
-    [({"market": "0" * 16}, "give both the same market"), ({"code": "0" * 16}, "another version of lib/")],
+    [
+        ({"market": "0" * 16}, "give both the same market"),
+        ({"code": "0" * 16}, "another version of the code"),
+        ({"files": ["none.py"]}, "another version of the code"),
+    ],
 )
 def test_a_worker_with_other_data_or_code_is_refused(change, sentence):
     assert sentence in execute(SMALL, planned(SMALL) | change)["message"]
@@ -105,7 +109,7 @@ def test_a_strategy_that_never_trades_has_no_sharpe_ratio_and_is_finished():
         record = execute(strategy, planned(strategy))
     assert record["status"] == "finished"
     assert record["figures"]["sharpe_ratio"] is None
-    assert record["figures"]["hit_rate"] is None
+    assert record["figures"]["win_rate"] is None
     assert record["figures"]["avg_turnover"] == 0
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from lib.compare.run_plot import figure, save
-from lib.compare.run_table import DEFAULTS, as_markdown, as_table, save_table, summary
+from lib.compare.run_table import DEFAULTS, as_table, save_table
+from lib.compare.seed_summary import as_markdown, summary
 from lib.report.sharpe import deflated_sharpe_ratio
 
 RETURNS = {key: np.random.default_rng(k).normal(0.001, 0.01, 100) for k, key in enumerate("abcdef")}
@@ -17,7 +18,7 @@ def record(name, sharpe=1.0, status="finished", **parameters):
     made = {"key": name * 20, "status": status, "message": "", "parameters": {**DEFAULTS, **parameters}}
     if status == "finished":
         figures = {"sharpe_ratio": sharpe, "mean_return": 0.1, "volatility": 0.2, "max_drawdown": -0.1}
-        made |= {"figures": {**figures, "avg_turnover": 0.05, "hit_rate": 0.5}, "seconds": 2.0}
+        made |= {"figures": {**figures, "avg_turnover": 0.05, "win_rate": 0.5}, "seconds": 2.0}
         made |= {"returns": RETURNS[name].tolist()}
     return made
 
@@ -51,6 +52,28 @@ def test_every_finished_run_deflates_the_sharpe_ratio_asked_about_or_not():
     assert alone["deflated_sharpe_ratio"][0] > table["deflated_sharpe_ratio"][0]
 
 
+@pytest.mark.parametrize("returns", [[], [0.1, 0.2], [0.0] * 20, [0.001] * 20, [None, 0.1, 0.3]])
+def test_a_run_without_a_sharpe_ratio_counts_as_tried_but_not_in_the_variance(returns):
+    """Constant returns deviate by rounding alone; two returns have a ratio without meaning."""
+    runs = [record("a", seed=1), record("b", seed=2)]
+    odd = record("c", seed=3) | {"returns": returns}
+    found = as_table(runs, [*runs, odd])["deflated_sharpe_ratio"]
+    ratios = [RETURNS[name].mean() / RETURNS[name].std(ddof=1) for name in "ab"]
+    expected = [deflated_sharpe_ratio(RETURNS[name], 3, np.var(ratios, ddof=1)) for name in "ab"]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert as_table([odd], [*runs, odd])["deflated_sharpe_ratio"].isna().all()
+
+
+def test_functions_of_one_name_are_not_averaged():
+    records = [record("a", 1.0, seed=1), record("b", 3.0, seed=1)]
+    for number, run in enumerate(records):
+        run |= {"functions": {"features": [str(number)]}}
+        run["parameters"]["features"] = ["m.mine"]
+    means = summary(records)
+    assert means["sharpe_ratio"].tolist() == [1.0, 3.0]
+    assert means["label"].nunique() == as_table(records, records)["label"].nunique() == 2
+
+
 def test_the_mean_over_seeds_and_the_difference_with_the_same_seed():
     records = [record("a", 1.0, seed=1), record("b", 2.0, seed=2), record("c", 1.5, seed=1, epochs=2)]
     records += [record("d", 4.5, seed=2, epochs=2), record("e", 9.0, seed=3, epochs=2)]
@@ -73,31 +96,23 @@ def test_markdown():
     assert lines[3] == "| epochs=3 | 0 |  |  |  |  |"
 
 
-@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
-def test_a_table_is_written_by_its_ending(name, tmp_path):
+def test_a_table_is_written_whole(tmp_path):
     records = [record("a"), record("b", features=["trend", "mine"]), record("c", status="failed", epochs=2)]
     table = as_table(records, records[:2])
-    save_table(table, tmp_path / "new" / name)
-    path = tmp_path / "new" / name
-    read = (
-        pd.read_parquet(path)
-        if name.endswith("parquet")
-        else pd.read_csv(path, keep_default_na=False, na_values=[""])
-    )
-    assert read["features"].tolist() == table["features"].tolist()
-    np.testing.assert_allclose(read["sharpe_ratio"], table["sharpe_ratio"])
-    assert read["status"].tolist() == table["status"].tolist()
+    save_table(table, tmp_path / "new" / "table.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "new" / "table.parquet"), table)
 
 
 def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
     records = [record("a", 1.0), record("b", 3.0, epochs=2), record("c", status="failed", epochs=3)]
     drawn = figure(as_table(records, records[:2]), "Three variants", "a synthetic market")
     assert list(drawn.data[0].x) == [3.0, 1.0]
-    assert [name.split(" ·")[0] for name in drawn.data[0].y] == ["epochs=2", "defaults"]
+    assert list(drawn.data[0].y) == ["epochs=2", "defaults"]
     title = drawn.layout.title.text
     assert "Three variants (1 without a Sharpe ratio not shown)" in title
     assert "a synthetic market" in title
     assert "%{customdata[0]:.3f}" in drawn.data[0].hovertemplate
+    assert "variant: %{customdata[6]}<br>" in drawn.data[0].hovertemplate
     save(drawn, tmp_path / "plot.html")
     page = (tmp_path / "plot.html").read_text()
     assert "a synthetic market" in page

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from lib.compare.runs import IDENTITY, keep, key, plan, read
+from lib.compare.runs import IDENTITY, _checksum, keep, key, plan, read
 from lib.strategy import Strategy
 
 
 def planned(**parameters):
-    return plan(Strategy(**parameters), "2024-12-02", "2024-12-06", "market", "code")
+    return plan(Strategy(**parameters), "2024-12-02", "2024-12-06", "market")
 
 
 def test_a_key_stands_for_all_that_a_run_depends_on():
@@ -34,6 +34,17 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
     assert read(tmp_path / "none") == ({}, [])
 
 
+def signed(changes):
+    """An edit by someone who also corrected the checksum."""
+
+    def damage(text):
+        content = json.loads(text) | changes
+        del content["checksum"]
+        return json.dumps(content | {"checksum": _checksum(content)})
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -44,6 +55,10 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
         (lambda text: "{}", "checksum"),
         (lambda text: "\x00" * len(text), ""),
         (lambda text: "[" * 100_000, ""),
+        (signed({"key": "0" * 20}), "not the run that its name says"),
+        (signed({"start": "2024-12-01"}), "not the run that its name says"),
+        (signed({"status": "finished"}), "it is finished but has no figures"),
+        (signed({"status": "finished", "figures": {}}), "it is finished but has no returns"),
     ],
 )
 def test_a_damaged_file_is_named_and_not_used(damage, reason, tmp_path):
@@ -55,7 +70,7 @@ def test_a_damaged_file_is_named_and_not_used(damage, reason, tmp_path):
     assert list(found) == [planned(seed=43)["key"]]
     assert str(path) in sentence
     assert reason in sentence
-    assert "run again" in sentence
+    assert "is run again" in sentence
 
 
 def test_a_file_under_another_run_s_name_is_not_used(tmp_path):

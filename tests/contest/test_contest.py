@@ -91,7 +91,7 @@ def test_the_command_line(market, tmp_path, capsys):
         (["--workers", "0"], "--workers is 0: it must be 1 or more."),
         (
             ["--scheduler", "tcp://x:1", "--start", "2024-12-27"],
-            "a scheduler is for the backends dask and ray",
+            "a scheduler is for the backend dask",
         ),
     ],
 )

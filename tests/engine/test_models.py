@@ -20,14 +20,6 @@ def test_a_model_is_a_module_when_asked_for_one():
     assert np.abs(outputs(models, window(40), SMALL) - before).max() < 1e-6
 
 
-def test_asking_whether_an_asset_has_a_model_makes_none():
-    models = train_model(window(40), SMALL)
-    asset = next(iter(models))
-    assert asset in models
-    assert "NAS:NONE" not in models
-    assert models.row(asset) is not None
-
-
 @pytest.mark.parametrize("in_torch", [False, True])
 @pytest.mark.parametrize("carry", [copy.deepcopy, lambda models: pickle.loads(pickle.dumps(models))])
 def test_models_pickle(in_torch, carry, monkeypatch):

@@ -1,6 +1,4 @@
 import datetime
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +9,8 @@ from hypothesis import strategies as st
 from lib import Strategy
 from lib.engine.prediction import blend, predict
 from lib.state import State, StateError, StateWarning
-from tests import reference
-from tests.backtests import backtest
-from tests.processes import run_python
 from tests.vectors import vector
 
-REAL_MARKET = Path(__file__).parents[2] / "shared" / "real"
 SMALL = Strategy(top_assets=4, hidden_size=5)
 
 
@@ -54,26 +48,6 @@ def held(state):
     return {asset.removeprefix("NAS:"): round(weight, 6) for asset, weight in state.weights.items()}
 
 
-def test_the_weights_of_a_multi_pass_run_are_the_published_ones(tmp_path, monkeypatch):
-    """The vectors, through the library's own backtest: cleaned weights, and the state of each of 392 days."""
-    monkeypatch.chdir(tmp_path)
-    strategy = Strategy()
-    weights, states = backtest(
-        strategy, "2023-06-30", retrain_interval_after_submit=1, collect_all_states=True
-    )
-    expected, rows = vector("strategy_multi_pass"), vector("strategy_multi_pass_state")
-    assert weights.time.values.tolist() == expected.time.values.tolist()
-    assert [state.date for state in states] == expected.time.values.astype("M8[D]").tolist()
-    liquid = vector("market").sel(field="is_liquid", time=expected.time) > 0
-    published = expected.where(liquid.sel(asset=expected.asset), 0)
-    ours = weights.reindex(asset=expected.asset, fill_value=0)
-    assert weights.sum() == pytest.approx(ours.sum())
-    assert np.abs(ours - published).max() < 1e-5
-    for row, state in zip(rows, states, strict=True):
-        kept = state.previous_weights.reindex(asset=rows.asset, fill_value=0)
-        assert np.abs(kept.values - row.values).max() < 1e-5
-
-
 def check_single_passes(market, expected):
     """One pass a day, each with what the loader would load: assets liquid at least once in the window."""
 
@@ -87,44 +61,6 @@ def check_single_passes(market, expected):
         _, state = strategy.predict(models, load(day, strategy.lookback_period), state)
         kept = state.previous_weights.reindex(asset=expected.asset, fill_value=0)
         assert np.abs(kept.values - expected.sel(time=day).fillna(0).values).max() < 1e-5
-
-
-def test_the_weights_of_single_passes_are_the_published_ones():
-    check_single_passes(vector("market"), vector("strategy_single_pass"))
-
-
-@pytest.mark.skipif(not REAL_MARKET.exists(), reason="the real market is not redistributed")
-def test_on_the_real_market_too():
-    def stored(name):
-        with xr.open_dataarray(REAL_MARKET / f"{name}.nc", engine="h5netcdf") as array:
-            return array.load()
-
-    market, rows = stored("market").sortby("asset"), stored("strategy_multi_pass_state")
-    check_single_passes(market, stored("strategy_single_pass"))
-    strategy, state, trained = Strategy(), None, None
-    for row in rows:
-        day = row.time.values
-        if trained is None or day >= trained + np.timedelta64(strategy.retrain_interval, "D"):
-            start = day - np.timedelta64(strategy.train_period, "D")
-            models, trained = strategy.train_model(market.sel(time=slice(start, day))), day
-        start = day - np.timedelta64(strategy.lookback_period, "D")
-        _, state = strategy.predict(models, market.sel(time=slice(start, day)), state)
-        kept = state.previous_weights.reindex(asset=rows.asset, fill_value=0)
-        assert np.abs(kept.values - row.fillna(0).values).max() < 1e-5
-
-
-def test_days_in_a_row_equal_the_plain_strategy():
-    ours, plain = Strategy().train_model(window(71, 700)), reference.train_model(window(71, 700))
-    state, plain_state = None, None
-    for end in range(700, 712):
-        data = window(107, end)
-        weights, state = predict(ours, data, state, Strategy())
-        plain_weights, plain_state = reference.predict(plain, data, plain_state)
-        liquid = data.sel(field="is_liquid")[-1] > 0
-        expected = plain_weights.sel(asset=data.asset).where(liquid, 0)
-        assert weights.asset.values.tolist() == data.asset.values.tolist()
-        assert weights.time.values == data.time.values[-1:]
-        assert np.abs(weights - expected).max() < 1e-5
 
 
 def test_the_weights_have_every_asset_in_the_order_of_the_data():
@@ -298,23 +234,6 @@ def test_a_strategy_uses_its_memory_on_request():
     models = forgets.train_model(window(71))
     weights = [predict(models, window(), None, strategy)[0] for strategy in (forgets, remembers)]
     assert not np.allclose(*weights)
-
-
-IN_A_PROCESS = """
-import json, sys
-from tests.vectors import vector
-from lib import Strategy
-data = vector("loaded").isel(time=slice(-107, None))
-strategy = Strategy()
-weights, state = strategy.predict(strategy.train_model(data), data, None)
-print(json.dumps([name for name in ("torch", "numba", "plotly", "qnt.ta", "qnt.stats", "lib.model",
-                                    "lib.report.figures", "distributed", "joblib") if name in sys.modules]))
-"""
-
-
-def test_a_pass_imports_nothing_that_it_does_not_need():
-    out, _ = run_python(IN_A_PROCESS, SUBMISSION_ID="-1")
-    assert json.loads(out.splitlines()[-1]) == []
 
 
 def test_data_stay_as_they_are():

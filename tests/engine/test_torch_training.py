@@ -8,25 +8,7 @@ from lib import Strategy
 from lib.engine.torch_training import answer, new_model
 from lib.engine.training import train_model
 from lib.model import LSTM
-from tests import reference
 from tests.vectors import vector
-
-
-def test_the_untrained_output_of_the_vectors():
-    x = torch.from_numpy(vector("train_features").values.transpose(2, 1, 0).astype(np.float32))
-    assert (
-        np.abs(new_model(Strategy())(x).detach().numpy() - vector("train_untrained_output").values).max()
-        < 1e-6
-    )
-
-
-def test_it_is_two_layers_of_cells():
-    cells = reference.LSTM(1, 34)
-    cells.load_state_dict(
-        dict(zip(cells.state_dict(), new_model(Strategy()).state_dict().values(), strict=True))
-    )
-    x = torch.randn(3, 20, 1, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(cells(x), new_model(Strategy())(x), atol=1e-6)
 
 
 def test_every_asset_starts_from_the_same_weights_and_the_callers_generators_stay():

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -9,20 +7,7 @@ from lib import Strategy
 from lib.engine import training
 from lib.engine.training import TrainingWarning, train_model
 from tests import reference
-from tests.processes import run_python
 from tests.trained import SMALL, daily, outputs, use_torch, window
-from tests.vectors import vector
-
-
-@pytest.mark.parametrize("in_torch", [False, True])
-def test_the_fitted_output_of_the_vectors(in_torch, monkeypatch):
-    if in_torch:
-        use_torch(monkeypatch)
-    models = train_model(window(), Strategy())
-    expected = vector("train_fitted_output")
-    assert list(models) == expected.asset.values.tolist()
-    assert np.abs(outputs(models, window(), Strategy()) - expected).max() < 1e-5
-    assert {len(fit.losses) for fit in models.fits.values()} == {20}
 
 
 @pytest.mark.parametrize(
@@ -63,26 +48,6 @@ def test_assets_with_gaps_train_on_the_days_they_have(monkeypatch):
 def test_training_twice_gives_the_same_bits():
     first, second = train_model(window(), Strategy()), train_model(window(), Strategy())
     assert all(np.array_equal(first.row(asset), second.row(asset)) for asset in first)
-
-
-IN_A_PROCESS = """
-import json, sys
-import numpy as np
-from tests.vectors import vector
-from lib.engine.training import train_model
-from lib.strategy import Strategy
-models = train_model(vector("loaded").isel(time=slice(-71, None)), Strategy())
-print(json.dumps({"torch": "torch" in sys.modules, "sum": [float(models.row(a).sum()) for a in models]}))
-"""
-
-
-def test_the_number_of_threads_changes_nothing_and_torch_is_not_imported():
-    answers = []
-    for threads in ("1", "2", "4"):
-        out, _ = run_python(IN_A_PROCESS, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads)
-        answers.append(json.loads(out.splitlines()[-1]))
-    assert answers[0] == answers[1] == answers[2]
-    assert not answers[0]["torch"]
 
 
 def test_many_assets_go_in_several_rounds(monkeypatch):

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from lib.lookahead.questions import CHAIN, LATER, askable, questions_about, random_gaps
+from lib.lookahead.questions import LATER, questions_about
+from lib.lookahead.windows import CHAIN, askable, random_gaps
 from lib.market_data import field
 from lib.strategy import Strategy
 from lib.universe import low_volatility
+from tests.lookahead.planted import SMALL, small
 from tests.markets import random_market
 
-SMALL = {"lookback_period": 21, "train_period": 14, "hidden_size": 2, "top_assets": 2, "lwma_period": 3}
 ROW = 28
 
 
@@ -26,7 +27,7 @@ def test_only_features_see_the_rows_after_it():
 
     strategy = Strategy(**SMALL, features=[close], selection=selection)
     gaps = random_gaps(market, ROW, np.random.default_rng(0))
-    asked = questions_about(strategy, market, ROW, gaps)
+    asked = questions_about(strategy, market, ROW, gaps, {})
     assert list(asked) == ["feature close", "selection", "training", "prediction"]
     assert asked["selection"]().shape == (1, 4)
     assert seen == {"selection": market.time.values[ROW]}
@@ -58,3 +59,38 @@ def test_windows_are_whole_before_a_day_that_can_be_asked_about():
     assert first_of_chain - np.timedelta64(21, "D") >= market.time.values[0]
     assert market.time.values[rows[0] - CHAIN] - np.timedelta64(21, "D") < market.time.values[0]
     assert rows.tolist() == list(range(rows[0], 39))
+
+
+def test_what_is_loaded_through_the_strategy_ends_on_the_day():
+    market = random_market(0, days=60, assets=4)
+    ends = []
+
+    def looks(data, strategy):
+        ends.append(strategy.load_data(10).time.values[-1])
+        return field(data, "close")
+
+    def chooses(data, strategy):
+        looks(data, strategy)
+        return low_volatility(data, strategy)
+
+    strategy = Strategy(**SMALL, features=[looks], selection=chooses)
+    asked = questions_about(strategy, market, ROW, np.zeros(market.shape[1:], bool), {})
+    for stage, ask in asked.items():
+        ends.clear()
+        ask()
+        assert set(ends) <= set(market.time.values[ROW - CHAIN + 1 : ROW + 1]), stage
+        assert ends, stage
+
+
+def test_the_published_network_is_trained_once_on_the_same_examples():
+    market = random_market(0, days=60, assets=4)
+    gaps, trained = np.zeros(market.shape[1:], bool), {}
+    first = questions_about(small(), market, ROW, gaps, trained)["training"]()
+    assert len(trained) == 1
+    again = questions_about(small(), market, ROW, gaps, trained)["training"]()
+    assert np.array_equal(first, again, equal_nan=True)
+    assert len(trained) == 1
+    others = [small(learning_rate=0.1), small(target=lambda data, strategy: np.ones(data.shape[1:]))]
+    for known, strategy in enumerate(others, 2):
+        questions_about(strategy, market, ROW, gaps, trained)["training"]()
+        assert len(trained) == known

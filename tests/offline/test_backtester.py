@@ -13,8 +13,9 @@ import qnt.graph
 import xarray as xr
 
 from tests.conftest import REAL
-from tests.odd_markets import labels
+from tests.odd_markets import labels, make
 from tests.vectors import text, vector
+from tests.written import read_written
 
 KIND = "stocks_nasdaq100"
 MODEL = "a model"
@@ -80,11 +81,6 @@ def submitted(monkeypatch):
     monkeypatch.setenv("SUBMISSION_ID", "1")
 
 
-def read_output(path="fractions.nc.gz"):
-    with open(path, "rb") as file:
-        return xr.load_dataarray(gzip.decompress(file.read()))
-
-
 def read_state(path="state.out.pickle.gz"):
     with gzip.open(path) as file:
         return pickle.load(file)
@@ -115,7 +111,7 @@ def test_calls_states_and_result_are_the_platforms(name, each_day, watched):
 
 def test_files_of_a_backtest(watched):
     result, state = watched.ml(retrain_interval=10)
-    same(read_output(), result)
+    same(read_written("fractions.nc.gz"), result)
     assert read_state() == (np.datetime64("2024-12-26", "ns"), MODEL, state)
     assert state == len(result.time)
 
@@ -240,6 +236,13 @@ def test_no_weights_at_all_is_an_error(watched):
     assert REAL or "no weights for any day" in str(error.value)
 
 
+@pytest.mark.offline_only
+def test_a_market_in_which_nothing_is_ever_liquid_gets_its_own_sentence(watched, use_market):
+    use_market(make("nothing_liquid"))
+    with pytest.raises(IndexError, match=r"in the market file market\.nc no asset is ever liquid"):
+        watched.ml(load_data=None)
+
+
 def test_end_date_limits_the_test_but_not_the_last_iteration(watched):
     result, _ = watched.ml(start_date="2024-12-02", end_date="2024-12-13")
     assert labels(result, "time")[-1] == "2024-12-13"
@@ -323,7 +326,7 @@ class TestSubmission:
         output, state = watched.ml()
         assert [call[0] for call in watched.calls] == ["load", "train", "predict"]
         assert len(output.time) > 100  # what predict returned, not what was written
-        assert labels(read_output(), "time") == ["2024-12-30"]
+        assert labels(read_written("fractions.nc.gz"), "time") == ["2024-12-30"]
         assert (state, read_state()[2]) == (1, 1)
 
     def test_state_and_model_are_read(self, watched, monkeypatch):
@@ -351,7 +354,7 @@ class TestSubmission:
         write_state(41, monkeypatch)
         with pytest.raises(TypeError) as error:
             watched.ml()
-        assert REAL or "IN_STATE_PATH does not hold the (day, model, state)" in str(error.value)
+        assert REAL or "IN_STATE_PATH holds int, not the (day, model, state)" in str(error.value)
 
     def test_multi_pass_mode_runs_it_all(self, watched, monkeypatch):
         monkeypatch.setenv("MULTI_PASS_MODE_ENABLED", "1")
@@ -364,7 +367,7 @@ class TestSubmission:
         write_state(41, monkeypatch)
         result, state = watched.plain()
         assert (labels(result, "time"), state, read_state()) == (["2024-12-30"], 42, 42)
-        same(read_output(), result)
+        same(read_written("fractions.nc.gz"), result)
         _, states = watched.plain(collect_all_states=True)
         assert states == [42]
 
@@ -389,7 +392,7 @@ class TestPlain:
         assert [call[2] for call in watched.named("predict")] == ["2024-12-30", "2024-12-16", *days]
         assert [call[-1] for call in watched.named("predict")] == [1, 1, *range(1, len(days) + 1)]
         assert state == read_state() == len(days)
-        same(read_output(), result)
+        same(read_written("fractions.nc.gz"), result)
         lines = capsys.readouterr().out.splitlines()
         steps = [
             "Run last pass...",

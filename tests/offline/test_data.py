@@ -146,6 +146,18 @@ def test_limit_ends_all_data_and_is_lifted():
     assert str(load(tail=4).time.values[-1])[:10] == "2024-12-30"
 
 
+@pytest.mark.parametrize(("limit", "first"), [("2024-11-02", "2024-10-23"), ("2025-01-04", "2024-12-26")])
+def test_tail_counts_back_from_a_limit_on_a_day_without_trading(limit, first, use_market):
+    use_market(make("one_asset"))  # ends on 2024-12-30, has holes
+    common.set_max_datetime(limit)
+    days = load(assets=["NAS:A"], tail=10).time.values.astype("datetime64[D]")
+    expected = make("one_asset").sel(time=slice(np.datetime64(limit) - np.timedelta64(10, "D"), limit))
+    expected = expected.dropna("time", how="all").time.values.astype("datetime64[D]")
+    np.testing.assert_array_equal(days, expected)
+    assert days[0] >= np.datetime64(first)
+    assert common.parse_date(None) == datetime.date.fromisoformat(limit)
+
+
 @pytest.mark.parametrize(
     ("url", "wanted"),
     [

@@ -92,7 +92,7 @@ def test_a_module_that_was_not_imported_yet():
     code = "import lib, qnt\ntry:\n    qnt.output\nexcept AttributeError as error:\n    print(error)"
     assert (
         python(code)[0]
-        == "qnt.output is a module that was not imported yet: write `import qnt.output` first.\n"
+        == "qnt.output is a module that is not yet imported: write `import qnt.output` first.\n"
     )
 
 

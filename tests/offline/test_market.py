@@ -82,7 +82,7 @@ def test_last_day():
 
 def test_an_unknown_kind():
     with pytest.raises(
-        market.MarketError, match='no market "stocks" here, only stocks_nasdaq100 and stocks_s&p500'
+        market.MarketError, match='no offline market "stocks", only stocks_nasdaq100 and stocks_s&p500'
     ):
         market.read("stocks", "2020-01-01", "2020-01-31")
 
@@ -114,7 +114,9 @@ def test_other_parameters_never_read_an_old_cache(generations, monkeypatch):
 
 def test_a_changed_generator_never_reads_an_old_cache(generations, monkeypatch, tmp_path):
     modules = [tmp_path / module.name for module in market.HERE.glob("*.py")]
-    assert {"chance.py", "fortunes.py", "nyse.py", "synthetic.py"} <= {module.name for module in modules}
+    assert {"corporate_actions.py", "nyse.py", "random_bits.py", "synthetic.py"} <= {
+        module.name for module in modules
+    }
     market.last_day(NASDAQ)
     for module in modules:
         module.write_bytes((market.HERE / module.name).read_bytes())
@@ -204,6 +206,17 @@ class TestOwnFile:
         file.write_text("no market")
         with pytest.raises(market.MarketError, match="is not a NetCDF file"):
             market.read(NASDAQ, "2021-02-01", "2021-02-03")
+
+    def test_oddities_are_printed_once_per_file(self, file, capsys):
+        odd = synthetic.generate(3, "2021-01-01", "2021-03-31", seed=4)
+        odd.loc[{"field": "is_liquid"}] = 0
+        odd.to_netcdf(file)
+        os.utime(file, (2e9, 2e9))
+        for _ in range(2):
+            market.last_day(NASDAQ)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"WARNING! The market file {file} has no asset that is ever liquid")
+        assert not market.ever_liquid(NASDAQ)
 
     def test_an_empty_name_is_no_name(self, monkeypatch):
         monkeypatch.setenv("QNT_OFFLINE_MARKET", "")

@@ -114,13 +114,13 @@ def test_a_malformed_file_is_named_with_its_fault(market, tmp_path, fault):
     with pytest.raises(MarketError, match=sentence) as caught:
         market_file.load(path)
     assert str(caught.value).startswith(f"The market file {path} ")
-    assert "Expected is a NetCDF file" in str(caught.value)
+    assert "A market file is a NetCDF file" in str(caught.value)
     assert "open low high close vol divs split_cumprod is_liquid" in str(caught.value)
 
 
 def test_a_missing_file():
     with pytest.raises(
-        MarketError, match=r"The market file /nowhere/market\.nc does not exist\. Expected is"
+        MarketError, match=r"The market file /nowhere/market\.nc does not exist\. A market file is"
     ):
         market_file.load("/nowhere/market.nc")
 
@@ -153,3 +153,66 @@ def test_unreadable_dates(market, tmp_path):
     dataset.time.attrs["units"] = "days since the flood"
     with pytest.raises(MarketError, match="cannot be read"):
         market_file.load(saved(dataset, tmp_path / "market.nc"))
+
+
+def spoilt(market, field, value, asset="NAS:SYN002", day="2020-02-03"):
+    market = market.copy(deep=True)
+    market.loc[{"field": field, "time": day, "asset": asset}] = value
+    return market
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((price, bad) for price in ("open", "low", "high", "close") for bad in (0, -1.5, np.inf)),
+        *[("split_cumprod", 0), ("vol", -1), ("vol", np.inf), ("divs", -0.1), ("is_liquid", -1)],
+    ],
+)
+def test_impossible_values_are_refused_with_asset_day_and_field(market, tmp_path, field, value):
+    path = saved(spoilt(market, field, value), tmp_path / "market.nc")
+    sentence = f"has an impossible {field} of {value:g} for NAS:SYN002 on 2020-02-03"
+    with pytest.raises(MarketError, match=sentence):
+        market_file.load(path)
+
+
+def test_a_high_below_the_low_is_refused(market, tmp_path):
+    path = saved(spoilt(market, "high", 0.25), tmp_path / "market.nc")
+    with pytest.raises(MarketError, match=r"has a high below the low, of 0\.25 for NAS:SYN002 on 2020-02-03"):
+        market_file.load(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("vol", 0), ("divs", 0), ("is_liquid", 0), ("close", np.nan), ("high", np.nan)]
+)
+def test_possible_values_are_accepted(market, tmp_path, field, value):
+    changed = spoilt(market, field, value)
+    xr.testing.assert_equal(market_file.load(saved(changed, tmp_path / "market.nc")), changed)
+    assert market_file.oddities(changed) == []
+
+
+@pytest.mark.parametrize(("factor", "found"), [(0.5, "2 "), (2, "2 "), (0.58, ""), (1.7, "")])
+def test_jumps_that_no_split_explains_are_counted_in_one_line(market, factor, found):
+    changed = market.copy(deep=True)
+    changed.values[:] = 100
+    changed.loc[{"field": "split_cumprod"}] = 1
+    changed.loc[{"field": "close", "asset": "NAS:SYN001", "time": slice("2020-01-15", None)}] *= factor
+    changed.loc[{"field": "close", "asset": "NAS:SYN002", "time": slice("2020-02-03", None)}] *= factor**1.01
+    changed.loc[{"field": "close", "asset": "NAS:SYN002", "time": slice("2020-01-20", "2020-01-31")}] = np.nan
+    largest = f"{max(factor, 1 / factor) ** 1.01:.3g} for NAS:SYN002 on 2020-02-03"
+    lines = market_file.oddities(changed)
+    assert len(lines) == bool(found)
+    assert (
+        not found
+        or f"has {found}price jumps that no split explains, the largest by a factor of {largest}" in lines[0]
+    )
+    changed.loc[{"field": "split_cumprod", "asset": "NAS:SYN002", "time": slice("2020-02-03", None)}] = 2
+    changed.loc[{"field": "split_cumprod", "asset": "NAS:SYN001", "time": slice("2020-01-15", None)}] = 2
+    assert market_file.oddities(changed) == []
+
+
+@pytest.mark.parametrize("liquid", [0, np.nan])
+def test_a_market_in_which_nothing_is_ever_liquid_is_named(market, liquid):
+    changed = market.copy(deep=True)
+    changed.loc[{"field": "is_liquid"}] = liquid
+    (line,) = market_file.oddities(changed)
+    assert "has no asset that is ever liquid: is_liquid is nowhere above 0" in line

@@ -1,5 +1,3 @@
-import gzip
-
 import numpy as np
 import pytest
 import qnt.output as qnout
@@ -7,6 +5,7 @@ import xarray as xr
 
 from tests.odd_markets import messages
 from tests.vectors import text, vector
+from tests.written import read_written
 
 KIND = "stocks_nasdaq100"
 
@@ -134,8 +133,7 @@ def test_a_day_that_comes_twice_is_an_error(dirty):
 def test_written_as_the_readers_expect(dirty, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OUTPUT_PATH", str(tmp_path / "weights.nc.gz"))
     qnout.write(dirty)
-    found = xr.load_dataarray(gzip.decompress((tmp_path / "weights.nc.gz").read_bytes()))
-    same(found, vector("output_normalize"))
+    same(read_written(tmp_path / "weights.nc.gz"), vector("output_normalize"))
     assert capsys.readouterr().out == f"Write output: {tmp_path / 'weights.nc.gz'}\n"
 
 

@@ -20,7 +20,7 @@ from tests.processes import PROJECT
 
 COMMANDS = [
     ".venv/bin/python -m lib.prices prices.csv --output market.nc",
-    ".venv/bin/python -m lib.notebook --output runs/mine --set start_date 2024-12-02",
+    ".venv/bin/python -m lib.notebook --output runs/mine --start 2024-12-02",
 ]
 
 

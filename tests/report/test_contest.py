@@ -8,10 +8,10 @@ from lib.report.contest import (
     RuleCheck,
     as_table,
     check_rules,
-    returns_as_filtered,
     rules_of,
     sharpe_ratio_of,
 )
+from lib.report.performance import portfolio
 from tests.vectors import vector
 
 ASSETS = ["A", "B"]
@@ -80,7 +80,7 @@ def test_the_sharpe_ratio_is_that_of_the_platform_s_filter(monkeypatch: pytest.M
     first = str(held.time.values[0])[:10]
     monkeypatch.setattr(qns, "get_default_is_start_date_for_type", lambda kind: first)
     expected = float(qnout.calc_sharpe_ratio_for_check(data, held, "stocks_nasdaq100", False))
-    ratio = sharpe_ratio_of(returns_as_filtered(data, held, RULES))
+    ratio = sharpe_ratio_of(portfolio(data, held, RULES).returns)
     assert ratio == pytest.approx(expected, rel=1e-9)
     padded = float(
         qns.calc_sharpe_ratio_annualized(qns.calc_relative_return(data, held.reindex_like(data).fillna(0)))[
@@ -93,7 +93,7 @@ def test_the_sharpe_ratio_is_that_of_the_platform_s_filter(monkeypatch: pytest.M
 def test_days_before_the_contest_s_first_day_do_not_count() -> None:
     data, held = vector("loaded"), vector("output_clean")
     rules = RULES._replace(first_day="2024-03-01")
-    late = returns_as_filtered(data, held, rules)
+    late = portfolio(data, held, rules).returns
     assert str(late.time.values[0])[:10] == "2024-03-01"
 
 

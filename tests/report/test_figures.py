@@ -12,6 +12,7 @@ import xarray as xr
 from lib.report.figure_style import COLOURS, GREY, shades
 from lib.report.figures import SHORTEST, WIDEST, YEAR, equity_figure, holdings_figure, performance_figure
 from lib.report.loss_figure import loss_figure
+from lib.report.value_figures import MOST_ASSETS, contributions_figure, outputs_figure
 from tests.report.test_loss_figure import models
 
 PAGES = {"light": "#ffffff", "dark": "#111111"}  # of JupyterLab
@@ -21,6 +22,22 @@ SOURCE = "a market made up for this test"
 def series(days: int = 300, seed: int = 1) -> xr.DataArray:
     time = pd.bdate_range("2020-01-01", periods=days)
     return xr.DataArray(np.random.default_rng(seed).normal(0, 0.01, days), {"time": time}, ("time",))
+
+
+def three(days: int) -> dict[str, xr.DataArray]:
+    """The returns of a backtest and of both portfolios beside it."""
+    names = ("strategy", "without the model", "equal weights")
+    return {name: series(days, seed) for seed, name in enumerate(names)}
+
+
+def outputs(days: int = 80, spread: float = 0.02) -> tuple[pd.DataFrame, pd.DataFrame, xr.DataArray]:
+    """In sample, out of sample, and as traded, of three assets."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(0.5, spread, (days, 3))
+    time = pd.bdate_range("2020-01-01", periods=days)
+    traded = xr.DataArray(values, {"time": time, "asset": ["A", "B", "C"]}, ("time", "asset"))
+    table = pd.DataFrame({"output": values.ravel(), "target": rng.integers(0, 2, values.size).astype(float)})
+    return table, table.iloc[::2], traded
 
 
 def weights(days: int = 40) -> xr.DataArray:
@@ -34,8 +51,13 @@ def weights(days: int = 40) -> xr.DataArray:
 FIGURES = {
     "loss": lambda: loss_figure(models(), SOURCE),
     "equity": lambda: equity_figure(1 + series(), SOURCE),
-    "performance": lambda: performance_figure(series(), series(seed=2), SOURCE),
-    "performance of a month": lambda: performance_figure(series(21), series(21, 2), SOURCE),
+    "performance": lambda: performance_figure(three(300), SOURCE),
+    "performance of a month": lambda: performance_figure(three(21), SOURCE),
+    "outputs": lambda: outputs_figure(*outputs(), SOURCE),
+    "contributions": lambda: contributions_figure(pd.Series({"A": 0.1, "B": -0.05}), SOURCE),
+    "contributions of many": lambda: contributions_figure(
+        pd.Series({f"A{k}": 0.1 - k / 100 for k in range(50)}), SOURCE
+    ),
     "holdings": lambda: holdings_figure(weights(), SOURCE),
     "holdings with shorts": lambda: holdings_figure(weights() - 0.06, SOURCE),
     "holdings of nothing": lambda: holdings_figure(weights() * 0, SOURCE),
@@ -116,13 +138,15 @@ def test_every_plot_has_units_and_hover_text(figure: go.Figure) -> None:
     plots = list(figure.select_yaxes())
     heat_maps = [trace for trace in figure.data if trace.type == "heatmap"]
     assert sum(bool(plot.title.text) for plot in plots) == len(plots) - len(heat_maps)
+    for trace in figure.data:
+        assert len(trace.x if trace.x is not None else trace.y) > 1, trace.name  # none is empty
     for trace in heat_maps:
         assert trace.colorbar.title.text == "weight"
 
 
 def test_performance_by_hand() -> None:
     returns = xr.DataArray([0.1, -0.5, 0.2], {"time": pd.bdate_range("2020-01-01", periods=3)}, ("time",))
-    figure = performance_figure(returns, returns * 0)
+    figure = performance_figure({"strategy": returns, "equal weights": returns * 0})
     mine, other = figure.data[:2], figure.data[2:]
     assert [trace.name for trace in figure.data] == ["strategy"] * 2 + ["equal weights"] * 2
     assert list(mine[0].y) == pytest.approx([1.1, 0.55, 0.66])
@@ -133,7 +157,7 @@ def test_performance_by_hand() -> None:
 
 def test_rolling_sharpe_ratio_is_that_of_the_last_year() -> None:
     returns = series(400)
-    ratio = performance_figure(returns, returns).data[2].y
+    ratio = performance_figure({"strategy": returns}).data[2].y
     assert np.isnan(ratio[: YEAR - 1]).all()
     year = returns.values[-252:]
     mean = np.exp(np.log1p(year).mean()) ** 252 - 1
@@ -143,8 +167,8 @@ def test_rolling_sharpe_ratio_is_that_of_the_last_year() -> None:
 
 @pytest.mark.parametrize(("days", "panels"), [(2, 2), (SHORTEST - 1, 2), (SHORTEST, 3)])
 def test_a_short_backtest_has_no_panel_of_a_rolling_sharpe_ratio(days: int, panels: int) -> None:
-    figure = performance_figure(series(days), series(days, 2))
-    assert len(list(figure.select_yaxes())) == panels == len(figure.data) / 2
+    figure = performance_figure(three(days))
+    assert len(list(figure.select_yaxes())) == panels == len(figure.data) / 3
     assert len(figure.layout.annotations) == panels  # their titles
 
 
@@ -177,3 +201,27 @@ def test_shorts_have_a_colour_of_their_own() -> None:
     assert (long["zmin"], long["zmax"]) == (0, 0.1)
     assert (both["zmin"], both["zmax"]) == (-0.2, 0.2)
     assert both["colorscale"][0][1] != both["colorscale"][-1][1] == long["colorscale"][-1][1]
+
+
+def test_a_day_on_which_all_weights_are_nan_is_a_day_without_positions():
+    held = weights()
+    held[3] = np.nan
+    exposure, turnover = (np.array(trace.y) for trace in holdings_figure(held).data[1:])
+    assert exposure[3] == 0
+    assert np.isfinite(exposure).all()
+    assert turnover[3] == pytest.approx(exposure[2])
+    assert turnover[4] == pytest.approx(exposure[4])
+
+
+def test_the_line_without_the_model_can_be_told_from_the_strategy_it_covers() -> None:
+    lines = {trace.name: trace.line for trace in performance_figure(three(21)).data}
+    assert lines["without the model"].dash == "dash"
+    assert len({line.color for line in lines.values()}) == 3
+
+
+def test_many_contributions_share_a_bar_in_the_middle() -> None:
+    earned = pd.Series({f"A{k}": 1 - k / 50 for k in range(50)})
+    bars = contributions_figure(earned).data[0]
+    assert len(bars.y) == MOST_ASSETS + 1
+    assert bars.y[MOST_ASSETS // 2] == "20 others"
+    assert sum(bars.x) == pytest.approx(earned.sum())

@@ -9,7 +9,7 @@ from lib.engine.inputs import get_features
 from lib.engine.models import TrainedModels
 from lib.engine.training import train_model
 from lib.market_data import field
-from lib.report.out_of_sample import ACCURACIES, out_of_sample
+from lib.report.out_of_sample import ACCURACIES, _majority, out_of_sample
 from tests.vectors import vector
 
 TRAINED_TO = "2024-06-03"
@@ -146,3 +146,21 @@ def test_data_that_do_not_reach(data: xr.DataArray, models: TrainedModels) -> No
         out_of_sample(models, data.sel(time=slice(None, "2024-06-05")), days)
     with pytest.raises(ValueError, match=r"begin on 2024-05-01, after the training window"):
         out_of_sample(models, data.sel(time=slice("2024-05-01", None)), days)
+
+
+def test_a_tie_of_the_classes_is_no_rise(data):
+    """Of as many rises as falls in the training window the majority says "does not rise"."""
+
+    def alternating(data, strategy):
+        rises = (np.arange(data.sizes["time"]) + len(data.time) % 2) % 2.0
+        return np.broadcast_to(rises[:, None], data.shape[1:]).copy()
+
+    strategy = replace(STRATEGY, target=alternating)
+    window = data.sel(time=slice("2024-03-01", TRAINED_TO))
+    window = window.isel(time=slice(window.sizes["time"] % 2, None))  # an even number of days
+    models = train_model(window, strategy)
+    assert not _majority(models, window.sel(asset=list(models))).any()
+    one_more = train_model(window.isel(time=slice(1, None)), strategy)  # and one rise more than falls
+    kept = window.isel(time=slice(1, None)).sel(asset=list(one_more))
+    rises = alternating(kept, strategy)
+    assert (rises.mean(axis=0) > 0.5).all() == _majority(one_more, kept).all()

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import qnt.stats as qns
@@ -5,24 +8,27 @@ import xarray as xr
 
 from lib import Strategy, print_stats
 from lib.report import (
-    equal_weights,
     show_backtest,
     show_backtest_trainings,
+    show_outputs,
     show_training,
     show_weights,
-    source_of,
 )
+from lib.report.display import source_of
+from lib.report.performance import equal_weights
 from lib.report.training_log import TrainingLog
+from tests.backtests import backtest
 from tests.processes import run_python
 from tests.vectors import vector
 
 IN_A_SUBMISSION = """
 import sys
-from lib.report import print_stats, show_backtest, show_training, show_backtest_trainings, show_weights
+from lib.report import print_stats, show_backtest, show_training, show_backtest_trainings
+from lib.report import show_outputs, show_weights
 for show in (print_stats, show_backtest, show_training, show_weights):
     assert show(None, None) is None
-assert show_backtest_trainings(None, None, None) is None
-NAMES = ("figures", "loss_figure", "display", "training_log", "contest", "weights_table")
+assert show_backtest_trainings(None, None, None) is None is show_outputs(None, None, None)
+NAMES = ("figures", "loss_figure", "display", "training_log", "contest", "weights_table", "backtest_report")
 REPORTS = [f"lib.report.{name}" for name in NAMES]
 for name in ("plotly", "IPython", *REPORTS):
     assert name not in sys.modules, name
@@ -30,17 +36,23 @@ for name in ("plotly", "IPython", *REPORTS):
 
 
 @pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple]:
+def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What each figure was drawn from."""
-    import lib.report.figures
-    import lib.report.loss_figure
-
-    drawn: dict[str, tuple] = {}
-    for name in ("equity_figure", "performance_figure", "holdings_figure", "loss_figure"):
-        module = lib.report.loss_figure if name == "loss_figure" else lib.report.figures
-        monkeypatch.setattr(module, name, lambda *data, name=name: drawn.update({name: data}))
+    places = {
+        "figures": ("equity_figure", "performance_figure", "holdings_figure"),
+        "loss_figure": ("loss_figure",),
+        "value_figures": ("outputs_figure", "contributions_figure"),
+    }
+    drawn: dict[str, Any] = {}
+    for module, names in places.items():
+        for name in names:
+            place = f"lib.report.{module}.{name}"
+            monkeypatch.setattr(place, lambda *data, name=name: drawn.update({name: data}))
     monkeypatch.setattr("lib.report.display.show_figures", lambda *figures: None)
-    monkeypatch.setattr("lib.report.display.show_table", lambda table: drawn.update(table=table))
+    monkeypatch.setattr("lib.report.display.show_heat_map", lambda table: drawn.update(months=table))
+    monkeypatch.setattr(
+        "lib.report.display.show_table", lambda table: drawn.update({table.index.name: table})
+    )
     return drawn
 
 
@@ -65,7 +77,7 @@ def test_print_stats(
 ) -> None:
     print_stats(data, weights)
     expected = qns.calc_stat(data, weights)
-    assert figures["table"].equals(expected.to_pandas().tail())
+    assert figures["time"].equals(expected.to_pandas().tail())
     equity, source = figures["equity_figure"]
     np.testing.assert_allclose(equity.values, expected.sel(field="equity", time=weights.time).values)
     assert source == "a test"
@@ -81,7 +93,7 @@ def test_a_single_day_has_no_statistics(
 
 def test_weights_of_the_last_day(weights: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture) -> None:
     show_weights(weights, None)
-    assert figures["table"]["weight"].sum() == pytest.approx(float(weights[-1].sum()))
+    assert figures["asset"]["weight"].sum() == pytest.approx(float(weights[-1].sum()))
     assert "positions on 2024-12-30" in capsys.readouterr().out
     figures.clear()
     show_weights(weights * 0, None)
@@ -92,10 +104,11 @@ def test_backtest(
     data: xr.DataArray, weights: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture
 ) -> None:
     show_backtest(data, weights)
-    mine, equal, source = figures["performance_figure"]
+    lines, source = figures["performance_figure"]
+    mine, equal = lines.values()
     expected = qns.calc_stat(data, weights).sel(time=slice("2024-01-01", None))
     np.testing.assert_allclose(mine.values, expected.sel(field="relative_return").values)
-    shown = figures["table"]
+    shown = figures["rule"]
     assert shown.loc["Sharpe ratio", "found"] == f"{expected.sel(field='sharpe_ratio').values[-1]:.2f}"
     assert "on the days from 2024-01-01 to 2024-12-30:" in capsys.readouterr().out
     benchmark = qns.calc_stat(data, equal_weights(data, weights.time.values)).sel(field="relative_return")
@@ -104,19 +117,49 @@ def test_backtest(
     assert figures["holdings_figure"][0] is weights
 
 
+def test_a_backtest_with_its_trainings_says_what_the_model_adds(
+    figures: dict, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    strategy = Strategy(top_assets=3, hidden_size=3)
+    log = TrainingLog(strategy.train_model)
+    weights = backtest(strategy, "2024-11-15", train=log)[0]
+    data = strategy.load_range("2024-11-15")
+    show_backtest(data, weights, training=log)
+    show_outputs(log, data, weights)
+    assert list(figures["performance_figure"][0]) == ["strategy", "without the model", "equal weights"]
+    assert figures["measure"].columns.tolist() == ["strategy", "without the model", "equal weights"]
+    shown = capsys.readouterr().out
+    assert "The model adds" in shown
+    assert "the outputs of the assets differ by" in shown
+    assert set(figures) >= {"months", "contributions_figure", "outputs_figure"}
+
+
+def test_a_model_that_chooses_nothing_has_no_figure_of_its_outputs(
+    data: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture
+) -> None:
+    log = TrainingLog(Strategy(top_assets=2, model="constant").train_model)
+    window = data.sel(time=slice("2024-05-01", "2024-08-09"))
+    show_training(log(window), window)
+    show_outputs(log, data, data.sel(field="close", time=slice("2024-08-09", "2024-08-20")) * 0)
+    assert "the model chooses nothing" in capsys.readouterr().out
+    assert "outputs_figure" not in figures
+    assert "loss_figure" not in figures
+
+
 def test_backtest_ends_with_its_weights(data: xr.DataArray, weights: xr.DataArray, figures: dict) -> None:
     show_backtest(data, weights[:50])
-    for returns in figures["performance_figure"][:2]:
+    for returns in figures["performance_figure"][0].values():
         assert returns.time.values[[0, -1]].tolist() == weights.time.values[[0, 49]].tolist()
 
 
 def test_rules_that_do_not_hold(data: xr.DataArray, weights: xr.DataArray, figures: dict) -> None:
     show_backtest(data, weights.drop_isel(time=[3, 4]))
-    assert figures["table"].loc["missed days", "result"] == "✗ failed"
+    assert figures["rule"].loc["missed days", "result"] == "✗ failed"
     illiquid = data.copy(deep=True)
     illiquid.loc[{"field": "is_liquid"}][...] = 0
     show_backtest(illiquid, weights)
-    assert "the first in NAS:" in figures["table"].loc["illiquid positions", "found"]
+    assert "the first in NAS:" in figures["rule"].loc["illiquid positions", "found"]
 
 
 def test_a_backtest_of_one_day_or_without_positions_draws_nothing_empty(
@@ -141,22 +184,13 @@ def test_trainings(data: xr.DataArray, figures: dict, capsys: pytest.CaptureFixt
     models = log(window)
     show_training(models, window)
     shown = capsys.readouterr().out
-    assert figures["table"].index.tolist() == list(models)
+    assert figures["asset"].index.tolist() == list(models)
     assert "2 models, trained in" in shown
     assert figures["loss_figure"] == (models, "a test")
     show_backtest_trainings(log, data, data.sel(field="close", time=slice("2024-08-09", "2024-08-20")) * 0)
     shown = capsys.readouterr().out
-    assert figures["table"]["days_out_of_sample"].tolist() == [14]
+    assert figures["trained_to"]["days_out_of_sample"].tolist() == [14]
     assert "over 14 days of one asset" in shown
-
-
-def test_equal_weights_by_hand() -> None:
-    liquid = [[1, 1, 1], [1, 0, np.nan], [0, 0, 0]]
-    close = [[5, 6, np.nan], [5, 6, 7], [5, 6, 7]]
-    time = np.array(["2024-01-02", "2024-01-03", "2024-01-04"], dtype="M8[ns]")
-    coords = {"field": ["is_liquid", "close"], "time": time, "asset": ["A", "B", "C"]}
-    data = xr.DataArray(np.array([liquid, close]), coords, ("field", "time", "asset"))
-    assert equal_weights(data, time).values.tolist() == [[0.5, 0.5, 0], [1, 0, 0], [0, 0, 0]]
 
 
 def test_source_is_what_the_loader_said(data: xr.DataArray) -> None:
@@ -168,3 +202,13 @@ def test_the_stand_in_says_what_its_prices_are() -> None:
     from tests.conftest import REAL
 
     assert source_of(Strategy().load_data(30)) == ("" if REAL else "the market file market.nc")
+
+
+def test_weights_that_are_nan_throughout_draw_no_holdings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib.report import figures
+
+    monkeypatch.setattr(figures, "holdings_figure", lambda *_: pytest.fail("an empty figure was drawn"))
+    data = vector("loaded").isel(time=slice(-90, None))
+    data = data.rename("stocks_nasdaq100")
+    nothing = data.sel(field="close", drop=True).isel(time=slice(-5, None)) * np.nan
+    show_backtest(data, nothing)

@@ -4,7 +4,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from lib.report.sharpe import deflated_sharpe_ratio, expected_maximum, probabilistic_sharpe_ratio
+from lib.report.sharpe import (
+    deflated_sharpe_ratio,
+    expected_maximum,
+    probabilistic_sharpe_ratio,
+    sharpe_ratio,
+)
 
 YEAR = 250  # the paper's
 
@@ -33,16 +38,16 @@ def test_by_hand() -> None:
     """Ten trials, kurtosis 1, skewness 0: nothing remains below the root but 1."""
     near, far = (NormalDist().inv_cdf(p) for p in (0.9, 1 - 0.1 / math.e))
     by_luck = 0.02 * (0.4227843351 * near + 0.5772156649 * far)
-    wanted = NormalDist().cdf((0.1 - by_luck) * math.sqrt(399))
-    assert deflated_sharpe_ratio(returns_with(0.1, 400), 10, 0.0004) == pytest.approx(wanted, abs=1e-12)
+    expected = NormalDist().cdf((0.1 - by_luck) * math.sqrt(399))
+    assert deflated_sharpe_ratio(returns_with(0.1, 400), 10, 0.0004) == pytest.approx(expected, abs=1e-12)
 
 
 def test_moments_are_taken_from_the_returns() -> None:
     """Mean 1, standard deviation (sample) 2, skewness 2 / sqrt(3), kurtosis 7 / 3, as counted by hand."""
     returns = [0.0, 0.0, 0.0, 4.0]
     uncertainty = 1 - 2 / math.sqrt(3) * 0.5 + (7 / 3 - 1) / 4 * 0.25
-    wanted = NormalDist().cdf(0.5 * math.sqrt(3 / uncertainty))
-    assert deflated_sharpe_ratio(returns, 1, 0.0) == pytest.approx(wanted, abs=1e-12)
+    expected = NormalDist().cdf(0.5 * math.sqrt(3 / uncertainty))
+    assert deflated_sharpe_ratio(returns, 1, 0.0) == pytest.approx(expected, abs=1e-12)
 
 
 def test_one_trial_is_compared_with_nothing() -> None:
@@ -71,6 +76,7 @@ def test_nan_is_left_out() -> None:
 @pytest.mark.parametrize("returns", [[], [0.1, 0.2], [0.01] * 50, [0.0] * 50, [np.nan] * 5])
 def test_nothing_to_tell(returns: list) -> None:
     assert math.isnan(deflated_sharpe_ratio(np.array(returns), 10, 0.01))
+    assert math.isnan(sharpe_ratio(np.array(returns)))
 
 
 def test_impossible_moments_and_one_period() -> None:

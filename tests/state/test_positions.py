@@ -65,6 +65,17 @@ def test_other_parameters_are_named_with_both_values(state):
     )
 
 
+def test_a_parameter_from_after_the_state_counts_as_its_default(state):
+    """A state that was written before `sizing` existed goes on, unless the sizing is another one now."""
+    defaults = {**PARAMETERS, "top_assets": 3, "sizing": "as_output"}
+    now = {**PARAMETERS, "sizing": "as_output"}
+    assert state.carried_into(DAY + 1, now, defaults) == state.weights
+    with pytest.raises(StateError, match="sizing was 'as_output', is 'ranked'"):
+        state.carried_into(DAY + 1, {**now, "sizing": "ranked"}, defaults)
+    with pytest.raises(StateError, match="top_assets was 12, is 3"):  # what it does know is not replaced
+        state.carried_into(DAY + 1, {**now, "top_assets": 3}, defaults)
+
+
 def test_another_universe_has_a_sentence_of_its_own(state):
     with pytest.raises(
         StateError, match=r"universe 'stocks_nasdaq100', .* trades 'stocks_s&p500'\. Set comp"

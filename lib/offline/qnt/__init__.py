@@ -1,4 +1,4 @@
-"""The slice of Quantiacs' library that this template uses, module for module."""
+"""The part of Quantiacs' library that this template uses, module by module."""
 
 from lib.offline import uncovered
 

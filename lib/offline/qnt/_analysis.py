@@ -1,4 +1,4 @@
-"""How good were the weights of a backtest? They are checked, their statistics shown and plotted."""
+"""The analysis after a backtest: checks of the weights, their statistics and plots."""
 
 from typing import Any
 
@@ -20,8 +20,7 @@ def analyze_results(
 ) -> None:
     """Print the findings of `qnt.output.check` and the last statistics; in a notebook show tables and plots.
 
-    Outside a notebook the real library would now start a web server with the plots: here nothing more
-    happens.
+    Outside a notebook there are no plots; the real library starts a web server to show them.
 
     Parameters
     ----------

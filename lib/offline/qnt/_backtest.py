@@ -1,4 +1,4 @@
-"""What would a strategy have done, asked each day on what was known that day?"""
+"""The backtest of a strategy that is called on each day with the data known by then."""
 
 import copy
 from collections.abc import Callable
@@ -32,25 +32,21 @@ def backtest(
     collect_all_states: bool = False,
     check_correlation: bool = False,
 ) -> Any:
-    """Call a strategy for every day of a test, and judge the weights.
+    """Call a strategy for every day of a test and analyse the weights.
 
-    What is not said here is as in `backtest_ml`.
+    All other arguments are as in `backtest_ml`.
 
     Parameters
     ----------
     strategy : data -> weights, or (data, state) -> (weights, state), told apart by the number of positional
         arguments that it declares. Weights have dims (asset), or (time, asset) of which the row of the day
         is used
-    step : call it every so many trading days only; the days between get no weights
+    step : number of trading days from one call to the next; the days between get no weights
 
     Returns
     -------
-    Weights; (weights, state) where `strategy` takes a state; None where there was no day to test.
-
-    Raises
-    ------
-    TypeError
-        Where the weights are not an array of these dims.
+    Weights; (weights, state) where `strategy` takes a state; None where there was no day to test. TypeError
+    where the weights are not an array of these dims.
     """
     load = load_data or passes.loader(competition_type)
     stateful = passes.takes_state(strategy, 2)

@@ -1,4 +1,4 @@
-"""What would a strategy that learns have done, trained and asked each day on what was known that day?"""
+"""The backtest of a strategy that is trained and then predicts, each on the data known by that day."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ def backtest_ml(
     collect_all_states: bool = False,
     check_correlation: bool = False,
 ) -> Any:
-    """Train and retrain a model, predict with it day by day or block by block, and judge the weights.
+    """Train and retrain a model, predict with it day by day or block by block, and analyse the weights.
 
     All periods are calendar days. Weights are written with `qnt.output.write`, `(day, model, state)` with
     `qnt.state.write`: once for the last day, and once more for the whole test. As a submission
@@ -63,13 +63,8 @@ def backtest_ml(
 
     Returns
     -------
-    Weights, or (weights, state) where there is a state.
-
-    Raises
-    ------
-    IndexError
-        Where `predict` returns other assets, or another order of them, than in its first call, or no data
-        are loaded.
+    Weights, or (weights, state) where there is a state. IndexError where `predict` returns other assets, or
+    another order of them, than in its first call, and where no data are loaded.
     """
     load = load_data or passes.loader(competition_type)
     cut = passes.copying(window)
@@ -100,7 +95,7 @@ def backtest_ml(
         log_info("---")
         start_date, test_period = passes.check_range(start_date, end_date, test_period)
 
-        log_info("Run First Iteration...")  # most errors show here, before the long run
+        log_info("Run First Iteration...")  # surfaces most errors before the long run
         set_max_datetime(start_date)
         data, days = extract_time_series(load(max(train_period, lookback_period)))
         today = passes.last(days)

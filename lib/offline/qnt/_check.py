@@ -1,4 +1,4 @@
-"""What would a contest find wrong with these weights? The findings are printed."""
+"""The checks that a contest makes of weights; the findings are printed."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,22 +6,25 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lib.competitions import COMPETITIONS
+
 from . import stats
 from ._clean import kind_of, known_kind, on_last_day
 from ._weights import align, normalize
 from .data.common import ds, f
+from .data.stocks import NDX
 from .log import log_err, log_info
 
-MIN_SHARPE_RATIO = 0.7
+MIN_SHARPE_RATIO = COMPETITIONS[NDX].min_sharpe_ratio
 
 
 def check(
     output: xr.DataArray, data: xr.DataArray, kind: str | None = None, check_correlation: bool = True
 ) -> None:
-    """Print what a contest would find wrong with the weights; never raise for it.
+    """Print what a contest would find wrong with the weights; errors are printed, not raised.
 
-    Arguments as for `clean`. Only Quantiacs knows the other strategies: with `check_correlation` a line says
-    so.
+    Arguments as for `clean`. Only Quantiacs has other strategies to compare with, as a line says with
+    `check_correlation`.
     """
     kind = known_kind(kind, data, "check")
     single_day = ds.TIME not in output.dims
@@ -58,9 +61,7 @@ def calc_sharpe_ratio_for_check(
     """
     kind = kind_of(kind, data)
     if kind is None:
-        raise ValueError(
-            "The data have no name: say by `kind` for which competition to calculate the Sharpe ratio."
-        )
+        raise ValueError("The data have no name: pass the competition as `kind` for its Sharpe ratio.")
     start = pd.Timestamp(stats.get_default_is_start_date_for_type(kind))
     first, last = pd.Timestamp(data.time.values.min()), pd.Timestamp(data.time.values.max())
     invested = output.where(abs(output).sum(ds.ASSET) > 0).dropna(ds.TIME, how="all").time.values
@@ -76,7 +77,7 @@ def calc_sharpe_ratio_for_check(
 
 
 def _say(title: str, findings: Iterable[str]) -> None:
-    """Print the title before the first look, since looking may fail or print."""
+    """Print the title first, since the check itself may fail or print."""
     log_info(title)
     found = list(findings)
     for finding in found:
@@ -110,9 +111,9 @@ def _too_big(output, limit) -> Iterator[str]:
 def _low_sharpe_ratio(output, data, kind) -> Iterator[str]:
     ratio = calc_sharpe_ratio_for_check(data, output, kind, True)
     log_info("Sharpe Ratio =", ratio)
-    if ratio < MIN_SHARPE_RATIO:
-        yield f"ERROR! The Sharpe Ratio is too low. {ratio} < {MIN_SHARPE_RATIO}"
-        yield "Improve the strategy and make sure that the in-sample Sharpe Ratio more than 0.7."
+    if ratio < (limit := MIN_SHARPE_RATIO):
+        yield f"ERROR! The Sharpe Ratio is too low. {ratio} < {limit}"
+        yield f"Improve the strategy and make sure that the in-sample Sharpe Ratio more than {limit}."
 
 
 def _late(start, first, days, invested) -> Iterator[str]:

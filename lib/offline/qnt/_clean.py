@@ -1,4 +1,4 @@
-"""How are weights made acceptable to a contest? What is wrong becomes 0, missed days are added."""
+"""The cleaning of weights for a contest: wrong positions become 0, missed days are added."""
 
 import numpy as np
 import xarray as xr
@@ -15,23 +15,19 @@ from .log import Settings, log_err, log_info
 def clean(
     output: xr.DataArray, data: xr.DataArray, kind: str | None = None, debug: bool = True
 ) -> xr.DataArray:
-    """Return weights that a contest accepts: what is wrong with them is set to 0, missed days are added.
+    """Return weights that a contest accepts: wrong positions are set to 0 and missed days are added.
 
     Parameters
     ----------
     output : dims (time, asset), or (asset) for the last day of `data`
-    data : market data that reach over all days of `output`; what they lack, the result lacks
+    data : market data for all days of `output`; the result has no other days
     kind : the competition, by default the name of `data`
-    debug : say on stdout what is done
+    debug : print the steps to stdout
 
     Returns
     -------
-    DataArray (time, asset), sorted, normalized, no weight above the competition's limit.
-
-    Raises
-    ------
-    NotCoveredError
-        For competitions other than the two stock indexes.
+    DataArray (time, asset), sorted, normalized, no weight above the competition's limit. NotCoveredError for
+    competitions other than the two stock indexes.
     """
     kind = known_kind(kind, data, "clean")
     output = unique(output.drop_vars(ds.FIELD, errors="ignore"), ds.ASSET)
@@ -69,7 +65,7 @@ def clean(
 
 
 def known_kind(kind: str | None, data: xr.DataArray, function: str) -> str | None:
-    """Return the competition, None for unnamed data; complain where `kind` and the data's name differ."""
+    """Return the competition, None for unnamed data; warn where `kind` and the name of the data differ."""
     kind = kind_of(kind, data)
     if kind not in (NDX, SPX, None):
         asked = not_covered(f"qnt.output.{function} for {kind!r}")
@@ -82,7 +78,7 @@ def known_kind(kind: str | None, data: xr.DataArray, function: str) -> str | Non
 
 
 def kind_of(kind: str | None, data: xr.DataArray) -> str | None:
-    """Return the competition that is given or named by the data, None where neither says."""
+    """Return `kind`, or else the name of the data, which may be None."""
     return None if data.name is None and kind is None else str(kind or data.name)
 
 

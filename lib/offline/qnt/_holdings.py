@@ -1,4 +1,4 @@
-"""What does a portfolio hold, for how long, and may it? The part of qnt.stats that looks at weights.
+"""The part of qnt.stats that looks at weights: exposure, liquidity, turnover and holding time.
 
 ``portfolio_history`` are weights with dims time, asset. The recursion over days is in lib.offline.accounting.
 """
@@ -13,7 +13,7 @@ from ._rules import calc_avg_points_per_year, calc_points_per_day
 
 
 def calc_bias(portfolio_history, per_asset=False):
-    """Return the sum of the weights over that of their sizes, 0 where none is; per asset the weights."""
+    """Return the sum of weights over the sum of their sizes, 0 without any; per asset the weights."""
     if per_asset:
         return portfolio_history
     bias = portfolio_history.sum("asset") / abs(portfolio_history).sum("asset")
@@ -35,7 +35,7 @@ def calc_non_liquid(data, portfolio_history):
 
 
 def is_non_liquid(data, weights):
-    """Return where arranged weights are held that should not be; nowhere if the data do not say."""
+    """Return where arranged weights hold an illiquid asset; nowhere if the data lack `is_liquid`."""
     if "is_liquid" not in data.field.values:
         return xr.zeros_like(data.sel(field="close"), dtype=bool)
     return (data.sel(field="is_liquid") == 0) & (weights != 0)
@@ -58,7 +58,7 @@ def calc_instruments(portfolio_history, per_asset=False):
 def calc_avg_turnover(
     portfolio_history, equity, data, max_periods=None, min_periods=1, per_asset=False, points_per_year=None
 ):
-    """Return the mean share of the capital traded per bar, over `max_periods` bars (a year unless said)."""
+    """Return the mean share of the capital traded per bar, over `max_periods` bars, by default a year."""
     points_per_year = points_per_year or calc_avg_points_per_year(portfolio_history)
     wanted = _shifted(portfolio_history.transpose("time", "asset"), 0)
     open_ = data.sel(field="open", drop=True).transpose("time", "asset")
@@ -74,7 +74,7 @@ def calc_avg_turnover(
 def calc_avg_holding_time(
     portfolio_history, max_periods=None, min_periods=1, per_asset=False, points_per_year=None
 ):
-    """Return the mean days that what was sold had been held, weighted by its size; NaN before the first sale.
+    """Return the mean holding time in days of what was sold, weighted by size; NaN before the first sale.
 
     The last weights but one count as 0, so that a position never closed has a holding time too.
     """

@@ -1,4 +1,4 @@
-"""What do both backtests share? Windows, calls with or without state, limits, and the files of a pass."""
+"""What both backtests share: windows, calls with or without state, limits, and the files of a pass."""
 
 import copy
 import inspect
@@ -12,23 +12,26 @@ import pandas as pd
 import xarray as xr
 from tqdm import tqdm
 
+from lib.offline import market
+
 from . import graph
 from . import output as qnout
 from . import state as qnstate
 from .data import load_data_by_type
 from .data.common import parse_date, set_max_datetime
+from .data.stocks import NDX
 from .log import log_err, log_info
 
 DAY = np.timedelta64(1, "D")
 
 
 def is_submitted() -> bool:
-    """Whether this run is a submission: SUBMISSION_ID is set and not empty."""
+    """Return whether this run is a submission: SUBMISSION_ID is set and not empty."""
     return os.environ.get("SUBMISSION_ID", "") != ""
 
 
 def is_multi_pass_mode_enabled() -> bool:
-    """Whether even a submission runs the whole test: MULTI_PASS_MODE_ENABLED is not empty."""
+    """Return whether even a submission runs the whole test: MULTI_PASS_MODE_ENABLED is not empty."""
     return os.environ.get("MULTI_PASS_MODE_ENABLED", "") != ""
 
 
@@ -56,23 +59,23 @@ def unpack_result(result: Any) -> tuple[Any, Any]:
 
 
 def loader(kind: str) -> Callable:
-    """Return the loader used where a strategy brings none: calendar days -> data of the competition."""
+    """Return the default loader of a competition: calendar days -> data."""
     return lambda days: load_data_by_type(kind, tail=days)
 
 
 def copying(window: Callable | None) -> Callable:
-    """Return `window`, by default `standard_window`, giving deep copies: no call spoils the next."""
+    """Return `window`, by default `standard_window`, returning deep copies, which calls may change."""
     window = window or standard_window
     return lambda data, day, period: copy.deepcopy(window(data, day, period))
 
 
 def takes_state(function: Callable, arguments: int) -> bool:
-    """Whether `function` declares at least so many positional arguments, `self` of a method among them."""
+    """Return whether `function` declares that many positional arguments, `self` of a method included."""
     return len(inspect.getfullargspec(function).args) >= arguments
 
 
 def with_state(function: Callable, arguments: int) -> Callable:
-    """Return `function` to be called with a state as last argument, which is dropped where it takes none."""
+    """Return `function` wrapped to accept a state as last argument, dropped where it takes none."""
     if takes_state(function, arguments):
         return function
     if inspect.getfullargspec(function).varargs:
@@ -87,14 +90,17 @@ def with_state(function: Callable, arguments: int) -> Callable:
 def last(days: np.ndarray) -> np.datetime64:
     """Return the last day loaded."""
     if len(days) == 0:
-        raise IndexError(
-            f"No data were loaded up to {parse_date()}: start later, load more days or other assets."
-        )
+        advice = "start later, load more days or other assets."
+        if not market.ever_liquid(NDX):
+            advice = (
+                f"in {market.describe()} no asset is ever liquid, its field is_liquid is nowhere above 0."
+            )
+        raise IndexError(f"No data were loaded up to {parse_date()}: {advice}")
     return days[-1]
 
 
 def check_range(start_date: Any, end_date: Any, test_period: int) -> tuple[np.datetime64, int]:
-    """Return first day and calendar days of a test, and limit data to its end."""
+    """Return first day and number of calendar days of a test, and limit data to its end."""
     set_max_datetime(end_date)
     end = np.datetime64(parse_date())
     if start_date is None:
@@ -116,20 +122,20 @@ def blocks(days: np.ndarray, interval: int) -> list[tuple[np.datetime64, np.date
 
 
 def saved() -> tuple[Any, Any, Any]:
-    """Return what the last pass left: the day of its training, its model and its state."""
+    """Return day of training, model and state as the previous pass wrote them."""
     state = qnstate.read()
     if state is None:
         return None, None, None
     if isinstance(state, tuple | list) and len(state) >= 3:
         return tuple(state[:3])
     raise TypeError(
-        "IN_STATE_PATH does not hold the (day, model, state) that backtest_ml writes but "
-        f"{type(state).__name__}: remove the file, or point the variable to the right one."
+        f"IN_STATE_PATH holds {type(state).__name__}, not the (day, model, state) that backtest_ml writes: "
+        "remove the file, or point the variable to the right one."
     )
 
 
 def progress(days: int) -> tqdm:
-    """Return a progress bar on stderr, silent where nobody watches: no notebook, no terminal."""
+    """Return a progress bar on stderr, silent outside notebooks and terminals."""
     watched = graph.is_notebook() or sys.stderr.isatty()
     return tqdm(total=days, unit="day", mininterval=1, file=sys.stderr, disable=not watched)
 

@@ -1,6 +1,6 @@
-"""How good were returns? The part of qnt.stats that looks at nothing else.
+"""The part of qnt.stats that needs returns only: equity, drawdown, volatility and Sharpe ratio.
 
-``relative_return`` has a dimension time; a value of a result knows only the bars up to its own. Periods are
+``relative_return`` has a dimension time; each value depends on the bars up to its own only. Periods are
 bars, by default all.
 """
 
@@ -37,7 +37,7 @@ def calc_volatility_annualized(relative_return, max_periods=None, min_periods=2,
 
 
 def calc_mean_return(relative_return, max_periods=None, min_periods=1, points_per_year=None):
-    """Return the geometric mean of the last `max_periods` returns, NaN once more than all was lost."""
+    """Return the geometric mean of the last `max_periods` returns, NaN once more than everything was lost."""
     with np.errstate(all="ignore"):
         return np.exp(rolling(np.log(relative_return + 1), max_periods, min_periods).mean()) - 1
 
@@ -61,7 +61,7 @@ def calc_simple_mean_return_annualized(
 def calc_sharpe_ratio_annualized(
     relative_return, max_periods=None, min_periods=2, points_per_year=None, mean_estimator="geometric"
 ):
-    """Return mean over volatility, both annualized; NaN or infinite where nothing moves.
+    """Return mean over volatility, both annualized; NaN or infinite where volatility is 0.
 
     `mean_estimator` is "geometric" or "arithmetic".
     """

@@ -1,4 +1,4 @@
-"""What does a portfolio earn, after costs? The part of qnt.stats that knows prices.
+"""The part of qnt.stats that needs prices: slippage and returns after costs.
 
 The recursions over days are in lib.offline.accounting.
 """
@@ -13,7 +13,7 @@ from ._weights import normalize
 
 
 def arrange_data(data, target_weights, per_asset, *additional_series):
-    """Return the market without days and assets that have no data, and the rest brought to its axes.
+    """Return the market without days and assets that have no data, and all else aligned with it.
 
     Weights where there is no data are dropped, missing ones become 0, and they are normalized. ValueError
     where the market lacks an axis or a price, or has a label twice.
@@ -28,10 +28,10 @@ def arrange_data(data, target_weights, per_asset, *additional_series):
 
 
 def calc_slippage(data, period_days=14, fract=None, points_per_year=None):
-    """Return the price of trading a share: `fract` of the mean true range of `period_days` days.
+    """Return the cost of trading a share: `fract` of the mean true range of `period_days` days.
 
-    Dims (time, asset). NaN until that many true ranges were seen, each of which needs the close before; gaps
-    repeat the last value.
+    Dims (time, asset). NaN until there are that many true ranges, each of which needs the previous close;
+    gaps are forward-filled.
     """
     data = _sound(data)
     fract = get_default_slippage(data) if fract is None else fract

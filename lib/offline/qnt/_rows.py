@@ -1,4 +1,4 @@
-"""Which weights of each call are kept? Those of its days, row by row, for the assets of the first call."""
+"""The weights collected during a backtest, row by row, for the assets of the first call."""
 
 from typing import Any
 
@@ -8,14 +8,11 @@ import xarray as xr
 
 from .log import log_err
 
-ADVICE = (
-    "Return all assets of the data every time, 0 where not held: "
-    "weights.reindex(asset=data.asset, fill_value=0)"
-)
+ADVICE = "Return all assets of the data every time: weights.reindex(asset=data.asset, fill_value=0)"
 
 
 def row(output: Any, day: np.datetime64) -> xr.DataArray:
-    """Return the weights of the last day; UnboundLocalError, as of old, where they are missing."""
+    """Return the weights of the last day; without them UnboundLocalError, as in the real library."""
     _check(output)
     if day not in output.time:
         raise UnboundLocalError(f"predict returned no weights for {str(day)[:10]}, the last day of its data.")
@@ -23,14 +20,14 @@ def row(output: Any, day: np.datetime64) -> xr.DataArray:
 
 
 class BlockRows:
-    """The weights of `backtest_ml`, as they come in."""
+    """The weights collected by `backtest_ml`."""
 
     def __init__(self, days: np.ndarray):
         self.days = pd.Index(days)
         self.array: xr.DataArray | None = None
 
     def put(self, output: Any, first: np.datetime64, last: np.datetime64, skip_absent: bool) -> None:
-        """Keep the rows from `first` to `last`; with `skip_absent` an output without any leaves no trace."""
+        """Keep the rows from `first` to `last`; with `skip_absent` an output without such rows is ignored."""
         _check(output)
         times = output.time.values
         inside = (times >= first) & (times <= last)
@@ -44,12 +41,12 @@ class BlockRows:
                 "dimension coordinate 'asset' conflicts between indexed and indexing objects: the weights "
                 f"for {str(last)[:10]} are not for the assets of the first call, in its order. {ADVICE}"
             )
-        # By place: by label, xarray would take most of a day's time.
+        # By position: assignment by label would take most of a day's run time.
         rows, times = output.transpose("time", ...).values[inside], times[inside]
         places = self.days.get_indexer(times)
-        homeless = times[(places < 0) & ~np.isnan(rows).all(axis=1)]
-        if len(homeless):
-            raise KeyError(f"predict returned weights for {str(homeless[0])[:10]}, no day of the test.")
+        unknown = times[(places < 0) & ~np.isnan(rows).all(axis=1)]
+        if len(unknown):
+            raise KeyError(f"predict returned weights for {str(unknown[0])[:10]}, no day of the test.")
         self.array.values[places[places >= 0]] = rows[places >= 0]
 
     def all(self) -> xr.DataArray:
@@ -60,7 +57,7 @@ class BlockRows:
 
 
 class DayRows:
-    """The weights of `backtest`, as they come in."""
+    """The weights collected by `backtest`."""
 
     def __init__(self, days: np.ndarray):
         self.days = days
@@ -84,7 +81,7 @@ class DayRows:
             values = np.empty((len(self.days), output.size), output.dtype)
             self.array = xr.DataArray(values, coords, ("time", "asset"))
         elif not self.moved and not np.array_equal(self.array.asset.values, output.asset.values):
-            # The platform goes by position, which puts weights on other assets: all one can do is to say so.
+            # The platform goes by position too, which puts weights on other assets; hence a warning only.
             self.moved = True
             log_err(
                 f"WARNING! From {str(day)[:10]} on weights are not for the assets of the first call, in its "

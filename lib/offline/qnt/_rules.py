@@ -1,7 +1,8 @@
-"""What a contest asks for: its defaults, and what a year is."""
+"""The defaults of each competition, and the number of bars in a year."""
 
 import numpy as np
 
+from lib.competitions import COMPETITIONS
 from lib.offline import NotCoveredError, not_covered
 
 from .data.common import get_env
@@ -10,15 +11,12 @@ from .log import log_err
 
 
 def calc_avg_points_per_year(data):
-    """Return the bars a year: 251 for fewer days than that of a stock index, else from the mean step."""
+    """Return the bars a year: 251 for a stock index with fewer days than that, else from the mean step."""
     _refuse_others(data.name)
     if data.sizes["time"] < 251 and data.name in (NDX, SPX):
         return 251
     if data.sizes["time"] < 2:
-        raise ValueError(
-            "one day does not tell how many days a year has: give points_per_year, or name the data, "
-            "for example data.name = 'stocks_nasdaq100'"
-        )
+        raise ValueError("one day does not tell the bars a year: pass points_per_year, or name the data")
     days = data.time.values.astype("datetime64[ns]")
     mean_step = (days.max() - days.min()) / (len(days) - 1)
     return round(np.timedelta64(8766, "h") / mean_step)
@@ -31,29 +29,31 @@ def calc_points_per_day(days_per_year):
 
 def get_default_is_start_date_for_type(name):
     """Return the first day of the in-sample period of a competition, None for unnamed data."""
-    return _default("SD", name, "2006-01-01", None)
+    return _default("SD", name, "first_day", None)
 
 
 def get_default_slippage(data):
-    """Return the share of the average true range that a trade costs."""
-    return float(_default("SL", data.name, "0.05", 0.05))
+    """Return the cost of a trade as a share of the average true range."""
+    return float(_default("SL", data.name, "slippage", 0.05))
 
 
 def get_default_max_exposure(name):
-    """Return the highest weight that a competition allows, 1 for unnamed data."""
-    return float(_default("ME", name, "0.1", 1))
+    """Return the largest weight that a competition allows, 1 for unnamed data."""
+    return float(_default("ME", name, "max_position", 1))
 
 
 def check_correlation(portfolio_history, data, print_stack_trace=True):
-    """Say that only Quantiacs can compare with its other strategies."""
+    """Print that only Quantiacs can compare with its other strategies."""
     log_err("Correlation check failed.")
     log_err("It needs the other strategies of Quantiacs: run it there.")
 
 
-def _default(prefix, name, value, otherwise):
-    """Return a competition's value, which the environment may replace; `otherwise` for unnamed data."""
+def _default(prefix, name, rule, otherwise):
+    """Return a rule of a competition, which the environment may override; `otherwise` for unnamed data."""
     _refuse_others(name)
-    return get_env(f"{prefix}_{name.upper()}", value, True) if name in (NDX, SPX) else otherwise
+    if name not in COMPETITIONS:
+        return otherwise
+    return get_env(f"{prefix}_{name.upper()}", str(getattr(COMPETITIONS[name], rule)), True)
 
 
 def _refuse_others(name):

@@ -1,4 +1,4 @@
-"""What are sound weights? Finite, sorted, their absolute values adding up to 1 a day at most."""
+"""Normalized weights: finite, sorted, their absolute values adding up to at most 1 a day."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from .data.common import ds
 def normalize(output: xr.DataArray, per_asset: bool = False) -> xr.DataArray:
     """Return finite weights: non-finite ones become 0, each day is divided by its sum of sizes above 1.
 
-    With `per_asset` every weight is clipped to -1..1 instead. Dims (time, asset) in any order come back so,
-    sorted by both; (asset) in its own order. A day or an asset that comes twice is an InvalidIndexError.
+    With `per_asset` every weight is clipped to -1..1 instead. The result has dims (time, asset), sorted by
+    both, or (asset) in the given order. InvalidIndexError for a day or an asset that occurs twice.
     """
     output = output.where(np.isfinite(output)).fillna(0)
     if ds.TIME in output.dims:
@@ -32,7 +32,7 @@ def normalize(output: xr.DataArray, per_asset: bool = False) -> xr.DataArray:
 def align(output: xr.DataArray, time_coord: xr.DataArray, start: Any = None, end: Any = None) -> xr.DataArray:
     """Return normalized weights for exactly the days (and other axes) of `time_coord` from `start` to `end`.
 
-    Both ends are included; what `output` lacks is 0.
+    Both ends are included; days that `output` lacks are 0.
     """
     days = time_coord.sel(time=slice(start, None)).sel(time=slice(None, end))
     return normalize(xr.align(output, days, join="right")[0].fillna(0))

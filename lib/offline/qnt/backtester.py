@@ -1,4 +1,4 @@
-"""What would a strategy have done? It is run over the past, each day with what was known that day."""
+"""Backtests: a strategy is run over the past, on each day with the data known by then."""
 
 from lib.offline import uncovered
 

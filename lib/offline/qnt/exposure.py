@@ -1,4 +1,4 @@
-"""Keeps single positions below a limit."""
+"""Limits on single positions."""
 
 import numpy as np
 import xarray as xr

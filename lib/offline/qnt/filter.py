@@ -1,4 +1,4 @@
-"""Which assets have the lowest (or highest) rank of the day."""
+"""Selections of the assets that rank lowest or highest on each day."""
 
 import bottleneck
 import numpy as np
@@ -11,7 +11,7 @@ def rank_assets_by(data: xr.DataArray, criterion: xr.DataArray, top_assets: floa
     """Mark the assets that rank among the first `top_assets` of each day by `criterion` (time, asset).
 
     Returns a DataArray (time, asset) for all days and assets of `data`, a market (field, time, asset): 1
-    where the asset passes, else 0, also where the criterion is NaN or says nothing. The lowest comes first,
+    where the asset passes, else 0, also where the criterion is NaN or missing. The lowest comes first,
     the highest unless `ascending`; ties share their average rank, so that slightly more or fewer may pass.
     """
     close = data.sel(field="close")

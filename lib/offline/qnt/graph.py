@@ -17,12 +17,12 @@ BLUE, RED, DARK_RED, PINK, GREEN = "#17BECF", "#BA1244", "darkred", "#F442C5", "
 
 
 def is_interact():
-    """Whether widgets are wanted: NONINTERACT is not set."""
+    """Return whether widgets may be shown: NONINTERACT is not set."""
     return "NONINTERACT" not in os.environ
 
 
 def is_notebook():
-    """Whether this runs in a Jupyter kernel."""
+    """Return whether this process is a Jupyter kernel."""
     try:
         from IPython import get_ipython
     except ImportError:
@@ -35,7 +35,7 @@ def make_plot(index, data, color=BLUE, width=3, name="chart", range_min=None, ra
     """Plot one-dimensional `data` over `index` as a line, with gaps where it is NaN.
 
     The axis, for example of `type` "log", shows `range_min` to `range_max`, by default all finite values, and
-    5 % more; ValueError for a log scale of what is not above 0. Returns a plotly figure, or None in a
+    5 % more; ValueError for a log scale with values of 0 or less. Returns a plotly figure, or None in a
     notebook, where it is shown.
     """
     return _figure([_line(index, data, color, width, name)], _axis(data, range_min, range_max, type))
@@ -76,7 +76,7 @@ def _major_plot(stats, field, late_range=False, **options):
         log_err(f"can't build {field} chart: the statistics lack it")
         return None
     values = stats.sel(field=field).values
-    if late_range:  # the first half of a rolling ratio is wild
+    if late_range:  # a rolling ratio is volatile in its first half
         limits = _limits(values[-((len(values) + 1) // 2) :], margin=0.03)
         options["range_min"], options["range_max"] = limits or (None, None)
     try:
@@ -118,7 +118,7 @@ def _figure(lines, y_axis=None):
     import plotly.io as pio
 
     if pio.renderers.default == "plotly_mimetype":
-        # JupyterLab's own; in a page made by nbconvert nothing would be seen of it.
+        # JupyterLab's own renderer shows nothing in a page made by nbconvert.
         pio.renderers.default = "plotly_mimetype+notebook"
     figure.show()
     return None

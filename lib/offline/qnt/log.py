@@ -1,4 +1,4 @@
-"""Where do messages go? To stdout and stderr, flushed, unless `Settings` says otherwise for a while."""
+"""Messages to stdout and stderr, flushed; `Settings` redirects or silences them temporarily."""
 
 import sys
 
@@ -22,7 +22,7 @@ def log_err(*args: object) -> None:
 
 
 class Settings:
-    """For the time of a `with`: do `log_info` and `log_err` print at all, do errors go to stdout?
+    """A context in which `log_info` and `log_err` are silent, or errors go to stdout.
 
     None leaves a setting as it is.
     """
@@ -37,7 +37,7 @@ class Settings:
         globals().update(self._wanted)
 
     def __exit__(self, *error: object) -> None:
-        """Restore what was before."""
+        """Restore the previous settings."""
         globals().update(self._before)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of weights: normalized, aligned, cleaned, checked and written."""
+"""The output of a strategy: weights are normalized, aligned, cleaned, checked and written."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""What does a pass hand to the next? Any object that pickles, in a gzip file."""
+"""The state that a pass hands to the next, any object that pickles, in a gzip file."""
 
 import gzip
 import pickle
@@ -11,13 +11,7 @@ from .log import log_err, log_info
 
 
 def write(state: Any) -> None:
-    """Pickle `state` to OUT_STATE_PATH, by default state.out.pickle.gz; None writes nothing.
-
-    Raises
-    ------
-    OSError, pickle.PicklingError
-        Where the file cannot be written or the state does not pickle.
-    """
+    """Pickle `state` to OUT_STATE_PATH, by default state.out.pickle.gz; None writes nothing."""
     if state is None:
         return
     with gzip.open(get_env("OUT_STATE_PATH", "state.out.pickle.gz"), "wb") as file:
@@ -26,10 +20,10 @@ def write(state: Any) -> None:
 
 
 def read(path: str | None = None) -> Any:
-    """Unpickle what is at `path`, by default IN_STATE_PATH or state.in.pickle.gz.
+    """Return the object pickled at `path`, by default IN_STATE_PATH or state.in.pickle.gz.
 
-    Like the real library it answers None to any error, after saying so on stderr, and like there unpickling
-    runs whatever code the file holds: read only files that you trust.
+    As in the real library, any error is printed to stderr and the result is None, and unpickling runs the
+    code in the file: read only files that you trust.
     """
     if path is None:
         path = get_env("IN_STATE_PATH", "state.in.pickle.gz")

@@ -1,9 +1,8 @@
-"""How did a portfolio do? What is usually said about its returns and holdings.
+"""Statistics of a portfolio: its returns and holdings.
 
 ``data`` is a market with dims field, time, asset; ``portfolio_history`` weights with dims time, asset; a
 weight of day t is traded at the next day's open. Periods are bars. Statistics are series over time, with a
-dimension asset where `per_asset` is set; a value knows only the bars up to its own (not so the holding time).
-The four parts below are one module to its users.
+dimension asset with `per_asset`; a value depends only on the bars up to its own, except for the holding time.
 """
 
 import numpy as np
@@ -31,7 +30,7 @@ def calc_stat(
     per_asset=False,
     points_per_year=None,
 ):
-    """Return all statistics; say on stderr where days are missed or an asset is held that is not liquid.
+    """Return all statistics; warn on stderr of missed days and of positions in illiquid assets.
 
     Parameters
     ----------
@@ -39,20 +38,16 @@ def calc_stat(
     roll_slippage_factor : for futures; without effect here
     min_periods, max_periods : bars that a statistic needs and looks back at, by default 1 and all of `data`
     per_asset : every asset as a portfolio of its own, its weights clipped to -1..1 instead of normalized
-    points_per_year : bars a year, found from `data` unless said
+    points_per_year : bars a year, by default derived from `data`
 
     Returns
     -------
     DataArray (time, field) or (time, field, asset) for every day of `data` that has any. NaN before the first
-    day of the weights (except for bias, instruments and holding time), and where a ratio is 0/0.
-
-    Raises
-    ------
-    ValueError
-        Where there is nothing to calculate with.
+    day of the weights (except for bias, instruments and holding time), and where a ratio is 0/0. ValueError
+    for weights without a day, and data without a price from their first day on.
     """
     if portfolio_history.sizes["time"] == 0:
-        raise ValueError("the weights have no day: nothing to calculate statistics of")
+        raise ValueError("the weights have no day: there are no statistics")
     yearly = {
         "min_periods": min_periods,
         "max_periods": data.sizes["time"] if max_periods is None else max_periods,
@@ -68,9 +63,7 @@ def calc_stat(
         data, weights, slippage_factor, roll_slippage_factor, per_asset, yearly["points_per_year"]
     )
     if returns.size == 0:
-        raise ValueError(
-            "from the first day of the weights on the data have no price: load other days or assets"
-        )
+        raise ValueError("the data have no price from the first day of the weights on: load other data")
     equity = calc_equity(returns)
     underwater = calc_underwater(equity)
     statistics = {

@@ -1,4 +1,4 @@
-"""Technical indicators: the arithmetic is in lib.indicators, the platform's conventions are here.
+"""Technical indicators: the arithmetic of lib.indicators with the platform's interface.
 
 Series are float64 numpy arrays with time along the *last* axis, pandas objects with time as the index, or
 xarray arrays with a dimension ``time``; the result is of the same type. NaN takes no place in a window.

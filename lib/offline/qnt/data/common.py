@@ -58,9 +58,11 @@ def parse_max_datetime_from_url(url: str) -> datetime.datetime | None:
     return pd.Timestamp(end.group(1)).to_pydatetime() if end else None
 
 
-def parse_date(dt: Any = None, limit: bool = True) -> datetime.date:
-    """Return `dt` as a date, or the market's last day for None; with `limit` never past MAX_DATE_LIMIT."""
-    day = market.last_day("stocks_nasdaq100").astype(datetime.date) if dt is None else pd.Timestamp(dt).date()
+def parse_date(dt: Any = None, limit: bool = True, kind: str = "stocks_nasdaq100") -> datetime.date:
+    """Return `dt` as a date, at most MAX_DATE_LIMIT with `limit`; None is that limit or the market's end."""
+    if dt is None and limit and MAX_DATE_LIMIT is not None:
+        return MAX_DATE_LIMIT  # even where the market ended before: windows count back from the limit
+    day = pd.Timestamp(market.last_day(kind) if dt is None else dt).date()
     return min(day, MAX_DATE_LIMIT) if limit and MAX_DATE_LIMIT is not None else day
 
 
@@ -80,7 +82,7 @@ def set_max_datetime(dt: Any) -> None:
     MAX_DATE_LIMIT = None if MAX_DATETIME_LIMIT is None else MAX_DATETIME_LIMIT.date()
 
 
-# Read once, like the real library: changing the variable later changes nothing.
+# Read once, as in the real library: later changes of the variable have no effect.
 ORIGIN_BASE_URL = get_env("DATA_BASE_URL", "https://data-api.quantiacs.io/", silent=True)
 BASE_URL: str
 MAX_DATETIME_LIMIT: datetime.datetime | None

@@ -1,4 +1,4 @@
-"""Which prices are loaded? Those of the offline market, cut, chosen and shaped as the platform does."""
+"""Loaders of stock data: the offline market, with windows, assets and layout as on the platform."""
 
 import datetime
 import os
@@ -32,21 +32,16 @@ def load_ndx_data(
     ----------
     assets : names, or entries of `load_ndx_list`; by default all that are liquid at least once inside the
         window, so that the asset axis depends on the window
-    min_date, max_date : both included; by default the last day of the market, and `tail` calendar days
-        before. Neither goes past the end that DATA_BASE_URL or `set_max_datetime` names
-    dims : the wanted order of dimensions
+    min_date, max_date : both included; by default the limit that DATA_BASE_URL or `set_max_datetime`
+        sets, else the last day of the market, and `tail` calendar days before; never past the limit
+    dims : order of the dimensions
     forward_order : False for the newest day first
 
     Returns
     -------
-    DataArray, float64, named stocks_nasdaq100, assets sorted. Gaps are NaN, and so is the whole column of a
-    wanted asset that is unknown; days on which nothing has data are dropped. `attrs["source"]` says what the
-    prices are.
-
-    Raises
-    ------
-    ValueError
-        Where `min_date` is after `max_date`, or the market's file cannot be used.
+    DataArray, float64, named stocks_nasdaq100, assets sorted. Gaps are NaN, and so is the whole column of an
+    unknown asset; days on which nothing has data are dropped. `attrs["source"]` describes the prices.
+    ValueError where `min_date` is after `max_date`, and for a market file that cannot be used.
     """
     return _load(NDX, assets, min_date, max_date, dims, forward_order, tail)
 
@@ -76,7 +71,7 @@ def load_spx_list(min_date: Any = None, max_date: Any = None, tail: Any = 4 * 36
 def _load(kind, assets, min_date, max_date, dims, forward_order, tail):
     started = time.time()
     if max_date is None and "LAST_DATA_PATH" in os.environ:
-        # The platform's sign that a strategy looked at the last day, as a submission must.
+        # The platform's record that a strategy loaded the last day, as a submission must.
         with open(os.environ["LAST_DATA_PATH"], "w") as flag:
             flag.write("last")
     data = _window(kind, min_date, max_date, tail)
@@ -85,7 +80,7 @@ def _load(kind, assets, min_date, max_date, dims, forward_order, tail):
     log_info(f"Data loaded {round(time.time() - started)}s")
     if not forward_order:
         data = data[:, ::-1]
-    # What the numbers are travels with them, so that every figure drawn from them can say it.
+    # Figures drawn from the data name their source.
     return data.transpose(*dims).rename(kind).assign_attrs(source=market.describe())
 
 
@@ -107,7 +102,7 @@ def _liquid_once(data):
 
 
 def _window(kind, min_date, max_date, tail):
-    last = parse_date(market.last_day(kind) if max_date is None else max_date)
+    last = parse_date(max_date, kind=kind)
     first = last - parse_tail(tail) if min_date is None else parse_date(min_date)
     if first > last:
         raise ValueError(f"min_date must be less than or equal to max_date, but {first} is after {last}")

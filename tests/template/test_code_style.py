@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
-COMMANDS = [["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"], ["mypy"]]
+from tests.switches import LONG
+
+PROJECT = Path(__file__).parents[2]
+COMMANDS = [["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"]]
+COMMANDS += [["mypy"]] if LONG else []
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / ".ci" / "run"
+SCRIPT = Path(__file__).parents[2] / ".ci" / "run"
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 BY_NOBODY = {
     f"GIT_{who}_{what}": "nobody@nowhere" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")

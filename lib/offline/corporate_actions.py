@@ -1,15 +1,15 @@
-"""What happens to the made-up stocks: listing, delisting, dividends, splits, halts, years in the index."""
+"""Corporate actions of the synthetic market: listings, dividends, splits, halts and index reviews."""
 
 import numpy as np
 from numpy.random import PCG64
 
-from lib.offline.chance import draw, uniform
+from lib.offline.random_bits import draw, uniform
 
 TRADING_YEAR = 252
 
 
 def lifetimes(source: PCG64, days: int, assets: int, tickers: int) -> tuple[np.ndarray, np.ndarray]:
-    """First day of each ticker, and the day after its last: three in eight list late, a fifth delists."""
+    """Return each ticker's first day and day after the last; 3 in 8 list late, 1 in 5 delists."""
     order = np.argsort(uniform(source, tickers), kind="stable")
     chance = uniform(source, 3, tickers)
     old = assets + (tickers - assets) // 4
@@ -20,7 +20,7 @@ def lifetimes(source: PCG64, days: int, assets: int, tickers: int) -> tuple[np.n
 
 
 def dividends(source: PCG64, days: int, tickers: int) -> tuple[np.ndarray, np.ndarray]:
-    """Quarterly yield of each ticker, a fraction of its price, and its ex-dividend days (day, ticker)."""
+    """Return quarterly yields (ticker) as fractions of the price, and ex-dividend days (day, ticker)."""
     chance = uniform(source, 3, tickers)
     yields = np.where(chance[0] < 0.55, 0.001 + 0.006 * chance[1], 0)
     quarter = TRADING_YEAR // 4
@@ -29,14 +29,14 @@ def dividends(source: PCG64, days: int, tickers: int) -> tuple[np.ndarray, np.nd
 
 
 def splits(source: PCG64, days: int, tickers: int) -> np.ndarray:
-    """Product of all splits so far (day, ticker): one in twenty years, 2:1 or 3:1."""
+    """Return the product of all splits so far (day, ticker): one in twenty years, 2:1 or 3:1."""
     chance = uniform(source, days, tickers)
     rare = 1 / (20 * TRADING_YEAR)
     return np.cumprod(np.where(chance < rare / 4, 3.0, np.where(chance < rare, 2.0, 1.0)), axis=0)
 
 
 def halts(source: PCG64, days: int, tickers: int) -> np.ndarray:
-    """True on days without trading (day, ticker): one halt in six years, of one to five days."""
+    """Return True on days without trading (day, ticker): one halt in six years, of one to five days."""
     chance = uniform(source, days, tickers)
     rare = 1 / (6 * TRADING_YEAR)
     halted = np.zeros((days, tickers), dtype=bool)
@@ -46,10 +46,10 @@ def halts(source: PCG64, days: int, tickers: int) -> np.ndarray:
 
 
 def index(source: PCG64, days: int, assets: int, listed: np.ndarray, gone: np.ndarray) -> np.ndarray:
-    """1 where a ticker is in the index, else 0 (day, ticker).
+    """Return 1 where a ticker is in the index, else 0 (day, ticker).
 
-    Some forty reviews replace 3 % of the members each, by chance; one that delists is replaced at once, if
-    there is another.
+    Each of some forty reviews replaces a random 3 % of the members. A delisted member is replaced at once if
+    another ticker is available.
     """
     review = max(5, days // 40)
     members, table = np.zeros(len(listed), dtype=bool), np.zeros((days, len(listed)))

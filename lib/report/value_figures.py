@@ -1,0 +1,178 @@
+"""Figures of what the outputs say, and of what each asset earned."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lib.report.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+BINS = 10  # groups of equally many outputs
+FEWEST_IN_BIN = 30
+MOST_ASSETS = 30  # bars of contributions
+GREEN = COLOURS[2]
+
+
+def outputs_figure(
+    in_sample: pd.DataFrame, out_of_sample: pd.DataFrame, outputs: "xr.DataArray", source: str = ""
+) -> "go.Figure":
+    """Draw the outcome by output, and the spread of the outputs across assets on each day.
+
+    Parameters
+    ----------
+    in_sample, out_of_sample : pandas.DataFrame
+        Columns `output` and `target`, from `lib.report.outputs`.
+    outputs : xarray.DataArray
+        (time, asset), the outputs as they were traded; NaN is none.
+    source : str
+        What the prices are; the title repeats it.
+    """
+    from plotly.subplots import make_subplots
+
+    titles = ["Calibration: what came, by output", "Outputs of the assets, day by day"]
+    figure = make_subplots(
+        rows=2, cols=1, vertical_spacing=0.17, row_heights=[0.55, 0.45], subplot_titles=titles
+    )
+    figure.update_annotations(x=0, xanchor="left", font={"size": 13, "color": GREY})
+    seen = []
+    for name, colour, table in (("in sample", GREY, in_sample), ("out of sample", BLUE, out_of_sample)):
+        points = calibration(table)
+        if not len(points):
+            continue
+        seen.append(points["output"])
+        figure.add_scatter(
+            x=points["output"],
+            y=points["target"],
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": 1.6},
+            error_y={"array": 2 * points["error"], "color": colour, "thickness": 1, "width": 3},
+            customdata=points["count"],
+            hovertemplate="output %{x:.3f}: %{y:.1%} of %{customdata} rose",
+            row=1,
+            col=1,
+        )
+    if seen:
+        ends = [min(map(min, seen)), max(map(max, seen))]
+        figure.add_scatter(
+            x=ends,
+            y=ends,
+            name="as they claim",
+            mode="lines",
+            line={"color": ORANGE, "dash": "dot", "width": 1.4},
+            hovertemplate="%{y:.1%}",
+            row=1,
+            col=1,
+        )
+    daily = outputs.where(outputs.count("asset") > 0, drop=True)
+    for name, values, dash in (
+        ("highest", daily.max("asset"), "solid"),
+        ("median", daily.median("asset"), "dash"),
+        ("lowest", daily.min("asset"), "solid"),
+    ):
+        figure.add_scatter(
+            x=daily.time.values,
+            y=values.values,
+            name=name,
+            mode="lines",
+            showlegend=False,
+            line={"color": GREEN, "dash": dash, "width": 1.4},
+            hovertemplate=f"{name} %{{y:.3f}}<extra></extra>",
+            row=2,
+            col=1,
+        )
+    figure.update_layout(layout("What the outputs say", source, 620), hovermode="closest")
+    figure.update_xaxes(**axis())
+    figure.update_yaxes(**axis())
+    figure.update_xaxes(title_text="output (bars: two standard errors)", row=1)
+    figure.update_yaxes(title_text="share that rose", tickformat=".0%", row=1)
+    figure.update_yaxes(title_text="output", row=2)
+    return figure
+
+
+def calibration(table: pd.DataFrame) -> pd.DataFrame:
+    """Return groups of equally many outputs in order: mean `output` and `target`, its `error`, and `count`.
+
+    The standard error takes the days as independent; assets that move together make it larger. Empty for less
+    than `FEWEST_IN_BIN` outputs.
+    """
+    groups = min(BINS, len(table) // FEWEST_IN_BIN)
+    table = table.sort_values("output", kind="stable")
+    number = np.arange(len(table)) * groups // max(len(table), 1)
+    points = table.groupby(number).agg(
+        output=("output", "mean"),
+        target=("target", "mean"),
+        spread=("target", "std"),
+        count=("target", "size"),
+    )
+    points["error"] = points["spread"] / points["count"] ** 0.5
+    return points if groups else points.iloc[:0]
+
+
+def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
+    """Draw what each asset earned, from the largest gain to the largest loss.
+
+    Parameters
+    ----------
+    earned : pandas.Series
+        By asset, in falling order, from `lib.report.performance.contributions`. Of many, the middle
+        ones share a bar.
+    source : str
+        What the prices are; the title repeats it.
+    """
+    import plotly.graph_objects as go
+
+    if len(earned) > MOST_ASSETS:
+        half = MOST_ASSETS // 2
+        middle = earned.iloc[half:-half]
+        rest = pd.Series({f"{len(middle)} others": middle.sum()})
+        earned = pd.concat([earned.iloc[:half], rest, earned.iloc[-half:]])
+    figure = go.Figure()
+    figure.add_bar(
+        x=earned.to_numpy(),
+        y=earned.index,
+        orientation="h",
+        marker={"color": [BLUE if value >= 0 else ORANGE for value in earned]},
+        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+    )
+    height = 130 + 17 * max(len(earned), 4)
+    figure.update_layout(
+        layout("Contribution of each asset", source, height), hovermode="closest", bargap=0.25
+    )
+    figure.update_xaxes(
+        title_text="of the capital, costs taken off, without compounding", tickformat=".1~%", **axis()
+    )
+    figure.update_yaxes(autorange="reversed", **{**axis(), "showgrid": False})
+    figure.update_yaxes(title_text="asset", dtick=1)
+    return figure
+
+
+def spread_in_words(outputs: "xr.DataArray", judged: pd.DataFrame) -> str:
+    """Return a sentence on how much the outputs of a day differ across assets, and how high they are.
+
+    Parameters
+    ----------
+    outputs : xarray.DataArray
+        (time, asset), as they were traded; NaN is none.
+    judged : pandas.DataFrame
+        Columns `output` and `target`, out of sample.
+    """
+    count = outputs.count("asset")
+    daily = outputs.std("asset").values[count.values > 1]
+    if not len(daily):
+        return "No day has outputs of two assets to compare."
+    nil = daily < 1e-9
+    if nil.all():
+        return "On every day all assets get the same output: **the model chooses nothing.**"
+    sentence = (
+        f"On an average day the outputs of the assets differ by {daily.mean():.3f} (standard deviation) "
+        f"around {float(outputs.mean()):.3f}"
+    )
+    if len(judged):
+        sentence += f"; the mean of what they predict was {judged['target'].mean():.3f} out of sample"
+    same = f" On {nil.mean():.0%} of the days they do not differ at all." if nil.any() else ""
+    return f"{sentence}.{same}"

@@ -1,0 +1,135 @@
+"""The command line, from its arguments to its files, and what it refuses."""
+
+import json
+import os
+
+import pandas as pd
+import pytest
+
+from lib.compare import comparison, run_table, runs
+from lib.compare.__main__ import main
+from lib.strategy import Strategy
+from tests.compare.shared import END, SMALL, START
+from tests.switches import LONG
+
+
+def test_from_arguments_to_files(first, tmp_path, capsys):
+    _, folder, table = first
+    sets = tmp_path / "sets.json"
+    sets.write_text(json.dumps([{"top_assets": 3}, {"top_assets": 3, "seed": 42}]))
+    arguments = [
+        str(sets),
+        "--grid",
+        "lwma_period=3,5",
+        *(word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")),
+    ]
+    arguments += ["--start", START, "--end", END, "--output", str(folder)]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "2 variants, 2024-12-02 to 2024-12-06; 4 runs tried" in out
+    assert "Bailey and Lopez de Prado" in out
+    written = pd.read_parquet(folder / "table.parquet")
+    assert written["run"].tolist() == table[table["run"].isin(written["run"])]["run"].tolist()
+    page = (folder / "plot.html").read_text()
+    assert written["run"][0] in page
+    assert "Sharpe ratio" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--grid", "top_asset=6,12"], "did you mean 'top_assets'"),
+        (["--grid", "top_assets"], "'top_assets' must have the form NAME=VALUE"),
+        (["--grid", "top_assets=six"], "top_assets must be a whole number"),
+        (["--grid", "epochs=1,2", "--set", "epochs=3"], "epochs is set twice"),
+        (["--set", "epochs=1,2"], "epochs must be a whole number from 1 to 1000, not (1, 2)"),
+        (["--set", "seed=2"], "seed is set twice"),
+        (["none.json"], "none.json cannot be read"),
+        (["--oddities", "--grid", "log_price=True"], "log_price is set twice"),
+        (["--start", "yesterday"], "start_date is 'yesterday': it must be a date"),
+        (["--end", "2024-13-01"], "end_date is '2024-13-01': it must be a date"),
+        (["--start", "1999-01-01"], "but the data begin on"),
+        (["--backend", "cloud"], "backend is 'cloud'"),
+        (["--scheduler", "tcp://there"], "a scheduler is for"),
+        (["--seeds", "0"], "--seeds"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_a_sentence(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    days = {"--start": START, "--end": END} | dict(zip(arguments[::2], arguments[1::2], strict=False))
+    days = [word for name in ("--start", "--end") for word in (name, days[name])]
+    assert main([*arguments, "--set", "seed=1", *days]) == 1
+    printed = capsys.readouterr()
+    assert sentence in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert printed.out == ""
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_the_command_line_tells_of_what_failed(tmp_path, monkeypatch, capsys):
+    def fail(jobs, **_):
+        yield from ((key, {"status": "failed", "message": "why"}, "") for key in jobs)
+
+    monkeypatch.setattr(comparison, "run_all", fail)
+    assert main(["--start", START, "--end", END, "--output", str(tmp_path)]) == 1
+    printed = capsys.readouterr()
+    assert "1 of 1 runs did not finish" in printed.err
+    assert "failed" in printed.out
+    assert pd.read_parquet(tmp_path / "table.parquet")["message"].tolist() == ["why"]
+
+
+# a model that is not the published one needs torch, whose import takes seconds
+@pytest.mark.parametrize("name", [name for name in Strategy().as_dict() if LONG or name != "model"])
+def test_every_parameter_is_checked_before_anything_runs(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(comparison, "run_all", lambda *_, **__: pytest.fail("something ran"))
+    assert main(["--start", START, "--set", f"{name}={{}}", "--output", str(tmp_path)]) == 1
+    assert name.removesuffix("s") in capsys.readouterr().err
+
+
+def test_without_a_first_day(capsys, tmp_path):
+    assert main(["--output", str(tmp_path)]) == 1
+    assert "start_date is None: it must be a date such as" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main(["--start", START, "--end", END, "--output", str(tmp_path / "file" / "runs")]) == 1
+    assert "file" in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_in_a_sentence_below_the_table(tmp_path, monkeypatch, capsys):
+    def finish(jobs, **_):
+        figures = dict.fromkeys(run_table.FIGURES, 0.125)
+        yield from (
+            (key, {"status": "finished", "figures": figures, "returns": [0.1, 0.2]}, "") for key in jobs
+        )
+
+    def full(*_):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(comparison, "run_all", finish)
+    monkeypatch.setattr(runs, "keep", full)
+    monkeypatch.setattr(run_table, "replace_file", full)
+    assert main(["--start", START, "--end", END, "--output", str(tmp_path)]) == 1
+    printed = capsys.readouterr()
+    assert "0.125" in printed.out
+    first, second = [line for line in printed.err.splitlines() if "cannot be written" in line]
+    assert "free space" in first
+    assert "Table and plot cannot be written" in second
+    assert "No space left on device" in second
+
+
+def nothing(jobs, **_):
+    yield from ()
+
+
+def test_a_run_file_without_returns_ends_in_a_sentence(first, tmp_path, capsys, monkeypatch):
+    _, folder, table = first
+    monkeypatch.setattr(comparison, "run_all", nothing)
+    path = folder / f"{table[table['status'] == 'finished']['run'].iloc[0]}.json"
+    record = json.loads(path.read_text())
+    del record["returns"]
+    runs.keep(tmp_path, record)
+    words = [f"{name}={value}" for name, value in SMALL.items()]
+    assert main(["--start", START, "--end", END, "--set", *words, "--output", str(tmp_path)]) == 1
+    assert f"{path.name} is damaged (it is finished but has no returns)" in capsys.readouterr().err

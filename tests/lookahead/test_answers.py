@@ -1,0 +1,78 @@
+"""Two answers are the same up to rounding, which follows the spread of what was asked for."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.lookahead.answers import Difference, answer_to, difference
+
+RNG = np.random.default_rng(0)
+WALK = 50 + np.cumsum(RNG.normal(size=(2, 60, 3)), axis=1)
+
+
+def changed(answer, day, asset, by):
+    answer = answer.copy()
+    answer[:, day, asset] += by
+    return answer
+
+
+def test_the_same_answer_is_no_difference():
+    gaps = np.where(RNG.random(WALK.shape) < 0.2, np.nan, WALK)
+    gaps[0, 3, 1] = np.inf
+    assert difference(gaps, gaps.copy()) is None
+
+
+@given(
+    scale=st.floats(1e-12, 1e12),
+    level=st.floats(-1e3, 1e3),
+    day=st.integers(0, 59),
+    asset=st.integers(0, 2),
+)
+def test_rounding_is_relative_to_the_spread_and_a_leak_is_above_it(scale, level, day, asset):
+    answer = (WALK + level) * scale
+    spread = answer.std(axis=(0, 1))[asset]
+    assert difference(answer, changed(answer, day, asset, 1e-8 * spread)) is None
+    found = difference(answer, changed(answer, day, asset, 1e-4 * spread))
+    assert found is not None
+    assert (found.days_before, found.asset) == (59 - day, asset)
+    assert found.size == pytest.approx(1e-4 * spread, rel=1e-2)
+
+
+def test_an_asset_that_hardly_moves_is_compared_with_the_largest():
+    answer = WALK.copy()
+    answer[..., 1] = 0
+    assert difference(answer, changed(answer, 5, 1, 1e-15)) is None
+    assert difference(answer, changed(answer, 5, 1, 1e-9)) is not None
+
+
+def test_numbers_of_single_precision_are_rounded_as_such():
+    answer = WALK.astype(np.float32).astype(float)
+    assert difference(answer, answer * (1 + 2e-7)) is None
+    assert difference(WALK, WALK * (1 + 2e-7)) is not None
+    assert difference(answer, answer * (1 + 1e-4)) is not None
+
+
+def test_a_value_that_appears_is_an_infinite_difference():
+    gap = WALK.copy()
+    gap[1, 58, 2] = np.nan
+    assert difference(gap, WALK) == difference(WALK, gap) == Difference(1, 2, np.inf)
+
+
+def test_an_error_is_an_answer():
+    def broken():
+        raise KeyError("2053")
+
+    error = answer_to(broken)
+    assert error == "KeyError: '2053'"
+    assert difference(error, error) is None
+    assert difference(WALK, error) == difference(error, WALK) == Difference(0, 0, np.inf, error)
+    assert difference(error, "ValueError: 1") == Difference(0, 0, np.inf, "ValueError: 1")
+
+
+def test_an_error_that_is_the_user_s_to_stop_with_is_none():
+    def stopped():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        answer_to(stopped)

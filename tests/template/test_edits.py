@@ -1,0 +1,81 @@
+"""A user who does what the README invites to keeps a green suite: only tests/template may fail."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.conftest import REAL
+from tests.switches import LONG
+
+PROJECT = Path(__file__).parents[2]
+FEATURE = '''@feature
+def mine(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+    """Return of the day before."""
+    return indicators.shift(_returns(data), 1)
+
+
+@feature
+def momentum('''
+EDITS = {
+    "lib/strategy.py": ("top_assets: int = 12", "top_assets: int = 10"),
+    "lib/model.py": ("num_layers=2", "num_layers=1"),
+    "lib/features.py": ("@feature\ndef momentum(", FEATURE),
+}
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory):
+    """A copy of the project with other parameters, another model, a feature and a cell of one's own."""
+    copy = tmp_path_factory.mktemp("edited") / "project"
+    names = ("lib", "tests", "pyproject.toml", "requirements.txt", "init.py", "init.ipynb", "README.md")
+    for name in names:
+        if (PROJECT / name).is_dir():
+            shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            copy.mkdir(exist_ok=True)
+            shutil.copy(PROJECT / name, copy)
+    for name, (before, after) in EDITS.items():
+        source = (copy / name).read_text("utf-8")
+        assert before in source
+        (copy / name).write_text(source.replace(before, after), "utf-8")
+    notebook = nbformat.read(PROJECT / "strategy.ipynb", 4)
+    (parameters,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    for before, after in (("top_assets = 12", "top_assets = 10"), ('["trend"]', '["trend", "mine"]')):
+        assert before in parameters.source
+        parameters.source = parameters.source.replace(before, after)
+    notebook.cells.insert(3, nbformat.v4.new_code_cell("print('mine')", id="mine"))
+    nbformat.write(notebook, copy / "strategy.ipynb")
+    return copy
+
+
+def suite(copy, *arguments):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    words = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *arguments]
+    words += [f"--basetemp={copy.parent / '-'.join(arguments).replace('/', '_')}"]
+    return subprocess.run(
+        words, cwd=copy, env=environment | {"LONG_TESTS": ""}, capture_output=True, text=True, check=False
+    )
+
+
+ROOMS = sorted({path.parent.name for path in (PROJECT / "tests").glob("*/test_*.py")} - {"template"})
+
+
+@pytest.mark.skipif(not LONG or REAL, reason="runs the suite once more; LONG_TESTS=1 turns it on")
+@pytest.mark.parametrize("part", [*ROOMS, "."])
+def test_everything_outside_this_folder_stays_green(edited, part):
+    if part == ".":
+        done = suite(edited, *(f"tests/{path.name}" for path in (PROJECT / "tests").glob("test_*.py")))
+    else:
+        done = suite(edited, f"tests/{part}")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
+
+
+def test_the_edits_are_seen_by_this_folder(edited):
+    """The published numbers are not those of the edited copy, so that the edits were made."""
+    name = "tests/template/test_published_numbers.py::test_the_defaults_are_the_published_ones"
+    assert suite(edited, name).returncode == 1
