@@ -18,6 +18,7 @@ class Competition(NamedTuple):
     long_only: bool  # whether short positions are refused (contest pages)
     minutes_per_pass: int  # after which the platform stops a pass (user guide)
     max_correlation: float  # with a better system, above which an entry is refused (user guide)
+    comparison_years: int = 3  # whose Sharpe ratio says which of two systems is better (user guide)
     grace_days: int = 7  # calendar days from first_day to the first position (qnt.output.check)
 
 

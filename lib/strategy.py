@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from lib.engine import prediction, training
 from lib.engine.constant import MODELS
 from lib.errors import WrongTypeError, WrongValueError
 from lib.features import feature, target
+from lib.market_data import check_data
 from lib.sizing import sizing
 from lib.universe import selection
 
@@ -226,6 +227,30 @@ class Strategy:
         """Train a model per asset on all of `data`: see `lib.engine.training.train_model`."""
         with ending_with(data):
             return training.train_model(data, self)
+
+    def train_models(self, windows: Iterable["xr.DataArray"]) -> list["TrainedModels"]:
+        """Train on several windows: the same models as `train_model` of each, sooner and without warnings."""
+        lessons = []
+        for data in windows:
+            with ending_with(data):
+                lessons.append(training.lesson_of(data, self))
+        return training.train_lessons(lessons, self)
+
+    def outputs(self, models: Mapping[str, Any], data: "xr.DataArray") -> dict[str, float]:
+        """Each model's output for the last day of `data`: the part of `predict` that needs no state."""
+        with ending_with(data):
+            return prediction.last_outputs(models, check_data(data), self)
+
+    def weights(
+        self,
+        outputs: Mapping[str, float],
+        models: Container[str],
+        data: "xr.DataArray",
+        state: "State | None",
+    ) -> tuple["xr.DataArray", "State"]:
+        """The rest of `predict`, from `outputs`: see `lib.engine.prediction.weights_of_day`."""
+        with ending_with(data):
+            return prediction.weights_of_day(outputs, models, data, state, self)
 
     def predict(
         self, models: Mapping[str, Any], data: "xr.DataArray", state: "State | None"

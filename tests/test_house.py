@@ -9,7 +9,8 @@ PROJECT = Path(__file__).parents[1]
 # from the top down: a module imports only what stands below its own line, or modules of its own folder
 ORDER = [
     ["lib/__init__.py"],
-    ["lib/compare/", "lib/contest/", "lib/rehearsal/", "lib/lookahead/", "lib/prices/"],
+    ["lib/contest/"],
+    ["lib/compare/", "lib/rehearsal/", "lib/lookahead/", "lib/prices/"],
     ["lib/notebook.py"],
     ["lib/report/"],
     ["lib/backtest_range.py"],

@@ -52,6 +52,15 @@ def market_name() -> str:
     return market.describe()
 
 
+def is_synthetic() -> bool:
+    """Whether the prices are random ones."""
+    if not is_stand_in():
+        return False
+    from lib.offline import market
+
+    return market.is_synthetic()
+
+
 def versions(strategy: Strategy) -> dict[str, str]:
     """Versions of what computes a run; torch only where the strategy uses it."""
     from lib.engine.fast_lstm import needs_torch

@@ -40,12 +40,14 @@ def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int) -> 
         pickled.
     *arrays : np.ndarray, (assets, ...)
     at_once : int
-        Rows of a chunk. More would leave the processor's cache; fewer are not worth a process of their own.
+        Most rows of a chunk. More would leave the processor's cache; fewer are not worth a process of their
+        own.
     """
 
     def in_chunks(*part: np.ndarray) -> list:
-        starts = range(0, len(part[0]), at_once)
-        return [result for k in starts for result in function(*(array[k : k + at_once] for array in part))]
+        chunks = max(1, -(-len(part[0]) // at_once))  # of equal size: a small one is hardly sooner done
+        pieces = zip(*(np.array_split(array, chunks) for array in part), strict=True)
+        return [result for piece in pieces for result in function(*piece)]
 
     parts = max(1, min(available(), len(arrays[0]) // at_once))
     here, *others = zip(*(np.array_split(array, parts) for array in arrays), strict=True)

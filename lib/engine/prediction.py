@@ -31,7 +31,7 @@ def predict(
         (field, time, asset): the lookback window, ending on the day to predict.
     state : State or None
         The state that the previous day returned; None starts without positions. A state of the same day gives
-        the same weights again; a state of a later day is refused with a `StateError`.
+        the same weights again; one of a later day is not used, with a `StateWarning`.
     strategy : Strategy
 
     Returns
@@ -53,6 +53,21 @@ def predict(
         `state` is neither a `State` nor None.
     """
     data = check_data(data)
+    return weights_of_day(last_outputs(models, data, strategy), models, data, state, strategy)
+
+
+def weights_of_day(
+    outputs: Mapping[str, float],
+    models: Container[str],
+    data: "xr.DataArray",
+    state: State | None,
+    strategy: "Strategy",
+) -> tuple["xr.DataArray", State]:
+    """The part of `predict` that follows the models' `outputs` for the last day of `data`.
+
+    Of `models` only the names of the assets that have one count, of `data` only the last day; all else as in
+    `predict`.
+    """
     if state is not None and not isinstance(state, State):
         raise TypeError(
             f"predict takes the state that it returned the day before, or None, not {type(state).__name__}: "
@@ -66,7 +81,6 @@ def predict(
     tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
 
     assets = data.get_index("asset").tolist()
-    outputs = last_outputs(models, data, strategy)
     new = raw_weights(outputs, assets, liquid, models, strategy)
 
     gone = sorted(set(carried_in).difference(assets))

@@ -2,8 +2,9 @@
 
 import time
 import warnings
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,14 @@ class TrainingWarning(UserWarning):
     """An asset was left out because its model could not be trained."""
 
 
+class Lesson(NamedTuple):
+    """What one training window gives: the selected assets, and by asset its sequence and target."""
+
+    window: tuple[np.datetime64, np.datetime64]  # first and last day
+    assets: list[str]
+    examples: dict[str, tuple[np.ndarray, np.ndarray]]
+
+
 def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
     """Select assets and train a model for each, all from the same initial weights.
 
@@ -48,31 +57,57 @@ def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
         `data` is not in the platform's layout, or a feature, target or selection returns an array of the
         wrong form.
     """
-    data = check_data(data)
     started = time.perf_counter()
-    assets = select_assets(data, strategy)
-    days = data.time.values[[0, -1]].astype("M8[D]")
-    models = TrainedModels(strategy, tuple(days))
-    if assets:
-        examples = training_examples(data, strategy, assets)
-        fitted = _fit({asset: xy for asset, xy in examples.items() if len(xy[1])}, strategy)
-        for asset in assets:
-            model, losses, output = fitted.get(asset, (None, (), np.empty(0)))
-            reason = _add(models, asset, model, losses, output, examples[asset][1])
-            if reason:
-                models.dropped[asset] = reason
-                warnings.warn(
-                    f"{asset} is left out until the next training: {reason}.", TrainingWarning, stacklevel=2
-                )
+    (models,) = train_lessons([lesson_of(data, strategy)], strategy)
     models.seconds = time.perf_counter() - started
+    for asset, reason in models.dropped.items():
+        warnings.warn(
+            f"{asset} is left out until the next training: {reason}.", TrainingWarning, stacklevel=2
+        )
     return models
 
 
-def _fit(examples: dict[str, tuple], strategy: "Strategy") -> dict[str, tuple]:
-    """By asset the trained model, the losses and the output after training."""
+def lesson_of(data: "xr.DataArray", strategy: "Strategy") -> Lesson:
+    """Apply the strategy's selection, features and target to a training window; errors as `train_model`."""
+    data = check_data(data)
+    assets = select_assets(data, strategy)
+    first, last = data.time.values[[0, -1]].astype("M8[D]")
+    return Lesson((first, last), assets, training_examples(data, strategy, assets) if assets else {})
+
+
+def train_lessons(lessons: Sequence[Lesson], strategy: "Strategy") -> list[TrainedModels]:
+    """Train the models of several windows, which share the calls of the published network.
+
+    A model has the same bits as if its window had been trained alone; a batched product in torch does not
+    promise that, so there the windows take turns. `seconds` is the mean of all windows; nothing is warned of.
+    """
+    started = time.perf_counter()
+    examples = [
+        {(k, asset): xy for asset, xy in lesson.examples.items() if len(xy[1])}
+        for k, lesson in enumerate(lessons)
+    ]
+    if len(lessons) > 1 and fast_lstm.is_published(strategy):
+        examples = [{key: xy for part in examples for key, xy in part.items()}]
+    fitted = {key: fit for part in examples if part for key, fit in _fit(part, strategy).items()}
+    trained = []
+    for k, lesson in enumerate(lessons):
+        models = TrainedModels(strategy, lesson.window)
+        for asset in lesson.assets:
+            model, losses, output = fitted.get((k, asset), (None, (), np.empty(0)))
+            reason = _add(models, asset, model, losses, output, lesson.examples[asset][1])
+            if reason:
+                models.dropped[asset] = reason
+        trained.append(models)
+    for models in trained:
+        models.seconds = (time.perf_counter() - started) / len(trained)
+    return trained
+
+
+def _fit(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
+    """By key of `examples`, such as an asset, the trained model, the losses and the output after training."""
     if strategy.model in MODELS:
         model = MODELS[strategy.model]()
-        return {asset: (model, (), model(x)) for asset, (x, _) in examples.items()}
+        return {key: (model, (), model(x)) for key, (x, _) in examples.items()}
     if fast_lstm.is_published(strategy):
         return _fit_published(examples, strategy)
     from lib.engine import torch_training
@@ -104,9 +139,9 @@ def _add(
     return ""
 
 
-def _fit_published(examples: dict[str, tuple], strategy: "Strategy") -> dict[str, tuple]:
+def _fit_published(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
     """As `_fit`, each model as its row of parameters."""
-    fitted: dict[str, tuple] = {}
+    fitted: dict[Any, tuple] = {}
     for assets, x, y in stacked(examples):
         results = cores.spread(partial(_fit_together, strategy), x, y, at_once=ASSETS_AT_ONCE)
         fitted.update(zip(assets, results, strict=True))

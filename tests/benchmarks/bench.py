@@ -8,11 +8,14 @@ import textwrap
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import qnt.backtester as qnbt
 import torch
 
 from lib import Strategy
+from lib.contest.all_days import whole_run
+from lib.contest.windows import seen_on, trading_days
 from tests import reference
 from tests.conftest import REAL
 from tests.vectors import vector
@@ -20,6 +23,8 @@ from tests.vectors import vector
 PROJECT = Path(__file__).parents[2]
 ENGINE = "real library" if REAL else "offline engine"
 THREADS = [1, 2]
+CONTEST = np.datetime64("2006-01-03"), np.datetime64("2024-12-30")
+PUBLISHED_DAYS = 20
 pytestmark = pytest.mark.filterwarnings("default")
 
 
@@ -203,6 +208,32 @@ def _peak(command, environment):
     return int(
         subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout
     )
+
+
+@pytest.mark.skipif(REAL, reason="runs on the synthetic market")
+@pytest.mark.parametrize("side", ["published", "here"])
+def test_the_whole_contest(benchmark, side, tmp_path, monkeypatch):
+    """Every day from 2006 on: here in two processes, the published code extrapolated from 20 days in one."""
+    monkeypatch.delenv("QNT_OFFLINE_MARKET", raising=False)
+    torch.set_num_threads(1)
+    strategy, (start, end) = Strategy(), CONTEST
+    data = strategy.load_range(start, end)
+    days = trading_days(data, start, end)
+
+    def published():
+        state = None
+        for day in days[:PUBLISHED_DAYS]:
+            models = reference.train_model(seen_on(data, day, reference.TRAIN_PERIOD))
+            _, state = reference.predict(models, seen_on(data, day, reference.LOOKBACK_PERIOD), state)
+
+    def here():
+        whole_run(strategy, data, start, end, tmp_path, workers=2)
+        print(f"\nlargest worker: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024} MiB")
+
+    if side == "published":
+        benchmark.extra_info["times"] = len(days) / PUBLISHED_DAYS
+    group = f"the whole contest, {len(days):,} days, 2 processes (published: 1)"
+    measure(benchmark, group, side, published if side == "published" else here, 1)
 
 
 @pytest.mark.parametrize("assets", [12, 25, 50, 100, 500])

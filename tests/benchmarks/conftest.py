@@ -12,7 +12,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for bench in config._benchmarksession.benchmarks:
         side = bench.extra_info.get("side")
         if side:
-            sides[bench.group][side] = bench.stats.median
+            sides[bench.group][side] = bench.stats.median * bench.extra_info.get("times", 1)
         elif "size" in bench.extra_info:
             growth.append(
                 f"| {bench.group} | {bench.extra_info['size']} | {bench.stats.median * 1000:.0f} ms |"

@@ -1,0 +1,136 @@
+"""The contest's verdict on a strategy, before it is submitted."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib.backtest_range import check_range
+from lib.compare import provenance
+from lib.competitions import COMPETITIONS
+from lib.contest import kept_days, record
+from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_run
+from lib.contest.judging import judge
+from lib.contest.passes import Pass
+from lib.contest.verdict import Verdict
+from lib.contest.windows import trading_days
+from lib.errors import WrongValueError
+from lib.report.performance import equal_weights
+from lib.strategy import Strategy
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FOLDER", "ContestWarning", "PassError", "RunStopped", "Verdict", "contest"]
+
+FOLDER = "runs/contest"
+DAYS = "days"  # in the folder of a strategy: its passes
+
+
+def contest(
+    strategy: Strategy,
+    start: Any = None,
+    end: Any = None,
+    *,
+    folder: str | Path = FOLDER,
+    progress: bool = True,
+    **where: Any,
+) -> Verdict:
+    """Run a strategy as the contest does, a training and a prediction for every day, and judge it.
+
+    The published template is run on the same days, to compare with. What was run before is not run again.
+
+    Parameters
+    ----------
+    strategy : Strategy
+    start, end : date-like
+        First and last day. Default: the competition's first day in sample, and the last day there is.
+    folder : path
+        Where passes are kept, each strategy's in a folder of its own, and the files verdict.json,
+        weights.nc.gz and verdict.html written.
+    progress : bool
+        Show a progress bar on stderr.
+    **where
+        `workers`, `backend`, `scheduler`: how many days at once, and on what; see
+        `lib.compare.workers.run_all`.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ValueError
+        A malformed range, or days without data: before anything runs.
+    PassError
+        A pass failed.
+    RunStopped
+        At Ctrl-C; the same call goes on from there.
+
+    Warns
+    -----
+    ContestWarning
+        Damaged files, whose days are computed again.
+    """
+    rules = COMPETITIONS[strategy.competition_type]
+    published = Strategy(competition_type=strategy.competition_type)
+    first, last = check_range(strategy, rules.first_day if start is None else start, end)
+    check_range(published, first, last)
+    data = _load(
+        max(strategy, published, key=lambda item: item.train_period + item.lookback_period), first, last
+    )
+    begin, finish = np.datetime64(first, "D"), data.time.values[-1].astype("M8[D]")
+    if not len(trading_days(data, begin, finish)):
+        raise WrongValueError(f"There is no trading day from {first} to {finish}: choose other dates.")
+    folder = Path(folder)
+    key, template_key = (kept_days.key_of(item) for item in (strategy, published))
+    run, damaged = whole_run(
+        strategy, data, begin, finish, folder / key / DAYS, title="your strategy", progress=progress, **where
+    )
+    template = run
+    if template_key != key:
+        place = folder / template_key / DAYS
+        template, more = whole_run(
+            published, data, begin, finish, place, title="the template", progress=progress, **where
+        )
+        damaged += more
+    weights, passes = run
+    earlier, unread = record.earlier_verdicts(
+        folder, strategy.competition_type, str(data.attrs.get("source", "")), {key, template_key}
+    )
+    for sentence in [*damaged, *unread]:
+        warnings.warn(sentence, ContestWarning, stacklevel=2)
+    verdict = judge(
+        data,
+        weights,
+        rules,
+        template=template.weights,
+        selected=equal_in_selected(data, passes),
+        earlier=earlier,
+        seconds=max(entry.seconds for entry in passes),
+        synthetic=provenance.is_synthetic(),
+        parameters=strategy.as_dict(),
+    )
+    record.keep(folder, key, verdict, weights, passes)
+    return verdict
+
+
+def equal_in_selected(data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray":
+    """Equal weights (time, asset) of the selected assets that are liquid and have a price."""
+    days = np.array([entry.day for entry in passes], dtype="M8[ns]")
+    weights = equal_weights(data, days)
+    places = weights.get_index("asset")
+    chosen = np.zeros(weights.shape, bool)
+    for row, entry in zip(chosen, passes, strict=True):
+        row[places.get_indexer([*entry.models, *entry.dropped])] = True
+    held = ((weights > 0) & chosen).astype(float)
+    return held / held.sum("asset").clip(min=1)
+
+
+def _load(strategy: Strategy, first: str, last: str | None) -> "xr.DataArray":
+    """The market, without the loader's log."""
+    import qnt.log as qnlog
+
+    with qnlog.Settings(info=False):
+        return strategy.load_range(first, last)

@@ -1,0 +1,87 @@
+"""The files in which the passes of many days are kept, so that none is computed twice."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib.compare import provenance, runs
+from lib.contest.passes import Pass
+from lib.contest.windows import seen_by
+from lib.files import replace_file
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from lib.strategy import Strategy
+
+IDENTITY_LENGTH = 16
+CODE = ["lib.contest.passes"]  # what a worker runs
+
+
+def key_of(strategy: "Strategy") -> str:
+    """16 hex digits that change with whatever decides a day's pass besides the market."""
+    identity = {
+        "parameters": strategy.as_dict(),
+        "versions": provenance.versions(strategy),
+        **runs.code_of(strategy, also=CODE)[0],
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:IDENTITY_LENGTH]
+
+
+def keep(folder: Path, passes: list[dict[str, Any]], market: str) -> None:
+    """Keep passes on consecutive days, computed from data with this fingerprint, as one file."""
+    text = json.dumps(passes)
+    content = json.dumps({"checksum": _checksum(text), "passes": passes})
+    replace_file(folder / f"{passes[0]['day']}_{passes[-1]['day']}_{market}.json", content.encode())
+
+
+def read(folder: Path, data: "xr.DataArray", strategy: "Strategy") -> tuple[dict[str, Pass], list[str]]:
+    """Passes by day that were computed from these data, and a sentence for each file that cannot be used.
+
+    Files of another market stay where they are.
+    """
+    passes: dict[str, Pass] = {}
+    damaged = []
+    first, last = (str(day)[:10] for day in data.time.values[[0, -1]])
+    for path, begin, end, market in _files(folder):
+        if not first <= begin <= end <= last or fingerprint(data, begin, end, strategy) != market:
+            continue
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            if content["checksum"] != _checksum(json.dumps(content["passes"])):
+                raise ValueError("its checksum does not fit")
+            found = [Pass(**entry) for entry in content["passes"]]
+            if (found[0].day, found[-1].day) != (begin, end):
+                raise ValueError("it holds other days than its name says")
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+            damaged.append(f"{path} is damaged ({error}): its days are computed again.")
+        else:
+            passes |= {entry.day: entry for entry in found}
+    return passes, damaged
+
+
+def fingerprint(data: "xr.DataArray", first: Any, last: Any, strategy: "Strategy") -> str:
+    """The fingerprint of all data that the passes on these days see."""
+    return provenance.market_fingerprint(seen_by(data, _day(first), _day(last), strategy))
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
+    for path in sorted(folder.glob("*_*_*.json")):
+        begin, end, market = path.stem.split("_", 2)
+        try:
+            _day(begin), _day(end)
+        except ValueError:
+            continue
+        yield path, begin, end, market
+
+
+def _day(value: Any) -> np.datetime64:
+    return np.datetime64(value, "D")
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

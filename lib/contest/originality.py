@@ -1,0 +1,130 @@
+"""Originality: how closely the daily returns of a strategy follow those of others."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lib.competitions import Competition
+from lib.report.contest import RuleCheck, sharpe_ratio_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+TEMPLATE = "the published template"
+SELECTED = "equal weights in what is selected"
+UNIVERSE = "equal weights in the universe"
+SAME = 1e-6  # weights closer than this are the same
+
+
+def relatives(
+    returns: "xr.DataArray", others: Mapping[str, "xr.DataArray"], rules: Competition
+) -> pd.DataFrame:
+    """Compare daily returns (time,) with those of others, each on the days that both have.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each of the others, the closest first: `correlation`; `sharpe_ratio`, its own;
+        `recent_sharpe_ratio`, its own of the years by which the platform says which of two systems is better;
+        `mark`, a word where the correlation is above the limit. NaN where returns never change.
+    """
+    rows = {}
+    for name, other in others.items():
+        mine, theirs = _on_common_days(returns, other)
+        correlation = correlation_of(mine, theirs)
+        rows[name] = {
+            "correlation": correlation,
+            "sharpe_ratio": sharpe_ratio_of(theirs),
+            "recent_sharpe_ratio": recent_sharpe_ratio(theirs, rules),
+            "mark": f"above {rules.max_correlation}" if correlation > rules.max_correlation else "",
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.sort_values("correlation", ascending=False, kind="stable") if len(table) else table
+
+
+def _covers(returns: "xr.DataArray", rules: Competition) -> bool:
+    """Whether returns reach as far back as the platform looks to say which of two systems is better."""
+    days = returns.get_index("time")
+    return days[0] <= days[-1] - pd.DateOffset(years=rules.comparison_years) + pd.Timedelta(
+        rules.grace_days, "D"
+    )
+
+
+def recent_sharpe_ratio(returns: "xr.DataArray", rules: Competition) -> float:
+    """Sharpe ratio of the last years, by which the platform compares two systems."""
+    if returns.sizes["time"] == 0:
+        return float("nan")
+    first = returns.get_index("time")[-1] - pd.DateOffset(years=rules.comparison_years)
+    return sharpe_ratio_of(returns.sel(time=slice(first, None)))
+
+
+def correlation_of(one: "xr.DataArray", other: "xr.DataArray") -> float:
+    """Correlation of two series of the same days; NaN for less than two days, or where one never changes."""
+    pair = np.stack([one.values, other.values])
+    pair = pair[:, np.isfinite(pair).all(axis=0)]
+    if pair.shape[1] < 2 or not pair.std(axis=1).all():
+        return float("nan")
+    return float(np.corrcoef(pair)[0, 1])
+
+
+def by_year(returns: "xr.DataArray", others: Mapping[str, "xr.DataArray"]) -> pd.DataFrame:
+    """A row for each calendar year: its days, Sharpe ratio, and correlation with each of the others."""
+    years = returns.get_index("time").year
+    rows = {}
+    for year in sorted(set(years)):
+        mine = returns.isel(time=years == year)
+        row = {"days": mine.sizes["time"], "sharpe_ratio": sharpe_ratio_of(mine)}
+        rows[year] = row | {
+            name: correlation_of(*_on_common_days(mine, other)) for name, other in others.items()
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("year")
+
+
+def check_originality(
+    returns: "xr.DataArray",
+    weights: "xr.DataArray",
+    template: tuple["xr.DataArray", "xr.DataArray"],
+    rules: Competition,
+) -> RuleCheck:
+    """Whether the platform would refuse a strategy for the sake of the template.
+
+    Parameters
+    ----------
+    returns, weights : xarray.DataArray
+        (time,) and (time, asset).
+    template : tuple of xarray.DataArray
+        Returns and weights of the published template on the same days.
+    rules : Competition
+    """
+    required = f"no copy; at most {rules.max_correlation} with a better system"
+    if same_weights(weights, template[1]):
+        return RuleCheck("originality", f"a copy of {TEMPLATE}", required, False)
+    mine, theirs = _on_common_days(returns, template[0])
+    correlation = correlation_of(mine, theirs)
+    own, its = recent_sharpe_ratio(mine, rules), recent_sharpe_ratio(theirs, rules)
+    years = f"{rules.comparison_years} years"
+    found = f"{correlation:.3f} with {TEMPLATE} (Sharpe ratio of {years}: {own:.2f}, its {its:.2f})"
+    if not np.isfinite(correlation):
+        return RuleCheck("originality", f"no correlation with {TEMPLATE}", required, None)
+    if correlation <= rules.max_correlation:
+        return RuleCheck("originality", found, required, True)
+    return RuleCheck("originality", found, required, own >= its if _covers(mine, rules) else None)
+
+
+def same_weights(one: "xr.DataArray", other: "xr.DataArray") -> bool:
+    """Whether two tables of weights (time, asset) hold the same, an asset that is absent being not held."""
+    if not np.array_equal(one.time.values, other.time.values):
+        return False
+    union = np.union1d(one.asset.values, other.asset.values)
+    first, second = (
+        table.transpose("time", "asset").reindex(asset=union, fill_value=0).fillna(0).values
+        for table in (one, other)
+    )
+    return bool(np.abs(first - second).max(initial=0) <= SAME)
+
+
+def _on_common_days(one: "xr.DataArray", other: "xr.DataArray") -> tuple["xr.DataArray", "xr.DataArray"]:
+    days = np.intersect1d(one.time.values, other.time.values)
+    return one.sel(time=days), other.sel(time=days)

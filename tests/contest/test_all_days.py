@@ -1,0 +1,252 @@
+"""The whole run: equal to a chain of single passes, however it is computed, interrupted or extended."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from torch import nn
+
+from lib import Strategy
+from lib.compare import runs
+from lib.contest import all_days
+from lib.contest.all_days import PassError, RunStopped, whole_run
+from lib.contest.kept_days import CODE, key_of
+from lib.contest.windows import seen_on, trading_days
+from tests import reference
+from tests.contest.strategies import OWN, TINY, broken
+from tests.markets import changed_after, random_market
+from tests.switches import LONG
+from tests.vectors import vector
+
+PROJECT = Path(__file__).parents[2]
+REAL_MARKET = PROJECT.parent / "shared" / "real" / "market.nc"
+pytestmark = pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
+START, END = np.datetime64("2024-10-30"), np.datetime64("2024-12-30")
+MARKET = random_market(11, days=130, assets=12)
+
+
+def run(folder, strategy=OWN, market=MARKET, start=START, end=END, **where):
+    data = market.sel(time=slice(None, end))
+    return whole_run(strategy, data, start, end, Path(folder), progress=False, **where)
+
+
+def chain(strategy, market, start, end, of=None):
+    """Weights of single passes, one after the other, on every asset of the market."""
+    state, rows = None, []
+    of = of or strategy
+    for day in trading_days(market, start, end):
+        models = of.train_model(seen_on(market, day, strategy.train_period))
+        weights, state = of.predict(models, seen_on(market, day, strategy.lookback_period), state)
+        rows.append(weights.isel(time=-1, drop=True).reindex(asset=market.asset, fill_value=0).values)
+    return np.stack(rows)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return chain(OWN, MARKET, START, END)
+
+
+def test_it_equals_a_chain_of_single_passes(here, tmp_path, expected):
+    (weights, passes), damaged = run(tmp_path)
+    assert np.abs(weights.values - expected).max() <= 1e-9
+    assert weights.dims == ("time", "asset")
+    assert (np.abs(weights) > 0).any("asset").mean() > 0.9
+    assert not damaged
+    assert here.months == [("2024-10", 2), ("2024-11", 21), ("2024-12", 21)]
+    assert {asset for entry in passes for asset in entry.outputs} <= set(MARKET.asset.values.tolist())
+
+
+class Line(nn.Module):
+    """A model of the user's own."""
+
+    def __init__(self, n_features, strategy):
+        super().__init__()
+        self.linear = nn.Linear(n_features, 1)
+
+    def forward(self, x):
+        return self.linear(x).squeeze(-1)
+
+
+def test_a_model_in_torch_and_memory_equal_the_chain_too(here, tmp_path):
+    strategy = Strategy(**TINY, model=Line, whole_sequence=True, leave_out_unknown=True)
+    start = np.datetime64("2024-12-17")
+    (weights, _), _ = run(tmp_path, strategy, start=start)
+    assert np.abs(weights.values - chain(strategy, MARKET, start, END)).max() <= 1e-9
+
+
+@pytest.mark.parametrize("name", ["synthetic", "real"] if LONG else ["synthetic"])
+def test_it_equals_the_published_strategy(here, tmp_path, name):
+    """Against the plain reference: 60 days as published behind the switch, else a few with less."""
+    days, top_assets, hidden_size = (60, 12, 34) if LONG else (2, 2, 3)
+    strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
+    if name == "real" and not REAL_MARKET.exists():
+        pytest.skip("the real market is not beside the project")
+    market = vector("market") if name == "synthetic" else xr.load_dataarray(REAL_MARKET)
+    start, end = market.time.values[[-days, -1]].astype("M8[D]")
+
+    class Published:
+        predict = staticmethod(reference.predict)
+
+        @staticmethod
+        def train_model(data):
+            return reference.train_model(data, top_assets, hidden_size)
+
+    (weights, _), _ = run(tmp_path, strategy, market, start, end)
+    published = chain(strategy, market, start, end, of=Published)
+    liquid = (
+        market.sel(field="is_liquid", time=weights.time).values > 0
+    )  # where this project decides otherwise
+    assert np.abs(weights.values - published)[liquid].max() <= 1e-5
+
+
+def test_an_interrupted_run_goes_on_where_it_was(here, tmp_path, expected):
+    here.stop = 2
+    with pytest.raises(RunStopped, match="the same command goes on"):
+        run(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    here.stop, here.months = None, []
+    (weights, _), _ = run(tmp_path)
+    assert here.months == [("2024-12", 21)]
+    assert np.array_equal(weights.values, expected)
+
+
+def test_a_later_end_computes_only_the_new_days(here, tmp_path, expected):
+    run(tmp_path, end=np.datetime64("2024-12-11"))
+    here.months.clear()
+    run(tmp_path, end=np.datetime64("2024-12-12"))
+    assert here.months == [("2024-12", 1)]
+    here.months.clear()
+    (weights, _), _ = run(tmp_path)
+    assert here.months == [("2024-12", 12)]
+    assert np.array_equal(weights.values, expected)
+    here.months.clear()
+    run(tmp_path)
+    run(tmp_path, start=np.datetime64("2024-11-11"))  # within what is kept
+    assert here.months == []
+
+
+def test_another_market_is_another_run_from_the_change_on(here, tmp_path):
+    short = {"start": np.datetime64("2024-11-26")}
+    (before, _), _ = run(tmp_path, **short)
+    here.months.clear()
+    row = MARKET.get_index("time").get_loc("2024-12-05")
+    other = changed_after(MARKET, row)
+    (weights, _), _ = run(tmp_path, market=other, **short)
+    assert [name for name, _ in here.months] == ["2024-12"]
+    assert np.array_equal(weights.values, chain(OWN, other, short["start"], END))
+    here.months.clear()
+    (again, _), _ = run(tmp_path, **short)  # what belongs to the first market is still there
+    assert again.equals(before)
+    assert here.months == []
+
+
+def test_whatever_decides_a_pass_changes_the_key(monkeypatch):
+    def other(data, strategy):
+        return data.sel(field="open")
+
+    strategies = (OWN, Strategy(**TINY), Strategy(**TINY, features=[other]))
+    keys = [key_of(strategy) for strategy in strategies]
+    assert key_of(OWN) == keys[0]
+    monkeypatch.setattr("lib.compare.project_code.fingerprint", lambda files: "another version")
+    keys += [key_of(strategy) for strategy in strategies]
+    assert len(set(keys)) == 6
+
+
+def test_the_key_covers_what_a_worker_runs():
+    files = runs.code_of(OWN, also=CODE)[1]
+    assert {"lib/contest/passes.py", "lib/engine/training.py", "lib/engine/prediction.py"} <= set(files)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"2024-12-', '"2024-12-0', 1),
+        lambda text: "[]",
+        lambda text: json.dumps({"passes": json.loads(text)["passes"]}),
+    ],
+    ids=["cut off", "changed", "another thing", "no checksum"],
+)
+def test_a_damaged_file_is_computed_again_with_a_message(here, tmp_path, damage):
+    short = {"start": np.datetime64("2024-11-27"), "end": np.datetime64("2024-12-04")}
+    (first, _), _ = run(tmp_path, **short)
+    (path,) = tmp_path.glob("2024-12*")
+    path.write_text(damage(path.read_text("utf-8")), "utf-8")
+    here.months.clear()
+    (weights, _), damaged = run(tmp_path, **short)
+    assert [name for name, _ in here.months] == ["2024-12"]
+    assert len(damaged) == 1
+    assert path.name in damaged[0]
+    assert weights.equals(first)
+
+
+def test_a_foreign_file_is_left_alone(here, tmp_path):
+    (tmp_path / "a_b_c.json").write_text("mine", "utf-8")
+    _, damaged = run(tmp_path, start=np.datetime64("2024-12-27"))
+    assert not damaged
+    assert (tmp_path / "a_b_c.json").read_text("utf-8") == "mine"
+
+
+def test_a_pass_that_fails_is_named(here, tmp_path):
+    with pytest.raises(PassError, match="A pass in 2024-12 failed: ValueError: no such column: earnings"):
+        run(tmp_path, Strategy(**TINY, features=[broken]), start=np.datetime64("2024-12-27"))
+
+
+def test_a_worker_with_another_version_is_refused(here, tmp_path, monkeypatch):
+    versions = iter(["one", "two"])
+    monkeypatch.setattr("lib.compare.project_code.fingerprint", lambda files: next(versions))
+    with pytest.raises(PassError, match="another version of lib/"):
+        run(tmp_path, start=np.datetime64("2024-12-27"))
+
+
+def test_market_data_are_sent_in_lots(here, tmp_path, monkeypatch, expected):
+    monkeypatch.setattr(all_days, "BYTES_AT_ONCE", 1)
+    assert np.array_equal(run(tmp_path)[0].weights.values, expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2] if LONG else [2])
+def test_workers_have_no_say_in_the_result(tmp_path, workers, expected):
+    assert np.array_equal(run(tmp_path, workers=workers)[0].weights.values, expected)
+
+
+@pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
+def test_a_local_cluster_of_dask_gives_the_same(tmp_path, expected):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        weights = run(tmp_path, backend="dask", scheduler=cluster.scheduler_address)[0].weights
+    assert np.array_equal(weights.values, expected)
+
+
+@pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
+def test_a_killed_run_loses_only_what_was_in_progress(tmp_path, expected):
+    code = "from tests.contest.test_all_days import *; import sys; run(sys.argv[1], workers=1)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT, start_new_session=True
+    )
+    while not list(tmp_path.glob("*.json")):
+        time.sleep(0.01)
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = len(list(tmp_path.glob("*.json")))
+    assert kept >= 1
+    assert np.array_equal(run(tmp_path, workers=2)[0].weights.values, expected)
+
+
+def test_windows_trained_together_have_the_bits_of_windows_trained_alone():
+    strategy = Strategy(hidden_size=5, top_assets=4, train_period=60)
+    days = trading_days(MARKET, np.datetime64("2024-12-09"), END)
+    windows = [seen_on(MARKET, day, 60) for day in days]
+    for models, window in zip(strategy.train_models(windows), windows, strict=True):
+        alone = strategy.train_model(window)
+        assert list(models) == list(alone)
+        assert models.fits == alone.fits
+        assert all(np.array_equal(models.row(asset), alone.row(asset)) for asset in alone)

@@ -1,0 +1,101 @@
+"""The command as a whole: prepared strategies on a small market of years, and the files that it leaves."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+import qnt.output as qnout
+import xarray as xr
+
+from lib import Strategy
+from lib import contest as package
+from lib.contest import ContestWarning, contest
+from lib.contest.__main__ import main
+from tests.contest.strategies import TINY, last_three, nothing_before_2008, years_of_wednesdays
+
+pytestmark = pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
+ORIGINAL = Strategy(**TINY, selection=last_three)
+
+
+@pytest.fixture
+def market(use_market, here, monkeypatch):
+    """The market, and in place of the published template one that is quickly trained."""
+    use_market(years_of_wednesdays())
+    monkeypatch.setattr(package, "Strategy", lambda **parameters: Strategy(**TINY, **parameters))
+    return here
+
+
+def test_the_template_and_a_late_start_are_judged_right(market, tmp_path):
+    """Positions above 0.1 and an admitted strategy follow below, what no strategy does in test_judging."""
+    copy = contest(Strategy(**TINY), folder=tmp_path, progress=False)
+    assert [check.rule for check in copy.checks if not check.holds] == ["originality"]
+    assert copy.in_words.startswith("It is a copy.")
+    late = contest(Strategy(**TINY, selection=nothing_before_2008), folder=tmp_path, progress=False)
+    assert "first position" in [check.rule for check in late.checks if check.holds is False]
+    assert next(check.found for check in late.checks if check.rule == "first position") == "2008-01-02"
+
+
+def test_two_admitted_strategies_one_after_the_other(market, tmp_path):
+    """The second is compared with the first; the template is run once; the files hold what they should."""
+    first = contest(ORIGINAL, folder=tmp_path, progress=False)
+    assert first.admitted, str(first)
+    days = sum(count for _, count in market.months)
+    market.months.clear()
+    large = Strategy(**{**TINY, "top_assets": 4}, max_weight=0.4)
+    second = contest(large, folder=tmp_path, progress=False)
+    assert sum(count for _, count in market.months) == days / 2  # the template's are kept
+    assert [check.rule for check in second.checks if not check.holds] == ["largest position"]
+    (name,) = [name for name in second.relatives.index if name.startswith("verdict ")]
+    assert "selection=tests.contest.strategies.last_three" in name
+    assert np.array_equal(second.others[name].values, first.returns.values)
+
+    content = json.loads((tmp_path / "verdict.json").read_text("utf-8"))
+    assert content["parameters"]["max_weight"] == 0.4
+    assert content["admitted"] is False
+    weights = xr.load_dataarray(gzip.decompress((tmp_path / "weights.nc.gz").read_bytes()))
+    assert weights.dims == ("time", "asset")
+    assert weights.equals(qnout.normalize(weights))
+    assert float(weights.max()) == pytest.approx(float(second.checks[1].found), abs=1e-4)
+    assert "It would not be admitted" in (tmp_path / "verdict.html").read_text("utf-8")
+
+    (kept,) = [path for path in tmp_path.glob("*/verdict.json") if path.parent.name != content["key"]]
+    kept.write_text(kept.read_text("utf-8")[:-100], "utf-8")
+    with pytest.warns(ContestWarning, match="is damaged .*nothing is compared with it"):
+        again = contest(large, folder=tmp_path, progress=False)
+    assert len(again.relatives) == 3
+
+
+def test_the_command_line(market, tmp_path, capsys):
+    given = ["--set", *(f"{name}={value}" for name, value in TINY.items()), "--output", str(tmp_path)]
+    late = ["--start", "2007-11-01", "--end", "2008-02-20"]
+    assert main([*given, *late]) == 1
+    printed = capsys.readouterr().out
+    assert "2007-11-07 to 2008-02-20" in printed
+    assert "a copy of the published template" in printed
+    assert "? cannot be told" in printed
+    assert printed.endswith("verdict.html, verdict.json, weights.nc.gz\n")
+    market.months.clear()
+    market.stop = 0
+    assert main([*given, "--start", "2007-10-03"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "top_asset=3"], "Strategy has no parameter 'top_asset': did you mean 'top_assets'?"),
+        (["--start", "1999-01-04"], "start_date can be 20"),
+        (["--start", "2030-01-01"], "start earlier"),
+        (["--start", "2024-13-01"], "it must be a date such as"),
+        (["--workers", "0"], "--workers is 0: it must be 1 or more."),
+        (
+            ["--scheduler", "tcp://x:1", "--start", "2024-12-27"],
+            "a scheduler is for the backend dask",
+        ),
+    ],
+)
+def test_bad_input_gets_a_sentence(words, message, tmp_path, capsys):
+    assert main([*words, "--output", str(tmp_path / "out")]) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/*.*"))

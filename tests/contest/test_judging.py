@@ -1,0 +1,186 @@
+"""The verdict on weights of which it is known what is wrong with them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import qnt.output as qnout
+import xarray as xr
+
+from lib.competitions import COMPETITIONS
+from lib.contest.judging import ELSEWHERE, SYNTHETIC, judge
+from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, same_weights
+from lib.contest.page import PANELS, page
+from lib.contest.record import as_dict
+from tests.contest.strategies import years_of_wednesdays
+
+KIND = "stocks_nasdaq100"
+RULES = COMPETITIONS[KIND]
+MARKET = years_of_wednesdays(end="2009-02-25")
+DAYS = MARKET.sel(time=slice("2006-01-01", None)).time.values
+
+
+def weights(first, last, size=0.1, since="2006-01-01"):
+    """Equal positions in the assets `first` to `last`, from a day on."""
+    table = np.zeros((len(DAYS), MARKET.sizes["asset"]))
+    table[np.datetime64(since) <= DAYS, first:last] = size
+    return xr.DataArray(table, {"time": DAYS, "asset": MARKET.asset.values}, ("time", "asset"))
+
+
+def broken_rules(verdict):
+    return [check.rule for check in verdict.checks if not check.holds]
+
+
+def judged(table, data=MARKET, template=None, **more):
+    return judge(data, table, RULES, template=weights(10, 20) if template is None else template, **more)
+
+
+def test_an_original_system_with_a_high_sharpe_ratio_is_admitted():
+    verdict = judged(weights(0, 10))
+    assert verdict.admitted
+    assert broken_rules(verdict) == []
+    assert verdict.in_words == "It would be admitted."
+    assert verdict.interval[0] < verdict.sharpe_ratio < verdict.interval[1]
+    assert verdict.sharpe_ratio == float(qnout.calc_sharpe_ratio_for_check(MARKET, weights(0, 10), KIND))
+
+
+def illiquid():
+    data = MARKET.copy(deep=True)
+    data.loc[{"field": "is_liquid", "asset": "NAS:03", "time": slice("2007-06-01", "2007-06-30")}] = 0
+    return weights(0, 10), data
+
+
+def missed():
+    return weights(0, 10).drop_sel(time=DAYS[[50, 51]]), MARKET
+
+
+@pytest.mark.parametrize(
+    ("prepared", "rule", "found"),
+    [
+        (lambda: (weights(10, 20), MARKET), "originality", "a copy of the published template"),
+        (lambda: (weights(0, 10, since="2008-01-02"), MARKET), "first position", "2008-01-02"),
+        (illiquid, "illiquid positions", "4, the first in NAS:03 on 2007-06-06"),
+        (lambda: (weights(0, 2, size=0.3), MARKET), "largest position", "0.3000"),
+        (missed, "missed days", "2, the first on 2006-12-20"),
+    ],
+    ids=["the template", "first position in 2008", "illiquid", "above 0.1", "missed days"],
+)
+def test_each_fault_is_named_and_no_other(prepared, rule, found):
+    table, data = prepared()
+    verdict = judged(table, data)
+    assert not verdict.admitted
+    assert broken_rules(verdict) == [rule]
+    assert next(check.found for check in verdict.checks if check.rule == rule) == found
+    assert verdict.in_words.endswith(f"It would not be admitted: {rule}.")
+    assert ("a copy" in verdict.in_words) == (rule == "originality")
+    assert rule in str(verdict)
+
+
+def test_a_low_sharpe_ratio_fails():
+    falling = MARKET.copy(deep=True)
+    falling.loc[{"field": ["open", "low", "high", "close"]}] = (
+        1e4 / falling.sel(field=["open", "high", "low", "close"]).values
+    )
+    verdict = judged(weights(0, 10), falling)
+    assert broken_rules(verdict) == ["Sharpe ratio"]
+
+
+def test_close_to_a_better_template_fails_and_to_a_worse_one_does_not():
+    noise = np.random.default_rng(0).normal(0, 0.004, (len(DAYS), 20))
+    better, worse = weights(0, 10), weights(0, 10) * (0.5 + np.abs(noise) * 60)  # uneven weights risk more
+    for own, template, refused in ((worse, better, True), (better, worse, False)):
+        verdict = judged(own, template=template)
+        check = verdict.checks[-1]
+        correlation = verdict.relatives.loc[TEMPLATE, "correlation"]
+        assert check.rule == "originality"
+        assert correlation > RULES.max_correlation
+        assert verdict.relatives.loc[TEMPLATE, "mark"] == "above 0.9"
+        assert check.found.startswith(f"{correlation:.3f} with the published template")
+        ratios = [float(ratio) for ratio in re.findall(r"-?\d+\.\d\d(?=[,)])", check.found)]
+        assert (ratios[0] < ratios[1]) is refused
+        assert check.holds is not refused
+
+
+def test_a_run_that_begins_late_cannot_tell():
+    days = slice("2007-01-01", None)
+    verdict = judged(weights(0, 10).sel(time=days), template=weights(10, 20).sel(time=days))
+    unknown = [check.rule for check in verdict.checks if check.holds is None]
+    assert unknown == ["Sharpe ratio", "first position"]
+    assert verdict.in_words == "It cannot be told whether it would be admitted: Sharpe ratio, first position."
+    assert not verdict.admitted
+
+
+def test_less_than_three_years_do_not_say_who_is_better():
+    days = slice("2008-01-01", None)
+    uneven = weights(0, 10) * np.linspace(0.9, 1, len(DAYS))[:, None]
+    verdict = judged(uneven.sel(time=days), template=weights(0, 10).sel(time=days))
+    assert verdict.checks[-1].holds is None
+
+
+def test_without_positions_nothing_is_divided_by_zero():
+    verdict = judged(weights(0, 10, size=0.0))
+    assert "Sharpe ratio" in broken_rules(verdict)
+    assert verdict.checks[-1].holds is None
+    assert as_dict(verdict)["sharpe_ratio"] is None
+    assert str(verdict)
+
+
+@pytest.fixture(scope="module")
+def full():
+    earlier = judged(weights(2, 12)).returns
+    return judged(
+        weights(0, 10),
+        selected=weights(0, 11),
+        earlier={"verdict abc": earlier},
+        synthetic=True,
+        seconds=3.21,
+    )
+
+
+def test_the_closest_relative_is_named(full):
+    assert set(full.relatives.index) == {TEMPLATE, SELECTED, UNIVERSE, "verdict abc"}
+    assert full.relatives.index[0] == SELECTED
+    assert full.relatives["correlation"].is_monotonic_decreasing
+    assert f"Closest: {SELECTED}." in str(full)
+    assert np.isfinite(full.relatives["sharpe_ratio"].astype(float)).all()
+
+
+def test_years_have_figures_of_their_own(full):
+    assert list(full.by_year.index) == [2006, 2007, 2008, 2009]
+    assert full.by_year["days"].sum() == len(DAYS)
+    year = full.returns.sel(time="2007")
+    other = full.others[TEMPLATE].sel(time="2007")
+    assert full.by_year.loc[2007, TEMPLATE] == pytest.approx(np.corrcoef(year, other)[0, 1])
+
+
+def test_a_synthetic_market_is_said_to_be_one(full):
+    assert SYNTHETIC in str(full)
+    assert ELSEWHERE in str(full)
+    assert SYNTHETIC not in str(judged(weights(0, 10)))
+
+
+def test_a_slow_pass_fails():
+    assert broken_rules(judged(weights(0, 10), seconds=1801.0)) == ["time of a pass"]
+
+
+def test_the_record_holds_everything_in_plain_values(full):
+    content = json.loads(json.dumps(as_dict(full), allow_nan=False))
+    assert content["admitted"] is True
+    assert [rule["rule"] for rule in content["rules"]] == [check.rule for check in full.checks]
+    assert content["relatives"][0]["name"] == SELECTED
+    assert len(content["days"]) == len(content["returns"]) == len(DAYS)
+    assert [row["year"] for row in content["by_year"]] == [2006, 2007, 2008, 2009]
+
+
+def test_the_page_has_every_table_and_panel(full):
+    text = page(full, [0.2] * len(DAYS))
+    for words in (*PANELS, full.in_words, "largest position", SYNTHETIC, "above 0.9", "verdict abc"):
+        assert words in text or json.dumps(words)[1:-1] in text
+    assert "<script src=" not in text  # it needs nothing else
+
+
+def test_same_weights_knows_absent_assets():
+    assert same_weights(weights(0, 5), weights(0, 5).isel(asset=slice(0, 5)))
+    assert not same_weights(weights(0, 5), weights(0, 5).isel(asset=slice(0, 4)))
+    assert not same_weights(weights(0, 5), weights(0, 5).isel(time=slice(1, None)))
