@@ -96,9 +96,8 @@ def contest(
         )
         damaged += more
     weights, passes = run
-    earlier, unread = record.earlier_verdicts(
-        folder, strategy.competition_type, str(data.attrs.get("source", "")), {key, template_key}
-    )
+    prices = provenance.market_name()
+    earlier, unread = record.earlier_verdicts(folder, strategy.competition_type, prices, {key, template_key})
     for sentence in [*damaged, *unread]:
         warnings.warn(sentence, ContestWarning, stacklevel=2)
     verdict = judge(
@@ -109,6 +108,7 @@ def contest(
         selected=equal_in_selected(data, passes),
         earlier=earlier,
         seconds=max(entry.seconds for entry in passes),
+        source=prices,
         synthetic=provenance.is_synthetic(),
         parameters=strategy.as_dict(),
     )

@@ -31,6 +31,7 @@ def judge(
     selected: "xr.DataArray | None" = None,
     earlier: Mapping[str, "xr.DataArray"] | None = None,
     seconds: float = 0.0,
+    source: str = "",
     synthetic: bool = False,
     parameters: Mapping[str, Any] | None = None,
 ) -> Verdict:
@@ -51,6 +52,8 @@ def judge(
         Daily returns of systems judged before.
     seconds : float
         Of the slowest day's training and prediction.
+    source : str
+        What the prices are.
     synthetic : bool
         Whether the prices are random.
     parameters : mapping, optional
@@ -79,7 +82,7 @@ def judge(
         returns=returns,
         others=others,
         notes=(*([SYNTHETIC] if synthetic else []), ELSEWHERE),
-        source=str(data.attrs.get("source", "")),
+        source=source,
         parameters=dict(parameters or {}),
     )
 
