@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from lib.features import feature, target
+from lib.sizing import sizing
 from lib.strategy import Strategy
 from lib.universe import selection
 
@@ -44,4 +45,5 @@ def register(functions: Mapping[str, Mapping[str, Callable]]) -> None:
 def registries() -> dict[str, dict[str, Callable]]:
     """By parameter the functions that can be named; models only where torch is loaded already."""
     models = getattr(sys.modules.get("lib.model"), "model", {})
-    return {"features": feature, "target": target, "selection": selection, "model": models}
+    known = {"features": feature, "target": target, "selection": selection, "sizing": sizing}
+    return known | {"model": models}

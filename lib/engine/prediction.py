@@ -31,7 +31,7 @@ def predict(
         (field, time, asset): the lookback window, ending on the day to predict.
     state : State or None
         The state that the previous day returned; None starts without positions. A state of the same day gives
-        the same weights again; a state of a later day is refused with a `StateError`.
+        the same weights again; one of a later day is not used, with a `StateWarning`.
     strategy : Strategy
 
     Returns

@@ -51,8 +51,8 @@ def judged_in_training(models: TrainedModels, data: "xr.DataArray") -> pd.DataFr
     The models answer as they were trained: to the whole window, as one sequence.
     """
     assets = [asset for asset in models if asset in data.get_index("asset")]
-    window = data.sel(asset=assets, time=slice(*models.window))
-    examples = training_examples(window, models.strategy) if assets and window.sizes["time"] else {}
+    window = data.sel(time=slice(*models.window))
+    examples = training_examples(window, models.strategy, assets) if assets and window.sizes["time"] else {}
     examples = {asset: xy for asset, xy in examples.items() if len(xy[1])}
     answers = model_outputs(models, {asset: x for asset, (x, _) in examples.items()})
     return _table([answers[asset] for asset in examples], [y for _, y in examples.values()])
