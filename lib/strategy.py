@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,7 +17,10 @@ from lib.engine import prediction, training
 from lib.engine.constant import MODELS
 from lib.errors import WrongTypeError, WrongValueError
 from lib.features import feature, target
+<<<<<<< HEAD
 from lib.market_data import check_data
+=======
+>>>>>>> contest
 from lib.sizing import sizing
 from lib.universe import selection
 
@@ -228,6 +231,7 @@ class Strategy:
         with ending_with(data):
             return training.train_model(data, self)
 
+<<<<<<< HEAD
     def train_models(self, windows: Iterable["xr.DataArray"]) -> list["TrainedModels"]:
         """Train on several windows: the same models as `train_model` of each, sooner and without warnings."""
         lessons = []
@@ -252,6 +256,8 @@ class Strategy:
         with ending_with(data):
             return prediction.weights_of_day(outputs, models, data, state, self)
 
+=======
+>>>>>>> contest
     def predict(
         self, models: Mapping[str, Any], data: "xr.DataArray", state: "State | None"
     ) -> tuple["xr.DataArray", "State"]:

@@ -12,7 +12,7 @@ from lib.compare import provenance
 PROJECT = Path(__file__).parents[2]
 START = "lib.compare.run_one"  # what a worker runs
 # Python loads these packages before their modules, but what they contain has no say in a run's result.
-NOT_FOLLOWED = {"lib", "lib.compare"}
+NOT_FOLLOWED = {"lib", "lib.compare", "lib.contest"}
 
 
 def reached(modules: Iterable[str] = ()) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from lib.cli import environment
 from lib.compare import project_code, provenance
 from lib.compare.runs import Record
-from lib.compare.user_functions import registries
+from lib.compare.user_functions import register
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -50,21 +50,13 @@ def execute(
         contextlib.redirect_stderr(log),
     ):
         try:
-            if registered:
-                _register(registered)
+            register(registered or {})
             outcome = {"status": "finished", "message": "", **_backtest(strategy, planned)}
         except (Exception, SystemExit) as error:  # qnt may end the process, for want of an API_KEY
             traceback.print_exc()
             outcome = {"status": "failed", "message": f"{type(error).__name__}: {error}"}
     outcome |= {"seconds": round(time.perf_counter() - started, 3), "log": log.getvalue()[-LOG_LENGTH:]}
     return planned | outcome
-
-
-def _register(functions: Mapping[str, Mapping[str, Callable]]) -> None:
-    if "model" in functions:
-        import lib.model  # noqa: F401  (only then is its registry known)
-    for parameter, known in registries().items():
-        known.update(functions.get(parameter, {}))
 
 
 def _backtest(strategy: Strategy, planned: Record) -> Record:

@@ -1,14 +1,19 @@
 """The user's own functions among the parameters of a strategy."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lib.features import feature, target
 from lib.sizing import sizing
 from lib.strategy import Strategy
 from lib.universe import selection
 
-REGISTRARS = {"lib.features", "lib.universe", "lib.model"}  # what these register, every worker knows
+REGISTRARS = {
+    "lib.features",
+    "lib.universe",
+    "lib.model",
+    "lib.sizing",
+}  # what these register, every worker knows
 
 
 def functions_of(strategy: Strategy) -> dict[str, list[Callable | None]]:
@@ -32,6 +37,14 @@ def registered(strategy: Strategy) -> dict[str, dict[str, Callable]]:
             if name in known and known[name].__module__ not in REGISTRARS:
                 found.setdefault(parameter, {})[name] = known[name]
     return found
+
+
+def register(functions: Mapping[str, Mapping[str, Callable]]) -> None:
+    """Register functions in this process, by parameter and name."""
+    if "model" in functions:
+        import lib.model  # noqa: F401  (only then is its registry known)
+    for parameter, known in registries().items():
+        known.update(functions.get(parameter, {}))
 
 
 def registries() -> dict[str, dict[str, Callable]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.backtest_range import check_range
 from lib.compare import provenance
+from lib.compare.workers import check_backend
 from lib.competitions import COMPETITIONS
 from lib.contest import kept_days, record
 from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_run
@@ -77,27 +78,33 @@ def contest(
     published = Strategy(competition_type=strategy.competition_type)
     first, last = check_range(strategy, rules.first_day if start is None else start, end)
     check_range(published, first, last)
+    check_backend(**where)
     data = _load(
         max(strategy, published, key=lambda item: item.train_period + item.lookback_period), first, last
     )
     begin, finish = np.datetime64(first, "D"), data.time.values[-1].astype("M8[D]")
     if not len(trading_days(data, begin, finish)):
         raise WrongValueError(f"There is no trading day from {first} to {finish}: choose other dates.")
+<<<<<<< HEAD
     folder = Path(folder)
     key, template_key = (kept_days.key_of(item) for item in (strategy, published))
     run, damaged = whole_run(
         strategy, data, begin, finish, folder / key / DAYS, title="your strategy", progress=progress, **where
     )
+=======
+    folder, days = Path(folder), (begin, finish)
+    own, other = (kept_days.identity_of(item) for item in (strategy, published))
+    place, more = folder / own.key / DAYS, {"progress": progress, **where}
+    run, damaged = whole_run(strategy, data, *days, place, own, title="your strategy", **more)
+>>>>>>> contest
     template = run
-    if template_key != key:
-        place = folder / template_key / DAYS
-        template, more = whole_run(
-            published, data, begin, finish, place, title="the template", progress=progress, **where
-        )
-        damaged += more
+    if other.key != own.key:
+        place = folder / other.key / DAYS
+        template, sentences = whole_run(published, data, *days, place, other, title="the template", **more)
+        damaged += sentences
     weights, passes = run
     prices = provenance.market_name()
-    earlier, unread = record.earlier_verdicts(folder, strategy.competition_type, prices, {key, template_key})
+    earlier, unread = record.earlier_verdicts(folder, strategy.competition_type, prices, {own.key, other.key})
     for sentence in [*damaged, *unread]:
         warnings.warn(sentence, ContestWarning, stacklevel=2)
     verdict = judge(
@@ -112,7 +119,7 @@ def contest(
         synthetic=provenance.is_synthetic(),
         parameters=strategy.as_dict(),
     )
-    record.keep(folder, key, verdict, weights, passes)
+    record.keep(folder, own.key, verdict, weights, passes)
     return verdict
 
 

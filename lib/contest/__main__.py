@@ -62,9 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--backend",
         default="loky",
-        help="loky (this machine, the default), dask, ray, or another of joblib's",
+        help="loky (this machine, the default), threading or dask",
     )
-    add("--scheduler", metavar="ADDRESS", help="of a Dask or Ray cluster that is running")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is running")
     add("--output", default=FOLDER, metavar="FOLDER", help=f"default: {FOLDER}")
     return parser
 

@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+<<<<<<< HEAD
 from lib.compare import provenance, runs
+=======
+from lib.compare import provenance
+from lib.compare.user_functions import registered
+>>>>>>> contest
 from lib.compare.workers import pack, run_all
 from lib.contest import kept_days
+from lib.contest.kept_days import Identity
 from lib.contest.passes import Pass, compute
 from lib.contest.windows import last_days_seen, seen_by, trading_days
+from lib.engine.prediction import weights_of_day
 from lib.errors import UserError
+from lib.strategy import Strategy, ending_with
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from lib.strategy import Strategy
 
 BYTES_AT_ONCE = 2**28  # of packed market data in memory
 
@@ -44,11 +50,12 @@ class WholeRun(NamedTuple):
 
 
 def whole_run(
-    strategy: "Strategy",
+    strategy: Strategy,
     data: "xr.DataArray",
     start: np.datetime64,
     end: np.datetime64,
     folder: Path,
+    identity: Identity,
     *,
     title: str = "passes",
     progress: bool = True,
@@ -63,7 +70,8 @@ def whole_run(
         (field, time, asset), as ``strategy.load_range(start, end)`` returns them.
     start, end : numpy.datetime64[D]
     folder : pathlib.Path
-        Where passes are kept, of this strategy alone: see `lib.contest.kept_days.key_of`.
+        Where passes are kept, of this identity alone.
+    identity : lib.contest.kept_days.Identity
     title : str
         Stands before the progress bar.
     progress : bool
@@ -92,7 +100,7 @@ def whole_run(
     with tqdm(
         total=len(days), initial=len(days) - len(missing), desc=title, unit="day", disable=not progress
     ) as bar:
-        for jobs in _jobs(strategy, data, missing):
+        for jobs in _jobs(strategy, data, missing, identity):
             for found, market in _answers(jobs, where):
                 kept_days.keep(folder, found, market)
                 passes |= {entry["day"]: Pass(**entry) for entry in found}
@@ -101,7 +109,7 @@ def whole_run(
     return WholeRun(follow(strategy, data, in_order), in_order), damaged
 
 
-def follow(strategy: "Strategy", data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray":
+def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray":
     """Weights (time, asset) of every day, each blended with those of the day before."""
     import xarray as xr
 
@@ -111,25 +119,35 @@ def follow(strategy: "Strategy", data: "xr.DataArray", passes: list[Pass]) -> "x
     places = data.get_index("asset")
     seen_days = last_days_seen(data, days, strategy.lookback_period)
     for row, seen, entry in zip(table, seen_days, passes, strict=True):
-        weights, state = strategy.weights(entry.outputs, set(entry.models), seen, state)
+        with ending_with(seen):
+            weights, state = weights_of_day(entry.outputs, set(entry.models), seen, state, strategy)
         row[places.get_indexer(weights.get_index("asset"))] = weights.values[0]
     coords = {"time": days.astype("M8[ns]"), "asset": data.asset.values}
     return xr.DataArray(table, coords, ("time", "asset"), name=data.name)
 
 
 def _jobs(
-    strategy: "Strategy", data: "xr.DataArray", days: list[np.datetime64]
+    strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64], identity: Identity
 ) -> Iterator[dict[str, tuple[bytes, str]]]:
     """Packed calls with the fingerprint of their data, a call for each calendar month, in lots."""
+<<<<<<< HEAD
     fingerprints, files = runs.code_of(strategy, also=kept_days.CODE)
+=======
+    named = registered(strategy)
+>>>>>>> contest
     jobs: dict[str, tuple[bytes, str]] = {}
     for month, group in groupby(days, lambda day: str(day)[:7]):
         of_month = list(group)
         seen = seen_by(data, of_month[0], of_month[-1], strategy)
+<<<<<<< HEAD
         jobs[month] = (
             pack(compute, strategy, seen, of_month, files, fingerprints["code"]),
             provenance.market_fingerprint(seen),
         )
+=======
+        blob = pack(compute, strategy, seen, of_month, identity.files, identity.code, named)
+        jobs[month] = blob, provenance.market_fingerprint(seen)
+>>>>>>> contest
         if sum(len(blob) for blob, _ in jobs.values()) > BYTES_AT_ONCE:
             yield jobs
             jobs = {}

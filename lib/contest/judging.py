@@ -7,8 +7,12 @@ import numpy as np
 
 from lib.competitions import Competition
 from lib.contest import originality
-from lib.contest.uncertainty import sharpe_interval
 from lib.contest.verdict import Verdict
+<<<<<<< HEAD
+=======
+from lib.report.added_value import measured
+from lib.report.bootstrap import interval
+>>>>>>> contest
 from lib.report.contest import RuleCheck, check_rules, sharpe_ratio_of
 from lib.report.performance import equal_weights, portfolio
 
@@ -76,7 +80,7 @@ def judge(
     return Verdict(
         checks=tuple(checks),
         sharpe_ratio=ratio,
-        interval=sharpe_interval(ratio, returns.sizes["time"]),
+        interval=_interval(returns),
         relatives=originality.relatives(returns, others, rules),
         by_year=originality.by_year(returns, others),
         returns=returns,
@@ -85,6 +89,12 @@ def judge(
         source=source,
         parameters=dict(parameters or {}),
     )
+
+
+def _interval(returns: "xr.DataArray") -> tuple[float, float]:
+    if returns.sizes["time"] < 2:
+        return float("nan"), float("nan")
+    return interval(measured({"strategy": returns})["strategy"].ratios_sampled)
 
 
 def _in_full(checks: list[RuleCheck], weights: "xr.DataArray", rules: Competition) -> list[RuleCheck]:

@@ -4,11 +4,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+<<<<<<< HEAD
 from lib.compare import provenance, runs
+=======
+from lib.compare import project_code, provenance, runs
+>>>>>>> contest
 from lib.contest.passes import Pass
 from lib.contest.windows import seen_by
 from lib.files import replace_file
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     from lib.strategy import Strategy
 
+<<<<<<< HEAD
 IDENTITY_LENGTH = 16
 CODE = ["lib.contest.passes"]  # what a worker runs
 
@@ -30,6 +35,24 @@ def key_of(strategy: "Strategy") -> str:
         **runs.code_of(strategy, also=CODE)[0],
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:IDENTITY_LENGTH]
+=======
+
+class Identity(NamedTuple):
+    """What decides a day's pass besides the market."""
+
+    key: str  # 16 hex digits, of parameters, functions, versions and code
+    files: list[str]  # of the project
+    code: str  # fingerprint of their text
+
+
+def identity_of(strategy: "Strategy") -> Identity:
+    """The identity of a strategy's passes: two of one key are the same on the same market."""
+    plan = runs.plan(
+        strategy, "", "", "", lambda modules: project_code.snapshot(modules | {"lib.contest.passes"})
+    )
+    digest = hashlib.sha256(json.dumps([plan["key"], provenance.versions(strategy)]).encode())
+    return Identity(digest.hexdigest()[:16], plan["files"], plan["code"])
+>>>>>>> contest
 
 
 def keep(folder: Path, passes: list[dict[str, Any]], market: str) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lib.contest.originality import TEMPLATE, UNIVERSE
-from lib.contest.uncertainty import SOURCE
-from lib.contest.verdict import Verdict
+from lib.contest.verdict import SOURCE, Verdict
+from lib.report.bootstrap import LEVEL
 from lib.report.contest import as_table
 from lib.report.figure_style import GREY, axis, layout, line_style, rows
 
@@ -40,7 +40,8 @@ def page(verdict: Verdict, seconds: list[float]) -> str:
         f"<style>{STYLE}</style></head><body><h1>{html.escape(verdict.in_words)}</h1>",
         f"<p>{first} to {last}. Prices: {html.escape(verdict.source or 'not named')}</p>",
         _table(as_table(list(verdict.checks))),
-        f"<p>Sharpe ratio {verdict.sharpe_ratio:.2f}, 95 % interval {low:.2f} to {high:.2f} ({SOURCE}).</p>",
+        f"<p>Sharpe ratio {verdict.sharpe_ratio:.2f}, {LEVEL:.0%} interval {low:.2f} to {high:.2f}",
+        f"({SOURCE}).</p>",
         "<h2>Originality</h2>",
         _table(relatives),
         *(f"<p>{html.escape(note)}</p>" for note in verdict.notes),

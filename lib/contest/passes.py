@@ -2,19 +2,24 @@
 
 import contextlib
 import io
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lib.compare import project_code
+<<<<<<< HEAD
+=======
+from lib.compare.user_functions import register
+>>>>>>> contest
 from lib.contest.windows import seen_on
-from lib.engine.fast_lstm import is_published
+from lib.engine import prediction, training
+from lib.engine.fast_lstm import needs_torch
+from lib.strategy import Strategy, ending_with
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from lib.strategy import Strategy
 
 DAYS_TOGETHER = 24  # trained in one call: a month; more would only take more memory
 
@@ -33,7 +38,16 @@ class Pass(NamedTuple):
 
 
 def compute(
+<<<<<<< HEAD
     strategy: "Strategy", data: "xr.DataArray", days: Iterable[np.datetime64], files: list[str], code: str
+=======
+    strategy: Strategy,
+    data: "xr.DataArray",
+    days: Iterable[np.datetime64],
+    files: Iterable[str],
+    code: str,
+    named: Mapping[str, Mapping[str, Callable]],
+>>>>>>> contest
 ) -> list[dict[str, Any]]:
     """Train and ask on each day, as a worker does: a `Pass` per day, as a dict.
 
@@ -43,8 +57,15 @@ def compute(
     data : xarray.DataArray
         (field, time, asset): what `lib.contest.windows.seen_by` returns for the days.
     days : iterable of numpy.datetime64[D]
+<<<<<<< HEAD
     files, code : list of str, str
         The project's files that the passes depend on, and the caller's fingerprint of them.
+=======
+    files, code : iterable of str, str
+        The project's files that decide a pass, and the caller's `project_code.fingerprint` of them.
+    named : mapping
+        Functions that the strategy names: see `lib.compare.user_functions.registered`.
+>>>>>>> contest
 
     Raises
     ------
@@ -52,9 +73,14 @@ def compute(
         This worker has another version of the project.
     """
     if project_code.fingerprint(files) != code:
+<<<<<<< HEAD
         raise ValueError("a worker has another version of lib/ than this process: give both the same.")
+=======
+        raise ValueError("a worker has another version of the code than this process: give both the same.")
+    register(named)
+>>>>>>> contest
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        if not is_published(strategy):
+        if needs_torch(strategy):
             import torch
 
             torch.set_num_threads(1)  # the cores are busy with other days
@@ -63,15 +89,16 @@ def compute(
         return [result._asdict() for part in together for result in _passes(strategy, data, part)]
 
 
-def _passes(strategy: "Strategy", data: "xr.DataArray", days: list[np.datetime64]) -> list[Pass]:
-    trained = strategy.train_models(seen_on(data, day, strategy.train_period) for day in days)
-    return [
-        Pass(
-            str(day),
-            strategy.outputs(models, seen_on(data, day, strategy.lookback_period)),
-            list(models),
-            models.dropped,
-            round(models.seconds, 4),
-        )
-        for day, models in zip(days, trained, strict=True)
-    ]
+def _passes(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]) -> list[Pass]:
+    started, lessons, passes = time.perf_counter(), [], []
+    for day in days:
+        window = seen_on(data, day, strategy.train_period)
+        with ending_with(window):
+            lessons.append(training.lesson_of(window, strategy))
+    for day, models in zip(days, training.train_lessons(lessons, strategy), strict=True):
+        window = seen_on(data, day, strategy.lookback_period)
+        with ending_with(window):
+            outputs = prediction.last_outputs(models, window, strategy)
+        passes.append(Pass(str(day), outputs, list(models), models.dropped, 0.0))
+    seconds = round((time.perf_counter() - started) / len(days), 4)
+    return [result._replace(seconds=seconds) for result in passes]

@@ -12,8 +12,7 @@ import pandas as pd
 
 from lib.cli import environment
 from lib.contest.page import page
-from lib.contest.uncertainty import SOURCE
-from lib.contest.verdict import Verdict
+from lib.contest.verdict import SOURCE, Verdict
 from lib.files import replace_file
 from lib.strategy import Strategy
 
@@ -49,7 +48,7 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
         "parameters": dict(verdict.parameters),
         "rules": [check._asdict() for check in verdict.checks],
         "sharpe_ratio": _number(verdict.sharpe_ratio),
-        "interval_95": [_number(end) for end in verdict.interval],
+        "interval": [_number(end) for end in verdict.interval],
         "interval_source": SOURCE,
         "by_year": _rows(verdict.by_year, "year"),
         "relatives": _rows(verdict.relatives, "name"),

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lib.contest.uncertainty import SOURCE
+from lib.report.bootstrap import LEVEL
 from lib.report.contest import RuleCheck, as_table
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+SOURCE = "stationary bootstrap, Politis and Romano, 1994"
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Verdict:
     sharpe_ratio : float
         Annualised, as the platform's filter computes it.
     interval : tuple of float
-        Its 95 % confidence interval.
+        Its confidence interval of `lib.report.bootstrap`.
     relatives, by_year : pandas.DataFrame
         See `lib.contest.originality.relatives` and `by_year`.
     returns : xarray.DataArray
@@ -70,7 +73,7 @@ class Verdict:
         parts = [
             f"{first} to {last}, {self.returns.sizes['time']} days. Prices: {self.source or 'not named'}",
             in_lines(as_table(list(self.checks)).reset_index()),
-            f"Sharpe ratio {self.sharpe_ratio:.2f}, 95 % interval {low:.2f} to {high:.2f} ({SOURCE})",
+            f"Sharpe ratio {self.sharpe_ratio:.2f}, {LEVEL:.0%} interval {low:.2f} to {high:.2f} ({SOURCE})",
             in_columns(self.by_year[["days", "sharpe_ratio"]]),
         ]
         if len(self.relatives):

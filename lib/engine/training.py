@@ -86,7 +86,7 @@ def train_lessons(lessons: Sequence[Lesson], strategy: "Strategy") -> list[Train
         {(k, asset): xy for asset, xy in lesson.examples.items() if len(xy[1])}
         for k, lesson in enumerate(lessons)
     ]
-    if len(lessons) > 1 and fast_lstm.is_published(strategy):
+    if len(lessons) > 1 and not fast_lstm.needs_torch(strategy):
         examples = [{key: xy for part in examples for key, xy in part.items()}]
     fitted = {key: fit for part in examples if part for key, fit in _fit(part, strategy).items()}
     trained = []

@@ -15,6 +15,7 @@ import torch
 
 from lib import Strategy
 from lib.contest.all_days import whole_run
+from lib.contest.kept_days import identity_of
 from lib.contest.windows import seen_on, trading_days
 from tests import reference
 from tests.conftest import REAL
@@ -227,7 +228,7 @@ def test_the_whole_contest(benchmark, side, tmp_path, monkeypatch):
             _, state = reference.predict(models, seen_on(data, day, reference.LOOKBACK_PERIOD), state)
 
     def here():
-        whole_run(strategy, data, start, end, tmp_path, workers=2)
+        whole_run(strategy, data, start, end, tmp_path, identity_of(strategy), workers=2)
         print(f"\nlargest worker: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024} MiB")
 
     if side == "published":

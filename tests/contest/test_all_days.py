@@ -17,8 +17,13 @@ from lib import Strategy
 from lib.compare import runs
 from lib.contest import all_days
 from lib.contest.all_days import PassError, RunStopped, whole_run
+<<<<<<< HEAD
 from lib.contest.kept_days import CODE, key_of
+=======
+from lib.contest.kept_days import identity_of
+>>>>>>> contest
 from lib.contest.windows import seen_on, trading_days
+from lib.engine import training
 from tests import reference
 from tests.contest.strategies import OWN, TINY, broken
 from tests.markets import changed_after, random_market
@@ -34,7 +39,7 @@ MARKET = random_market(11, days=130, assets=12)
 
 def run(folder, strategy=OWN, market=MARKET, start=START, end=END, **where):
     data = market.sel(time=slice(None, end))
-    return whole_run(strategy, data, start, end, Path(folder), progress=False, **where)
+    return whole_run(strategy, data, start, end, Path(folder), identity_of(strategy), progress=False, **where)
 
 
 def chain(strategy, market, start, end, of=None):
@@ -151,6 +156,7 @@ def test_whatever_decides_a_pass_changes_the_key(monkeypatch):
     def other(data, strategy):
         return data.sel(field="open")
 
+<<<<<<< HEAD
     strategies = (OWN, Strategy(**TINY), Strategy(**TINY, features=[other]))
     keys = [key_of(strategy) for strategy in strategies]
     assert key_of(OWN) == keys[0]
@@ -162,6 +168,15 @@ def test_whatever_decides_a_pass_changes_the_key(monkeypatch):
 def test_the_key_covers_what_a_worker_runs():
     files = runs.code_of(OWN, also=CODE)[1]
     assert {"lib/contest/passes.py", "lib/engine/training.py", "lib/engine/prediction.py"} <= set(files)
+=======
+    strategies = OWN, Strategy(**TINY), Strategy(**TINY, features=[other])
+    keys = [identity_of(strategy).key for strategy in strategies]
+    monkeypatch.setattr("lib.compare.project_code.fingerprint", lambda files: "edited")
+    keys += [identity_of(strategy).key for strategy in strategies]
+    monkeypatch.setattr("lib.compare.provenance.versions", lambda strategy: {"numpy": "3.0"})
+    keys += [identity_of(strategy).key for strategy in strategies]
+    assert len(set(keys)) == 9
+>>>>>>> contest
 
 
 @pytest.mark.parametrize(
@@ -200,10 +215,23 @@ def test_a_pass_that_fails_is_named(here, tmp_path):
 
 
 def test_a_worker_with_another_version_is_refused(here, tmp_path, monkeypatch):
+<<<<<<< HEAD
     versions = iter(["one", "two"])
     monkeypatch.setattr("lib.compare.project_code.fingerprint", lambda files: next(versions))
     with pytest.raises(PassError, match="another version of lib/"):
+=======
+    known = identity_of(OWN)
+    monkeypatch.setattr("tests.contest.test_all_days.identity_of", lambda _: known._replace(code="older"))
+    with pytest.raises(PassError, match="another version of the code"):
+>>>>>>> contest
         run(tmp_path, start=np.datetime64("2024-12-27"))
+
+
+def test_the_modules_of_a_pass_are_among_the_files_that_decide_it():
+    files = identity_of(OWN).files
+    assert {"lib/contest/passes.py", "lib/contest/windows.py", "lib/engine/training.py"} <= set(files)
+    assert "tests/contest/strategies.py" in files
+    assert "lib/contest/page.py" not in files
 
 
 def test_market_data_are_sent_in_lots(here, tmp_path, monkeypatch, expected):
@@ -245,7 +273,8 @@ def test_windows_trained_together_have_the_bits_of_windows_trained_alone():
     strategy = Strategy(hidden_size=5, top_assets=4, train_period=60)
     days = trading_days(MARKET, np.datetime64("2024-12-09"), END)
     windows = [seen_on(MARKET, day, 60) for day in days]
-    for models, window in zip(strategy.train_models(windows), windows, strict=True):
+    together = training.train_lessons([training.lesson_of(window, strategy) for window in windows], strategy)
+    for models, window in zip(together, windows, strict=True):
         alone = strategy.train_model(window)
         assert list(models) == list(alone)
         assert models.fits == alone.fits
