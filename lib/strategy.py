@@ -17,10 +17,6 @@ from lib.engine import prediction, training
 from lib.engine.constant import MODELS
 from lib.errors import WrongTypeError, WrongValueError
 from lib.features import feature, target
-<<<<<<< HEAD
-from lib.market_data import check_data
-=======
->>>>>>> contest
 from lib.sizing import sizing
 from lib.universe import selection
 
@@ -231,33 +227,6 @@ class Strategy:
         with ending_with(data):
             return training.train_model(data, self)
 
-<<<<<<< HEAD
-    def train_models(self, windows: Iterable["xr.DataArray"]) -> list["TrainedModels"]:
-        """Train on several windows: the same models as `train_model` of each, sooner and without warnings."""
-        lessons = []
-        for data in windows:
-            with ending_with(data):
-                lessons.append(training.lesson_of(data, self))
-        return training.train_lessons(lessons, self)
-
-    def outputs(self, models: Mapping[str, Any], data: "xr.DataArray") -> dict[str, float]:
-        """Each model's output for the last day of `data`: the part of `predict` that needs no state."""
-        with ending_with(data):
-            return prediction.last_outputs(models, check_data(data), self)
-
-    def weights(
-        self,
-        outputs: Mapping[str, float],
-        models: Container[str],
-        data: "xr.DataArray",
-        state: "State | None",
-    ) -> tuple["xr.DataArray", "State"]:
-        """The rest of `predict`, from `outputs`: see `lib.engine.prediction.weights_of_day`."""
-        with ending_with(data):
-            return prediction.weights_of_day(outputs, models, data, state, self)
-
-=======
->>>>>>> contest
     def predict(
         self, models: Mapping[str, Any], data: "xr.DataArray", state: "State | None"
     ) -> tuple["xr.DataArray", "State"]:

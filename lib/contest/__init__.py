@@ -85,18 +85,10 @@ def contest(
     begin, finish = np.datetime64(first, "D"), data.time.values[-1].astype("M8[D]")
     if not len(trading_days(data, begin, finish)):
         raise WrongValueError(f"There is no trading day from {first} to {finish}: choose other dates.")
-<<<<<<< HEAD
-    folder = Path(folder)
-    key, template_key = (kept_days.key_of(item) for item in (strategy, published))
-    run, damaged = whole_run(
-        strategy, data, begin, finish, folder / key / DAYS, title="your strategy", progress=progress, **where
-    )
-=======
     folder, days = Path(folder), (begin, finish)
     own, other = (kept_days.identity_of(item) for item in (strategy, published))
     place, more = folder / own.key / DAYS, {"progress": progress, **where}
     run, damaged = whole_run(strategy, data, *days, place, own, title="your strategy", **more)
->>>>>>> contest
     template = run
     if other.key != own.key:
         place = folder / other.key / DAYS

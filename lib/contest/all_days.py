@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-<<<<<<< HEAD
-from lib.compare import provenance, runs
-=======
 from lib.compare import provenance
 from lib.compare.user_functions import registered
->>>>>>> contest
 from lib.compare.workers import pack, run_all
 from lib.contest import kept_days
 from lib.contest.kept_days import Identity
@@ -130,24 +126,13 @@ def _jobs(
     strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64], identity: Identity
 ) -> Iterator[dict[str, tuple[bytes, str]]]:
     """Packed calls with the fingerprint of their data, a call for each calendar month, in lots."""
-<<<<<<< HEAD
-    fingerprints, files = runs.code_of(strategy, also=kept_days.CODE)
-=======
     named = registered(strategy)
->>>>>>> contest
     jobs: dict[str, tuple[bytes, str]] = {}
     for month, group in groupby(days, lambda day: str(day)[:7]):
         of_month = list(group)
         seen = seen_by(data, of_month[0], of_month[-1], strategy)
-<<<<<<< HEAD
-        jobs[month] = (
-            pack(compute, strategy, seen, of_month, files, fingerprints["code"]),
-            provenance.market_fingerprint(seen),
-        )
-=======
         blob = pack(compute, strategy, seen, of_month, identity.files, identity.code, named)
         jobs[month] = blob, provenance.market_fingerprint(seen)
->>>>>>> contest
         if sum(len(blob) for blob, _ in jobs.values()) > BYTES_AT_ONCE:
             yield jobs
             jobs = {}

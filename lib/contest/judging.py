@@ -8,11 +8,8 @@ import numpy as np
 from lib.competitions import Competition
 from lib.contest import originality
 from lib.contest.verdict import Verdict
-<<<<<<< HEAD
-=======
 from lib.report.added_value import measured
 from lib.report.bootstrap import interval
->>>>>>> contest
 from lib.report.contest import RuleCheck, check_rules, sharpe_ratio_of
 from lib.report.performance import equal_weights, portfolio
 

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-<<<<<<< HEAD
-from lib.compare import provenance, runs
-=======
 from lib.compare import project_code, provenance, runs
->>>>>>> contest
 from lib.contest.passes import Pass
 from lib.contest.windows import seen_by
 from lib.files import replace_file
@@ -22,20 +18,6 @@ if TYPE_CHECKING:
 
     from lib.strategy import Strategy
 
-<<<<<<< HEAD
-IDENTITY_LENGTH = 16
-CODE = ["lib.contest.passes"]  # what a worker runs
-
-
-def key_of(strategy: "Strategy") -> str:
-    """16 hex digits that change with whatever decides a day's pass besides the market."""
-    identity = {
-        "parameters": strategy.as_dict(),
-        "versions": provenance.versions(strategy),
-        **runs.code_of(strategy, also=CODE)[0],
-    }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:IDENTITY_LENGTH]
-=======
 
 class Identity(NamedTuple):
     """What decides a day's pass besides the market."""
@@ -52,7 +34,6 @@ def identity_of(strategy: "Strategy") -> Identity:
     )
     digest = hashlib.sha256(json.dumps([plan["key"], provenance.versions(strategy)]).encode())
     return Identity(digest.hexdigest()[:16], plan["files"], plan["code"])
->>>>>>> contest
 
 
 def keep(folder: Path, passes: list[dict[str, Any]], market: str) -> None:

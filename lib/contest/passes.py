@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lib.compare import project_code
-<<<<<<< HEAD
-=======
 from lib.compare.user_functions import register
->>>>>>> contest
 from lib.contest.windows import seen_on
 from lib.engine import prediction, training
 from lib.engine.fast_lstm import needs_torch
@@ -38,16 +35,12 @@ class Pass(NamedTuple):
 
 
 def compute(
-<<<<<<< HEAD
-    strategy: "Strategy", data: "xr.DataArray", days: Iterable[np.datetime64], files: list[str], code: str
-=======
     strategy: Strategy,
     data: "xr.DataArray",
     days: Iterable[np.datetime64],
     files: Iterable[str],
     code: str,
     named: Mapping[str, Mapping[str, Callable]],
->>>>>>> contest
 ) -> list[dict[str, Any]]:
     """Train and ask on each day, as a worker does: a `Pass` per day, as a dict.
 
@@ -57,15 +50,10 @@ def compute(
     data : xarray.DataArray
         (field, time, asset): what `lib.contest.windows.seen_by` returns for the days.
     days : iterable of numpy.datetime64[D]
-<<<<<<< HEAD
-    files, code : list of str, str
-        The project's files that the passes depend on, and the caller's fingerprint of them.
-=======
     files, code : iterable of str, str
         The project's files that decide a pass, and the caller's `project_code.fingerprint` of them.
     named : mapping
         Functions that the strategy names: see `lib.compare.user_functions.registered`.
->>>>>>> contest
 
     Raises
     ------
@@ -73,12 +61,8 @@ def compute(
         This worker has another version of the project.
     """
     if project_code.fingerprint(files) != code:
-<<<<<<< HEAD
-        raise ValueError("a worker has another version of lib/ than this process: give both the same.")
-=======
         raise ValueError("a worker has another version of the code than this process: give both the same.")
     register(named)
->>>>>>> contest
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         if needs_torch(strategy):
             import torch

@@ -14,14 +14,9 @@ import xarray as xr
 from torch import nn
 
 from lib import Strategy
-from lib.compare import runs
 from lib.contest import all_days
 from lib.contest.all_days import PassError, RunStopped, whole_run
-<<<<<<< HEAD
-from lib.contest.kept_days import CODE, key_of
-=======
 from lib.contest.kept_days import identity_of
->>>>>>> contest
 from lib.contest.windows import seen_on, trading_days
 from lib.engine import training
 from tests import reference
@@ -156,19 +151,6 @@ def test_whatever_decides_a_pass_changes_the_key(monkeypatch):
     def other(data, strategy):
         return data.sel(field="open")
 
-<<<<<<< HEAD
-    strategies = (OWN, Strategy(**TINY), Strategy(**TINY, features=[other]))
-    keys = [key_of(strategy) for strategy in strategies]
-    assert key_of(OWN) == keys[0]
-    monkeypatch.setattr("lib.compare.project_code.fingerprint", lambda files: "another version")
-    keys += [key_of(strategy) for strategy in strategies]
-    assert len(set(keys)) == 6
-
-
-def test_the_key_covers_what_a_worker_runs():
-    files = runs.code_of(OWN, also=CODE)[1]
-    assert {"lib/contest/passes.py", "lib/engine/training.py", "lib/engine/prediction.py"} <= set(files)
-=======
     strategies = OWN, Strategy(**TINY), Strategy(**TINY, features=[other])
     keys = [identity_of(strategy).key for strategy in strategies]
     monkeypatch.setattr("lib.compare.project_code.fingerprint", lambda files: "edited")
@@ -176,7 +158,6 @@ def test_the_key_covers_what_a_worker_runs():
     monkeypatch.setattr("lib.compare.provenance.versions", lambda strategy: {"numpy": "3.0"})
     keys += [identity_of(strategy).key for strategy in strategies]
     assert len(set(keys)) == 9
->>>>>>> contest
 
 
 @pytest.mark.parametrize(
@@ -215,15 +196,9 @@ def test_a_pass_that_fails_is_named(here, tmp_path):
 
 
 def test_a_worker_with_another_version_is_refused(here, tmp_path, monkeypatch):
-<<<<<<< HEAD
-    versions = iter(["one", "two"])
-    monkeypatch.setattr("lib.compare.project_code.fingerprint", lambda files: next(versions))
-    with pytest.raises(PassError, match="another version of lib/"):
-=======
     known = identity_of(OWN)
     monkeypatch.setattr("tests.contest.test_all_days.identity_of", lambda _: known._replace(code="older"))
     with pytest.raises(PassError, match="another version of the code"):
->>>>>>> contest
         run(tmp_path, start=np.datetime64("2024-12-27"))
 
 
