@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
+from hypothesis import settings
 
 from tests.loopback import foreign_id, serving
 from tests.vectors import CONFORMANCE
@@ -27,6 +28,9 @@ LAST_DAY = "2024-12-30"
 SETTINGS = ["SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "OUT_STATE_PATH", "OUTPUT_PATH"]
 SETTINGS += ["LAST_DATA_PATH", "STRATEGY_ID"]
 
+# seconds are measured in tests/benchmarks only; every run draws the same examples
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 _cleanup = ExitStack()
 atexit.register(_cleanup.close)
 for name in SETTINGS:

@@ -13,6 +13,7 @@ from tests import backtests
 from tests.markets import random_market, window
 from tests.processes import run_python
 from tests.switches import LONG
+from tests.trained import needs_published_model
 from tests.vectors import REAL_MARKET, vector
 
 PROJECT = Path(__file__).parents[1]
@@ -160,6 +161,7 @@ def test_the_first_day_run_again(tmp_path):
     assert after == state
 
 
+@needs_published_model
 def test_after_a_gap_of_days_the_last_positions_are_the_day_before():
     market = random_market(1)
     _, state = run(SMALL, market, range(45, 48), None)

@@ -24,15 +24,14 @@ class RunWarning(UserWarning):
     """A run that did not finish or could not be kept, or a file of one that cannot be used."""
 
 
-def code_of(
-    strategy: Strategy, snapshot: Snapshot = project_code.snapshot, also: Iterable[str] = ()
-) -> tuple[Record, list[str]]:
-    """Return fingerprints of the code that a run depends on, and the project's files among it.
+def plan(
+    strategy: Strategy, start: str, end: str, market: str, snapshot: Snapshot = project_code.snapshot
+) -> Record:
+    """Return the record of a run before it is run: what it depends on, and the key made from that.
 
-    The fingerprints are `functions` (of the strategy's own functions), `registered` (of those it names) and
-    `code` (of the project's modules, those in `also` included).
+    `market` is the fingerprint of its data; `snapshot` answers for the text of the project's modules.
     """
-    modules: set[str] = set(also)
+    modules: set[str] = set()
 
     def fingerprint(function: Any) -> str:
         code = FunctionCode(function)
@@ -48,18 +47,8 @@ def code_of(
         for parameter, own in registered(strategy).items()
     }
     files, code = snapshot(frozenset(modules))
-    return {"functions": functions, "registered": named, "code": code}, files
-
-
-def plan(
-    strategy: Strategy, start: str, end: str, market: str, snapshot: Snapshot = project_code.snapshot
-) -> Record:
-    """Return the record of a run before it is run: what it depends on, and the key made from that.
-
-    `market` is the fingerprint of its data; `snapshot` answers for the text of the project's modules.
-    """
-    code, files = code_of(strategy, snapshot)
-    record: Record = {"parameters": strategy.as_dict(), **code, "start": start, "end": end, "market": market}
+    record: Record = {"parameters": strategy.as_dict(), "functions": functions, "registered": named}
+    record |= {"start": start, "end": end, "market": market, "code": code}
     about = {"files": files, "market_name": provenance.market_name(), "status": "not run", "message": ""}
     return record | {"key": key(record)} | about
 

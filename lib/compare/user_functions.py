@@ -8,7 +8,7 @@ from lib.sizing import sizing
 from lib.strategy import Strategy
 from lib.universe import selection
 
-REGISTRARS = {"lib.features", "lib.universe", "lib.model"}  # what these register, every worker knows
+REGISTRARS = {"lib.features", "lib.universe", "lib.model", "lib.sizing"}  # known to every worker
 
 
 def functions_of(strategy: Strategy) -> dict[str, list[Callable | None]]:

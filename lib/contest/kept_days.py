@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.compare import provenance, runs
+from lib.compare import project_code, provenance, runs
 from lib.contest.passes import Pass
 from lib.contest.windows import seen_by
 from lib.files import replace_file
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from lib.strategy import Strategy
-
-CODE = ["lib.contest.passes"]  # what a worker runs
 
 
 class Identity(NamedTuple):
@@ -31,10 +29,11 @@ class Identity(NamedTuple):
 
 def identity_of(strategy: "Strategy") -> Identity:
     """The identity of a strategy's passes: two of one key are the same on the same market."""
-    fingerprints, files = runs.code_of(strategy, also=CODE)
-    decisive = {"parameters": strategy.as_dict(), "versions": provenance.versions(strategy), **fingerprints}
-    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
-    return Identity(digest.hexdigest()[:16], files, fingerprints["code"])
+    plan = runs.plan(
+        strategy, "", "", "", lambda modules: project_code.snapshot(modules | {"lib.contest.passes"})
+    )
+    digest = hashlib.sha256(json.dumps([plan["key"], provenance.versions(strategy)]).encode())
+    return Identity(digest.hexdigest()[:16], plan["files"], plan["code"])
 
 
 def keep(folder: Path, passes: list[dict[str, Any]], market: str) -> None:

@@ -57,7 +57,10 @@ def test_an_error_in_a_child_is_raised_here():
         spread(fails_late)
 
 
-def test_an_error_here_leaves_no_child_behind():
+def test_an_error_here_leaves_no_child_behind(monkeypatch):
+    fork, children = os.fork, []
+    monkeypatch.setattr(os, "fork", lambda: children.append(fork()) or children[-1])
+
     def fails_here(rows, doubled):
         if rows[0] == 0:
             raise KeyError("here")
@@ -65,8 +68,9 @@ def test_an_error_here_leaves_no_child_behind():
 
     with pytest.raises(KeyError, match="here"):
         spread(fails_here)
+    (child,) = children
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(child, os.WNOHANG)
 
 
 def test_the_limit_of_threads_is_one_of_cores():

@@ -9,6 +9,7 @@ from lib.strategy import Strategy
 from lib.universe import low_volatility
 from tests.lookahead.planted import SMALL, small
 from tests.markets import random_market
+from tests.trained import needs_published_model
 
 ROW = 28
 
@@ -82,6 +83,7 @@ def test_what_is_loaded_through_the_strategy_ends_on_the_day():
         assert ends, stage
 
 
+@needs_published_model
 def test_the_published_network_is_trained_once_on_the_same_examples():
     market = random_market(0, days=60, assets=4)
     gaps, trained = np.zeros(market.shape[1:], bool), {}

@@ -76,7 +76,9 @@ def test_wrong_parameters_are_refused(settings, sentence, tmp_path):
 
 def test_functions_of_the_notebook_are_its_own_matter(tmp_path):
     draft = Draft()
-    draft.before("strategy = Strategy(", "@feature\ndef mine(data, strategy, n=3):\n    return data")
+    draft.before(
+        "strategy = Strategy.from_names(", "@feature\ndef mine(data, strategy, n=3):\n    return data"
+    )
     assert read_submission(draft.save(tmp_path), {"features": ["trend", "mine(n=4)"]})
 
 

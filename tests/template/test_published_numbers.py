@@ -70,7 +70,11 @@ def test_the_defaults_are_the_published_ones():
         competition_type="stocks_nasdaq100", features=("trend",), target="next_open_up", model="LSTM"
     )
     published |= dict(
-        selection="low_volatility", leave_out_unknown=False, whole_sequence=False, log_price=False
+        selection="low_volatility",
+        sizing="as_output",
+        leave_out_unknown=False,
+        whole_sequence=False,
+        log_price=False,
     )
     assert dataclasses.asdict(Strategy()) == published
 

@@ -24,9 +24,9 @@ BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 EXAMPLES = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
 TREE = next(text for language, text in BLOCKS if not language and text.startswith("strategy.ipynb"))
-RUN = {"lib.notebook", "lib.rehearsal", "lib.compare"}
-# commands on a file that is not here, whose tests are in tests/prices and .ci/run
-TESTED_ELSEWHERE = {"lib.prices", "pytest"}
+RUN = {"lib.notebook", "lib.rehearsal", "lib.compare", "lib.contest"}
+# commands on a file that is not here, whose tests are in tests/prices, tests/report and .ci/run
+TESTED_ELSEWHERE = {"lib.prices", "lib.report", "pytest"}
 PUBLISHED_FILES = (
     "curl -LO https://raw.githubusercontent.com/quantiacs/toolbox/main/qnt/tests/data/data_2022_01_09.nc"
 )
@@ -35,6 +35,7 @@ SHORTER = {
     "lib.rehearsal": ["--days", "1"],
     "lib.notebook": ["--start", "2024-12-16"],
     "lib.compare": ["--start", "2024-12-16"],
+    "lib.contest": ["--start", "2024-12-27"],
 }
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 ENVIRONMENT |= {"PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])}
@@ -66,7 +67,10 @@ def test_a_command_does_what_it_should(part, tmp_path):
         (tmp_path / name).symlink_to(PROJECT / name)
     words += SHORTER.get(part, [])
     done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    expected = 1 if part == "lib.contest" else 0  # the template itself is a copy
+    assert done.returncode == expected, done.stdout[-3000:] + done.stderr[-3000:]
+    if part == "lib.contest":
+        assert "copy" in done.stdout
     if part == "lib.notebook":
         written = {path.name for path in (tmp_path / "runs" / "first").iterdir()}
         assert written == {"strategy.ipynb", "fractions.nc.gz", "state.out.pickle.gz"}
@@ -102,7 +106,7 @@ def test_saved_outputs_can_be_cleared(tmp_path):
     assert not any(c.get("outputs") or c.get("execution_count") for c in after.cells)
 
 
-@pytest.mark.parametrize("text", own_functions, ids=["functions", "model"])
+@pytest.mark.parametrize("text", own_functions, ids=["functions", "model", "sizing"])
 def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     strategy = run_code(text)["strategy"]
@@ -127,7 +131,7 @@ def test_all_examples_together_pass_the_rehearsal(tmp_path):
     code = "\n".join(re.sub(r"^strategy = .*\n", "", text, flags=re.MULTILINE) for text in own_functions)
     code += (
         "\nstrategy = Strategy(features=features, target=beats_the_median, model=GRU,"
-        " selection=much_traded_and_calm)"
+        " selection=much_traded_and_calm, sizing=best_third)"
     )
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(code))
     nbformat.write(notebook, tmp_path / "strategy.ipynb")
