@@ -123,13 +123,9 @@ def own_end(draft: Draft) -> None:
 
 
 def own_feature(draft: Draft) -> None:
-    draft.before(
-        "strategy = Strategy(",
-        "def change(data, strategy):\n    return data.sel(field='close') / data.sel(field='open')",
-    )
-    draft.after(
-        "strategy = Strategy(", "strategy = Strategy(features=['trend', change], top_assets=4, hidden_size=4)"
-    )
+    build, change = "strategy = Strategy.from_names(", "strategy = Strategy(features=['trend', change], "
+    draft.before(build, "def change(data, strategy):\n    return data[1] / data[0]  # low over open")
+    draft.after(build, f"{change}top_assets=4, hidden_size=4)")
 
 
 LIQUID = "data_predict.sel(field='is_liquid').values[-1] > 0"
@@ -262,7 +258,11 @@ FAULTS: dict[str, Case] = {
         after_predict(STATE.format(date="state_new.date - 1", weights="state_new.weights")),
         "it is still of 2024-12-29",
     ),
-    "state reset": Case(lambda draft: draft.replace(", state)", ", None)"), "the state was reset", TWO_DAYS),
+    "state reset": Case(
+        lambda draft: draft.replace("data_predict, state)", "data_predict, None)"),
+        "the state was reset",
+        TWO_DAYS,
+    ),
     # the same every time
     "random weights": Case(
         before_write("weights = weights * np.random.default_rng().uniform(0.5, 1)"),
