@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.switches import LONG
-
 PROJECT = Path(__file__).parents[2]
-COMMANDS = [["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"]]
-COMMANDS += [["mypy"]] if LONG else []
+COMMANDS = [["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"], ["mypy"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
