@@ -40,6 +40,7 @@ RANGES = {
     "min_weight": (0.0, 1.0),
     "max_weight": (0.0, 1.0),
 }
+STATISTICS_DAYS = 60  # calendar days ahead of the weights, as in backtest_ml's own statistics
 # last day of the data that a function of the user is working on, where one is at work
 _data_end: ContextVar[str | None] = ContextVar("data_end", default=None)
 
@@ -216,7 +217,7 @@ class Strategy:
         """
         import qnt.data as qndata
 
-        before = max(self.train_period + self.lookback_period, 60)
+        before = max(self.train_period + self.lookback_period, STATISTICS_DAYS)
         first = np.datetime64(start, "D") - before
         ends = [_data_end.get(), None if end is None else str(np.datetime64(end, "D"))]
         last = min(filter(None, ends), default=None)

@@ -17,14 +17,13 @@ from lib.cli import environment
 from lib.compare import project_code, provenance
 from lib.compare.runs import Record
 from lib.compare.user_functions import register
-from lib.strategy import Strategy
+from lib.strategy import STATISTICS_DAYS, Strategy
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FROM_STATS = ("sharpe_ratio", "mean_return", "volatility", "max_drawdown", "avg_turnover")
 FIGURES = (*FROM_STATS, "win_rate")
-STATISTICS_BEGIN = 60  # calendar days ahead of the weights, as in backtest_ml's own statistics
 LOG_LENGTH = 4_000  # characters
 UNSET = dict.fromkeys(("SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "LAST_DATA_PATH"))
 WRITTEN = ("OUTPUT_PATH", "OUT_STATE_PATH")
@@ -95,7 +94,7 @@ def _figures(data: "xr.DataArray", weights: "xr.DataArray") -> Record:
     import qnt.stats as qnstats
 
     first = weights.time.values[0]
-    priced = data.sel(time=slice(first - np.timedelta64(STATISTICS_BEGIN, "D"), None))
+    priced = data.sel(time=slice(first - np.timedelta64(STATISTICS_DAYS, "D"), None))
     stats = qnstats.calc_stat(priced, weights).sel(time=slice(first, None))
     returns = stats.sel(field="relative_return").values
     moved = returns[(returns != 0) & np.isfinite(returns)]

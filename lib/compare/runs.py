@@ -94,7 +94,7 @@ def read(folder: Path) -> tuple[dict[str, Record], list[str]]:
 
 
 def tried(folder: str | Path, records: Iterable[Record] = ()) -> list[Record]:
-    """Every finished run of the folder, whatever it was asked for, and those of `records`, each once."""
+    """Every finished run of the folder, of any call, and those of `records`, each once."""
     known = read(Path(folder))[0] | {record["key"]: record for record in records}
     return [record for record in known.values() if record["status"] == "finished"]
 

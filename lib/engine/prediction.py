@@ -104,7 +104,7 @@ def raw_weights(
 ) -> np.ndarray:
     """Raw weights (asset,) of the day: the strategy's `sizing` of the outputs of the liquid assets.
 
-    0 where an asset is not liquid or has no output. NaN, so that it is not held whatever it was before, where
+    0 where an asset is not liquid or has no output. NaN, so that it is not held even if it was before, where
     the output is not finite, and, as published, where an asset with a model has no data that day.
 
     Raises
@@ -131,8 +131,8 @@ def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float
     """Today's weights (asset,) from today's raw weights and yesterday's weights, in the same order.
 
     The mean of both where there was a position, else the raw weight; below `min_weight` nothing; scaled to a
-    sum of at most 1; cut at `max_weight`. An asset without a finite raw weight is not held, whatever it was
-    before.
+    sum of at most 1; cut at `max_weight`. An asset without a finite raw weight is not held, even
+    if it was before.
     """
     weights = np.where(old == 0, new, (new + old) / 2)
     weights = np.where(np.isfinite(weights) & (weights >= min_weight), weights, 0.0)
