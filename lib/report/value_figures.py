@@ -33,7 +33,10 @@ def outputs_figure(
     """
     from plotly.subplots import make_subplots
 
-    titles = ["Calibration: what came, by output", "Outputs of the assets, day by day"]
+    titles = [
+        "Calibration: mean of the target, by output (bars: two standard errors)",
+        "Outputs of a day: highest, median (dashed) and lowest of the assets",
+    ]
     figure = make_subplots(
         rows=2, cols=1, vertical_spacing=0.17, row_heights=[0.55, 0.45], subplot_titles=titles
     )
@@ -52,7 +55,7 @@ def outputs_figure(
             line={"color": colour, "width": 1.6},
             error_y={"array": 2 * points["error"], "color": colour, "thickness": 1, "width": 3},
             customdata=points["count"],
-            hovertemplate="output %{x:.3f}: %{y:.1%} of %{customdata} rose",
+            hovertemplate="output %{x:.3f}: %{y:.3f}, mean of %{customdata}",
             row=1,
             col=1,
         )
@@ -61,10 +64,10 @@ def outputs_figure(
         figure.add_scatter(
             x=ends,
             y=ends,
-            name="as they claim",
+            name="target = output",
             mode="lines",
             line={"color": ORANGE, "dash": "dot", "width": 1.4},
-            hovertemplate="%{y:.1%}",
+            hovertemplate="%{y:.3f}",
             row=1,
             col=1,
         )
@@ -85,11 +88,11 @@ def outputs_figure(
             row=2,
             col=1,
         )
-    figure.update_layout(layout("What the outputs say", source, 620), hovermode="closest")
+    figure.update_layout(layout("What the outputs say", source, 640, panels=True), hovermode="closest")
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
-    figure.update_xaxes(title_text="output (bars: two standard errors)", row=1)
-    figure.update_yaxes(title_text="share that rose", tickformat=".0%", row=1)
+    figure.update_xaxes(title_text="output", row=1)
+    figure.update_yaxes(title_text="mean of the target", row=1)
     figure.update_yaxes(title_text="output", row=2)
     return figure
 
@@ -139,7 +142,7 @@ def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
         marker={"color": [BLUE if value >= 0 else ORANGE for value in earned]},
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
-    height = 130 + 17 * max(len(earned), 4)
+    height = 120 + 17 * max(len(earned), 4)
     figure.update_layout(
         layout("Contribution of each asset", source, height), hovermode="closest", bargap=0.25
     )

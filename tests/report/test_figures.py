@@ -144,6 +144,12 @@ def test_every_plot_has_units_and_hover_text(figure: go.Figure) -> None:
         assert trace.colorbar.title.text == "weight"
 
 
+def test_titles_of_axes_are_no_larger_than_those_of_panels(figure: go.Figure) -> None:
+    axes = [*figure.select_xaxes(), *figure.select_yaxes()]
+    assert {axis.title.font.size for axis in axes} == {13}
+    assert all(note.font.size in (None, 13) for note in figure.layout.annotations)
+
+
 def test_performance_by_hand() -> None:
     returns = xr.DataArray([0.1, -0.5, 0.2], {"time": pd.bdate_range("2020-01-01", periods=3)}, ("time",))
     figure = performance_figure({"strategy": returns, "equal weights": returns * 0})
