@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 YEAR = 252  # trading days of a rolling Sharpe ratio
-SHORTEST = YEAR + 20  # trading days of a backtest whose rolling Sharpe ratio makes a line
+SHORTEST = YEAR * 3 // 2  # trading days of a backtest of which a third or more has a rolling Sharpe ratio
 SHARE = ".2~%"  # digits as needed: a turnover below 1 % has ticks that differ
 LINES = {
     "strategy": {"color": BLUE, "width": 1.8},

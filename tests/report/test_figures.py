@@ -51,7 +51,7 @@ def weights(days: int = 40) -> xr.DataArray:
 FIGURES = {
     "loss": lambda: loss_figure(models(), SOURCE),
     "equity": lambda: equity_figure(1 + series(), SOURCE),
-    "performance": lambda: performance_figure(three(300), SOURCE),
+    "performance": lambda: performance_figure(three(400), SOURCE),
     "performance of a month": lambda: performance_figure(three(21), SOURCE),
     "outputs": lambda: outputs_figure(*outputs(), SOURCE),
     "contributions": lambda: contributions_figure(pd.Series({"A": 0.1, "B": -0.05}), SOURCE),
