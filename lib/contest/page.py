@@ -1,7 +1,7 @@
 """The page verdict.html: the verdict's tables and figures in one file that needs nothing else."""
 
 import html
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -48,10 +48,15 @@ def page(verdict: Verdict, seconds: list[float]) -> str:
 
 
 def figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
-    """Equity, underwater, Sharpe ratio and correlations by year, and seconds of a pass, one below another."""
+    """Equity, underwater, Sharpe ratio and correlations by year, and seconds of a pass, one below another.
+
+    Days of a single year have no panels by year: these would show one point each.
+    """
     import qnt.stats as qns
 
-    drawn = rows(PANELS, [0.32, 0.17, 0.17, 0.17, 0.17])
+    yearly = len(verdict.by_year) > 1
+    titles = PANELS if yearly else [title for title in PANELS if not title.endswith("by year")]
+    drawn = rows(titles, [0.32, *[0.17] * (len(titles) - 1)])
     lines = {"this strategy": verdict.returns}
     lines |= {name: verdict.others[name] for name in (TEMPLATE, UNIVERSE) if name in verdict.others}
     styles = {name: line_style(number) for number, name in enumerate(["this strategy", *verdict.others])}
@@ -70,42 +75,49 @@ def figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
                 row=row,
                 col=1,
             )
-    years = [f"{year}-07-01" for year in verdict.by_year.index]
-    drawn.add_bar(
-        x=years,
-        y=verdict.by_year["sharpe_ratio"],
-        showlegend=False,
-        marker_color=styles["this strategy"]["color"],
-        row=3,
-        col=1,
-    )
-    for name in verdict.others:
-        drawn.add_scatter(
-            x=years,
-            y=verdict.by_year[name],
-            name=name,
-            legendgroup=name,
-            showlegend=name not in lines,
-            mode="lines+markers",
-            line=styles[name],
-            row=4,
-            col=1,
-        )
+    if yearly:
+        _add_years(drawn, verdict, styles, known=set(lines))
     days = verdict.returns.time.values[-len(seconds) :]
     drawn.add_scatter(
         x=days,
         y=np.asarray(seconds)[-len(days) :],
         showlegend=False,
         line={"color": GREY, "width": 1},
-        row=5,
+        row=len(titles),
         col=1,
     )
-    drawn.update_layout(layout("The contest's days in sample", verdict.source, 1250, panels=True), bargap=0.3)
+    drawn.update_layout(
+        layout("The contest's days in sample", verdict.source, 250 + 200 * len(titles), panels=True)
+    )
     drawn.update_xaxes(**axis())
     drawn.update_yaxes(**axis())
     drawn.update_yaxes(type="log", row=1)
     drawn.update_yaxes(tickformat=".0%", row=2)
     return drawn
+
+
+def _add_years(drawn: "go.Figure", verdict: Verdict, styles: dict[str, Any], known: set[str]) -> None:
+    """Add the Sharpe ratio and the correlations of each year, above the middle of its days."""
+    table, days = verdict.by_year, verdict.returns.get_index("time")
+    of_year = [days[days.year == year] for year in table.index]
+    middles = [part[len(part) // 2] for part in of_year]
+    widths = [0.7 * ((part[-1] - part[0]) / pd.Timedelta(1, "ms") + 86_400_000) for part in of_year]
+    colour = styles["this strategy"]["color"]
+    drawn.add_bar(
+        x=middles, y=table["sharpe_ratio"], width=widths, showlegend=False, marker_color=colour, row=3, col=1
+    )
+    for name in verdict.others:
+        drawn.add_scatter(
+            x=middles,
+            y=table[name],
+            name=name,
+            legendgroup=name,
+            showlegend=name not in known,
+            mode="lines+markers",
+            line=styles[name],
+            row=4,
+            col=1,
+        )
 
 
 def _table(table: pd.DataFrame) -> str:

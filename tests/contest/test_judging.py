@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,6 +199,20 @@ def test_the_rules_fit_a_terminal_of_100_columns(full):
     assert len(lines) > len(table) + 1  # a long cell goes on below
     words = " ".join(line[len("illiquid positions") :] for line in lines)
     assert "2006-01-08" in words  # a date is not broken
+
+
+def test_what_is_drawn_by_year_lies_within_the_days_and_is_left_out_of_a_single_year(full):
+    bars = next(trace for trace in figure(full, [0.2] * len(DAYS)).data if trace.type == "bar")
+    assert [day.year for day in bars.x] == full.by_year.index.tolist()
+    assert min(bars.x) > DAYS[0]
+    assert max(bars.x) < DAYS[-1]  # the last year ends in February
+    days = slice("2008-01-01", "2008-12-31")
+    returns = full.returns.sel(time=days)
+    others = {name: other.sel(time=days) for name, other in full.others.items()}
+    year = replace(full, returns=returns, others=others, by_year=full.by_year.loc[[2008]])
+    drawn = figure(year, [0.2] * 10)
+    assert [title.text for title in drawn.layout.annotations] == [PANELS[k] for k in (0, 1, 4)]
+    assert all(len(trace.x) > 1 for trace in drawn.data)
 
 
 def test_a_name_has_one_colour_in_all_panels_and_a_heading_no_underscore(full):
