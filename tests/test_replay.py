@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from lib import backtest as backtests
 from lib.state import State, state_read, state_write
 from lib.state.positions import StateWarning
 from lib.strategy import Strategy
-from tests import backtests
 from tests.markets import random_market, window
 from tests.processes import run_python
 from tests.switches import LONG
@@ -98,7 +98,7 @@ def backtest(use_market, monkeypatch, tmp_path):
     def test(strategy: Strategy, market: xr.DataArray, days: int) -> tuple[xr.DataArray, list[State]]:
         use_market(market)
         first, last = (str(market.time.values[k])[:10] for k in (-days, -1))
-        return backtests.backtest(strategy, first, retrain_interval=1, end_date=last, collect_all_states=True)
+        return backtests.backtest(strategy, first, last, retrain_interval=1, collect_all_states=True)
 
     return test
 

@@ -96,7 +96,7 @@ def rehearse(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         A wrong date, parameter or notebook, fewer trading days than asked for, or an environment that could
         not be made. No pass has run then.
     OSError

@@ -7,6 +7,7 @@ import qnt.stats as qns
 import xarray as xr
 
 from lib import Strategy, print_stats
+from lib.backtest import backtest
 from lib.report import (
     show_backtest,
     show_backtest_trainings,
@@ -17,7 +18,6 @@ from lib.report import (
 from lib.report.display import source_of
 from lib.report.performance import equal_weights
 from lib.report.training_log import TrainingLog
-from tests.backtests import backtest
 from tests.processes import run_python
 from tests.vectors import vector
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lib import Strategy, lookahead
-from tests.backtests import backtest
+from lib.backtest import backtest
 from tests.conftest import REAL
 from tests.processes import run_python
 
