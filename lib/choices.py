@@ -5,13 +5,12 @@ parameters are those that the function declares behind its first two arguments, 
 """
 
 import ast
-import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from lib.errors import WrongTypeError, WrongValueError
+from lib.errors import WrongTypeError, WrongValueError, suggest
 
 
 class Choices(dict[str, Callable]):
@@ -112,14 +111,6 @@ def full_name_of(value: Any) -> str:
     function, settings = _unbound(value)
     named = function if hasattr(function, "__qualname__") else type(function)
     return _written(f"{named.__module__}.{named.__qualname__}", settings)
-
-
-def suggest(name: Any, known: Iterable[Any]) -> str:
-    """Return "did you mean …?" where a known name is near, and in any case the list of known names."""
-    names = [str(item) for item in known]
-    near = difflib.get_close_matches(str(name), names, n=1)
-    question = f"did you mean {near[0]!r}? " if near else ""
-    return f"{question}It can be: {', '.join(names)}."
 
 
 def own_parameters(function: Callable) -> dict[str, Any]:

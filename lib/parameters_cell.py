@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.choices import suggest
 from lib.cli import parse_day
-from lib.errors import WrongTypeError
+from lib.errors import WrongTypeError, suggest
 from lib.strategy import Strategy
 
 PROJECT = Path(__file__).parents[1]

@@ -16,9 +16,10 @@ ORDER = [
     ["lib/report/"],
     ["lib/backtest_range.py", "lib/backtest.py"],
     ["lib/strategy.py"],
+    ["lib/parameter_checks.py"],
     ["lib/engine/"],
     ["lib/features.py", "lib/universe.py", "lib/model.py", "lib/sizing.py"],
-    ["lib/state/", "lib/offline/"],
+    ["lib/state/", "lib/offline/", "lib/loading.py"],
     [
         "lib/indicators",
         "lib/market_data.py",

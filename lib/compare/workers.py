@@ -8,7 +8,7 @@ import cloudpickle
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 
-from lib.choices import suggest
+from lib.errors import suggest
 
 BACKENDS = ("loky", "threading", "dask")
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lib.competitions import Competition
 from lib.report.contest import RuleCheck, sharpe_ratio_of
+from lib.report.portfolios import with_same_assets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -117,12 +118,8 @@ def same_weights(one: "xr.DataArray", other: "xr.DataArray") -> bool:
     """Whether two tables of weights (time, asset) hold the same, an asset that is absent being not held."""
     if not np.array_equal(one.time.values, other.time.values):
         return False
-    union = np.union1d(one.asset.values, other.asset.values)
-    first, second = (
-        table.transpose("time", "asset").reindex(asset=union, fill_value=0).fillna(0).values
-        for table in (one, other)
-    )
-    return bool(np.abs(first - second).max(initial=0) <= SAME)
+    first, second = with_same_assets(one, other)
+    return bool(np.abs(first.values - second.values).max(initial=0) <= SAME)
 
 
 def _on_common_days(one: "xr.DataArray", other: "xr.DataArray") -> tuple["xr.DataArray", "xr.DataArray"]:

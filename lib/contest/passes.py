@@ -13,7 +13,8 @@ from lib.compare.user_functions import register
 from lib.contest.windows import seen_on
 from lib.engine import prediction, training
 from lib.engine.fast_lstm import needs_torch
-from lib.strategy import Strategy, ending_with
+from lib.loading import ending_with
+from lib.strategy import Strategy
 
 if TYPE_CHECKING:
     import xarray as xr

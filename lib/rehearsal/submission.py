@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lib.choices import suggest
-from lib.competitions import COMPETITIONS
+from lib.competitions import rules_of
 from lib.parameters_cell import assignments, check_parameters
 from lib.rehearsal.source_code import literal_of
 from lib.strategy import Strategy
@@ -92,8 +91,7 @@ def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Su
     settings = dict(settings or {})
     check_parameters(path, known, settings, code)
     kind = literal_of("competition_type", known | settings, code) or Strategy.competition_type
-    if kind not in COMPETITIONS:
-        raise ValueError(f"competition_type is {kind!r}: {suggest(kind, COMPETITIONS)}")
+    rules_of(kind)
     return Submission(
         path=path,
         content=content | {"cells": [cell for cell, _ in kept]},

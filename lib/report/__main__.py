@@ -12,10 +12,9 @@ from lib.backtest_range import check_range
 from lib.cli import add_range, add_settings, parse_settings
 from lib.competitions import COMPETITIONS
 from lib.report.backtest_report import EQUAL, Evaluation, evaluate
-from lib.report.outputs import all_judged
+from lib.report.outputs import all_judged, spread_in_words
 from lib.report.performance import performance_table
 from lib.report.training_log import TrainingLog
-from lib.report.value_figures import spread_in_words
 from lib.strategy import Strategy
 
 

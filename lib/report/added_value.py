@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lib.report.bootstrap import FEWEST, LEVEL, interval, resampled_means
+from lib.report.portfolios import with_same_assets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,15 +70,14 @@ def added_value(
     """Compare two portfolios, whose `returns` (time,) and `weights` (time, asset) are given in this order."""
     pair = np.stack([line.values for line in returns])
     moving = bool((pair.std(axis=1) > 0).all())
-    union = np.union1d(*(table.asset.values for table in weights))
-    one, other = (table.reindex(asset=union, fill_value=0).fillna(0) for table in weights)
+    first, second = with_same_assets(*weights)
     return AddedValue(
         with_model.annual_return - without.annual_return,
         interval(with_model.returns_sampled - without.returns_sampled),
         with_model.sharpe_ratio - without.sharpe_ratio,
         interval(with_model.ratios_sampled - without.ratios_sampled),
         float(np.corrcoef(pair)[0, 1]) if moving else float("nan"),
-        float(abs(one - other).sum("asset").mean()),
+        float(abs(first - second).sum("asset").mean()),
     )
 
 

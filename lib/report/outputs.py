@@ -86,6 +86,33 @@ def all_judged(
     return in_sample, later, xr.concat([*traded, stretches[-1][1]], "time", join="outer")
 
 
+def spread_in_words(outputs: "xr.DataArray", judged: pd.DataFrame) -> str:
+    """Return a sentence on how much the outputs of a day differ across assets, and how high they are.
+
+    Parameters
+    ----------
+    outputs : xarray.DataArray
+        (time, asset), as they were traded; NaN is none.
+    judged : pandas.DataFrame
+        Columns `output` and `target`, out of sample.
+    """
+    count = outputs.count("asset")
+    daily = outputs.std("asset").values[count.values > 1]
+    if not len(daily):
+        return "No day has outputs of two assets to compare."
+    nil = daily < 1e-9
+    if nil.all():
+        return "On every day all assets get the same output: **the model chooses nothing.**"
+    sentence = (
+        f"On an average day the outputs of the assets differ by {daily.mean():.3f} (standard deviation) "
+        f"around {float(outputs.mean()):.3f}"
+    )
+    if len(judged):
+        sentence += f"; the mean of what they predict was {judged['target'].mean():.3f} out of sample"
+    same = f" On {nil.mean():.0%} of the days they do not differ at all." if nil.any() else ""
+    return f"{sentence}.{same}"
+
+
 def _table(outputs: list[np.ndarray], targets: list[np.ndarray]) -> pd.DataFrame:
     columns = {"output": outputs, "target": targets}
     return pd.DataFrame({name: np.concatenate([*parts, np.empty(0)]) for name, parts in columns.items()})

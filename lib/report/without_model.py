@@ -10,8 +10,9 @@ import numpy as np
 
 from lib.competitions import COMPETITIONS
 from lib.engine.constant import ANSWER
-from lib.engine.prediction import blend, raw_weights
+from lib.engine.weights import blend, raw_weights
 from lib.market_data import check_data, field
+from lib.report.portfolios import with_same_assets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -100,8 +101,5 @@ def _by_day(outputs: "xr.DataArray") -> list[tuple[np.datetime64, dict[str, floa
 
 
 def _equal(chain: "xr.DataArray", weights: "xr.DataArray") -> bool:
-    union = np.union1d(chain.asset.values, weights.asset.values)
-    pair = [
-        table.reindex(time=weights.time, asset=union, fill_value=0).fillna(0) for table in (chain, weights)
-    ]
-    return bool(np.abs(pair[0].transpose("time", "asset") - pair[1].transpose("time", "asset")).max() <= SAME)
+    first, second = with_same_assets(chain.reindex(time=weights.time, fill_value=0), weights)
+    return bool(np.abs(first - second).max() <= SAME)

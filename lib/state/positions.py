@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.state.state_checks import StateError, day_of, parameters_of, short, weights_of
+from lib.state.state_checks import StateError, check_same, day_of, parameters_of, short, weights_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,7 +82,7 @@ class State:
         StateError
             The state was made with other parameters, or for another universe.
         """
-        _check_same(self, parameters_of(parameters), parameters_of(defaults or {}))
+        check_same(self.date, {**(defaults or {}), **self.parameters}, parameters_of(parameters))
         day = day_of(date)
         if day < self.date:
             warnings.warn(
@@ -115,28 +115,6 @@ class State:
         width = max(map(len, self.weights), default=0)
         rows = (f"  {asset:{width}} {weight:8.4f}" for asset, weight in self.weights.items())
         return "\n".join([repr(self), *rows])
-
-
-def _check_same(state: State, now: dict[str, Any], defaults: dict[str, Any]) -> None:
-    """Raise a StateError where the state was made with other parameters than those of now."""
-    then, universe = {**defaults, **state.parameters}, "competition_type"
-    made = f"The state of {state.date}"
-    advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
-
-    def shown(values: Mapping[str, Any], key: str) -> str:
-        return f"{values[key]!r:.60}" if key in values else "not set"
-
-    changed = [
-        key for key in sorted({*then, *now}) if key not in then or key not in now or then[key] != now[key]
-    ]
-    if universe in changed:
-        raise StateError(
-            f"{made} holds positions in the universe {shown(then, universe)}, the strategy trades "
-            f"{shown(now, universe)}. Set {universe} back, {advice}"
-        )
-    if changed:
-        listed = "; ".join(f"{key:.60} was {shown(then, key)}, is {shown(now, key)}" for key in changed)
-        raise StateError(f"{made} was made with other parameters: {listed}. Set them back, {advice}")
 
 
 def restore(record: Any) -> State:

@@ -60,6 +60,27 @@ def parameters_of(values: Any) -> dict[str, Any]:
     return _plain(values, "", 0)
 
 
+def check_same(day: np.datetime64, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise a StateError where the state of a day was made with other parameters than those of now."""
+    universe, made = "competition_type", f"The state of {day}"
+    advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
+
+    def shown(values: Mapping[str, Any], key: str) -> str:
+        return f"{values[key]!r:.60}" if key in values else "not set"
+
+    changed = [
+        key for key in sorted({*then, *now}) if key not in then or key not in now or then[key] != now[key]
+    ]
+    if universe in changed:
+        raise StateError(
+            f"{made} holds positions in the universe {shown(then, universe)}, the strategy trades "
+            f"{shown(now, universe)}. Set {universe} back, {advice}"
+        )
+    if changed:
+        listed = "; ".join(f"{key:.60} was {shown(then, key)}, is {shown(now, key)}" for key in changed)
+        raise StateError(f"{made} was made with other parameters: {listed}. Set them back, {advice}")
+
+
 def _plain(value: Any, name: str, depth: int) -> Any:
     """A copy that shares no list or dict with the value."""
     scalar: Any = value.item() if isinstance(value, np.generic) else value

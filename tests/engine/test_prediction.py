@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.engine.prediction import blend, predict
+from lib.engine.prediction import predict
+from lib.engine.weights import blend
 from lib.state import State, StateError, StateWarning
 from tests.vectors import vector
 

@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 
+from lib.report.contributions_figure import MOST_ASSETS, contributions_figure
 from lib.report.figure_style import COLOURS, GREY, shades
 from lib.report.figures import SHORTEST, WIDEST, YEAR, equity_figure, holdings_figure, performance_figure
 from lib.report.loss_figure import loss_figure
-from lib.report.value_figures import MOST_ASSETS, contributions_figure, outputs_figure
+from lib.report.outputs_figure import outputs_figure
 from tests.report.test_loss_figure import models
 
 PAGES = {"light": "#ffffff", "dark": "#111111"}  # of JupyterLab

@@ -16,7 +16,7 @@ from lib.report import (
     show_weights,
 )
 from lib.report.display import source_of
-from lib.report.performance import equal_weights
+from lib.report.portfolios import equal_weights
 from lib.report.training_log import TrainingLog
 from tests.processes import run_python
 from tests.vectors import vector
