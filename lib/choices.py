@@ -1,7 +1,7 @@
 """Choices by name: functions that a strategy refers to, with parameters of their own.
 
 A choice is a name such as ``"rsi"``, a name with parameters such as ``"rsi(periods=21)"``, or a callable. The
-parameters are those that the function declares behind its first two arguments, each with a default.
+parameters are those that the function declares after its first two arguments, each with a default.
 """
 
 import ast
@@ -114,7 +114,7 @@ def full_name_of(value: Any) -> str:
 
 
 def own_parameters(function: Callable) -> dict[str, Any]:
-    """Return the parameters that a function declares behind its first two arguments, with their defaults."""
+    """Return the parameters that a function declares after its first two arguments, with their defaults."""
     parameters = list(inspect.signature(function).parameters.values())[2:]
     return {parameter.name: parameter.default for parameter in parameters}
 

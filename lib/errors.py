@@ -6,7 +6,7 @@ from typing import Any
 
 
 class UserError(Exception):
-    """An error whose message says what to change; where it was raised is of no use to the reader."""
+    """An error whose message says what to change, so that a traceback would not help."""
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows in place of a traceback."""

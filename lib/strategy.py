@@ -88,7 +88,7 @@ class Strategy:
     log_price: bool = False
 
     def __new__(cls, *args: Any, **parameters: Any) -> "Strategy":
-        """Refuse an unknown parameter with the nearest known one, before Python does without it."""
+        """Refuse an unknown parameter and name the nearest known one, which Python's own error would not."""
         known = [field.name for field in dataclasses.fields(cls)]
         for name in parameters:
             if name not in known:
@@ -133,7 +133,7 @@ class Strategy:
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Every default, as `as_dict` has it: what a record from before a parameter existed stands for."""
+        """Every default in the form of `as_dict`: the values of parameters that an older record lacks."""
         return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
 
     def load_data(self, period: int) -> "xr.DataArray":

@@ -62,7 +62,7 @@ def run_all(
     ------
     name, answer, message
         A worker that dies (killed, out of memory) costs its own call only: the answer is then None, and
-        `message` says what happened. Calls that were in its neighbours' hands are repeated one by one.
+        `message` says what happened. Calls that other workers had begun are repeated one by one.
     """
     with _configured(backend, scheduler):
         local = backend == "loky"

@@ -95,7 +95,7 @@ def _interval(returns: "xr.DataArray") -> tuple[float, float]:
 
 
 def _in_full(checks: list[RuleCheck], weights: "xr.DataArray", rules: Competition) -> list[RuleCheck]:
-    """A Sharpe ratio without the first years tells nothing about the contest's."""
+    """Checks whose Sharpe ratio is unknown where the first years are missing."""
     begin = weights.time.values[0].astype("M8[D]")
     if begin <= np.datetime64(rules.first_day) + rules.grace_days:
         return checks

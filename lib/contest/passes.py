@@ -23,7 +23,7 @@ DAYS_TOGETHER = 24  # trained in one call: a month; more would only take more me
 
 
 class Pass(NamedTuple):
-    """What a day's models answer, and what became of their training; values that JSON holds.
+    """A day's models: their outputs, and the assets whose training failed; values that JSON holds.
 
     An asset was selected if it is in `models` or in `dropped`.
     """
@@ -32,7 +32,7 @@ class Pass(NamedTuple):
     outputs: dict[str, float]  # by asset, for the last day
     models: list[str]  # assets that have one
     dropped: dict[str, str]  # selected assets without a model, and why
-    seconds: float  # of training and asking, the mean of the days trained together
+    seconds: float  # of training and inference, the mean of the days trained together
 
 
 def compute(
@@ -43,7 +43,7 @@ def compute(
     code: str,
     named: Mapping[str, Mapping[str, Callable]],
 ) -> list[dict[str, Any]]:
-    """Train and ask on each day, as a worker does: a `Pass` per day, as a dict.
+    """Train and compute the outputs of each day in a worker: a `Pass` per day, as a dict.
 
     Parameters
     ----------

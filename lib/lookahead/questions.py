@@ -113,7 +113,7 @@ def questions_about(
 
 
 def depends_on_examples_only(strategy: Strategy) -> bool:
-    """Whether nothing of the user's own is at work behind features, selection and target."""
+    """Whether features, selection and target are the only code of the user's own."""
     own = type(strategy).train_model, type(strategy).predict
     return own == (Strategy.train_model, Strategy.predict) and fast_lstm.is_published(strategy)
 

@@ -1,4 +1,4 @@
-"""A rehearsal of a submission: the notebook runs as the platform runs it, and what it leaves is judged.
+"""A rehearsal of a submission: the notebook runs as on the platform, and its files are judged.
 
     python -m lib.rehearsal --days 5 [--end 2024-12-30] [--notebook strategy.ipynb] [--set top_assets=6]
     python -m lib.rehearsal --dates precheck
@@ -71,7 +71,7 @@ def rehearse(
 ) -> Rehearsal:
     """Run the notebook as the platform does, once per day, each time in a new process.
 
-    It runs in a folder of its own, from a copy without its `#DEBUG#` cells; what lies beside it is there too.
+    A copy without the `#DEBUG#` cells runs in a folder of its own, with the files beside the notebook.
 
     Parameters
     ----------

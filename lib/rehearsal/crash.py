@@ -7,7 +7,7 @@ from lib.rehearsal.source_code import defined_names
 from lib.rehearsal.submission import Submission
 
 BY_ERROR = {
-    "FileNotFoundError": "what lies beside the notebook is there in a submission, and nothing else",
+    "FileNotFoundError": "a submission contains the files beside the notebook and nothing else",
     "StdinNotImplementedError": "nobody answers input() in a submission",
 }
 BY_OUTPUT = {

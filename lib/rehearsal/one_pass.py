@@ -89,7 +89,7 @@ def differences(first: Pass, second: Pass) -> tuple[str, ...]:
     """What two runs of the same pass left differently, compared bit by bit."""
     found = []
     if first.run.exit_code != second.run.exit_code:
-        found.append("it ended differently")
+        found.append("another exit code")
     if _bits(first.weights) != _bits(second.weights):
         found.append("other weights")
     if first.state != second.state or first.state_problem != second.state_problem:

@@ -97,7 +97,7 @@ def in_words(value: AddedValue, sizing: str = "") -> str:
         return "The model adds nothing: without it the weights are the same."
     conclusion = {
         "adds": "The model adds to the Sharpe ratio more than chance explains.",
-        "takes away": "The model takes more from the Sharpe ratio than chance explains.",
+        "takes away": "The model lowers the Sharpe ratio by more than chance explains.",
         "unclear": "So this backtest does not show that the model adds anything.",
     }[verdict(value)]
     low, high = value.return_interval
@@ -108,7 +108,7 @@ def in_words(value: AddedValue, sizing: str = "") -> str:
         between = f", interval {low:+.3f} to {high:+.3f}" if np.isfinite(low) else ""
         sentence += f", and {value.sharpe_ratio:+.3f} to the Sharpe ratio{between}"
     if not np.isfinite(value.return_interval[0]):
-        conclusion = f"Less than {FEWEST} days are too few to tell that from chance."
+        conclusion = f"Fewer than {FEWEST} days are too few to distinguish that from chance."
     other = f" Without a model this sizing holds nothing; that line is sized {sizing}." if sizing else ""
     alike = f"Daily returns with and without it correlate {value.correlation:.4f}. "
     differ = f"The weights differ by {value.weight_difference:.1%} of the capital on an average day."

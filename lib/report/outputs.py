@@ -1,4 +1,4 @@
-"""The outputs of models, day by day, asked as the strategy asks them; and what came of them."""
+"""The outputs of models by day, computed as in the strategy, beside the outcomes."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -100,8 +100,8 @@ def spread_in_words(outputs: "xr.DataArray", judged: pd.DataFrame) -> str:
     daily = outputs.std("asset").values[count.values > 1]
     if not len(daily):
         return "No day has outputs of two assets to compare."
-    nil = daily < 1e-9
-    if nil.all():
+    equal = daily < 1e-9
+    if equal.all():
         return "On every day all assets get the same output: **the model chooses nothing.**"
     sentence = (
         f"On an average day the outputs of the assets differ by {daily.mean():.3f} (standard deviation) "
@@ -109,7 +109,7 @@ def spread_in_words(outputs: "xr.DataArray", judged: pd.DataFrame) -> str:
     )
     if len(judged):
         sentence += f"; the mean of what they predict was {judged['target'].mean():.3f} out of sample"
-    same = f" On {nil.mean():.0%} of the days they do not differ at all." if nil.any() else ""
+    same = f" On {equal.mean():.0%} of the days they do not differ at all." if equal.any() else ""
     return f"{sentence}.{same}"
 
 

@@ -32,7 +32,7 @@ def outputs_figure(
     """
     from plotly.subplots import make_subplots
 
-    titles = ["Calibration: what came, by output", "Outputs of the assets, day by day"]
+    titles = ["Calibration: outcome by output", "Outputs of the assets, day by day"]
     figure = make_subplots(
         rows=2, cols=1, vertical_spacing=0.17, row_heights=[0.55, 0.45], subplot_titles=titles
     )
@@ -60,7 +60,7 @@ def outputs_figure(
         figure.add_scatter(
             x=ends,
             y=ends,
-            name="as they claim",
+            name="perfect calibration",
             mode="lines",
             line={"color": ORANGE, "dash": "dot", "width": 1.4},
             hovertemplate="%{y:.1%}",
@@ -84,7 +84,7 @@ def outputs_figure(
             row=2,
             col=1,
         )
-    figure.update_layout(layout("What the outputs say", source, 620), hovermode="closest")
+    figure.update_layout(layout("Outputs of the models", source, 620), hovermode="closest")
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
     figure.update_xaxes(title_text="output (bars: two standard errors)", row=1)

@@ -45,9 +45,9 @@ def without_model(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArr
     Returns
     -------
     WithoutModel or None
-        None where the weights are not what `strategy.predict` makes of these trainings: then nothing can be
-        said. Where the strategy's sizing holds nothing without a model, as "above_half" does, the sizing is
-        "as_output": the selected assets in nearly equal weights.
+        None where the weights are not what `strategy.predict` makes of these trainings. Where the strategy's
+        sizing holds nothing without a model, as "above_half" does, the sizing is "as_output": the selected
+        assets in nearly equal weights.
     """
     from dataclasses import replace
 

@@ -86,8 +86,8 @@ class State:
         day = day_of(date)
         if day < self.date:
             warnings.warn(
-                f"The state is dated {self.date}, after the data, which end on {day}: positions of the "
-                "future are not used, the strategy starts afresh.",
+                f"The state is dated {self.date}, after the data, which end on {day}: positions from the "
+                "future are not used, and the strategy starts without any.",
                 StateWarning,
                 stacklevel=2,
             )
@@ -139,5 +139,5 @@ def restore(record: Any) -> State:
         raise StateError(f"its record is damaged: missing or unknown {', '.join(odd):.100}")
     day = day_of(record["date"])
     if str(day) != record["date"]:  # a number, or "today"
-        raise StateError(f"its record is damaged: {short(record['date'])} is no date")
+        raise StateError(f"its record is damaged: {short(record['date'])} is not a date")
     return State(day, record["weights"], record["before"], record["fingerprint"])

@@ -158,7 +158,7 @@ FAULTS: dict[str, Case] = {
         after_predict("from my_helper import x"), "the module my_helper is neither"
     ),
     "file that is missing": Case(
-        after_predict("open('params.json')"), "what lies beside the notebook is there"
+        after_predict("open('params.json')"), "a submission contains the files beside the notebook"
     ),
     "input": Case(after_predict("input('go on?')"), "nobody answers input()"),
     "kernel dies": Case(after_predict("import os\nos._exit(1)"), "the kernel died"),

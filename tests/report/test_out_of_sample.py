@@ -128,8 +128,8 @@ def test_a_missing_feature_is_not_judged(data: xr.DataArray) -> None:
 
 
 def test_without_models_or_days(data: xr.DataArray, models: TrainedModels) -> None:
-    nobody = TrainedModels(STRATEGY, models.window)
-    for table in (out_of_sample(nobody, data, days_after(data)), out_of_sample(models, data, [])):
+    untrained = TrainedModels(STRATEGY, models.window)
+    for table in (out_of_sample(untrained, data, days_after(data)), out_of_sample(models, data, [])):
         assert table.empty
         assert table.columns.tolist() == ["day", "asset", "output", *ACCURACIES]
 
