@@ -41,7 +41,8 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     places = {
         "figures": ("equity_figure", "performance_figure", "holdings_figure"),
         "loss_figure": ("loss_figure",),
-        "value_figures": ("outputs_figure", "contributions_figure"),
+        "outputs_figure": ("outputs_figure",),
+        "contributions_figure": ("contributions_figure",),
     }
     drawn: dict[str, Any] = {}
     for module, names in places.items():

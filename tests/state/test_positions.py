@@ -41,7 +41,7 @@ def test_the_same_day_gets_what_it_got_the_first_time(state):
 
 def test_a_state_of_the_future_is_set_aside_and_both_dates_are_named(state):
     with pytest.warns(
-        StateWarning, match="dated 2024-12-27, after the data, which end on 2024-12-26.*afresh"
+        StateWarning, match="dated 2024-12-27, after the data, which end on 2024-12-26.*not used"
     ):
         assert state.carried_into("2024-12-26", PARAMETERS) == {}
 
@@ -153,14 +153,14 @@ def test_its_record_is_plain_and_versioned(record):
         ({"date": None}, "date NaT is not"),
         ({"date": "today"}, "'today' is not a date"),
         ({"date": "2024-12"}, "'2024-12' is not a date"),
-        ({"date": "yesterday"}, "no date"),
+        ({"date": "yesterday"}, "not a date"),
         ({"date": "NaT"}, "NaT"),
         ({"date": "9999-01-01"}, "9999-01-01 is not between"),
         ({"weights": {"A": float("nan")}}, "the weights say nan for A"),
         ({"weights": [0.1]}, "the weights are not a mapping"),
         ({"before": {"A": 7.0}}, "the weights carried in say 7.0 for A"),
         ({"fingerprint": {"a": b""}}, "parameter a "),
-        ({"fingerprint": None}, "no mapping"),
+        ({"fingerprint": None}, "not a mapping"),
     ],
 )
 def test_a_damaged_record_is_refused(record, change, says):

@@ -158,7 +158,7 @@ def test_a_disk_that_is_full_amid_the_state(path):
 
 
 def test_a_folder_that_has_vanished(tmp_path):
-    with pytest.raises(StateError, match="its folder is not there"):
+    with pytest.raises(StateError, match="its folder does not exist"):
         state_write(NEW, tmp_path / "gone" / "state.pickle.gz")
     assert os.listdir(tmp_path) == []
 

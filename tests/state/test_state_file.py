@@ -122,7 +122,7 @@ FILE_FAULTS = [
     Fault("not packed", pickle.dumps(OLD), "not a gzip file"),
     Fault("text", b"date: 2024-12-27\n", "not a gzip file"),
     Fault("bytes behind the end", good() + b"more", "not a gzip file, or a damaged one"),
-    Fault("two files in one", good() + good(), "broken one .more bytes behind"),
+    Fault("two files in one", good() + good(), "broken one .more bytes after"),
     Fault("packed nothing", packed(b""), "not a pickle, or a broken one"),
     Fault("packed text", packed(b"date: 2024-12-27\n"), "not a pickle, or a broken one|asks for"),
     Fault("pickle cut", packed(pickle.dumps(OLD)[:-20]), "not a pickle, or a broken one"),
