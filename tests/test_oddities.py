@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from lib.compare.variants import ODDITIES
-from lib.engine.inputs import get_features, get_target_classes, model_inputs, select_assets
+from lib.engine.inputs import get_target_classes, model_inputs, select_assets
 from lib.engine.prediction import model_outputs, predict
 from lib.engine.training import train_model
 from lib.indicators import lwma, roc
 from lib.strategy import Strategy
+from tests.labelled import get_features
 from tests.vectors import vector
 
 SMALL = {"hidden_size": 4, "top_assets": 4}

@@ -5,14 +5,11 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lib.state.state_checks import StateError, check_same, day_of, parameters_of, short, weights_of
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 VERSION = 1
 
@@ -53,18 +50,6 @@ class State:
         object.__setattr__(self, "weights", weights_of(self.weights, "weights"))
         object.__setattr__(self, "carried_in", weights_of(self.carried_in, "weights carried in"))
         object.__setattr__(self, "parameters", MappingProxyType(parameters_of(self.parameters)))
-
-    @property
-    def previous_weights(self) -> "xr.DataArray":
-        """The weights, dims (asset,), float64, with the day as scalar coordinate `time`."""
-        import xarray as xr
-
-        return xr.DataArray(
-            np.array(list(self.weights.values()), dtype=np.float64),
-            dims=["asset"],
-            coords={"asset": np.array(list(self.weights), dtype=str), "time": self.date.astype("M8[ns]")},
-            name="previous_weights",
-        )
 
     def carried_into(
         self, date: Any, parameters: Mapping[str, Any], defaults: Mapping[str, Any] | None = None

@@ -5,11 +5,11 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
-from lib.engine.inputs import get_features
 from lib.engine.models import TrainedModels
 from lib.engine.training import train_model
 from lib.market_data import field
 from lib.report.out_of_sample import ACCURACIES, _majority, out_of_sample
+from tests.labelled import get_features
 from tests.vectors import vector
 
 TRAINED_TO = "2024-06-03"

@@ -88,17 +88,6 @@ def test_the_same_parameters_in_another_order_or_form_are_the_same(state):
     assert state.carried_into(DAY + 1, now) == state.weights
 
 
-def test_previous_weights_are_a_labelled_array(state):
-    row = state.previous_weights
-    assert row.dims == ("asset",)
-    assert row.dtype == np.float64
-    assert row.sel(asset="NAS:MSFT").item() == 0.1
-    assert row.time.item() == pd.Timestamp("2024-12-27").value
-    none = State(DAY, {}, {}, {}).previous_weights
-    assert none.shape == (0,)
-    assert none.asset.dtype.kind == "U", "labels are text, even where there are none"
-
-
 def test_a_person_can_read_it(state):
     assert repr(state) == "State of 2024-12-27: 2 positions, 15.0% of the capital"
     assert str(state) == repr(state) + "\n  NAS:AAPL  -0.0500\n  NAS:MSFT   0.1000"

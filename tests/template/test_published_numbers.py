@@ -9,13 +9,14 @@ import torch
 import xarray as xr
 
 from lib.backtest import backtest
-from lib.engine.inputs import get_features, get_target_classes, model_inputs, select_assets
+from lib.engine.inputs import get_target_classes, model_inputs, select_assets
 from lib.engine.prediction import model_outputs, predict
 from lib.engine.torch_training import new_model
 from lib.engine.training import train_model
 from lib.strategy import Strategy
 from tests import reference
 from tests.engine.test_prediction import check_single_passes, window
+from tests.labelled import get_features
 from tests.processes import run_python
 from tests.test_universe import WINDOW
 from tests.trained import SMALL, outputs, use_torch
