@@ -10,6 +10,7 @@ from lib import Strategy
 from lib.engine.prediction import predict
 from lib.engine.weights import blend
 from lib.state import State, StateError, StateWarning
+from tests.labelled import weights_in
 from tests.vectors import vector
 
 SMALL = Strategy(top_assets=4, hidden_size=5)
@@ -60,7 +61,7 @@ def check_single_passes(market, expected):
     for day in expected.time.values:
         models = strategy.train_model(load(day, strategy.train_period))
         _, state = strategy.predict(models, load(day, strategy.lookback_period), state)
-        kept = np.array([state.weights.get(asset, 0) for asset in expected.asset.values.tolist()])
+        kept = weights_in(state, expected.asset)
         assert np.abs(kept - expected.sel(time=day).fillna(0).values).max() < 1e-5
 
 
