@@ -1,4 +1,4 @@
-"""Each oddity of the published strategy has an option: it changes what it says, and nothing by default."""
+"""Each oddity of the published strategy has an option, which changes nothing by default."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_each_alone_and_all_together_are_compared():
 
 
 def parts(data, strategy):
-    """What goes into a training, NaN as a number that can be compared."""
+    """The examples of a training, with NaN as a number, so that they can be compared."""
     return {
         "assets": select_assets(data, strategy),
         "features": get_features(data, strategy).values.tolist(),

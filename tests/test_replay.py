@@ -1,4 +1,4 @@
-"""A run that is interrupted, repeated, or made of single passes says what an uninterrupted one says."""
+"""A run that is interrupted, repeated, or made of single passes gives the weights of an uninterrupted run."""
 
 from pathlib import Path
 

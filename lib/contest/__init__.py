@@ -67,7 +67,7 @@ def contest(
     PassError
         A pass failed.
     RunStopped
-        At Ctrl-C; the same call goes on from there.
+        At Ctrl-C; the same call continues from there.
 
     Warns
     -----

@@ -137,5 +137,5 @@ def _answers(
                 yield answer, jobs[month][1]
     except KeyboardInterrupt as stop:
         raise RunStopped(
-            "stopped: the passes that are finished are kept, and the same command goes on from there."
+            "stopped: the passes that are finished are kept, and the same command continues from there."
         ) from stop

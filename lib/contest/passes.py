@@ -1,4 +1,4 @@
-"""The part of a single pass that needs no state: training, and the models' outputs for the day."""
+"""The part of a single pass that needs no state: training, and the outputs for the day."""
 
 import contextlib
 import io

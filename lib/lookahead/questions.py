@@ -41,7 +41,7 @@ def questions_about(
     gaps: np.ndarray,
     trained: dict[str, TrainedModels] | None = None,
 ) -> Questions:
-    """What can be asked about a row of data, by stage.
+    """The questions about a row of data, by stage.
 
     Only features see the rows after it, if any. Whatever loads data through the strategy gets them up to the
     row, as in a backtest. `trained` keeps the models of the published network by what they were trained on.

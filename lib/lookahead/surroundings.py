@@ -1,4 +1,4 @@
-"""What surrounds a question and is changed for a while: later days, the platform's limit, the process."""
+"""Temporary changes around a question: other later days, the platform's limit, another process."""
 
 import io
 import multiprocessing
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def data_limit(day: np.datetime64) -> Iterator[None]:
-    """Let all that the platform's library loads end on a day, as in a pass of the evaluator, for a while."""
+    """Within the ``with``, let the platform's library load nothing after a day, as in a pass."""
     from qnt.data import common
 
     kept = {name: getattr(common, name) for name in LIMITS}
@@ -36,7 +36,7 @@ def data_limit(day: np.datetime64) -> Iterator[None]:
 
 @contextmanager
 def other_future(data: "xr.DataArray", row: int, rng: np.random.Generator) -> Iterator[None]:
-    """For a while all values after a row are noise around the mean of those before, in place."""
+    """Within the ``with``, replace all values after a row by noise around the mean before it, in place."""
     later = data.values[:, row + 1 :]
     kept = later.copy()
     mean = np.nanmean(

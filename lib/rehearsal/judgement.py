@@ -103,7 +103,7 @@ def _compare_with_state(done: Pass, data: "xr.DataArray", empty: bool) -> tuple[
     other = [asset for asset in {*held, *expected} if not _close(held, expected, asset)]
     if other:
         return [], [
-            f"the weights written are not those of the state, which the next day goes on from: "
+            f"the weights written differ from those of the state, with which the next day continues: "
             f"{some(sorted(other))}"
         ]
     return [], []

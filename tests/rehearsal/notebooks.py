@@ -21,7 +21,7 @@ class Draft:
         self.beside: dict[str, str] = {}  # text files beside it
 
     def index(self, text: str) -> int:
-        """Of the last code cell that contains a text."""
+        """Index of the last code cell that contains a text."""
         return max(
             k
             for k, cell in enumerate(self.cells)

@@ -42,7 +42,7 @@ def outputs(days: int = 80, spread: float = 0.02) -> tuple[pd.DataFrame, pd.Data
 
 
 def weights(days: int = 40) -> xr.DataArray:
-    """Of A from the tenth day on, of B always, of C never."""
+    """Weights of A from the tenth day on, of B on all days, of C never."""
     values = np.zeros((days, 3))
     values[:, 1], values[10:, 0] = 0.1, 0.05
     time = pd.bdate_range("2020-01-01", periods=days)

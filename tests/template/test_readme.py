@@ -1,4 +1,4 @@
-"""Whatever the README shows is run: its commands, its examples, its tree."""
+"""The README's commands and examples are run, and its tree is compared with the files."""
 
 import os
 import re
