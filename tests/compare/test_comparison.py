@@ -139,8 +139,8 @@ def test_a_local_cluster_of_dask_gives_the_same_table(first, tmp_path):
 def test_a_record_holds_all_it_takes_to_run_it_again(first):
     _, folder, table = first
     row = table[(table["status"] == "finished") & (table["features"] == "trend")].iloc[0]
-    assert "/" in json.loads((folder / f"{row['run']}.json").read_text())["files"][0]
-    record = json.loads((folder / f"{row['run']}.json").read_text())
+    assert "/" in json.loads((folder / f"{row['run']}.json").read_text(encoding="utf-8"))["files"][0]
+    record = json.loads((folder / f"{row['run']}.json").read_text(encoding="utf-8"))
     assert {"python", "qnt", "numpy", "pandas", "xarray"} <= record["versions"].keys()
     assert record["parameters"]["seed"] == 42
     assert record["days"] == [START, END]
@@ -157,7 +157,7 @@ def test_a_record_holds_all_it_takes_to_run_it_again(first):
 def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     _, _, table = first
     sets, folder = tmp_path / "sets.json", tmp_path / "runs"
-    sets.write_text(json.dumps(VARIANTS))
+    sets.write_text(json.dumps(VARIANTS), encoding="utf-8")
     command = [sys.executable, "-m", "lib.compare", str(sets), "--start", START, "--end", END]
     command += ["--output", str(folder), "--workers", "1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -169,7 +169,9 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)  # its workers, which would end by themselves after some minutes
     damaged, *sound = sorted(folder.glob("*.json"))
     assert 1 <= len(sound) < 3
-    damaged.write_text(damaged.read_text().replace('"sharpe_ratio": ', '"sharpe_ratio": 9'))
+    damaged.write_text(
+        damaged.read_text(encoding="utf-8").replace('"sharpe_ratio": ', '"sharpe_ratio": 9'), encoding="utf-8"
+    )
     stamps = {path: path.stat().st_mtime_ns for path in sound}
 
     with one_warning(f"{damaged.name} is damaged"):

@@ -95,7 +95,7 @@ def test_a_damaged_file_is_made_anew(made, market, folder, spoil):
 def test_without_a_writable_folder_the_temporary_one_is_used(made, folder, tmp_path):
     (folder / "some.npz").unlink()
     folder.rmdir()
-    folder.write_text("in the way")
+    folder.write_text("in the way", encoding="utf-8")
     for _ in range(2):
         market_cache.kept("some", made)
     assert made.calls == 2
