@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 
 from lib.backtest_range import check_range
-from lib.cli import add_range, add_settings, environment, parse_settings
+from lib.cli import add_range, add_settings, environment, parse_settings, print_any_text
 from lib.competitions import COMPETITIONS
 from lib.report.backtest_report import EQUAL, Evaluation, evaluate
 from lib.report.outputs import all_judged
@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_settings(parser, "parameters of the strategy, such as sizing=ranked")
     add_range(parser, "first day of the backtest", "last day; default: the last there is")
     given = parser.parse_args(arguments)
+    print_any_text()
     try:
         strategy = Strategy(**parse_settings(given.set))
         start, end = check_range(strategy, given.start, given.end)

@@ -2,17 +2,17 @@
 
 import functools
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from lib.compare import comparison, runs
@@ -161,12 +161,16 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     command = [sys.executable, "-m", "lib.compare", str(sets), "--start", START, "--end", END]
     command += ["--output", str(folder), "--workers", "1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **quiet)
+    process = subprocess.Popen(command, cwd=ROOT, **quiet)
     while len(list(folder.glob("*.json"))) < 2 and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)  # its workers, which would end by themselves after some minutes
+    assert process.poll() is None, "it ended before it could be killed"
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    for worker in workers:  # which would end by themselves after some minutes
+        with suppress(psutil.NoSuchProcess):
+            worker.kill()
     damaged, *sound = sorted(folder.glob("*.json"))
     assert 1 <= len(sound) < 3
     damaged.write_text(

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.systems import needs_bash
+
 SCRIPT = Path(__file__).parents[2] / ".ci" / "run"
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+pytestmark = [needs_bash, pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")]
 BY_NOBODY = {
     f"GIT_{who}_{what}": "nobody@nowhere" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
 }
