@@ -25,7 +25,7 @@ PLUMBING = ("pip", "setuptools", "wheel")  # a new environment has old versions,
 SILENCE = 10  # seconds without output after which a line says that the work goes on
 PROGRESS = ("Downloading", "Using cached", "Building", "Installing", "Attempting", "WARNING: Retrying")
 SIZE = (  # measured on Linux with the CPU build of torch, which is half of it
-    "All packages take 1.5 GB on disk, the tools for the tests 0.1 GB more. On Linux, torch from PyPI adds "
+    "All packages take 1.6 GB on disk, the tools for the tests 0.1 GB more. On Linux, torch from PyPI adds "
     "several GB for NVIDIA graphics cards."
 )
 OFFLINE_WORDS = (  # how pip and its libraries report that there is no network
