@@ -5,6 +5,7 @@ import importlib
 import io
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,12 @@ def test_a_wrong_call_ends_with_a_sentence_before_a_kernel_starts(
 
 def test_every_parameter_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passed: dict[str, Any] = {}
-    monkeypatch.setattr(papermill, "execute_notebook", lambda path, out, values, **_: passed.update(values))
+
+    def execute(path: str, out: str, values: dict[str, Any], **_: Any) -> None:
+        passed.update(values)
+        shutil.copy(path, out)
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
     words = ["top_assets=6", "features=['trend', 'trend']", "target=tradable_open_up", "min_weight=0.01"]
     words += [
         "whole_sequence=True",
