@@ -2,7 +2,9 @@
 
 import argparse
 import ast
+import io
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -75,6 +77,12 @@ def parse_day(name: str, value: Any) -> np.datetime64 | None:
     except (ValueError, TypeError):
         raise WrongValueError(f"{name} is {value!r}: it must be a date such as 2024-01-31.") from None
     return day
+
+
+def print_any_text() -> None:
+    """Let stdout show "?" for a character that its encoding lacks, as that of a pipe on Windows may."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:

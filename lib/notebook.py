@@ -7,19 +7,23 @@ import argparse
 import itertools
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
+from tqdm import tqdm
 
 from lib.backtest_range import check_range
-from lib.cli import add_range, add_settings, environment, parse_settings
+from lib.cli import add_range, add_settings, environment, parse_settings, print_any_text
 from lib.files import replace_file
 from lib.parameters_cell import PROJECT, assignments, check_parameters
 
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
+SILENCE = 10  # seconds after which a line says that the run goes on
 QUIET_KERNEL = ["--IPKernelApp.log_level=ERROR"]  # ipykernel warns of its TCP transport in each run
 _one_at_a_time = threading.Lock()  # the kernel inherits this process's environment
 
@@ -97,6 +101,16 @@ def _tidy(path: Path) -> None:
     replace_file(str(path), nbformat.writes(notebook).encode())
 
 
+def write_page(executed: Path) -> Path:
+    """Write an executed notebook beside it as an HTML page, which shows its charts in any browser."""
+    from nbconvert import HTMLExporter  # imports for a second what a comparison of notebooks has no use for
+
+    page = executed.with_suffix(".html")
+    content, _ = HTMLExporter().from_filename(str(executed))
+    replace_file(str(page), content.encode())
+    return page
+
+
 def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
     """Return streams in a row as one, without what a carriage return overwrote; other outputs as they are."""
     if name is None:
@@ -122,15 +136,37 @@ def main(arguments: list[str] | None = None) -> None:
     add_range(parser, "first day of the backtest", "last day of the backtest")
     given = parser.parse_args(arguments)
     days = {"start_date": given.start, "end_date": given.end}
+    print_any_text()
     try:
         parameters = parse_settings(given.set) | {name: day for name, day in days.items() if day is not None}
-        executed = run_notebook(given.notebook, given.output, parameters)
+        with _signs_of_life(Path(given.notebook).name):
+            executed = run_notebook(given.notebook, given.output, parameters)
     except papermill.PapermillExecutionError as error:
         reached = Path(given.output).resolve() / Path(given.notebook).name
         raise SystemExit(f"A cell failed: {_sentence(error)}\nThe notebook up to there: {reached}") from None
     except (TypeError, ValueError, OSError) as error:
         raise SystemExit(str(error)) from None
     print(f"The executed notebook, the weights and the state are in {executed.parent}")
+    print(f"The charts: open {write_page(executed)} in a browser")
+
+
+@contextmanager
+def _signs_of_life(name: str) -> Iterator[None]:
+    """Say every few seconds how long the notebook has been running: a single cell may take minutes."""
+    started, ended = time.monotonic(), threading.Event()
+
+    def speak() -> None:
+        while not ended.wait(SILENCE):
+            seconds = time.monotonic() - started
+            tqdm.write(f"  {name} has been running for {seconds:.0f} s", file=sys.stderr)
+
+    speaker = threading.Thread(target=speak, daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        speaker.join()
 
 
 def _sentence(error: papermill.PapermillExecutionError) -> str:

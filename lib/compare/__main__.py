@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.cli import add_range, add_settings, parse_settings
+from lib.cli import add_range, add_settings, parse_settings, print_any_text
 from lib.compare import run_plot, run_table, variants
 from lib.compare.comparison import FOLDER, ComparisonStopped, run
 from lib.compare.run_notebooks import execute_notebooks
@@ -29,6 +29,7 @@ SHOWN = ["label", *run_table.FIGURES, "deflated_sharpe_ratio", "seconds", "statu
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if every run finished, 1 if not, or for wrong input, 130 if stopped by hand."""
     given = _parser().parse_args(arguments)
+    print_any_text()
     folder, stopped = Path(given.output), False
     where = {"workers": given.workers, "backend": given.backend, "scheduler": given.scheduler}
     with warnings.catch_warnings():

@@ -1,9 +1,9 @@
 """`python -m lib.prices SOURCE … --output market.nc`: price files to a market file."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from lib.cli import print_any_text
 from lib.files import replace_file
 from lib.prices.conversion import KINDS, from_files
 from lib.prices.errors import PricesError
@@ -40,13 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
         replace_file(str(output), bytes(market.to_netcdf(engine="scipy")))
     except OSError as error:
         raise SystemExit(f"{output}: could not be written: {error}. What was there is untouched.") from None
-    _show(f"{report}\nWritten: {output}. To run on it, set QNT_OFFLINE_MARKET={output}")
-
-
-def _show(text: str) -> None:
-    """Print what the terminal's encoding can say: a ticker may hold any character."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
+    print_any_text()  # a ticker may hold any character
+    print(f"{report}\nWritten: {output}. To run on it, set QNT_OFFLINE_MARKET={output}")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,8 @@ def rehearse(
     last = parse_day("--end", end)
     submission = read_submission(Path(notebook), settings)
     kind = submission.competition_type
-    with tempfile.TemporaryDirectory() as temporary:
+    # On Windows a file that an ended pass held open may stay for a moment.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         stage = Stage(
             folder=Path(temporary).resolve(),
             host=market.host(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lib import rehearsal
-from lib.cli import add_settings, parse_settings
+from lib.cli import add_settings, parse_settings, print_any_text
 from lib.parameters_cell import PROJECT
 
 
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="run in a new environment that only init.ipynb prepared (needs the network)",
     )
     options = parser.parse_args(arguments)
+    print_any_text()
     try:
         found = rehearsal.rehearse(
             options.notebook,

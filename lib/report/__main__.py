@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lib.backtest import backtest, leaving_no_files
 from lib.backtest_range import check_range
-from lib.cli import add_range, add_settings, parse_settings
+from lib.cli import add_range, add_settings, parse_settings, print_any_text
 from lib.competitions import COMPETITIONS
 from lib.report.backtest_report import EQUAL, Evaluation, evaluate
 from lib.report.outputs import all_judged, spread_in_words
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_settings(parser, "parameters of the strategy, such as sizing=ranked")
     add_range(parser, "first day of the backtest", "last day; default: the last there is")
     given = parser.parse_args(arguments)
+    print_any_text()
     try:
         strategy = Strategy(**parse_settings(given.set))
         start, end = check_range(strategy, given.start, given.end)

@@ -2,17 +2,17 @@
 
 import functools
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from lib.compare import comparison, runs
@@ -139,8 +139,8 @@ def test_a_local_cluster_of_dask_gives_the_same_table(first, tmp_path):
 def test_a_record_holds_all_it_takes_to_run_it_again(first):
     _, folder, table = first
     row = table[(table["status"] == "finished") & (table["features"] == "trend")].iloc[0]
-    assert "/" in json.loads((folder / f"{row['run']}.json").read_text())["files"][0]
-    record = json.loads((folder / f"{row['run']}.json").read_text())
+    assert "/" in json.loads((folder / f"{row['run']}.json").read_text(encoding="utf-8"))["files"][0]
+    record = json.loads((folder / f"{row['run']}.json").read_text(encoding="utf-8"))
     assert {"python", "qnt", "numpy", "pandas", "xarray"} <= record["versions"].keys()
     assert record["parameters"]["seed"] == 42
     assert record["days"] == [START, END]
@@ -157,19 +157,25 @@ def test_a_record_holds_all_it_takes_to_run_it_again(first):
 def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     _, _, table = first
     sets, folder = tmp_path / "sets.json", tmp_path / "runs"
-    sets.write_text(json.dumps(VARIANTS))
+    sets.write_text(json.dumps(VARIANTS), encoding="utf-8")
     command = [sys.executable, "-m", "lib.compare", str(sets), "--start", START, "--end", END]
     command += ["--output", str(folder), "--workers", "1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **quiet)
+    process = subprocess.Popen(command, cwd=ROOT, **quiet)
     while len(list(folder.glob("*.json"))) < 2 and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)  # its workers, which would end by themselves after some minutes
+    assert process.poll() is None, "it ended before it could be killed"
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    for worker in workers:  # which would end by themselves after some minutes
+        with suppress(psutil.NoSuchProcess):
+            worker.kill()
     damaged, *sound = sorted(folder.glob("*.json"))
     assert 1 <= len(sound) < 3
-    damaged.write_text(damaged.read_text().replace('"sharpe_ratio": ', '"sharpe_ratio": 9'))
+    damaged.write_text(
+        damaged.read_text(encoding="utf-8").replace('"sharpe_ratio": ', '"sharpe_ratio": 9'), encoding="utf-8"
+    )
     stamps = {path: path.stat().st_mtime_ns for path in sound}
 
     with one_warning(f"{damaged.name} is damaged"):

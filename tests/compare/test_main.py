@@ -16,7 +16,7 @@ from tests.switches import LONG
 def test_from_arguments_to_files(first, tmp_path, capsys):
     _, folder, table = first
     sets = tmp_path / "sets.json"
-    sets.write_text(json.dumps([{"top_assets": 3}, {"top_assets": 3, "seed": 42}]))
+    sets.write_text(json.dumps([{"top_assets": 3}, {"top_assets": 3, "seed": 42}]), encoding="utf-8")
     arguments = [
         str(sets),
         "--grid",
@@ -30,7 +30,7 @@ def test_from_arguments_to_files(first, tmp_path, capsys):
     assert "Bailey and Lopez de Prado" in out
     written = pd.read_parquet(folder / "table.parquet")
     assert written["run"].tolist() == table[table["run"].isin(written["run"])]["run"].tolist()
-    page = (folder / "plot.html").read_text()
+    page = (folder / "plot.html").read_text(encoding="utf-8")
     assert written["run"][0] in page
     assert "Sharpe ratio" in page
 
@@ -92,7 +92,7 @@ def test_without_a_first_day(capsys, tmp_path):
 
 
 def test_a_folder_that_cannot_be_made(capsys, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["--start", START, "--end", END, "--output", str(tmp_path / "file" / "runs")]) == 1
     assert "file" in capsys.readouterr().err
 
@@ -127,7 +127,7 @@ def test_a_run_file_without_returns_ends_in_a_sentence(first, tmp_path, capsys, 
     _, folder, table = first
     monkeypatch.setattr(comparison, "run_all", nothing)
     path = folder / f"{table[table['status'] == 'finished']['run'].iloc[0]}.json"
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     del record["returns"]
     runs.keep(tmp_path, record)
     words = [f"{name}={value}" for name, value in SMALL.items()]

@@ -65,7 +65,7 @@ def test_a_damaged_file_is_named_and_not_used(damage, reason, tmp_path):
     keep(tmp_path, planned())
     keep(tmp_path, planned(seed=43))
     path = tmp_path / f"{planned()['key']}.json"
-    path.write_text(damage(path.read_text()))
+    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
     found, (sentence,) = read(tmp_path)
     assert list(found) == [planned(seed=43)["key"]]
     assert str(path) in sentence

@@ -23,6 +23,7 @@ from tests import reference
 from tests.contest.strategies import OWN, TINY, broken
 from tests.markets import changed_after, random_market
 from tests.switches import LONG
+from tests.systems import needs_fork
 from tests.vectors import vector
 
 PROJECT = Path(__file__).parents[2]
@@ -230,6 +231,7 @@ def test_a_local_cluster_of_dask_gives_the_same(tmp_path, expected):
     assert np.array_equal(weights.values, expected)
 
 
+@needs_fork
 @pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
 def test_a_killed_run_loses_only_what_was_in_progress(tmp_path, expected):
     code = "from tests.contest.test_all_days import *; import sys; run(sys.argv[1], workers=1)"

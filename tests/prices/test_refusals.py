@@ -62,7 +62,7 @@ def ambiguous_dates(folder):
 def with_members(content):
     def write(folder):
         long().to_csv(folder / "prices.csv", index=False)
-        (folder / "members.csv").write_text(content)
+        (folder / "members.csv").write_text(content, encoding="utf-8")
 
     return write
 

@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 import pickle
-import resource
 import stat
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from lib.state import State, StateError, StateWarning, state_read, state_write, 
 from tests.processes import run_python
 from tests.state.conftest import AFRESH, DAY, NEW, OLD, PARAMETERS, packed
 from tests.switches import LONG
+from tests.systems import needs_fork, needs_limits, needs_links, needs_permissions, needs_pipes
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +40,12 @@ def test_a_missing_file_is_the_first_day_said_once(path, capsys):
     assert err == ""
 
 
-@pytest.mark.parametrize(("plant", "says"), [(os.mkdir, "folder|directory"), (os.mkfifo, "pipe|regular")])
+@pytest.mark.parametrize(
+    ("plant", "says"),
+    [("mkdir", "folder|directory"), pytest.param("mkfifo", "pipe|regular", marks=needs_pipes)],
+)
 def test_a_folder_or_a_pipe_at_the_path(path, plant, says):
-    plant(path)
+    getattr(os, plant)(path)
     kind = stat.S_IFMT(os.stat(path).st_mode)
     with pytest.raises(StateError, match=rf"cannot be read .*({says}).*{AFRESH}"):
         state_read(path)
@@ -71,6 +74,7 @@ def test_a_disk_that_fails_amid_reading(path, monkeypatch):
         state_read(path)
 
 
+@needs_links
 def test_links(path):
     path.symlink_to("circle")
     (path.parent / "circle").symlink_to(path.name)
@@ -144,8 +148,11 @@ def test_a_write_that_fails_leaves_the_old_state(path, monkeypatch, capsys, step
     assert state_read(path) == NEW
 
 
+@needs_limits
 def test_a_disk_that_is_full_amid_the_state(path):
     state_write(OLD, path)
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
@@ -186,6 +193,7 @@ def forbidden():
         os.chmod(folder, 0o755)
 
 
+@needs_permissions
 @pytest.mark.usefixtures("nobody")
 def test_a_folder_that_may_not_be_written_and_a_file_that_may_not_be_read(forbidden):
     with pytest.raises(StateError, match=r"could not be written .*Permission denied.*untouched"):
@@ -241,9 +249,6 @@ def killed(writer: str, kills: int, folder: Path) -> dict[str, int]:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has neither fork nor SIGKILL")
 
 
 @needs_fork
