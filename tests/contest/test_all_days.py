@@ -85,7 +85,7 @@ def test_a_model_in_torch_and_memory_equal_the_chain_too(here, tmp_path):
 @pytest.mark.parametrize("name", ["synthetic", "real"] if LONG else ["synthetic"])
 def test_it_equals_the_published_strategy(here, tmp_path, name):
     """Against the plain reference: 60 days as published behind the switch, else a few with less."""
-    days, top_assets, hidden_size = (60, 12, 34) if LONG else (2, 2, 3)
+    days, top_assets, hidden_size = (60, 6, 34) if LONG else (2, 2, 3)
     strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
     if name == "real" and not REAL_MARKET.exists():
         pytest.skip("the real market is not beside the project")
@@ -97,7 +97,7 @@ def test_it_equals_the_published_strategy(here, tmp_path, name):
 
         @staticmethod
         def train_model(data):
-            return reference.train_model(data, top_assets, hidden_size)
+            return reference.train_model(data, top_assets, hidden_size, reference.Layers)
 
     (weights, _), _ = run(tmp_path, strategy, market, start, end)
     published = chain(strategy, market, start, end, of=Published)

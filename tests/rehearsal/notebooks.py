@@ -290,5 +290,11 @@ CORRECT: dict[str, Case] = {
     "more output": Case(after_write("print('done')\nimport warnings\nwarnings.warn('careful')")),
     "precheck without state": Case(lambda draft: draft.replace(KEEP, "pass"), options={"days": "precheck"}),
 }
+# What Jupyter has a part in. The others are about what a notebook leaves: a plain Python runs their cells, in
+# half the time.
+JUPYTER = {"error", "syntax", "misspelt name", "name of a removed cell", "import of a removed cell"}
+JUPYTER |= {"module that is missing", "module left elsewhere", "file that is missing", "input"}
+JUPYTER |= {"kernel dies", "exit", "kernel of its own", "too slow", "too large"}
+JUPYTER |= {"a file beside", "modules beside", "cells for people", "more output"}
 # in the ordinary run; the others need LONG_TESTS=1
 SAMPLE = {"name of a removed cell", "second write", "illiquid", "unknown assets", "a file beside"}

@@ -11,7 +11,7 @@ from tests.markets import FIELDS, LAST_DAY
 VOLATILITY = 0.01  # of a day
 
 
-def planted_market(strength: float, seed: int, days: int = 330, assets: int = 10) -> xr.DataArray:
+def planted_market(strength: float, seed: int, days: int, assets: int = 10) -> xr.DataArray:
     """Returns of each day have the mean ±strength * volatility, by the sign that the volume shows before.
 
     The sign of an asset changes with a probability of one in ten a day. With strength 0.3 the sign is right

@@ -59,7 +59,7 @@ def test_an_edge_is_seen() -> None:
 
 def test_chance_adds_no_more_often_than_stated() -> None:
     """Of 40 intervals of 95 % one should lie above 0; five would do so with a probability of 0.2 %."""
-    repetitions = 400 if LONG else 40
+    repetitions = 200 if LONG else 40
     found = [verdict(compared(0.0, seed=100 + k)) for k in range(repetitions)]
     assert found.count("adds") <= max(0.05 * repetitions, 4)
     assert found.count("unclear") >= 0.88 * repetitions

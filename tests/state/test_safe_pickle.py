@@ -17,7 +17,7 @@ from lib.state.safe_pickle import Call, Name, NotPlain
 from tests.switches import LONG
 
 UNTIMED = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000 if LONG else 50
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=400 if LONG else 50
 )
 BROKEN_ERRORS = (ValueError, LookupError)
 

@@ -12,7 +12,7 @@ from lib.state.state_checks import StateError, day_of, parameters_of, weights_of
 from tests.switches import LONG
 
 UNTIMED = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000 if LONG else 50
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300 if LONG else 50
 )
 
 ANYTHING = st.recursive(

@@ -283,7 +283,7 @@ def scratch():
         yield Path(folder) / "state.pickle.gz"
 
 
-@UNTIMED
+@settings(UNTIMED, max_examples=400 if LONG else 50)
 @given(state=STATES)
 def test_any_state_comes_back_as_it_was(scratch, state):
     scratch.unlink(missing_ok=True)

@@ -75,6 +75,11 @@ def test_without_git_the_folder_is_tested_as_it_is(project):
     assert done.stdout.split()[-4:] == [".ci", ".git", "README.md", "committed"]
 
 
+def test_the_long_tests_are_turned_on(project):
+    done = run(project, "```\necho $LONG_TESTS # -m pytest\n```\n", LONG_TESTS="")
+    assert done.stdout.splitlines()[1:] == ["1"]
+
+
 def test_the_exit_code_is_passed_on_and_nothing_is_left_behind(project):
     done = run(project, "```\nfalse || exit 5 # -m pytest\n```\n")
     assert done.returncode == 5

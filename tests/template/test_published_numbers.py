@@ -173,7 +173,8 @@ def test_on_the_real_market_too():
 
 
 def test_days_in_a_row_equal_the_plain_strategy():
-    ours, plain = Strategy().train_model(window(71, 700)), reference.train_model(window(71, 700))
+    ours = Strategy().train_model(window(71, 700))
+    plain = reference.train_model(window(71, 700), network=reference.Layers)
     state, plain_state = None, None
     for end in range(700, 712):
         data = window(107, end)
@@ -184,6 +185,17 @@ def test_days_in_a_row_equal_the_plain_strategy():
         assert weights.asset.values.tolist() == data.asset.values.tolist()
         assert weights.time.values == data.time.values[-1:]
         assert np.abs(weights - expected).max() < 1e-5
+
+
+def test_the_two_networks_of_the_plain_strategy_are_one():
+    cells, layers = (
+        reference.train_model(window(71, 700), top_assets=2, network=network)
+        for network in (reference.LSTM, reference.Layers)
+    )
+    assert list(cells) == list(layers)
+    x = torch.from_numpy(vector("train_features").values.transpose(2, 1, 0).astype(np.float32))
+    for asset, model in cells.items():
+        assert torch.allclose(model(x), layers[asset](x), rtol=0, atol=1e-6)
 
 
 def test_a_pass_imports_nothing_that_it_does_not_need():
