@@ -1,5 +1,6 @@
 """A run that is interrupted, repeated, or made of single passes gives the weights of an uninterrupted run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import xarray as xr
 
 from lib import backtest as backtests
+from lib.sizing import sizing
 from lib.state import State, state_read, state_write
 from lib.state.positions import StateWarning
 from lib.strategy import Strategy
@@ -118,6 +120,25 @@ def test_single_passes_are_the_backtest_that_retrains_daily(market, backtest, tm
         assert state.date == states[k].date
         assert dict(state.weights) == pytest.approx(dict(states[k].weights), rel=0, abs=EXACT)
     assert state.weights
+
+
+def squared(outputs: np.ndarray, strategy: Strategy) -> np.ndarray:
+    """A sizing of a user's own."""
+    return outputs**2
+
+
+@pytest.mark.parametrize("name", [*sorted(set(sizing) - {"as_output"}), squared])
+def test_single_passes_are_the_backtest_whatever_the_sizing(name, backtest, tmp_path):
+    strategy = replace(STRATEGY, sizing=name, whole_sequence=True)
+    market = vector("market").isel(time=slice(-260, None)).sel(time=slice(None, "2024-12-30"))
+    weights, _ = backtest(strategy, market, 3)
+    assert (weights != 0).any("asset").all()  # something is compared on each day
+    state = None
+    for k, row in enumerate(range(market.sizes["time"] - 3, market.sizes["time"])):
+        (passed,), state = run(
+            strategy, market, range(row, row + 1), through_a_file(state, tmp_path / "state")
+        )
+        assert same(passed, weights.isel(time=[k]))
 
 
 def test_real_processes_resume_one_another(tmp_path):

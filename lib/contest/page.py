@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.contest.originality import TEMPLATE, UNIVERSE
-from lib.contest.verdict import Verdict
+from lib.contest.verdict import Verdict, with_headings
 from lib.report.contest import as_table
 from lib.report.figure_style import GREY, axis, layout, line_style, rows
 
@@ -32,7 +32,6 @@ PANELS = [
 def page(verdict: Verdict, seconds: list[float]) -> str:
     """The whole page; `seconds` is what the pass of each day took."""
     first, last = (str(day)[:10] for day in verdict.returns.time.values[[0, -1]])
-    relatives = verdict.relatives.rename(columns=lambda name: name.replace("_", " "))
     parts = [
         f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Contest verdict</title>"
         f"<style>{STYLE}</style></head><body><h1>{html.escape(verdict.in_words)}</h1>",
@@ -40,7 +39,7 @@ def page(verdict: Verdict, seconds: list[float]) -> str:
         _table(as_table(list(verdict.checks))),
         f"<p>{html.escape(verdict.sharpe_in_words)}</p>",
         "<h2>Originality</h2>",
-        _table(relatives),
+        _table(with_headings(verdict.relatives)),
         *(f"<p>{html.escape(note)}</p>" for note in verdict.notes),
         figure(verdict, seconds).to_html(include_plotlyjs=True, full_html=False),
         "</body></html>\n",
@@ -55,7 +54,10 @@ def figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
     drawn = rows(PANELS, [0.32, 0.17, 0.17, 0.17, 0.17])
     lines = {"this strategy": verdict.returns}
     lines |= {name: verdict.others[name] for name in (TEMPLATE, UNIVERSE) if name in verdict.others}
-    for number, (name, returns) in enumerate(lines.items()):
+    styles = {name: line_style(number) for number, name in enumerate(["this strategy", *verdict.others])}
+    if TEMPLATE in styles:
+        styles[TEMPLATE] |= {"dash": "dash"}  # a copy covers it
+    for name, returns in lines.items():
         equity = qns.calc_equity(returns)
         for row, values in ((1, equity), (2, qns.calc_underwater(equity))):
             drawn.add_scatter(
@@ -64,7 +66,7 @@ def figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
                 name=name,
                 legendgroup=name,
                 showlegend=row == 1,
-                line={**line_style(number), "width": 1.6},
+                line={**styles[name], "width": 1.6},
                 row=row,
                 col=1,
             )
@@ -73,11 +75,11 @@ def figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
         x=years,
         y=verdict.by_year["sharpe_ratio"],
         showlegend=False,
-        marker_color=line_style(0)["color"],
+        marker_color=styles["this strategy"]["color"],
         row=3,
         col=1,
     )
-    for number, name in enumerate(verdict.others, start=1):
+    for name in verdict.others:
         drawn.add_scatter(
             x=years,
             y=verdict.by_year[name],
@@ -85,7 +87,7 @@ def figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
             legendgroup=name,
             showlegend=name not in lines,
             mode="lines+markers",
-            line=line_style(number),
+            line=styles[name],
             row=4,
             col=1,
         )
@@ -98,7 +100,7 @@ def figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
         row=5,
         col=1,
     )
-    drawn.update_layout(layout("The contest's days in sample", verdict.source, 1250), bargap=0.3)
+    drawn.update_layout(layout("The contest's days in sample", verdict.source, 1250, panels=True), bargap=0.3)
     drawn.update_xaxes(**axis())
     drawn.update_yaxes(**axis())
     drawn.update_yaxes(type="log", row=1)

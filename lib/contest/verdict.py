@@ -98,7 +98,11 @@ def in_lines(table: pd.DataFrame) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
 
 
+def with_headings(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose columns are named in words."""
+    return table.rename(columns=lambda name: str(name).replace("_", " ").replace("sharpe", "Sharpe"))
+
+
 def in_columns(table: pd.DataFrame) -> str:
     """A table as text, its numbers with three digits."""
-    shown = table.rename(columns=lambda name: str(name).replace("_", " "))
-    return shown.to_string(float_format="{:.3f}".format)
+    return with_headings(table).to_string(float_format="{:.3f}".format)

@@ -101,12 +101,12 @@ def in_words(value: AddedValue, sizing: str = "") -> str:
         "unclear": "So this backtest does not show that the model adds anything.",
     }[verdict(value)]
     low, high = value.return_interval
-    between = f", {LEVEL:.0%} interval {low:+.2%} to {high:+.2%}" if np.isfinite(low) else ""
-    sentence = f"The model adds {value.annual_return:+.2%} to the annual return{between}"
+    between = f", {LEVEL:.0%} interval {low:+z.2%} to {high:+z.2%}" if np.isfinite(low) else ""
+    sentence = f"The model adds {value.annual_return:+z.2%} to the annual return{between}"
     if np.isfinite(value.sharpe_ratio):
         low, high = value.sharpe_interval
-        between = f", interval {low:+.3f} to {high:+.3f}" if np.isfinite(low) else ""
-        sentence += f", and {value.sharpe_ratio:+.3f} to the Sharpe ratio{between}"
+        between = f", interval {low:+z.3f} to {high:+z.3f}" if np.isfinite(low) else ""
+        sentence += f", and {value.sharpe_ratio:+z.3f} to the Sharpe ratio{between}"
     if not np.isfinite(value.return_interval[0]):
         conclusion = f"Fewer than {FEWEST} days are too few to distinguish that from chance."
     other = f" Without a model this sizing holds nothing; that line is sized {sizing}." if sizing else ""

@@ -90,7 +90,7 @@ def show(
     show_figures(performance_figure({name: each.returns for name, each in found.portfolios.items()}, source))
     if not held:
         return
-    months = monthly_returns(mine.returns)
+    months = monthly_returns(mine.returns[1:])  # what is bought on the first day earns from the next one on
     if months.notna().sum().sum() > 2:  # a month, and the year
         show_text("Returns of the strategy by month:")
         show_heat_map(months)

@@ -51,7 +51,7 @@ def check_rules(
     checks = [
         RuleCheck(
             "Sharpe ratio",
-            f"{round(sharpe_ratio, 2) + 0.0:.2f}" if np.isfinite(sharpe_ratio) else "none",  # never -0.00
+            f"{sharpe_ratio:z.2f}" if np.isfinite(sharpe_ratio) else "none",
             f"at least {rules.min_sharpe_ratio}, over all days from {rules.first_day} on",
             bool(sharpe_ratio >= rules.min_sharpe_ratio),
         ),

@@ -38,7 +38,7 @@ def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
         marker={"color": [BLUE if value >= 0 else ORANGE for value in earned]},
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
-    height = 130 + 17 * max(len(earned), 4)
+    height = 120 + 17 * max(len(earned), 4)
     figure.update_layout(
         layout("Contribution of each asset", source, height), hovermode="closest", bargap=0.25
     )

@@ -1,5 +1,6 @@
 """The display of tables, text and figures in a notebook and in the page made from it."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,11 +16,12 @@ FORMATS = {  # by the beginning of a column's name
     "majority": "{:.1%}",
     "yesterday": "{:.1%}",
     "weight": "{:.2%}",
-    "change": "{:+.2%}",
+    "change": "{:+z.2%}",
     "depth": "{:.2%}",
 }
 GROUPS = ("_in_training", "_out_of_sample")  # columns that end so get a second line of headings
 NO_BREAK = "\u2011"  # a hyphen that keeps a date in one line
+DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _home: list[Any] = []  # the cell whose output carries plotly's script
 
 
@@ -47,7 +49,7 @@ def heat_map(table: "pd.DataFrame") -> "Styler":
         colour = "42,133,207" if value >= 0 else "201,106,18"
         return f"background-color: rgba({colour},{0.06 + 0.44 * abs(value) / largest:.2f})"
 
-    return table.rename_axis(index=None).style.map(background).format("{:.1%}", na_rep="")
+    return table.rename_axis(index=None).style.map(background).format("{:z.1%}", na_rep="")
 
 
 def readable(table: "pd.DataFrame") -> "pd.DataFrame":
@@ -60,9 +62,9 @@ def readable(table: "pd.DataFrame") -> "pd.DataFrame":
         if style:
             table[name] = [style.format(value) if value == value else "" for value in table[name]]
     for name in table.select_dtypes("datetime").columns:
-        table[name] = [
-            "" if pd.isna(day) else f"{day:%Y-%m-%d}".replace("-", NO_BREAK) for day in table[name]
-        ]
+        table[name] = ["" if pd.isna(day) else f"{day:%Y-%m-%d}" for day in table[name]]
+    for name in table.select_dtypes(["object", "string"]).columns:
+        table[name] = [DATE.sub(_unbroken, text) if isinstance(text, str) else text for text in table[name]]
     corner = table.columns[0].replace("_", " ")
     table = table.set_index(table.columns[0]).rename_axis(None)
     headings = [_heading(name) for name in table.columns]
@@ -71,6 +73,10 @@ def readable(table: "pd.DataFrame") -> "pd.DataFrame":
     else:
         table.columns = pd.Index([name for _, name in headings], name=corner)
     return table
+
+
+def _unbroken(date: "re.Match[str]") -> str:
+    return date[0].replace("-", NO_BREAK)
 
 
 def _heading(name: str) -> tuple[str, str]:

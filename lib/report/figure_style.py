@@ -29,8 +29,11 @@ def line_style(number: int) -> dict[str, str]:
     return {"color": COLOURS[colour], "dash": DASHES[dash]}
 
 
-def layout(title: str, source: str, height: int) -> dict[str, Any]:
-    """Return the layout of all figures: a title, below it what the prices are, a transparent background."""
+def layout(title: str, source: str, height: int, panels: bool = False) -> dict[str, Any]:
+    """Return the layout of all figures: a title, below it what the prices are, a transparent background.
+
+    Figures of several `panels` have more room on top, for the title of the first one.
+    """
     note = f"<br><span style='font-size:13px'>Prices: {source}</span>" if source else ""
     return {
         "template": "none",
@@ -45,7 +48,7 @@ def layout(title: str, source: str, height: int) -> dict[str, Any]:
         | {"pad": {"t": 14}, "font": {"size": 16, "color": GREY}},
         "height": height,
         "autosize": True,
-        "margin": {"l": 80, "r": 20, "t": 90 if source else 70, "b": 45},
+        "margin": {"l": 80, "r": 20, "t": 46 + 20 * bool(source) + 24 * panels, "b": 55},
         "paper_bgcolor": NOTHING,
         "plot_bgcolor": NOTHING,
         "font": {"size": 13, "color": GREY},
@@ -65,6 +68,8 @@ def axis() -> dict[str, Any]:
         "linecolor": GREY,
         "tickcolor": GREY,
         "automargin": True,
+        "title_font_size": 13,
+        "title_standoff": 12,
     }
 
 

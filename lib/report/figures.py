@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 YEAR = 252  # trading days of a rolling Sharpe ratio
-SHORTEST = YEAR + 20  # trading days of a backtest whose rolling Sharpe ratio makes a line
+SHORTEST = YEAR * 3 // 2  # trading days of a backtest of which a third or more has a rolling Sharpe ratio
 SHARE = ".2~%"  # digits as needed: a turnover below 1 % has ticks that differ
 LINES = {
     "strategy": {"color": BLUE, "width": 1.8},
@@ -69,7 +69,7 @@ def performance_figure(lines: Mapping[str, "xr.DataArray"], source: str = "") ->
                 col=1,
             )
     height = 780 if len(panels) == 3 else 580
-    figure.update_layout(layout(f"Backtest: {_listed(lines)}", source, height))
+    figure.update_layout(layout(f"Backtest: {_listed(lines)}", source, height, panels=True))
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
     for row, (_, unit, _) in enumerate(panels, start=1):
@@ -104,7 +104,7 @@ def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
         z=np.where(shown.values == 0, np.nan, shown.values).T.round(4),
         hovertemplate="%{y}, %{x|%Y-%m-%d}: %{z:.2%}<extra></extra>",
         colorbar={
-            "title": "weight",
+            "title": {"text": "weight", "font": {"size": 13}},
             "tickformat": SHARE,
             "len": 0.5,
             "y": 1,
@@ -128,7 +128,7 @@ def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
             col=1,
         )
     every = "" if step == 1 else f" (heat map: one day of {step})"
-    figure.update_layout(layout(f"Holdings{every}", source, height + 440), hovermode="closest")
+    figure.update_layout(layout(f"Holdings{every}", source, height + 440, panels=True), hovermode="closest")
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
     figure.update_yaxes(title_text="of the capital", tickformat=SHARE, rangemode="tozero")

@@ -32,7 +32,10 @@ def outputs_figure(
     """
     from plotly.subplots import make_subplots
 
-    titles = ["Calibration: outcome by output", "Outputs of the assets, day by day"]
+    titles = [
+        "Calibration: mean of the target, by output (bars: two standard errors)",
+        "Outputs of a day: highest, median (dashed) and lowest of the assets",
+    ]
     figure = make_subplots(
         rows=2, cols=1, vertical_spacing=0.17, row_heights=[0.55, 0.45], subplot_titles=titles
     )
@@ -51,7 +54,7 @@ def outputs_figure(
             line={"color": colour, "width": 1.6},
             error_y={"array": 2 * points["error"], "color": colour, "thickness": 1, "width": 3},
             customdata=points["count"],
-            hovertemplate="output %{x:.3f}: %{y:.1%} of %{customdata} rose",
+            hovertemplate="output %{x:.3f}: %{y:.3f}, mean of %{customdata}",
             row=1,
             col=1,
         )
@@ -60,10 +63,10 @@ def outputs_figure(
         figure.add_scatter(
             x=ends,
             y=ends,
-            name="perfect calibration",
+            name="target = output",
             mode="lines",
             line={"color": ORANGE, "dash": "dot", "width": 1.4},
-            hovertemplate="%{y:.1%}",
+            hovertemplate="%{y:.3f}",
             row=1,
             col=1,
         )
@@ -84,11 +87,11 @@ def outputs_figure(
             row=2,
             col=1,
         )
-    figure.update_layout(layout("Outputs of the models", source, 620), hovermode="closest")
+    figure.update_layout(layout("Outputs of the models", source, 640, panels=True), hovermode="closest")
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
-    figure.update_xaxes(title_text="output (bars: two standard errors)", row=1)
-    figure.update_yaxes(title_text="share that rose", tickformat=".0%", row=1)
+    figure.update_xaxes(title_text="output", row=1)
+    figure.update_yaxes(title_text="mean of the target", row=1)
     figure.update_yaxes(title_text="output", row=2)
     return figure
 

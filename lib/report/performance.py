@@ -58,16 +58,16 @@ def _column(each: Portfolio, measures: Measures, base: np.ndarray) -> dict[str, 
     free = float(qns.calc_mean_return_annualized(each.before_costs).values[-1])
     low, high = interval(measures.ratios_sampled)
     return {
-        "annual return": f"{year:.2%}",
+        "annual return": f"{year:z.2%}",
         "volatility": f"{qns.calc_volatility_annualized(each.returns).values[-1]:.2%}",
         "Sharpe ratio": _ratio(ratio, 3),
-        f"its {LEVEL:.0%} interval": f"{low:.2f} to {high:.2f}" if np.isfinite(low) else "",
+        f"its {LEVEL:.0%} interval": f"{low:z.2f} to {high:z.2f}" if np.isfinite(low) else "",
         "Sortino ratio": _ratio(year / losses if losses else np.nan),
         "Calmar ratio": _ratio(year / -depth if depth else np.nan),
-        "maximum drawdown": f"{depth:.2%}",
+        "maximum drawdown": f"{depth:z.2%}",
         "its days": f"{_day(worst['from'].iloc[0])} to {_day(worst['lowest on'].iloc[0])}" if depth else "",
         "turnover per day": f"{each.turnover:.2%}",
-        "trading cost per year": f"{free - year:.2%}",
+        "trading cost per year": f"{free - year:z.2%}",
         "win rate": f"{(moved > 0).mean():.1%}" if len(moved) else "",
         "beta to equal weights": _ratio(_beta(returns, base)),
     }
@@ -118,7 +118,7 @@ def _beta(returns: np.ndarray, base: np.ndarray) -> float:
 
 
 def _ratio(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}f}" if np.isfinite(value) else ""
+    return f"{value:z.{digits}f}" if np.isfinite(value) else ""
 
 
 def _day(day: Any) -> str:

@@ -79,7 +79,7 @@ def out_of_sample_in_words(table: pd.DataFrame) -> str:
     accuracy, majority, yesterday = (f"{mean:.1%}" for mean in means)
     error = 0.5 / days.sum() ** 0.5
     return (
-        f"Accuracy out of sample, over {days.sum()} days of one asset: {accuracy}; of always answering the "
+        f"Accuracy out of sample, over {days.sum():,} predictions: {accuracy}; of always answering the "
         f"more frequent class of the training: {majority}; of answering as the day before: {yesterday}. Each "
         f"has a standard error of at least {error:.1%}, more where assets move together."
     )

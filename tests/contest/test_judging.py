@@ -11,7 +11,7 @@ import xarray as xr
 from lib.competitions import COMPETITIONS
 from lib.contest.judging import ELSEWHERE, SYNTHETIC, judge
 from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, same_weights
-from lib.contest.page import PANELS, page
+from lib.contest.page import PANELS, figure, page
 from lib.contest.record import as_dict
 from tests.contest.strategies import years_of_wednesdays
 
@@ -187,6 +187,17 @@ def test_the_page_has_every_table_and_panel(full):
     for words in (*PANELS, full.in_words, "largest position", SYNTHETIC, "above 0.9", "verdict abc"):
         assert words in text or json.dumps(words)[1:-1] in text
     assert "<script src=" not in text  # it needs nothing else
+
+
+def test_a_name_has_one_colour_in_all_panels_and_a_heading_no_underscore(full):
+    seen = {}
+    for trace in figure(full, [0.2] * len(DAYS)).data:
+        if trace.name:
+            seen.setdefault(trace.name, set()).add((trace.line.color, trace.line.dash))
+    assert set(seen) == {"this strategy", *full.others}
+    assert all(len(styles) == 1 for styles in seen.values()), seen
+    assert len({style for styles in seen.values() for style in styles}) == len(seen)
+    assert "recent Sharpe ratio" in page(full, [0.2] * len(DAYS))
 
 
 def test_same_weights_knows_absent_assets():

@@ -63,6 +63,35 @@ def test_four_planted_faults_are_found(tmp_path):
     assert "submit mine.ipynb under the name strategy.ipynb" in str(found)
 
 
+OWN_SIZING = """
+from lib.sizing import above_half
+
+
+def squared(outputs, strategy):
+    return above_half(outputs, strategy) ** 2
+
+
+sizing = squared
+"""
+
+
+@pytest.mark.parametrize("name", ["own", *(["as_output", "above_half", "ranked"] if LONG else [])])
+def test_a_notebook_of_any_sizing_passes(name, tmp_path):
+    draft, settings = (
+        Draft(),
+        SMALL | {"whole_sequence": True, "epochs": 3},
+    )  # some outputs are above one half
+    if name == "own":
+        draft.before("Strategy.from_names(globals())", OWN_SIZING)
+    else:
+        settings |= {"sizing": name}
+    found = rehearsal.rehearse(draft.save(tmp_path), days=2 if LONG else 1, end=LAST[-1], settings=settings)
+    assert found.passed, str(found)
+    for done in found.passes:
+        assert float(done.weights.sum()) > 0
+        assert done.state.parameters["sizing"] in (name, "__main__.squared")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -111,6 +111,12 @@ def test_a_table_for_people() -> None:
     assert readable.iloc[1].tolist() == [11, "0.2500", "2.00", "50.0%", ""]
 
 
+def test_a_date_within_a_text_stays_on_one_line() -> None:
+    table = pd.DataFrame({"days": ["2024-06-03 to 2024-12-02", ""]}, index=["its days", "none"])
+    shown = display.readable(table.rename_axis("measure")).iloc[0, 0]
+    assert shown == "2024-06-03 to 2024-12-02".replace("-", HYPHEN)
+
+
 def test_weights_are_percentages_and_changes_have_a_sign() -> None:
     table = pd.DataFrame({"weight": [0.1], "change": [0.05]}, index=pd.Index(["A"], name="asset"))
     readable = display.readable(table)

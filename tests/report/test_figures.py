@@ -52,7 +52,7 @@ def weights(days: int = 40) -> xr.DataArray:
 FIGURES = {
     "loss": lambda: loss_figure(models(), SOURCE),
     "equity": lambda: equity_figure(1 + series(), SOURCE),
-    "performance": lambda: performance_figure(three(300), SOURCE),
+    "performance": lambda: performance_figure(three(400), SOURCE),
     "performance of a month": lambda: performance_figure(three(21), SOURCE),
     "outputs": lambda: outputs_figure(*outputs(), SOURCE),
     "contributions": lambda: contributions_figure(pd.Series({"A": 0.1, "B": -0.05}), SOURCE),
@@ -143,6 +143,12 @@ def test_every_plot_has_units_and_hover_text(figure: go.Figure) -> None:
         assert len(trace.x if trace.x is not None else trace.y) > 1, trace.name  # none is empty
     for trace in heat_maps:
         assert trace.colorbar.title.text == "weight"
+
+
+def test_titles_of_axes_are_no_larger_than_those_of_panels(figure: go.Figure) -> None:
+    axes = [*figure.select_xaxes(), *figure.select_yaxes()]
+    assert {axis.title.font.size for axis in axes} == {13}
+    assert all(note.font.size in (None, 13) for note in figure.layout.annotations)
 
 
 def test_performance_by_hand() -> None:

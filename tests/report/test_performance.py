@@ -62,6 +62,12 @@ def test_ratios_by_hand() -> None:
     assert table["its 95% interval"] == ""
 
 
+def test_a_ratio_just_below_zero_has_no_sign() -> None:
+    returns = line(0, 0.02, -0.01962)  # a loss of 0.001 % in all
+    table = performance_table({"a": portfolio_of(returns)}, measured({"a": returns}), "a")["a"]
+    assert {"-0.00", "-0.00%", "-0.000"}.isdisjoint(table)
+
+
 def portfolio_of(returns: xr.DataArray):
     from lib.report.portfolios import Portfolio
 

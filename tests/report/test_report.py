@@ -191,7 +191,7 @@ def test_trainings(data: xr.DataArray, figures: dict, capsys: pytest.CaptureFixt
     show_backtest_trainings(log, data, data.sel(field="close", time=slice("2024-08-09", "2024-08-20")) * 0)
     shown = capsys.readouterr().out
     assert figures["trained_to"]["days_out_of_sample"].tolist() == [14]
-    assert "over 14 days of one asset" in shown
+    assert "over 14 predictions" in shown
 
 
 def test_source_is_what_the_loader_said(data: xr.DataArray) -> None:

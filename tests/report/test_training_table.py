@@ -62,7 +62,7 @@ def test_accuracy_in_words_weighs_by_days() -> None:
         }
     )
     words = out_of_sample_in_words(table)
-    assert "over 400 days of one asset: 52.5%; of always" in words
+    assert "over 400 predictions: 52.5%; of always" in words
     assert "the training: 50.0%; of answering as the day before: 46.0%" in words
     assert "at least 2.5%" in words
 

@@ -1,4 +1,4 @@
-"""The commands and examples of README.md and of those in lib/ are run; the tree is compared with the files."""
+"""The commands and examples of README.md and of those in lib/ run; the tree is compared with the files."""
 
 import os
 import re
