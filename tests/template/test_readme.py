@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lib import Strategy, lookahead
-from tests.backtests import backtest
+from lib.backtest import backtest
 from tests.conftest import REAL
 from tests.prices import sources
 from tests.prices.test_notebook_on_prices import COMMANDS as FROM_CSV_TO_NOTEBOOK
