@@ -109,7 +109,7 @@ def test_it_equals_the_published_strategy(here, tmp_path, name):
 
 def test_an_interrupted_run_goes_on_where_it_was(here, tmp_path, expected):
     here.stop = 2
-    with pytest.raises(RunStopped, match="the same command goes on"):
+    with pytest.raises(RunStopped, match="the same command continues"):
         run(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
     here.stop, here.months = None, []

@@ -1,4 +1,4 @@
-"""The commands and examples of README.md and of those in lib/ run; the tree is compared with the files."""
+"""Whatever the README and those of lib/ show is run: commands, examples, the tree."""
 
 import os
 import re
