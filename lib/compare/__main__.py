@@ -32,16 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if every run finished, 1 if not, or for wrong input, 130 if stopped by hand."""
     given = _parser().parse_args(arguments)
     folder, stopped = Path(given.output), False
-    where: dict[str, Any] = {"workers": given.workers, "backend": given.backend}
-    where |= {"scheduler": given.scheduler}
+    where: dict[str, Any] = {name: getattr(given, name) for name in ("workers", "backend", "scheduler")}
     with warnings.catch_warnings():
         warnings.simplefilter("always", RunWarning)
         warnings.showwarning = _print_warning  # type: ignore[assignment]
         try:
             for name in ("shuffles", "universes"):
                 _count(name, getattr(given, name))
-            draws = {"shuffles": given.shuffles or 0, "universes": given.universes or 0}
-            records = run(_variants(given), given.start, given.end, folder=folder, **draws, **where)
+            draws = {name: getattr(given, name) or 0 for name in ("shuffles", "universes")}
+            options = {"folder": folder, **draws, **where}
+            records = run(_variants(given), given.start, given.end, **options)
             if given.notebooks:
                 execute_notebooks(variants_of(records), folder, **where)
         except ComparisonStopped as stop:
