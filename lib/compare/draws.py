@@ -77,6 +77,12 @@ def drawn(record: Record, shuffles: int, universes: int) -> list[dict[str, Any]]
     return found + [{"universe": k, **_window(k, record["start"], record["end"])} for k in range(universes)]
 
 
+def backtest_days(planned: Record) -> tuple[str, str]:
+    """Return the first and the last day of a run's backtest."""
+    found = {**planned, **planned.get("draw", {})}
+    return found["start"], found["end"]
+
+
 def trained_on(strategy: "Strategy", draw: Mapping[str, Any]) -> "Strategy":
     """Return the strategy that a run trains and trades."""
     return (

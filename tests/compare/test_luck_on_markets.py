@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
+from lib.backtest import backtest
 from lib.backtest_range import check_range
 from lib.compare.comparison import compare
 from lib.competitions import COMPETITIONS
 from lib.offline.synthetic import generate
 from lib.report.backtest_report import evaluate
 from lib.report.training_log import TrainingLog
-from tests.backtests import backtest
 from tests.compare.shared import HERE
 from tests.report.planted import STRATEGY, planted_market
 from tests.switches import LONG
