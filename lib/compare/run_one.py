@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lib.backtest import backtest, leaving_no_files
-from lib.compare import project_code, provenance
+from lib.compare import draws, project_code, provenance
+from lib.compare.friction import under_friction
 from lib.compare.runs import Record
 from lib.compare.user_functions import register
 from lib.strategy import STATISTICS_DAYS, Strategy
@@ -66,16 +67,23 @@ def _backtest(strategy: Strategy, planned: Record) -> Record:
         import torch
 
         torch.set_num_threads(1)  # the cores are busy with other runs
-    weights, _ = backtest(strategy, planned["start"], planned["end"])
-    return _figures(data, weights) | {"versions": provenance.versions(strategy)}
+    draw = planned.get("draw", {})
+    trained, (start, end) = draws.trained_on(strategy, draw), draws.backtest_days(planned)
+    weights, _ = backtest(trained, start, end, load_data=draws.loader(strategy, draw))
+    first, last = weights.time.values[[0, -1]]
+    priced = data.sel(time=slice(first - np.timedelta64(STATISTICS_DAYS, "D"), last))
+    outcome = _figures(priced, weights) | {"versions": provenance.versions(strategy)}
+    if not draw:
+        friction = under_friction(priced, weights)
+        outcome["friction"] = {name: _number(value) for name, value in friction.items()}
+    return outcome
 
 
-def _figures(data: "xr.DataArray", weights: "xr.DataArray") -> Record:
+def _figures(priced: "xr.DataArray", weights: "xr.DataArray") -> Record:
     """The platform's statistics of the weights on their last day, and the returns of all days."""
     import qnt.stats as qnstats
 
     first = weights.time.values[0]
-    priced = data.sel(time=slice(first - np.timedelta64(STATISTICS_DAYS, "D"), None))
     stats = qnstats.calc_stat(priced, weights).sel(time=slice(first, None))
     returns = stats.sel(field="relative_return").values
     moved = returns[(returns != 0) & np.isfinite(returns)]
@@ -85,7 +93,8 @@ def _figures(data: "xr.DataArray", weights: "xr.DataArray") -> Record:
     return {
         "figures": figures,
         "returns": [_number(value) for value in returns],
-        "days": [str(first)[:10], str(weights.time.values[-1])[:10]],
+        "days": [str(day)[:10] for day in weights.time.values[[0, -1]]],
+        "dates": [str(day)[:10] for day in stats.time.values],
         "weights_sha256": sha.hexdigest(),
     }
 

@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 
 def same(table):
     """A table without what may differ from call to call, or with the other runs of its folder."""
-    changing = {"label", "seconds", "trials", "deflated_sharpe_ratio"} | (set(Strategy().as_dict()) - {"run"})
+    changing = {"label", "seconds", "trials", "deflated_sharpe_ratio", "pbo", "pbo_runs"}
+    changing |= set(Strategy().as_dict()) - {"run"}
     return table.drop(columns=changing & set(table.columns))
 
 
@@ -105,17 +106,21 @@ def test_functions_of_a_notebook_reach_the_workers_by_name_too(monkeypatch, tmp_
     """Workers are processes: they know neither the function nor that it was registered."""
     scope = {"__name__": "__main__", "plain": two_days}
     exec("def mine(data, strategy):\n    return plain(data, strategy)", scope)
-    features = sys.modules["lib.features"].feature
-    monkeypatch.setitem(features, "mine", None)  # removed again after the test
-    mine = features(scope["mine"])
+    exec("def risen(data, strategy):\n    return plain(data, strategy) > 1", scope)
+    features, targets = (getattr(sys.modules["lib.features"], name) for name in ("feature", "target"))
+    for known, name in ((features, "mine"), (targets, "risen")):
+        monkeypatch.setitem(known, name, None)  # removed again after the test
+    mine, _ = features(scope["mine"]), targets(scope["risen"])
     assert Strategy(features=[mine]).features == ("mine",)
-    table = compare([{**SMALL, "features": "mine"}], folder=tmp_path, workers=1, **RANGE)
+    variant = {**SMALL, "features": "mine", "target": "risen"}
+    table = compare([variant], folder=tmp_path, workers=1, shuffles=1, **RANGE)
     assert table["status"].tolist() == ["finished"], table["message"].tolist()
-    before = planned(features="mine")["key"]
+    assert table["shuffles"].tolist() == [1]
+    before = planned(features="mine", target="risen")["key"]
     assert before in table["run"].tolist()
     exec("def mine(data, strategy):\n    return plain(data, strategy, 2)", scope)
     features(scope["mine"])
-    assert planned(features="mine")["key"] != before
+    assert planned(features="mine", target="risen")["key"] != before
 
 
 @pytest.mark.filterwarnings("ignore")  # of distributed
@@ -298,3 +303,57 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     assert table["status"].tolist() == ["finished"] * 3
     assert (table["trials"] == 3).all()
     assert tried(tmp_path / "full") == []
+
+
+def test_shuffles_and_universes_are_runs_that_are_kept_and_go_on(tmp_path, monkeypatch):
+    """With a target of the user's own; two calls, of which the second asks for more."""
+
+    def mine(data, strategy):
+        return np.where(data.sel(field="close") > data.sel(field="open"), 1.0, 0.0)
+
+    variant = {**SMALL, "target": mine}
+    days = {"start_date": "2024-10-01", "end_date": "2024-12-06", "progress": False}
+    records = run([variant], folder=tmp_path, shuffles=1, universes=1, **HERE, **days)
+    first, shuffle, universe = records
+    assert [record["status"] for record in records] == ["finished"] * 3
+    assert "draw" not in first
+    assert "friction" in first
+    assert (shuffle["draw"], shuffle["dates"]) == ({"shuffle": 0}, first["dates"])
+    assert len({record["weights_sha256"] for record in records}) == 3
+    assert (
+        universe["draw"]["start"] <= universe["dates"][0] < universe["dates"][-1] <= universe["draw"]["end"]
+    )
+    assert universe["parameters"] == first["parameters"]
+
+    asked = []
+    monkeypatch.setattr(comparison, "run_all", lambda jobs, **_: (asked.extend(jobs), iter_of(()))[1])
+    with pytest.warns(RunWarning, match="2 of 5"):
+        again = run([variant], folder=tmp_path, shuffles=2, universes=2, **days)
+    keys = [record["key"] for record in again]
+    assert asked == [keys[2], keys[4]]
+    assert {record["key"] for record in records} == {keys[0], keys[1], keys[3]}
+    assert len(tried(tmp_path)) == 1
+
+
+def test_a_variant_that_fails_is_not_shuffled(tmp_path, monkeypatch):
+    asked = []
+
+    def fail(jobs, **_):
+        asked.extend(jobs)
+        yield from ((key, {"status": "failed", "message": "why"}, "") for key in jobs)
+
+    monkeypatch.setattr(comparison, "run_all", fail)
+    with pytest.warns(RunWarning, match="1 of 1"):
+        records = run([SMALL], folder=tmp_path, shuffles=3, **RANGE)
+    assert len(records) == len(asked) == 1
+
+
+def test_every_sizing_can_be_compared_by_name_and_as_a_function(tmp_path):
+    def upper_half(outputs, strategy):
+        return np.where(outputs >= np.median(outputs), 1 / len(outputs), 0.0)
+
+    sizings = ["as_output", "above_half", "ranked", upper_half]
+    table = compare([{**SMALL, "sizing": each} for each in sizings], folder=tmp_path, **HERE, **RANGE)
+    assert (table["status"] == "finished").all()
+    assert table["run"].nunique() == 4
+    assert table["label"].str.contains("upper_half").sum() == 1

@@ -28,6 +28,10 @@ def test_from_arguments_to_files(first, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "2 variants, 2024-12-02 to 2024-12-06; 4 runs tried" in out
     assert "Bailey and Lopez de Prado" in out
+    assert "sharpe_late" in out
+    assert "Is it luck?" in out
+    assert "Walk forward: none" in out
+    assert "p_value" not in out
     written = pd.read_parquet(folder / "table.parquet")
     assert written["run"].tolist() == table[table["run"].isin(written["run"])]["run"].tolist()
     page = (folder / "plot.html").read_text(encoding="utf-8")
@@ -51,7 +55,10 @@ def test_from_arguments_to_files(first, tmp_path, capsys):
         (["--start", "1999-01-01"], "but the data begin on"),
         (["--backend", "cloud"], "backend is 'cloud'"),
         (["--scheduler", "tcp://there"], "a scheduler is for"),
-        (["--seeds", "0"], "--seeds"),
+        (["--seeds", "0"], "--seeds is 0: it must be 1 or more"),
+        (["--shuffles", "0"], "--shuffles is 0: it must be 1 or more"),
+        (["--universes", "-2"], "--universes is -2: it must be 1 or more"),
+        (["--universes", "2"], "universes are drawn from 60 calendar days or more, not from 5"),
     ],
 )
 def test_wrong_arguments_are_refused_with_a_sentence(arguments, sentence, capsys, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from tests.processes import run_python
 BYSTANDERS = ("lib/__init__.py", "lib/report/", "lib/backtest_range.py", "lib/prices/", "lib/notebook.py")
 BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("__init__", "comparison", "labels", "run_table"))
 BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("run_plot", "seed_summary", "variants", "workers"))
+BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("luck", "overfitting", "walk_forward"))
 
 USED = """
 import sys

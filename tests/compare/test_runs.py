@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lib.compare.runs import IDENTITY, _checksum, keep, key, plan, read
+from lib.compare.runs import IDENTITY, _checksum, keep, key, plan, read, redrawn
 from lib.strategy import Strategy
 
 
@@ -16,7 +16,8 @@ def test_a_key_stands_for_all_that_a_run_depends_on():
     record = planned()
     assert record["key"] == planned()["key"] == key(record | {"status": "finished", "seconds": 3.0})
     others = [key(record | {name: "another"}) for name in IDENTITY]
-    assert len({record["key"], *others, planned(seed=43)["key"]}) == len(IDENTITY) + 2
+    others += [redrawn(record, draw)["key"] for draw in ({"shuffle": 0}, {"shuffle": 1}, {"universe": 0})]
+    assert len({record["key"], *others, planned(seed=43)["key"]}) == len(IDENTITY) + 5
 
 
 def test_what_is_kept_is_read_again(tmp_path):
