@@ -30,6 +30,7 @@ from threadpoolctl import ThreadpoolController
 from lib.choices import label
 from lib.engine import recurrent
 from lib.engine.constant import MODELS
+from lib.engine.recurrent import by_sequence
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy
@@ -146,17 +147,17 @@ def loss_and_gradient(
 
     Repeated calls belong under one `one_thread`, whose cost is that of several steps.
     """
-    out, layer1, h1, layer2, h2, (w_ih2, w) = _forward(parameters, x, hidden)
+    out, h1, layer1, h2, layer2, w_ih2, w = _forward(parameters, x, hidden)
     error = out - y
     gradient = np.empty_like(parameters)
     *cells, d_w, d_b = split(gradient, shapes(x.shape[2], hidden))
 
     d_out = error * np.float32(2 / x.shape[1])
-    np.matmul(h2.transpose(0, 2, 1), d_out[:, :, None], out=d_w)
+    np.matmul(by_sequence(h2[1:]).swapaxes(1, 2), d_out[:, :, None], out=d_w)
     d_b[:, 0] = d_out.sum(axis=1)
     dz = recurrent.lstm_back(d_out.T[:, :, None] * w[:, :, 0], *layer2)
-    _accumulate(dz, h1, h2, *cells[4:])
-    dz = recurrent.lstm_back(recurrent.swapped(dz @ w_ih2.transpose(0, 2, 1)), *layer1)
+    _accumulate(dz, by_sequence(h1[1:]), h2, *cells[4:])
+    dz = recurrent.lstm_back(recurrent.product(dz, w_ih2.swapaxes(1, 2)), *layer1)
     _accumulate(dz, x, h1, *cells[:4])
     return (error * error).mean(axis=1), gradient
 
@@ -166,23 +167,14 @@ def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
     w_ih1, w_hh1, b_ih1, b_hh1, w_ih2, w_hh2, b_ih2, b_hh2, w, b = split(
         parameters, shapes(x.shape[2], hidden)
     )
-    gates1 = _input_share(x, w_ih1, b_ih1 + b_hh1)
-    h1, c1, tanh1 = recurrent.lstm(gates1, w_hh1)
-    gates2 = _input_share(h1, w_ih2, b_ih2 + b_hh2)
-    h2, c2, tanh2 = recurrent.lstm(gates2, w_hh2)
-    out = (h2 @ w)[:, :, 0] + b
-    return out, (gates1, c1, tanh1, w_hh1), h1, (gates2, c2, tanh2, w_hh2), h2, (w_ih2, w)
-
-
-def _input_share(x: np.ndarray, w_ih: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """What a layer's input and biases add to its gates, (time, 4, assets, hidden)."""
-    assets, days, _ = x.shape
-    share = (x @ w_ih).reshape(assets, days, 4, -1).transpose(1, 2, 0, 3)
-    return np.add(share, bias.reshape(assets, 4, -1).swapaxes(0, 1), order="C")
+    h1, *kept1 = recurrent.lstm(x, w_ih1, w_hh1, b_ih1 + b_hh1)
+    h2, *kept2 = recurrent.lstm(by_sequence(h1[1:]), w_ih2, w_hh2, b_ih2 + b_hh2)
+    out = (by_sequence(h2[1:]) @ w)[:, :, 0] + b
+    return out, h1, (*kept1, w_hh1), h2, (*kept2, w_hh2), w_ih2, w
 
 
 def _accumulate(dz, x, h, d_ih, d_hh, d_b_ih, d_b_hh) -> None:
     """Gradients of one layer's parameters, summed over the days in one product each."""
-    np.matmul(x.transpose(0, 2, 1), dz, out=d_ih)
-    np.matmul(h[:, :-1].transpose(0, 2, 1), dz[:, 1:], out=d_hh)
+    np.matmul(x.swapaxes(1, 2), dz, out=d_ih)
+    np.matmul(by_sequence(h[:-1]).swapaxes(1, 2), dz, out=d_hh)
     d_b_ih[:] = d_b_hh[:] = dz.sum(axis=1)

@@ -85,42 +85,38 @@ class _Layer(torch.autograd.Function):
             _stacked(tensor, len(x), dim, kind) for tensor, dim in zip(tensors[1:], PARAMETERS, strict=True)
         )
         hidden = w_hh.shape[2]
-        bias, b_hn = b_ih + b_hh, b_hh[:, -hidden:]
+        bias = b_ih + b_hh
         if kind == "GRU":  # the reset gate multiplies the candidate's recurrent bias
             bias[:, -hidden:] = b_ih[:, -hidden:]
-        w_ih, w_hh = (np.ascontiguousarray(w.swapaxes(1, 2)) for w in (w_ih, w_hh))
-        gates = (x @ w_ih + bias[:, None]).reshape(len(x), x.shape[1], -1, hidden)
-        gates = np.ascontiguousarray(gates.transpose(1, 2, 0, 3))  # (time, gates, sequences, hidden)
+        weights = tuple(np.ascontiguousarray(w.swapaxes(1, 2)) for w in (w_ih, w_hh))
         if kind == "LSTM":
-            h, *kept = recurrent.lstm(gates, w_hh)
-            kept = [gates, *kept]
+            h, *kept = recurrent.lstm(x, *weights, bias)
         elif kind == "GRU":
-            by_day, recalled = recurrent.gru(gates, w_hh, b_hn)
-            h, kept = recurrent.swapped(by_day), [gates, by_day, recalled]
+            h, *kept = recurrent.gru(x, *weights, bias, b_hh[:, -hidden:])
         else:
-            by_day = recurrent.rnn(gates[:, 0], w_hh, kind == "RNN_relu")
-            h, kept = recurrent.swapped(by_day), [by_day]
-        return torch.from_numpy(h), (x, w_ih, w_hh, kept)
+            h, kept = recurrent.rnn(x, *weights, bias, kind == "RNN_relu"), []
+        output = torch.from_numpy(np.ascontiguousarray(recurrent.by_sequence(h[1:])))
+        return output, (x, *weights, h, kept)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
         ctx.kind, _, *parameters = inputs
         ctx.shared = [tensor.dim() == dim for tensor, dim in zip(parameters, PARAMETERS, strict=True)]
-        ctx.h, ctx.kept = output
+        ctx.kept = output[1]
 
     @staticmethod
     def backward(ctx: Any, grad_h: torch.Tensor, _: Any) -> tuple:
-        x, w_ih, w_hh, kept = ctx.kept
-        grad, h = recurrent.swapped(_numpy(grad_h)), ctx.h.numpy()
+        x, w_ih, w_hh, h, kept = ctx.kept
+        grad = np.ascontiguousarray(recurrent.by_sequence(_numpy(grad_h)))
         if ctx.kind == "LSTM":
-            share = answer = recurrent.lstm_back(grad, kept[0], kept[1], kept[2], w_hh)
+            share = answer = recurrent.lstm_back(grad, *kept, w_hh)
         elif ctx.kind == "GRU":
-            share, answer = recurrent.gru_back(grad, kept[0], kept[1], kept[2], w_hh)
+            share, answer = recurrent.gru_back(grad, h, *kept, w_hh)
         else:
-            share = answer = recurrent.rnn_back(grad, kept[0], w_hh, ctx.kind == "RNN_relu")
+            share = answer = recurrent.rnn_back(grad, h, w_hh, ctx.kind == "RNN_relu")
         gradients = [
             share.swapaxes(1, 2) @ x,
-            answer[:, 1:].swapaxes(1, 2) @ h[:, :-1],
+            answer.swapaxes(1, 2) @ recurrent.by_sequence(h[:-1]),
             share.sum(axis=1),
             answer.sum(axis=1),
         ]
