@@ -20,6 +20,8 @@ time.
 import ast
 import functools
 import hashlib
+import itertools
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +92,7 @@ def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
 
     Torch draws each uniformly in ±1/sqrt(hidden), from the Mersenne Twister, 24 bits a number.
     """
-    size = sum(int(np.prod(shape)) for shape in shapes(n_features, hidden))
+    size = sum(map(math.prod, shapes(n_features, hidden)))
     bits = np.random.RandomState(seed).randint(0, 2**32, size, dtype=np.uint32) & np.uint32(2**24 - 1)
     bound = np.float64(np.float32(1 / np.sqrt(hidden)))  # torch multiplies and adds with one rounding
     return (bits * 2.0**-24 * (2 * bound) - bound).astype(np.float32)
@@ -122,9 +124,12 @@ def _torch_shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
 
 def split(rows: np.ndarray, parts: list[tuple[int, ...]]) -> list[np.ndarray]:
     """Views of rows (assets, size) as arrays of these shapes, each with a leading axis of assets."""
-    stops = np.cumsum([np.prod(shape) for shape in parts], dtype=int)[:-1]
-    pieces = np.split(rows, stops, axis=1)
-    return [piece.reshape(len(rows), *shape) for piece, shape in zip(pieces, parts, strict=True)]
+    sizes = [math.prod(shape) for shape in parts]
+    stops = itertools.accumulate(sizes)
+    return [
+        rows[:, stop - size : stop].reshape(len(rows), *shape)
+        for stop, size, shape in zip(stops, sizes, parts, strict=True)
+    ]
 
 
 def _regated(array: np.ndarray, hidden: int) -> np.ndarray:
@@ -170,7 +175,7 @@ def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
     h1, *kept1 = recurrent.lstm(x, w_ih1, w_hh1, b_ih1 + b_hh1)
     h2, *kept2 = recurrent.lstm(by_sequence(h1[1:]), w_ih2, w_hh2, b_ih2 + b_hh2)
     out = (by_sequence(h2[1:]) @ w)[:, :, 0] + b
-    return out, h1, (*kept1, w_hh1), h2, (*kept2, w_hh2), w_ih2, w
+    return out, h1, (w_hh1, *kept1), h2, (w_hh2, *kept2), w_ih2, w
 
 
 def _accumulate(dz, x, h, d_ih, d_hh, d_b_ih, d_b_hh) -> None:

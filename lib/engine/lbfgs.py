@@ -84,8 +84,8 @@ class Lbfgs:
 class History:
     """The last steps and what they changed in the gradient: the inverse Hessian as L-BFGS knows it.
 
-    The two loops over the pairs, of which each step depends on those before, are solved for all pairs at once.
-    With R the upper triangle of steps · changes, loop one is alpha = R⁻¹ (steps · gradient), loop two
+    The two loops over the pairs, of which each step depends on those before, are solved for all pairs at
+    once. With R the upper triangle of steps · changes, loop one is alpha = R⁻¹ (steps · gradient), loop two
     delta = R⁻ᵀ (diag(R) alpha + changes · direction). The pairs are then read in a few products, at the
     speed of memory. R⁻¹ grows by a column with each pair, and keeps its lower right part when the oldest
     pair leaves.

@@ -1,4 +1,4 @@
-"""Recurrent layers of torch that can be batched: sweeps of `lib.engine.recurrent` with their gradients."""
+"""Recurrent layers of torch that can be batched: sweeps in numpy, with their gradients."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib.engine import recurrent
+from lib.engine import gru, recurrent
 
 LAYERS = (nn.LSTM, nn.GRU, nn.RNN)
 LSTM_ORDER = [0, 1, 3, 2]
@@ -88,15 +88,16 @@ class _Layer(torch.autograd.Function):
         bias = b_ih + b_hh
         if kind == "GRU":  # the reset gate multiplies the candidate's recurrent bias
             bias[:, -hidden:] = b_ih[:, -hidden:]
-        weights = tuple(np.ascontiguousarray(w.swapaxes(1, 2)) for w in (w_ih, w_hh))
+        w_ih, w_hh = (np.ascontiguousarray(w.swapaxes(1, 2)) for w in (w_ih, w_hh))
+        kept: list[np.ndarray] = []
         if kind == "LSTM":
-            h, *kept = recurrent.lstm(x, *weights, bias)
+            h, *kept = recurrent.lstm(x, w_ih, w_hh, bias)
         elif kind == "GRU":
-            h, *kept = recurrent.gru(x, *weights, bias, b_hh[:, -hidden:])
+            h, *kept = gru.gru(x, w_ih, w_hh, bias, b_hh[:, -hidden:])
         else:
-            h, kept = recurrent.rnn(x, *weights, bias, kind == "RNN_relu"), []
+            h = gru.rnn(x, w_ih, w_hh, bias, kind == "RNN_relu")
         output = torch.from_numpy(np.ascontiguousarray(recurrent.by_sequence(h[1:])))
-        return output, (x, *weights, h, kept)
+        return output, (x, w_ih, w_hh, h, kept)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
@@ -109,11 +110,11 @@ class _Layer(torch.autograd.Function):
         x, w_ih, w_hh, h, kept = ctx.kept
         grad = np.ascontiguousarray(recurrent.by_sequence(_numpy(grad_h)))
         if ctx.kind == "LSTM":
-            share = answer = recurrent.lstm_back(grad, *kept, w_hh)
+            share = answer = recurrent.lstm_back(grad, w_hh, *kept)
         elif ctx.kind == "GRU":
-            share, answer = recurrent.gru_back(grad, h, *kept, w_hh)
+            share, answer = gru.gru_back(grad, w_hh, h, *kept)
         else:
-            share = answer = recurrent.rnn_back(grad, h, w_hh, ctx.kind == "RNN_relu")
+            share = answer = gru.rnn_back(grad, w_hh, h, ctx.kind == "RNN_relu")
         gradients = [
             share.swapaxes(1, 2) @ x,
             answer.swapaxes(1, 2) @ recurrent.by_sequence(h[:-1]),
