@@ -1,4 +1,4 @@
-"""The grammar of the command lines: NAME=VALUE, and an environment for a while."""
+"""The grammar of the command lines, NAME=VALUE, and a temporary environment."""
 
 import argparse
 import ast
@@ -41,7 +41,7 @@ def parse_value(text: str) -> Any:
 
 @contextmanager
 def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Set environment variables, or unset those that are None, for the length of a ``with``."""
+    """Set environment variables, or unset those that are None, within a ``with``."""
     before = {name: os.environ.get(name) for name in variables}
     _apply(variables)
     try:

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import math
-import tempfile
 import threading
 import time
 import traceback
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.cli import environment
+from lib.backtest import backtest, leaving_no_files
 from lib.compare import project_code, provenance
 from lib.compare.runs import Record
 from lib.compare.user_functions import register
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 FROM_STATS = ("sharpe_ratio", "mean_return", "volatility", "max_drawdown", "avg_turnover")
 FIGURES = (*FROM_STATS, "win_rate")
 LOG_LENGTH = 4_000  # characters
-UNSET = dict.fromkeys(("SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "LAST_DATA_PATH"))
-WRITTEN = ("OUTPUT_PATH", "OUT_STATE_PATH")
 # qnt keeps files, the end of the data and messages for the whole process: one run at a time in each
 _ALONE = threading.Lock()
 
@@ -43,8 +40,7 @@ def execute(
     log, started = io.StringIO(), time.perf_counter()
     with (
         _ALONE,
-        tempfile.TemporaryDirectory() as folder,
-        environment(UNSET | {name: f"{folder}/{name}" for name in WRITTEN} | {"NONINTERACT": "1"}),
+        leaving_no_files(),
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
     ):
@@ -59,8 +55,6 @@ def execute(
 
 
 def _backtest(strategy: Strategy, planned: Record) -> Record:
-    import qnt.backtester as qnbt
-
     from lib.engine.fast_lstm import needs_torch
 
     data = strategy.load_range(planned["start"], planned["end"])
@@ -72,20 +66,7 @@ def _backtest(strategy: Strategy, planned: Record) -> Record:
         import torch
 
         torch.set_num_threads(1)  # the cores are busy with other runs
-    weights, _ = qnbt.backtest_ml(
-        load_data=strategy.load_data,
-        train=strategy.train_model,
-        predict=strategy.predict,
-        train_period=strategy.train_period,
-        retrain_interval=strategy.retrain_interval,
-        predict_each_day=True,
-        competition_type=strategy.competition_type,
-        lookback_period=strategy.lookback_period,
-        start_date=planned["start"],
-        end_date=planned["end"],
-        analyze=False,
-        build_plots=False,
-    )
+    weights, _ = backtest(strategy, planned["start"], planned["end"])
     return _figures(data, weights) | {"versions": provenance.versions(strategy)}
 
 

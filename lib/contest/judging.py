@@ -11,7 +11,7 @@ from lib.contest.verdict import Verdict
 from lib.report.added_value import measured
 from lib.report.bootstrap import interval
 from lib.report.contest import RuleCheck, check_rules, sharpe_ratio_of
-from lib.report.performance import equal_weights, portfolio
+from lib.report.portfolios import equal_weights, portfolio
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -95,7 +95,7 @@ def _interval(returns: "xr.DataArray") -> tuple[float, float]:
 
 
 def _in_full(checks: list[RuleCheck], weights: "xr.DataArray", rules: Competition) -> list[RuleCheck]:
-    """A Sharpe ratio without the first years tells nothing about the contest's."""
+    """Checks whose Sharpe ratio is unknown where the first years are missing."""
     begin = weights.time.values[0].astype("M8[D]")
     if begin <= np.datetime64(rules.first_day) + rules.grace_days:
         return checks

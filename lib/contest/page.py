@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.contest.originality import TEMPLATE, UNIVERSE
-from lib.contest.verdict import SOURCE, Verdict
-from lib.report.bootstrap import LEVEL
+from lib.contest.verdict import Verdict
 from lib.report.contest import as_table
 from lib.report.figure_style import GREY, axis, layout, line_style, rows
 
@@ -33,15 +32,13 @@ PANELS = [
 def page(verdict: Verdict, seconds: list[float]) -> str:
     """The whole page; `seconds` is what the pass of each day took."""
     first, last = (str(day)[:10] for day in verdict.returns.time.values[[0, -1]])
-    low, high = verdict.interval
     relatives = verdict.relatives.rename(columns=lambda name: name.replace("_", " "))
     parts = [
         f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Contest verdict</title>"
         f"<style>{STYLE}</style></head><body><h1>{html.escape(verdict.in_words)}</h1>",
         f"<p>{first} to {last}. Prices: {html.escape(verdict.source or 'not named')}</p>",
         _table(as_table(list(verdict.checks))),
-        f"<p>Sharpe ratio {verdict.sharpe_ratio:.2f}, {LEVEL:.0%} interval {low:.2f} to {high:.2f}",
-        f"({SOURCE}).</p>",
+        f"<p>{html.escape(verdict.sharpe_in_words)}</p>",
         "<h2>Originality</h2>",
         _table(relatives),
         *(f"<p>{html.escape(note)}</p>" for note in verdict.notes),

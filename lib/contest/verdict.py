@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from lib.report.bootstrap import LEVEL
+from lib.report.bootstrap import FEWEST, LEVEL
 from lib.report.contest import RuleCheck, as_table
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Verdict:
     others : mapping of str to xarray.DataArray
         The same of those it is compared with.
     notes : tuple of str
-        What the reader must know about the rest.
+        Sentences on the limits of the verdict.
     """
 
     checks: tuple[RuleCheck, ...]
@@ -66,14 +67,22 @@ class Verdict:
             return f"It cannot be told whether it would be admitted: {', '.join(unknown)}."
         return "It would be admitted."
 
+    @property
+    def sharpe_in_words(self) -> str:
+        """The Sharpe ratio with its interval, in one sentence."""
+        low, high = self.interval
+        found = f"Sharpe ratio {self.sharpe_ratio:.2f}"
+        if not np.isfinite(low):
+            return f"{found}; an interval takes at least {FEWEST} days."
+        return f"{found}, {LEVEL:.0%} interval {low:.2f} to {high:.2f} ({SOURCE})."
+
     def __str__(self) -> str:
         """The verdict as tables and sentences."""
         first, last = (str(day)[:10] for day in self.returns.time.values[[0, -1]])
-        low, high = self.interval
         parts = [
             f"{first} to {last}, {self.returns.sizes['time']} days. Prices: {self.source or 'not named'}",
             in_lines(as_table(list(self.checks)).reset_index()),
-            f"Sharpe ratio {self.sharpe_ratio:.2f}, {LEVEL:.0%} interval {low:.2f} to {high:.2f} ({SOURCE})",
+            self.sharpe_in_words,
             in_columns(self.by_year[["days", "sharpe_ratio"]]),
         ]
         if len(self.relatives):

@@ -23,8 +23,8 @@ def main(arguments: list[str] | None = None) -> None:
         help="a long file, a folder of one file per ticker, or wide files",
     )
     add("--output", required=True, metavar="MARKET.nc", help="the file to write, replaced whole")
-    add("--members", metavar="FILE", help="columns ticker, from, to: who is in the index when")
-    add("--prices", choices=KINDS, help="whether splits are in the prices already (default: found out)")
+    add("--members", metavar="FILE", help="columns ticker, from, to: first and last day of each member")
+    add("--prices", choices=KINDS, help="whether the prices are adjusted for splits (default: detected)")
     given = parser.parse_args(arguments)
     output = Path(given.output)
     try:

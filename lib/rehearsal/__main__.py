@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lib import rehearsal
 from lib.cli import add_settings, parse_settings
-from lib.rehearsal.submission import PROJECT
+from lib.parameters_cell import PROJECT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.twice,
             options.fresh,
         )
-    except (ValueError, OSError) as error:
+    except (TypeError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(found, flush=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lib.cli import environment
+from lib.parameters_cell import PROJECT
 from lib.rehearsal.execution import last_lines
-from lib.rehearsal.submission import PROJECT
 
 JUPYTER = ("nbconvert", "ipykernel")  # what runs a notebook, init.ipynb included
 

@@ -1,4 +1,4 @@
-"""What is known of a run, and the file that keeps it."""
+"""The record of a run, and the file that keeps it."""
 
 import json
 

@@ -78,7 +78,7 @@ def test_the_command_line(market, tmp_path, capsys):
     market.months.clear()
     market.stop = 0
     assert main([*given, "--start", "2007-10-03"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

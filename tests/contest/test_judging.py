@@ -45,6 +45,15 @@ def test_an_original_system_with_a_high_sharpe_ratio_is_admitted():
     assert verdict.sharpe_ratio == float(qnout.calc_sharpe_ratio_for_check(MARKET, weights(0, 10), KIND))
 
 
+def test_a_run_of_a_few_days_has_no_interval():
+    few = slice(DAYS[-40], None)
+    verdict = judged(weights(0, 10).sel(time=few), template=weights(10, 20).sel(time=few))
+    assert not np.isfinite(verdict.interval).any()
+    assert verdict.sharpe_in_words.endswith("; an interval takes at least 60 days.")
+    assert "interval nan" not in str(verdict) + page(verdict, [1.0] * 40)
+    assert ", 95% interval " in judged(weights(0, 10)).sharpe_in_words
+
+
 def illiquid():
     data = MARKET.copy(deep=True)
     data.loc[{"field": "is_liquid", "asset": "NAS:03", "time": slice("2007-06-01", "2007-06-30")}] = 0

@@ -1,4 +1,4 @@
-"""Later days, the platform's limit and the process are changed for a while and no longer."""
+"""Later days, the platform's limit and the process are changed temporarily."""
 
 import os
 import time

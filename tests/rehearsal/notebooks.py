@@ -21,7 +21,7 @@ class Draft:
         self.beside: dict[str, str] = {}  # text files beside it
 
     def index(self, text: str) -> int:
-        """Of the last code cell that contains a text."""
+        """Index of the last code cell that contains a text."""
         return max(
             k
             for k, cell in enumerate(self.cells)
@@ -158,7 +158,7 @@ FAULTS: dict[str, Case] = {
         after_predict("from my_helper import x"), "the module my_helper is neither"
     ),
     "file that is missing": Case(
-        after_predict("open('params.json')"), "what lies beside the notebook is there"
+        after_predict("open('params.json')"), "a submission contains the files beside the notebook"
     ),
     "input": Case(after_predict("input('go on?')"), "nobody answers input()"),
     "kernel dies": Case(after_predict("import os\nos._exit(1)"), "the kernel died"),

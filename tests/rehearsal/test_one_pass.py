@@ -113,6 +113,6 @@ def test_differences_are_found_bit_by_bit():
         "another state",
     )
     assert differences(first, Pass(DAY, execution.Execution(exit_code=1), state=first.state)) == (
-        "it ended differently",
+        "another exit code",
         "other weights",
     )

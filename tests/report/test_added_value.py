@@ -69,7 +69,7 @@ def test_few_days_have_no_interval() -> None:
     value = compared(0.01, seed=1, days=FEWEST - 1)
     assert verdict(value) == "unclear"
     assert np.isnan(value.sharpe_interval).all()
-    assert "too few to tell" in in_words(value)
+    assert "too few to distinguish" in in_words(value)
     assert "interval" not in in_words(value)
 
 

@@ -158,7 +158,7 @@ def test_a_disk_that_is_full_amid_the_state(path):
 
 
 def test_a_folder_that_has_vanished(tmp_path):
-    with pytest.raises(StateError, match="its folder is not there"):
+    with pytest.raises(StateError, match="its folder does not exist"):
         state_write(NEW, tmp_path / "gone" / "state.pickle.gz")
     assert os.listdir(tmp_path) == []
 
@@ -252,7 +252,7 @@ def test_no_state_is_lost_in_kills_at_random_moments(tmp_path):
     report = killed("atomic", kills, tmp_path)
     assert report["kills"] == kills
     assert report["lost"] == 0
-    assert report["amid"] > 0, "no kill came in the middle of a write"
+    assert report["interrupted"] > 0, "no kill came in the middle of a write"
     assert report["survived"] > 0, "no write was finished before a kill"
     assert report["files"] == 1, "leftovers stayed"
 
@@ -323,7 +323,7 @@ def test_files_that_hold_no_state_are_kept_too(path):
         ("unreadable", b"notes"),
     ):
         path.write_bytes(content)
-        with pytest.warns(StateWarning, match=rf"no whole state is kept in {path}\.{name}\.$"):
+        with pytest.warns(StateWarning, match=rf"no complete state is kept in {path}\.{name}\.$"):
             state_write(NEW, path)
         assert beside(path)[f"{path.name}.{name}"] == content
     assert len(beside(path)) == 2
@@ -454,7 +454,7 @@ def test_in_state_path_goes_first_where_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("IN_STATE_PATH", str(tmp_path / "in.gz"))
     state_write(NEW)
     assert state_read() == NEW
-    assert f"IN_STATE_PATH names {tmp_path / 'in.gz'}, which is not there" in capsys.readouterr().out
+    assert f"IN_STATE_PATH names {tmp_path / 'in.gz'}, which does not exist" in capsys.readouterr().out
     state_write(OLD, tmp_path / "in.gz")
     assert state_read() == OLD
     assert "not there" not in capsys.readouterr().out

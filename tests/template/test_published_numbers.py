@@ -8,19 +8,26 @@ import pytest
 import torch
 import xarray as xr
 
-from lib.engine.inputs import get_features, get_target_classes, model_inputs, select_assets
+from lib.backtest import backtest
+from lib.contest.all_days import whole_run
+from lib.contest.kept_days import identity_of
+from lib.engine.inputs import get_target_classes, model_inputs, select_assets
 from lib.engine.prediction import model_outputs, predict
 from lib.engine.torch_training import new_model
 from lib.engine.training import train_model
 from lib.strategy import Strategy
 from tests import reference
-from tests.backtests import backtest
+from tests.contest.conftest import here  # noqa: F401 (a fixture)
 from tests.engine.test_prediction import check_single_passes, window
+from tests.labelled import get_features, weights_in
 from tests.processes import run_python
+from tests.switches import LONG
 from tests.test_universe import WINDOW
 from tests.trained import SMALL, outputs, use_torch
 from tests.trained import window as training_window
 from tests.vectors import REAL_MARKET, vector
+
+real_market = pytest.mark.skipif(not REAL_MARKET.exists(), reason="the real market is not redistributed")
 
 PASS = """
 import json, sys
@@ -110,22 +117,49 @@ def test_the_weights_of_a_multi_pass_run_are_the_published_ones(tmp_path, monkey
     assert weights.sum() == pytest.approx(ours.sum())
     assert np.abs(ours - published).max() < 1e-5
     for row, state in zip(rows, states, strict=True):
-        kept = state.previous_weights.reindex(asset=rows.asset, fill_value=0)
-        assert np.abs(kept.values - row.values).max() < 1e-5
+        kept = weights_in(state, rows.asset)
+        assert np.abs(kept - row.values).max() < 1e-5
 
 
 def test_the_weights_of_single_passes_are_the_published_ones():
     check_single_passes(vector("market"), vector("strategy_single_pass"))
 
 
-@pytest.mark.skipif(not REAL_MARKET.exists(), reason="the real market is not redistributed")
-def test_on_the_real_market_too():
-    def stored(name):
-        with xr.open_dataarray(REAL_MARKET / f"{name}.nc", engine="h5netcdf") as array:
-            return array.load()
+def real(name):
+    """A stored array of the real market."""
+    with xr.open_dataarray(REAL_MARKET / f"{name}.nc", engine="h5netcdf") as array:
+        return array.load()
 
-    market, rows = stored("market").sortby("asset"), stored("strategy_multi_pass_state")
-    check_single_passes(market, stored("strategy_single_pass"))
+
+def check_whole_run(market, expected, folder):
+    expected = expected if LONG else expected[:4]
+    start, end = expected.time.values[[0, -1]].astype("M8[D]")
+    strategy = Strategy()
+    data = market.sel(time=slice(None, end))
+    (weights, passes), _ = whole_run(
+        strategy, data, start, end, folder, identity_of(strategy), progress=False
+    )
+    assert [entry.day for entry in passes] == np.datetime_as_string(expected.time, "D").tolist()
+    ours = weights.reindex(asset=expected.asset, fill_value=0)
+    assert weights.sum() == pytest.approx(ours.sum())
+    assert np.abs(ours.values - expected.fillna(0).values).max() < 1e-5
+
+
+@pytest.mark.usefixtures("here")
+def test_the_whole_run_of_the_contest_is_the_published_chain_of_single_passes(tmp_path):
+    check_whole_run(vector("market"), vector("strategy_single_pass"), tmp_path)
+
+
+@real_market
+@pytest.mark.usefixtures("here")
+def test_so_it_is_on_the_real_market(tmp_path):
+    check_whole_run(real("market").sortby("asset"), real("strategy_single_pass"), tmp_path)
+
+
+@real_market
+def test_on_the_real_market_too():
+    market, rows = real("market").sortby("asset"), real("strategy_multi_pass_state")
+    check_single_passes(market, real("strategy_single_pass"))
     strategy, state, trained = Strategy(), None, None
     for row in rows:
         day = row.time.values
@@ -134,8 +168,8 @@ def test_on_the_real_market_too():
             models, trained = strategy.train_model(market.sel(time=slice(start, day))), day
         start = day - np.timedelta64(strategy.lookback_period, "D")
         _, state = strategy.predict(models, market.sel(time=slice(start, day)), state)
-        kept = state.previous_weights.reindex(asset=rows.asset, fill_value=0)
-        assert np.abs(kept.values - row.fillna(0).values).max() < 1e-5
+        kept = weights_in(state, rows.asset)
+        assert np.abs(kept - row.fillna(0).values).max() < 1e-5
 
 
 def test_days_in_a_row_equal_the_plain_strategy():

@@ -1,4 +1,4 @@
-"""Whatever the README shows is run: its commands, its examples, its tree."""
+"""The README's commands and examples are run, and its tree is compared with the files."""
 
 import os
 import re
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lib import Strategy, lookahead
-from tests.backtests import backtest
+from lib.backtest import backtest
 from tests.conftest import REAL
 from tests.processes import run_python
 
