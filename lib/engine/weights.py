@@ -49,9 +49,8 @@ def weights_of_day(
 
     kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
     next_state = State(date=day, weights=kept, carried_in=dict(carried_in), parameters=parameters)
-    weights = data.isel(field=0, time=[-1], drop=True).copy(
-        data=[np.where(tradable, blended[: len(assets)], 0.0)]
-    )
+    last_day = data.isel(field=0, time=slice(-1, None), drop=True)  # a slice: a list would copy the indexes
+    weights = last_day.copy(deep=False, data=[np.where(tradable, blended[: len(assets)], 0.0)])
     return weights, next_state
 
 
