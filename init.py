@@ -25,7 +25,7 @@ PLUMBING = ("pip", "setuptools", "wheel")  # a new environment has old versions,
 SILENCE = 10  # seconds without output after which a line says that the work goes on
 PROGRESS = ("Downloading", "Using cached", "Building", "Installing", "Attempting", "WARNING: Retrying")
 SIZE = (  # measured on Linux with the CPU build of torch, which is half of it
-    "All packages take 1.5 GB on disk, the tools for the tests 0.1 GB more. On Linux, torch from PyPI adds "
+    "All packages take 1.6 GB on disk, the tools for the tests 0.1 GB more. On Linux, torch from PyPI adds "
     "several GB for NVIDIA graphics cards."
 )
 OFFLINE_WORDS = (  # how pip and its libraries report that there is no network
@@ -73,9 +73,10 @@ def main(arguments=()) -> None:
 def check_python(version: tuple[int, ...]) -> None:
     """End with a sentence unless this is a Python that everything here has builds for."""
     if not OLDEST <= tuple(version[:2]) <= NEWEST:
+        python = "py -3.13" if os.name == "nt" else "python3.13"
         give_up(
             f"This is Python {'.'.join(map(str, version))}, and Python 3.11, 3.12 or 3.13 is needed. "
-            "Start init.py with one of these, for example: python3.11 init.py"
+            f"Make the environment anew with one of these, for example: {python} -m venv --clear .venv"
         )
 
 
@@ -227,9 +228,9 @@ def run_visibly(*arguments: str) -> subprocess.CompletedProcess:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
     )
     lines: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=forward, args=(process.stdout, lines), daemon=True).start()

@@ -4,7 +4,7 @@ import importlib.util
 import sys
 
 if importlib.util.find_spec("cftime") is None:
-    # xarray asks for it at every index of text, a thousand times in a backtest; now the answer is known.
+    # xarray tries to import it at every text index, a thousand times in a backtest; None fails at once.
     sys.modules.setdefault("cftime", None)  # type: ignore[arg-type]
 if importlib.util.find_spec("qnt") is None:
     from lib import offline

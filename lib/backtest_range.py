@@ -10,7 +10,7 @@ from lib.errors import WrongValueError
 if TYPE_CHECKING:
     from lib.strategy import Strategy
 
-HOLIDAYS = 10  # calendar days that a market may be closed in a row
+HOLIDAYS = 10  # most calendar days in a row on which a market is closed
 
 
 def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str, str | None]:

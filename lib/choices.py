@@ -1,17 +1,16 @@
 """Choices by name: functions that a strategy refers to, with parameters of their own.
 
 A choice is a name such as ``"rsi"``, a name with parameters such as ``"rsi(periods=21)"``, or a callable. The
-parameters are those that the function declares behind its first two arguments, each with a default.
+parameters are those that the function declares after its first two arguments, each with a default.
 """
 
 import ast
-import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from lib.errors import WrongTypeError, WrongValueError
+from lib.errors import WrongTypeError, WrongValueError, suggest
 
 
 class Choices(dict[str, Callable]):
@@ -114,16 +113,8 @@ def full_name_of(value: Any) -> str:
     return _written(f"{named.__module__}.{named.__qualname__}", settings)
 
 
-def suggest(name: Any, known: Iterable[Any]) -> str:
-    """Return "did you mean …?" where a known name is near, and in any case the list of known names."""
-    names = [str(item) for item in known]
-    near = difflib.get_close_matches(str(name), names, n=1)
-    question = f"did you mean {near[0]!r}? " if near else ""
-    return f"{question}It can be: {', '.join(names)}."
-
-
 def own_parameters(function: Callable) -> dict[str, Any]:
-    """Return the parameters that a function declares behind its first two arguments, with their defaults."""
+    """Return the parameters that a function declares after its first two arguments, with their defaults."""
     parameters = list(inspect.signature(function).parameters.values())[2:]
     return {parameter.name: parameter.default for parameter in parameters}
 

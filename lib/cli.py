@@ -1,8 +1,10 @@
-"""The grammar of the command lines: NAME=VALUE, and an environment for a while."""
+"""The grammar of the command lines, NAME=VALUE, and a temporary environment."""
 
 import argparse
 import ast
+import io
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -41,7 +43,7 @@ def parse_value(text: str) -> Any:
 
 @contextmanager
 def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Set environment variables, or unset those that are None, for the length of a ``with``."""
+    """Set environment variables, or unset those that are None, within a ``with``."""
     before = {name: os.environ.get(name) for name in variables}
     _apply(variables)
     try:
@@ -75,6 +77,12 @@ def parse_day(name: str, value: Any) -> np.datetime64 | None:
     except (ValueError, TypeError):
         raise WrongValueError(f"{name} is {value!r}: it must be a date such as 2024-01-31.") from None
     return day
+
+
+def print_any_text() -> None:
+    """Let stdout show "?" for a character that its encoding lacks, as that of a pipe on Windows may."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:

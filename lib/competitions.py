@@ -6,6 +6,8 @@ Sources: the platform's user guide and contest pages, read in April 2026, and th
 
 from typing import NamedTuple
 
+from lib.errors import WrongValueError, suggest
+
 
 class Competition(NamedTuple):
     """The rules of one competition."""
@@ -35,3 +37,11 @@ COMPETITIONS = {
     "stocks_nasdaq100": Competition("load_ndx_data", **_STOCKS),  # type: ignore[arg-type]
     "stocks_s&p500": Competition("load_spx_data", **_STOCKS),  # type: ignore[arg-type]
 }
+
+
+def rules_of(competition_type: str) -> Competition:
+    """Return the rules of a competition; ValueError, with the nearest name, where it is not known."""
+    if competition_type not in COMPETITIONS:
+        known = suggest(competition_type, COMPETITIONS)
+        raise WrongValueError(f"competition_type is {competition_type!r}: {known}")
+    return COMPETITIONS[competition_type]

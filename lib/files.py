@@ -1,4 +1,4 @@
-"""Replacing a file so that a crash leaves the old content or the new one, whole."""
+"""The replacement of a file, after which it holds the old content or the new one, complete."""
 
 import errno
 import glob

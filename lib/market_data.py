@@ -57,6 +57,11 @@ def field(data: "xr.DataArray", name: str) -> np.ndarray:
     return data.values[data.get_index("field").get_loc(name)]
 
 
+def trading_days(data: "xr.DataArray") -> np.ndarray:
+    """Days of data (field, time, asset) on which something is liquid, datetime64[D]."""
+    return data.time.values[(field(data, "is_liquid") > 0).any(axis=1)].astype("M8[D]")
+
+
 def filled(values: np.ndarray) -> np.ndarray:
     """Values (time, ...) with gaps forward-filled along time, then back-filled, then set to 1."""
     if not np.isnan(values).any():

@@ -4,28 +4,27 @@ python -m lib.notebook --output runs/short --set top_assets=6 --start 2024-10-01
 """
 
 import argparse
-import dataclasses
 import itertools
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
+from tqdm import tqdm
 
 from lib.backtest_range import check_range
-from lib.choices import suggest
-from lib.cli import add_range, add_settings, environment, parse_settings, parse_value
-from lib.errors import WrongTypeError
+from lib.cli import add_range, add_settings, environment, parse_settings, print_any_text
 from lib.files import replace_file
-from lib.strategy import Strategy
+from lib.parameters_cell import PROJECT, assignments, check_parameters
 
-HERE = Path(__file__).resolve().parent.parent
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
+SILENCE = 10  # seconds after which a line says that the run goes on
 QUIET_KERNEL = ["--IPKernelApp.log_level=ERROR"]  # ipykernel warns of its TCP transport in each run
-CHOICES = {"features", "target", "selection", "model", "sizing"}  # parameters that are names of functions
 _one_at_a_time = threading.Lock()  # the kernel inherits this process's environment
 
 
@@ -81,15 +80,12 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
 
 def _check(path: Path, parameters: dict[str, Any]) -> None:
     """Refuse what the notebook or `Strategy` would refuse; papermill only warns of unknown parameters."""
-    known = papermill.inspect_notebook(str(path))
-    for name in parameters:
-        if name not in known:
-            raise WrongTypeError(f"{path.name} has no parameter {name!r}: {suggest(name, known)}")
-    values = {name: parse_value(entry["default"]) for name, entry in known.items()} | parameters
-    # the notebook may register functions of its own before it refers to them by name
-    fields = {field.name for field in dataclasses.fields(Strategy)} - (CHOICES - parameters.keys())
-    strategy = Strategy(**{name: value for name, value in values.items() if name in fields})
-    if "start_date" in values:
+    cells = [cell for cell in nbformat.read(path, nbformat.NO_CONVERT).cells if cell.cell_type == "code"]
+    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    known = assignments("\n".join(tagged))
+    strategy = check_parameters(path, known, parameters, "\n".join(cell.source for cell in cells))
+    values = known | parameters
+    if strategy is not None and "start_date" in values:
         check_range(strategy, values["start_date"], values.get("end_date"))
 
 
@@ -105,6 +101,16 @@ def _tidy(path: Path) -> None:
     replace_file(str(path), nbformat.writes(notebook).encode())
 
 
+def write_page(executed: Path) -> Path:
+    """Write an executed notebook beside it as an HTML page, which shows its charts in any browser."""
+    from nbconvert import HTMLExporter  # imports for a second what a comparison of notebooks has no use for
+
+    page = executed.with_suffix(".html")
+    content, _ = HTMLExporter().from_filename(str(executed))
+    replace_file(str(page), content.encode())
+    return page
+
+
 def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
     """Return streams in a row as one, without what a carriage return overwrote; other outputs as they are."""
     if name is None:
@@ -118,24 +124,49 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command; a wrong parameter or a failing cell ends it with a sentence and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m lib.notebook", description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--notebook", default=str(HERE / "strategy.ipynb"), help="default: the project's strategy.ipynb"
+        "--notebook", default=str(PROJECT / "strategy.ipynb"), help="default: the project's strategy.ipynb"
     )
     parser.add_argument(
-        "--output", metavar="FOLDER", default=str(HERE / "runs" / "last"), help="for all that the run writes"
+        "--output",
+        metavar="FOLDER",
+        default=str(PROJECT / "runs" / "last"),
+        help="for all that the run writes",
     )
     add_settings(parser, "parameters of the notebook, such as top_assets=6")
     add_range(parser, "first day of the backtest", "last day of the backtest")
     given = parser.parse_args(arguments)
     days = {"start_date": given.start, "end_date": given.end}
+    print_any_text()
     try:
         parameters = parse_settings(given.set) | {name: day for name, day in days.items() if day is not None}
-        executed = run_notebook(given.notebook, given.output, parameters)
+        with _signs_of_life(Path(given.notebook).name):
+            executed = run_notebook(given.notebook, given.output, parameters)
     except papermill.PapermillExecutionError as error:
         reached = Path(given.output).resolve() / Path(given.notebook).name
         raise SystemExit(f"A cell failed: {_sentence(error)}\nThe notebook up to there: {reached}") from None
     except (TypeError, ValueError, OSError) as error:
         raise SystemExit(str(error)) from None
     print(f"The executed notebook, the weights and the state are in {executed.parent}")
+    print(f"The charts: open {write_page(executed)} in a browser")
+
+
+@contextmanager
+def _signs_of_life(name: str) -> Iterator[None]:
+    """Say every few seconds how long the notebook has been running: a single cell may take minutes."""
+    started, ended = time.monotonic(), threading.Event()
+
+    def speak() -> None:
+        while not ended.wait(SILENCE):
+            seconds = time.monotonic() - started
+            tqdm.write(f"  {name} has been running for {seconds:.0f} s", file=sys.stderr)
+
+    speaker = threading.Thread(target=speak, daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        speaker.join()
 
 
 def _sentence(error: papermill.PapermillExecutionError) -> str:

@@ -1,24 +1,19 @@
 """The strategy: its parameters with their defaults and allowed values, and the calls of a backtest."""
 
 import dataclasses
-import math
-import numbers
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.choices import canonical, find, full_name_of, suggest
-from lib.competitions import COMPETITIONS
+from lib import loading
+from lib.choices import full_name_of
+from lib.competitions import rules_of
 from lib.engine import prediction, training
-from lib.engine.constant import MODELS
-from lib.errors import WrongTypeError, WrongValueError
-from lib.features import feature, target
-from lib.sizing import sizing
-from lib.universe import selection
+from lib.errors import WrongTypeError, WrongValueError, suggest
+from lib.loading import ending_with
+from lib.parameter_checks import checked, looked_up
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,23 +21,7 @@ if TYPE_CHECKING:
     from lib.engine.models import TrainedModels
     from lib.state import State
 
-# smallest and largest value of each number
-RANGES = {
-    "lookback_period": (1, 10_000),
-    "train_period": (1, 10_000),
-    "retrain_interval": (1, 10_000),
-    "top_assets": (1, 1_000),
-    "hidden_size": (1, 1_024),
-    "learning_rate": (1e-6, 10.0),
-    "epochs": (1, 1_000),
-    "seed": (0, 2**32 - 1),
-    "lwma_period": (1, 1_000),
-    "min_weight": (0.0, 1.0),
-    "max_weight": (0.0, 1.0),
-}
 STATISTICS_DAYS = 60  # calendar days ahead of the weights, as in backtest_ml's own statistics
-# last day of the data that a function of the user is working on, where one is at work
-_data_end: ContextVar[str | None] = ContextVar("data_end", default=None)
 
 
 @dataclass(frozen=True)
@@ -109,7 +88,7 @@ class Strategy:
     log_price: bool = False
 
     def __new__(cls, *args: Any, **parameters: Any) -> "Strategy":
-        """Refuse an unknown parameter with the nearest known one, before Python does without it."""
+        """Refuse an unknown parameter and name the nearest known one, which Python's own error would not."""
         known = [field.name for field in dataclasses.fields(cls)]
         for name in parameters:
             if name not in known:
@@ -117,55 +96,18 @@ class Strategy:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        """Check every value."""
+        """Check every value, and look up every function."""
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in RANGES:
-                value = _number(field.name, value, whole=field.type is int)
-            elif field.type is bool:
-                if not isinstance(value, bool):
-                    raise WrongTypeError(f"{field.name} must be True or False, not {value!r}.")
-            elif field.name == "features":
-                if not isinstance(value, str | list | tuple) and not callable(value):
-                    raise WrongTypeError(f"features takes names or functions, not {value!r}.")
-                value = tuple(value) if isinstance(value, list | tuple) else (value,)
-                if not value:
-                    raise WrongValueError(
-                        "features must name at least one feature, such as features=['trend']."
-                    )
+            value = checked(field.name, field.type, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
-        if self.competition_type not in COMPETITIONS:
-            raise WrongValueError(
-                f"competition_type is {self.competition_type!r}: "
-                + suggest(self.competition_type, COMPETITIONS)
-            )
+        rules_of(self.competition_type)
         if self.min_weight >= self.max_weight:
             raise WrongValueError(
                 f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): "
                 "no weight lies between."
             )
-        self._find_all()
-
-    def _find_all(self) -> None:
-        """Look up every function, so that a misspelt name fails at once."""
-        for item in self.features:
-            find("features", item, feature)
-        find("target", self.target, target)
-        find("selection", self.selection, selection)
-        find("sizing", self.sizing, sizing)
-        models: Mapping[str, Callable] = MODELS
-        if (
-            self.model != "LSTM" and self.model not in MODELS
-        ):  # the others need torch: its import takes seconds
-            from lib.model import model as registered
-
-            models = {**registered, **MODELS}
-            find("model", self.model, models)
-        features = tuple(canonical(item, feature) for item in self.features)
-        object.__setattr__(self, "features", features)
-        choices = {"target": target, "selection": selection, "model": models, "sizing": sizing}
-        for name, known in choices.items():
-            object.__setattr__(self, name, canonical(getattr(self, name), known))
+        for name, value in looked_up(self).items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_names(cls, names: Mapping[str, Any]) -> "Strategy":
@@ -191,7 +133,7 @@ class Strategy:
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Every default, as `as_dict` has it: what a record from before a parameter existed stands for."""
+        """Every default in the form of `as_dict`: the values of parameters that an older record lacks."""
         return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
 
     def load_data(self, period: int) -> "xr.DataArray":
@@ -199,10 +141,7 @@ class Strategy:
 
         Called by a function of the strategy during `train_model` or `predict`, it ends where their data end.
         """
-        import qnt.data as qndata
-
-        load = getattr(qndata.stocks, COMPETITIONS[self.competition_type].loader)
-        return load(tail=period, max_date=_data_end.get())
+        return loading.load_last(self.competition_type, period)
 
     def load_range(self, start: Any, end: Any = None) -> "xr.DataArray":
         """Load the universe for a backtest of these days, (field, time, asset).
@@ -215,13 +154,8 @@ class Strategy:
             its out-of-sample check and the costs of the first trades need. Like `load_data`, it ends at the
             latest where the data of a running `train_model` or `predict` end.
         """
-        import qnt.data as qndata
-
         before = max(self.train_period + self.lookback_period, STATISTICS_DAYS)
-        first = np.datetime64(start, "D") - before
-        ends = [_data_end.get(), None if end is None else str(np.datetime64(end, "D"))]
-        last = min(filter(None, ends), default=None)
-        return qndata.load_data_by_type(self.competition_type, min_date=str(first), max_date=last)
+        return loading.load_range(self.competition_type, np.datetime64(start, "D") - before, end)
 
     def train_model(self, data: "xr.DataArray") -> "TrainedModels":
         """Train a model per asset on all of `data`: see `lib.engine.training.train_model`."""
@@ -234,29 +168,6 @@ class Strategy:
         """Weights of the last day of `data`, and the next state: see `lib.engine.prediction.predict`."""
         with ending_with(data):
             return prediction.predict(models, data, state, self)
-
-
-@contextmanager
-def ending_with(data: "xr.DataArray") -> Iterator[None]:
-    """Let `load_data` end with the last day of `data` for a while."""
-    time = getattr(data, "time", None)
-    last = None if time is None or time.dtype.kind != "M" or not time.size else str(time.values[-1])[:10]
-    token = _data_end.set(last)
-    try:
-        yield
-    finally:
-        _data_end.reset(token)
-
-
-def _number(name: str, value: Any, whole: bool) -> int | float:
-    kind: Any = numbers.Integral if whole else numbers.Real
-    low, high = RANGES[name]
-    allowed = f"{'a whole number' if whole else 'a number'} from {low} to {high}"
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise WrongTypeError(f"{name} must be {allowed}, not {value!r}.")
-    if not math.isfinite(value) or not low <= value <= high:
-        raise WrongValueError(f"{name} is {value!r}: it must be {allowed}.")
-    return int(value) if whole else float(value)
 
 
 def _plain(value: Any) -> Any:

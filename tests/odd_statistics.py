@@ -217,8 +217,8 @@ def answers(
             questions[f"filter {metric}"] = (qnfilter.filter_volatility, (data,), options)
     values, facts = {}, {}
     for question, (function, arguments, options) in questions.items():
-        answer, said = _ask(function, arguments, options)
-        facts[question] = {"said": said}
+        answer, printed = _ask(function, arguments, options)
+        facts[question] = {"said": printed}
         if isinstance(answer, Exception):
             facts[question] |= {"failed": True, "message": str(answer)}
         elif isinstance(answer, xr.DataArray):
@@ -231,14 +231,14 @@ def answers(
 
 def _ask(function: Callable, arguments: tuple, options: dict[str, Any]) -> tuple[Any, str]:
     copies = [x.copy(deep=True) if isinstance(x, xr.DataArray) else x for x in arguments]
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said), warnings.catch_warnings():
+    printed = io.StringIO()
+    with contextlib.redirect_stderr(printed), warnings.catch_warnings():
         if REAL:  # it divides by zero and more; ours must not
             warnings.simplefilter("ignore")
         try:
-            return function(*copies, **options), said.getvalue()
+            return function(*copies, **options), printed.getvalue()
         except Exception as error:
-            return error, said.getvalue()
+            return error, printed.getvalue()
 
 
 def _write() -> None:

@@ -1,4 +1,4 @@
-"""Whatever the market looks like: valid weights, or one clear error before anything is written."""
+"""Any market gives valid weights, or one clear error before anything is written."""
 
 import contextlib
 import io
@@ -46,7 +46,7 @@ def passes(
 
 
 def faults(weights: xr.DataArray, state: State, data: xr.DataArray, max_weight: float = 0.1) -> list[str]:
-    """What is wrong with the weights of the last day of `data`."""
+    """Faults of the weights of the last day of `data`."""
     row = weights.isel(time=-1).values
     close, liquid = (data.sel(field=name).values[-1] for name in ("close", "is_liquid"))
     found = {

@@ -3,7 +3,8 @@ import pickle
 
 import pytest
 
-from lib.choices import Choices, canonical, find, full_name_of, name_of, suggest
+from lib.choices import Choices, canonical, find, full_name_of, name_of
+from lib.errors import suggest
 
 feature = Choices("feature")
 

@@ -1,9 +1,10 @@
+import io
 import os
 
 import numpy as np
 import pytest
 
-from lib.cli import environment, parse_day, parse_settings, parse_value
+from lib.cli import environment, parse_day, parse_settings, parse_value, print_any_text
 
 
 def test_settings_are_literals_or_text():
@@ -67,3 +68,16 @@ def test_the_environment_is_as_before_whatever_happens(monkeypatch):
     with pytest.raises(KeyError):
         fail()
     assert (os.environ["KEPT"], os.environ["UNSET"], "NEW" in os.environ) == ("before", "before", False)
+
+
+def test_a_character_that_the_terminal_lacks_is_no_error(monkeypatch):
+    """Windows gives a pipe an encoding of its own, without the marks of the verdicts."""
+    pipe = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(pipe, encoding="cp1252", write_through=True))
+    with pytest.raises(UnicodeEncodeError):
+        print("✓ passed")
+    print_any_text()
+    print("✓ passed")
+    assert pipe.getvalue().strip() == b"? passed"
+    monkeypatch.setattr("sys.stdout", io.StringIO())  # has no encoding to ask for, as in a notebook
+    print_any_text()

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.engine.inputs import feature_values, get_features, get_target_classes
+from lib.engine.inputs import feature_values, get_target_classes
 from tests import reference
+from tests.labelled import get_features
 from tests.vectors import vector
 
 

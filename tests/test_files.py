@@ -3,7 +3,6 @@
 import builtins
 import errno
 import os
-import resource
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ import pytest
 from lib import files
 from lib.files import replace_file
 from tests.switches import LONG
+from tests.systems import needs_limits, needs_links, needs_permissions, needs_pipes
 
 OLD, NEW = b"old", b"new" * 1000
 LEFTOVER = ".f.0123456789abcdef.part"
@@ -58,7 +58,10 @@ def test_a_step_that_fails_leaves_the_old(path, monkeypatch, step, code):
     assert names(path) == ["f"]
 
 
+@needs_limits
 def test_a_disk_that_is_full_amid_the_write_leaves_the_old(path):
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
@@ -123,6 +126,7 @@ def test_a_missing_folder_is_an_error(tmp_path):
         replace_file(str(tmp_path / "gone" / "f"), NEW)
 
 
+@needs_pipes
 def test_folders_and_devices_are_not_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
@@ -133,6 +137,7 @@ def test_folders_and_devices_are_not_replaced(tmp_path):
     assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
 
 
+@needs_links
 def test_a_link_stays_and_its_target_changes(path):
     (path.parent / "sub").mkdir()
     link, ahead = path.parent / "sub" / "link", path.parent / "sub" / "ahead"
@@ -146,6 +151,7 @@ def test_a_link_stays_and_its_target_changes(path):
     assert sorted(os.listdir(path.parent / "sub")) == ["ahead", "link"]
 
 
+@needs_links
 def test_links_in_a_circle_are_an_error(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
@@ -154,6 +160,7 @@ def test_links_in_a_circle_are_an_error(tmp_path):
     assert (tmp_path / "a").is_symlink()
 
 
+@needs_permissions
 def test_permissions_are_those_of_a_plain_open(path):
     before = os.umask(0o027)
     try:

@@ -82,7 +82,7 @@ def installed(monkeypatch):
 @pytest.fixture
 def pip(installed, monkeypatch, tmp_path):
     """A pip that never runs, in a project of four requirements."""
-    (tmp_path / "requirements.txt").write_text(TEXT)
+    (tmp_path / "requirements.txt").write_text(TEXT, encoding="utf-8")
     monkeypatch.setattr(init, "HERE", tmp_path)
     monkeypatch.delenv("SUBMISSION_ID", raising=False)
     monkeypatch.setattr(init.importlib.util, "find_spec", lambda name: None if name == "qnt" else "found")
@@ -288,7 +288,9 @@ class TestWhichQnt:
         """An installed library, as Python's own search finds it."""
         monkeypatch.setattr(init.importlib.util, "find_spec", FIND_SPEC)
         (tmp_path / "qnt").mkdir()
-        (tmp_path / "qnt" / "__init__.py").write_text("raise AssertionError('looked at, not imported')")
+        (tmp_path / "qnt" / "__init__.py").write_text(
+            "raise AssertionError('looked at, not imported')", encoding="utf-8"
+        )
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, "qnt", raising=False)
         monkeypatch.setattr(
@@ -368,7 +370,9 @@ def test_the_notebook_is_one_clean_cell_that_runs_init():
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_failure_in_the_notebook_is_one_for_the_evaluator_too(fails, tmp_path):
     shutil.copy(ROOT / "init.ipynb", tmp_path)
-    (tmp_path / "init.py").write_text(f"def main():\n    if {fails}:\n        raise SystemExit('no')\n")
+    (tmp_path / "init.py").write_text(
+        f"def main():\n    if {fails}:\n        raise SystemExit('no')\n", encoding="utf-8"
+    )
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "init.ipynb"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode != 0) == fails
@@ -433,23 +437,23 @@ def test_in_a_real_environment(project):
     make_wheel(wheels, "wanted", "1.0", "kept", "bystander>=2")
     python = make_environment(project / "env")
 
-    (project / "requirements.txt").write_text("kept==1.0\nbystander>=1,<2\n")
+    (project / "requirements.txt").write_text("kept==1.0\nbystander>=1,<2\n", encoding="utf-8")
     first = in_process(python, project)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "Installed kept 1.0, bystander 1.0.\n" in first.stdout
 
-    (project / "requirements.txt").write_text("kept>=1\nwanted>=1\n")
+    (project / "requirements.txt").write_text("kept>=1\nwanted>=1\n", encoding="utf-8")
     second = in_process(python, project)
     assert second.returncode == 0, second.stdout + second.stderr
     assert "only those in requirements.txt keep their version" in second.stdout
     assert "Installed wanted 1.0.\n1 of 2 packages were there already" in second.stdout
 
-    (project / "requirements.txt").write_text("kept==1.0\nwanted==1.0\nbystander==2.0\n")
+    (project / "requirements.txt").write_text("kept==1.0\nwanted==1.0\nbystander==2.0\n", encoding="utf-8")
     third = in_process(python, project)
     assert third.stdout.startswith("All 3 packages are there already: nothing was changed.\n")
     assert third.returncode == 0
 
-    (project / "requirements.txt").write_text("kept>=1\nmissing-one>=3\n")
+    (project / "requirements.txt").write_text("kept>=1\nmissing-one>=3\n", encoding="utf-8")
     unplugged = {"PIP_NO_INDEX": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
     fourth = in_process(python, project, **unplugged)
     assert fourth.returncode == 1

@@ -5,8 +5,7 @@ import importlib
 import io
 import os
 import re
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ import qnt.data as qndata
 import xarray as xr
 
 from lib import state_read
-from lib.notebook import main, run_notebook
+from lib.notebook import main, run_notebook, write_page
 from lib.report.display import NO_BREAK
 from tests.conftest import LAST_DAY, REAL
 from tests.processes import run_python
+from tests.systems import link_or_copy
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "strategy.ipynb"
@@ -52,7 +52,7 @@ def notebook() -> Notebook:
 def copy_of(folder: Path, notebook: Notebook) -> Path:
     """The notebook in a folder of its own, beside the same lib."""
     folder.mkdir()
-    (folder / "lib").symlink_to(ROOT / "lib")
+    link_or_copy(ROOT / "lib", folder / "lib")
     nbformat.write(notebook, folder / "strategy.ipynb")
     return folder / "strategy.ipynb"
 
@@ -155,10 +155,7 @@ def test_with_papermill(notebook: Notebook, tmp_path: Path, capfd: pytest.Captur
     check_backtest_output(done)
     assert "over TCP" not in capfd.readouterr().err
 
-    page = tmp_path / "page.html"
-    to_html = [sys.executable, "-m", "nbconvert", "--to", "html", str(executed), "--output", str(page)]
-    subprocess.run(to_html, check=True, capture_output=True)
-    html = page.read_text(encoding="utf-8")
+    html = write_page(executed).read_text(encoding="utf-8")
     assert html.count("Plotly.newPlot(") >= 3
     if not REAL:  # the real library takes plotly's script from the network
         assert html.count("* plotly.js v") == 1
@@ -261,7 +258,12 @@ def test_a_wrong_call_ends_with_a_sentence_before_a_kernel_starts(
 
 def test_every_parameter_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passed: dict[str, Any] = {}
-    monkeypatch.setattr(papermill, "execute_notebook", lambda path, out, values, **_: passed.update(values))
+
+    def execute(path: str, out: str, values: dict[str, Any], **_: Any) -> None:
+        passed.update(values)
+        shutil.copy(path, out)
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
     words = ["top_assets=6", "features=['trend', 'trend']", "target=tradable_open_up", "min_weight=0.01"]
     words += [
         "whole_sequence=True",
@@ -289,8 +291,19 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch:
     main(["--notebook", str(path), "--output", str(run), "--set", "hidden_size=7", "--set", "note=a b"])
     done = nbformat.read(run / "tiny.ipynb", as_version=4)
     assert done.cells[-1].outputs[0].text.strip() == f"7 'a b' {run / 'fractions.nc.gz'} {tmp_path}"
-    assert str(run) in capsys.readouterr().out
+    page = run / "tiny.html"
+    assert f"open {page} in a browser" in capsys.readouterr().out
+    assert "a b" in page.read_text(encoding="utf-8")
     assert "OUTPUT_PATH" not in os.environ
+
+
+def test_the_command_is_never_silent_for_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.notebook.SILENCE", 0.1)
+    path = tiny(tmp_path, "import time; time.sleep(0.5)")
+    main(["--notebook", str(path), "--output", str(tmp_path / "run")])
+    assert capsys.readouterr().err.count("tiny.ipynb has been running for") >= 2
 
 
 def test_a_failing_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +315,7 @@ def test_a_failing_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_wrong_value_in_the_notebook_is_shown_as_its_sentence(tmp_path: Path) -> None:
-    (tmp_path / "lib").symlink_to(ROOT / "lib")
+    link_or_copy(ROOT / "lib", tmp_path / "lib")
     path = tiny(tmp_path, "from lib import Strategy\nStrategy(top_assets=0)")
     with pytest.raises(SystemExit) as stopped:
         main(["--notebook", str(path), "--output", str(tmp_path / "run")])

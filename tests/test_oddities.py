@@ -1,14 +1,15 @@
-"""Each oddity of the published strategy has an option: it changes what it says, and nothing by default."""
+"""Each oddity of the published strategy has an option, which changes nothing by default."""
 
 import numpy as np
 import pytest
 
 from lib.compare.variants import ODDITIES
-from lib.engine.inputs import get_features, get_target_classes, model_inputs, select_assets
+from lib.engine.inputs import get_target_classes, model_inputs, select_assets
 from lib.engine.prediction import model_outputs, predict
 from lib.engine.training import train_model
 from lib.indicators import lwma, roc
 from lib.strategy import Strategy
+from tests.labelled import get_features
 from tests.vectors import vector
 
 SMALL = {"hidden_size": 4, "top_assets": 4}
@@ -42,7 +43,7 @@ def test_each_alone_and_all_together_are_compared():
 
 
 def parts(data, strategy):
-    """What goes into a training, NaN as a number that can be compared."""
+    """The examples of a training, with NaN as a number, so that they can be compared."""
     return {
         "assets": select_assets(data, strategy),
         "features": get_features(data, strategy).values.tolist(),

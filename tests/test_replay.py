@@ -1,4 +1,4 @@
-"""A run that is interrupted, repeated, or made of single passes says what an uninterrupted one says."""
+"""A run that is interrupted, repeated, or made of single passes gives the weights of an uninterrupted run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from lib import backtest as backtests
 from lib.sizing import sizing
 from lib.state import State, state_read, state_write
 from lib.state.positions import StateWarning
 from lib.strategy import Strategy
-from tests import backtests
 from tests.markets import random_market, window
 from tests.processes import run_python
 from tests.switches import LONG
@@ -42,12 +42,12 @@ def run(
     strategy: Strategy, market: xr.DataArray, rows: range, state: State | None
 ) -> tuple[list[xr.DataArray], State | None]:
     """Passes over rows of a market, each on the windows that would be loaded that day."""
-    said = []
+    days = []
     for row in rows:
         models = strategy.train_model(window(market, row, strategy.train_period))
         weights, state = strategy.predict(models, window(market, row, strategy.lookback_period), state)
-        said.append(weights)
-    return said, state
+        days.append(weights)
+    return days, state
 
 
 def through_a_file(state: State | None, path: Path) -> State | None:
@@ -55,12 +55,14 @@ def through_a_file(state: State | None, path: Path) -> State | None:
     return state_read(path)
 
 
-def same(one: xr.DataArray, other: xr.DataArray) -> bool:
+def same(first: xr.DataArray, second: xr.DataArray) -> bool:
     """Whether two days' weights agree where any is held: asset axes may differ by assets that are not."""
-    one, other = (row.isel(time=-1).to_series() for row in (one, other))
-    union = one.index.union(other.index)
+    first, second = (row.isel(time=-1).to_series() for row in (first, second))
+    union = first.index.union(second.index)
     return bool(
-        np.allclose(one.reindex(union, fill_value=0), other.reindex(union, fill_value=0), rtol=0, atol=EXACT)
+        np.allclose(
+            first.reindex(union, fill_value=0), second.reindex(union, fill_value=0), rtol=0, atol=EXACT
+        )
     )
 
 
@@ -100,7 +102,7 @@ def backtest(use_market, monkeypatch, tmp_path):
     def test(strategy: Strategy, market: xr.DataArray, days: int) -> tuple[xr.DataArray, list[State]]:
         use_market(market)
         first, last = (str(market.time.values[k])[:10] for k in (-days, -1))
-        return backtests.backtest(strategy, first, retrain_interval=1, end_date=last, collect_all_states=True)
+        return backtests.backtest(strategy, first, last, retrain_interval=1, collect_all_states=True)
 
     return test
 
@@ -208,7 +210,7 @@ def test_a_state_of_a_later_day_is_set_aside():
     market = random_market(1)
     _, later = run(SMALL, market, range(53, 54), None)
     (fresh,), _ = run(SMALL, market, range(50, 51), None)
-    with pytest.warns(StateWarning, match="positions of the future are not used"):
+    with pytest.warns(StateWarning, match="positions from the future are not used"):
         (weights,), state = run(SMALL, market, range(50, 51), later)
     assert weights.equals(fresh)
     assert dict(state.carried_in) == {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib import Strategy
-from lib.strategy import RANGES
+from lib.parameter_checks import RANGES
 
 
 def test_the_defaults_as_plain_values():

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.cli import add_range, add_settings, parse_settings
-from lib.compare import run_plot, run_table, variants
+from lib.cli import add_range, add_settings, parse_settings, print_any_text
+from lib.compare import luck_report, run_plot, run_table, variants
 from lib.compare.comparison import FOLDER, ComparisonStopped, run
+from lib.compare.luck import variants_of
 from lib.compare.run_notebooks import execute_notebooks
 from lib.compare.runs import Record, RunWarning, tried
 from lib.compare.seed_summary import as_markdown, summary
@@ -21,6 +22,7 @@ examples:
   python -m lib.compare --grid target=next_open_up,tradable_open_up --seeds 5 --start 2023-12-29
   python -m lib.compare mine.json --set epochs=2 --start 2023-12-29   # mine.json: [{"top_assets": 6}, {}]
   python -m lib.compare --oddities --seeds 5 --start 2022-12-30
+  python -m lib.compare --grid sizing=as_output,ranked --shuffles 20 --universes 20 --start 2022-12-30
 Repeat it after an interruption, or with more variants: what is finished is not run again.
 """
 SHOWN = ["label", *run_table.FIGURES, "deflated_sharpe_ratio", "seconds", "status"]
@@ -29,15 +31,20 @@ SHOWN = ["label", *run_table.FIGURES, "deflated_sharpe_ratio", "seconds", "statu
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if every run finished, 1 if not, or for wrong input, 130 if stopped by hand."""
     given = _parser().parse_args(arguments)
+    print_any_text()
     folder, stopped = Path(given.output), False
-    where = {"workers": given.workers, "backend": given.backend, "scheduler": given.scheduler}
+    where: dict[str, Any] = {name: getattr(given, name) for name in ("workers", "backend", "scheduler")}
     with warnings.catch_warnings():
         warnings.simplefilter("always", RunWarning)
         warnings.showwarning = _print_warning  # type: ignore[assignment]
         try:
-            records = run(_variants(given), given.start, given.end, folder=folder, **where)
+            for name in ("shuffles", "universes"):
+                _count(name, getattr(given, name))
+            draws = {name: getattr(given, name) or 0 for name in ("shuffles", "universes")}
+            options = {"folder": folder, **draws, **where}
+            records = run(_variants(given), given.start, given.end, **options)
             if given.notebooks:
-                execute_notebooks(records, folder, **where)
+                execute_notebooks(variants_of(records), folder, **where)
         except ComparisonStopped as stop:
             records, stopped = stop.records, True
             print(stop, file=sys.stderr)
@@ -56,10 +63,14 @@ def _variants(given: argparse.Namespace) -> list[variants.Variant]:
     odd = variants.ODDITIES if given.oddities else [{}]
     choices = variants.grid(variants.parse_choices(given.grid))
     first = Strategy().seed
-    if given.seeds is not None and given.seeds < 1:
-        raise ValueError(f"--seeds is {given.seeds}: it must be 1 or more.")
+    _count("seeds", given.seeds)
     seeds = [{"seed": first + k} for k in range(given.seeds)] if given.seeds else [{}]
     return variants.combine([parse_settings(given.set)], listed, odd, choices, seeds)
+
+
+def _count(name: str, number: int | None) -> None:
+    if number is not None and number < 1:
+        raise ValueError(f"--{name} is {number}: it must be 1 or more.")
 
 
 def _show(records: list[Record], folder: Path) -> bool:
@@ -70,8 +81,13 @@ def _show(records: list[Record], folder: Path) -> bool:
     print(f"{title}\nPrices: {market}\n")
     print(table[SHOWN].to_string(index=False, float_format="{:.3f}".format))
     print(f"\nDeflated: the probability that luck alone does not explain it ({run_table.SOURCE}).")
-    if len({record["parameters"]["seed"] for record in records}) > 1:
-        print(f"\nMean ± standard deviation over the seeds:\n\n{as_markdown(summary(records))}")
+    asked = variants_of(records)
+    if len({record["parameters"]["seed"] for record in asked}) > 1:
+        print(f"\nMean ± standard deviation over the seeds:\n\n{as_markdown(summary(asked))}")
+    about_luck = table[[name for name in luck_report.SHOWN if name in table]]
+    print(f"\nIs it luck?\n\n{about_luck.to_string(index=False, float_format='{:.3f}'.format)}")
+    for sentence in luck_report.sentences(records, table):
+        print(f"\n{sentence}")
     try:
         run_table.save_table(table, folder / "table.parquet")
         run_plot.save(run_plot.figure(table, title, market), folder / "plot.html")
@@ -100,6 +116,10 @@ def _parser() -> argparse.ArgumentParser:
     odd = "the published strategy, each of its oddities corrected alone, and all of them together"
     add("--oddities", action="store_true", help=odd)
     add("--seeds", type=int, metavar="N", help="each variant with N seeds, from the default one on")
+    shuffled = "N further runs of each variant, trained on shuffled targets: a p-value"
+    add("--shuffles", type=int, metavar="N", help=shuffled)
+    parts = "N further runs of each, on random halves of the assets and of the days: quartiles"
+    add("--universes", type=int, metavar="N", help=parts)
     add_range(parser, "first day of the backtest (required)", "last day; default: the last there is")
     output = f"for the runs, table.parquet and plot.html (default: {FOLDER})"
     add("--output", default=FOLDER, metavar="FOLDER", help=output)

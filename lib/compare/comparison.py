@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from lib.backtest_range import check_range
-from lib.compare import project_code, provenance, run_table, runs
+from lib.compare import draws, project_code, provenance, run_table, runs
 from lib.compare.run_one import execute
 from lib.compare.runs import Record, RunWarning, keep_or_warn, tried
 from lib.compare.user_functions import registered
@@ -39,6 +39,8 @@ def compare(
     *,
     folder: str | Path = FOLDER,
     progress: bool = True,
+    shuffles: int = 0,
+    universes: int = 0,
     **where: Any,
 ) -> pd.DataFrame:
     """Backtest each set of parameters; what was finished before is not run again.
@@ -54,13 +56,16 @@ def compare(
         Where each run is kept as a file. All runs that are finished there count as tried.
     progress : bool
         Show a progress bar on stderr.
+    shuffles, universes : int
+        Further runs of each variant that finished: on shuffled targets, and on a random half of the universe
+        and of the days (see `lib.compare.draws`). They are kept like runs, and do not count as tried.
     **where
         `workers`, `backend`, `scheduler`: how many at once, and on what; see `lib.compare.workers.run_all`.
 
     Returns
     -------
     pandas.DataFrame
-        One row per run: see `lib.compare.run_table.as_table`.
+        One row per variant: see `lib.compare.run_table.as_table`.
 
     Raises
     ------
@@ -77,7 +82,9 @@ def compare(
         Runs that failed or were interrupted, which the next call tries again; damaged files; runs that could
         not be written, which are in the table nevertheless.
     """
-    records = run(variants, start_date, end_date, folder=folder, progress=progress, **where)
+    options: dict[str, Any] = {"folder": folder, "progress": progress}
+    options |= {"shuffles": shuffles, "universes": universes}
+    records = run(variants, start_date, end_date, **options, **where)
     return run_table.as_table(records, tried(folder, records))
 
 
@@ -88,28 +95,46 @@ def run(
     *,
     folder: str | Path = FOLDER,
     progress: bool = True,
+    shuffles: int = 0,
+    universes: int = 0,
     **where: Any,
 ) -> list[Record]:
-    """As `compare`, but the whole records, in the order of `variants`; equal ones once."""
+    """As `compare`, but the whole records, in the order of `variants`, then draws; equal ones once."""
     check_backend(**where)
+    draws.check_numbers(shuffles, universes)
     planned = _plan(strategies(variants), start_date, end_date)
+    drawn = [
+        (strategy, record, runs.redrawn(record, draw))
+        for strategy, record in planned.values()
+        for draw in draws.drawn(record, shuffles, universes)
+    ]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     kept, damaged = runs.read(folder)
     for sentence in damaged:
         warnings.warn(sentence, RunWarning, stacklevel=2)
-    records = {key: kept.get(key, record) for key, (_, record) in planned.items()}
-    open_keys = [key for key, record in records.items() if record["status"] != "finished"]
-    jobs = {key: pack(execute, *planned[key], registered(planned[key][0])) for key in open_keys}
-    done = len(records) - len(jobs)
+    records: dict[str, Record] = {}
     unsaved: dict[str, Record] = {}
-    with tqdm(total=len(records), initial=done, unit="run", mininterval=0.5, disable=not progress) as bar:
-        try:
+    total = len(planned) + len(drawn)
+    with tqdm(total=total, unit="run", mininterval=0.5, disable=not progress) as bar:
+
+        def finish(part: dict[str, tuple[Strategy, Record]]) -> None:
+            records.update({key: kept.get(key, record) for key, (_, record) in part.items()})
+            left = [key for key in part if records[key]["status"] != "finished"]
+            bar.update(len(part) - len(left))
+            jobs = {key: pack(execute, *part[key], registered(part[key][0])) for key in left}
+            if not jobs:
+                return
             with contextlib.closing(run_all(jobs, **where)) as answers:
                 for key, answer, message in answers:
-                    records[key] = planned[key][1] | (answer or {"status": "interrupted", "message": message})
+                    records[key] = part[key][1] | (answer or {"status": "interrupted", "message": message})
                     keep_or_warn(folder, unsaved, records[key])
                     bar.update()
+
+        try:
+            finish(planned)
+            done = {key for key, record in records.items() if record["status"] == "finished"}
+            finish({draw["key"]: (strategy, draw) for strategy, of, draw in drawn if of["key"] in done})
         except KeyboardInterrupt as stop:
             raise ComparisonStopped(list(records.values())) from stop
     unfinished = [record for record in records.values() if record["status"] != "finished"]

@@ -103,7 +103,7 @@ class FunctionCode:
                 yield from self._parts([kind, value.__getstate__()])
             else:  # of Python or of a library
                 yield hashlib.sha256(pickle.dumps(value, 4)).hexdigest()
-        except Exception:  # what has no state to look at; a worker could not be sent it either
+        except Exception:  # no state to inspect: it could not be sent to a worker either
             yield f"{kind.__module__}.{kind.__qualname__}"
 
 

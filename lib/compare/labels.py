@@ -28,7 +28,7 @@ def short_labels(variants: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> 
 
     If any is too long, what all variants share is left out of all of them. One that is still too long loses
     the modules of its functions, then the later words of its parameters, then its end. Labels that would be
-    equal are told apart by the beginning of the run's key.
+    equal are distinguished by the beginning of the run's key.
     """
     labels = [label(variant) for variant in variants]
     if any(len(text) > WIDTH for text in labels):

@@ -74,7 +74,7 @@ def _imported(package: str, text: bytes) -> list[str]:
     """Dotted names that a module of `package` imports; those of `from a import b` read "a.b"."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):  # whoever imports it will say so
+    except (SyntaxError, ValueError):  # importing it raises the error
         return []
     names = []
     for node in ast.walk(tree):

@@ -20,7 +20,7 @@ def market_fingerprint(data: "xr.DataArray") -> str:
     """16 hex digits that change with any value, day, asset or field of `data`, not with the order of dims."""
     data = data.transpose(*LAYOUT)
     values = data.values.astype("<f8")  # a copy
-    values[np.isnan(values)] = np.nan  # one NaN is as good as another
+    values[np.isnan(values)] = np.nan  # the same bits for every NaN
     digest = hashlib.sha256(repr([data[dim].values.astype(str).tolist() for dim in LAYOUT]).encode())
     digest.update(values.tobytes())
     return digest.hexdigest()[:16]

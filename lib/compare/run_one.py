@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import math
-import tempfile
 import threading
 import time
 import traceback
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.cli import environment
-from lib.compare import project_code, provenance
+from lib.backtest import backtest, leaving_no_files
+from lib.compare import draws, project_code, provenance
+from lib.compare.friction import under_friction
 from lib.compare.runs import Record
 from lib.compare.user_functions import register
 from lib.strategy import STATISTICS_DAYS, Strategy
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 FROM_STATS = ("sharpe_ratio", "mean_return", "volatility", "max_drawdown", "avg_turnover")
 FIGURES = (*FROM_STATS, "win_rate")
 LOG_LENGTH = 4_000  # characters
-UNSET = dict.fromkeys(("SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "LAST_DATA_PATH"))
-WRITTEN = ("OUTPUT_PATH", "OUT_STATE_PATH")
 # qnt keeps files, the end of the data and messages for the whole process: one run at a time in each
 _ALONE = threading.Lock()
 
@@ -43,8 +41,7 @@ def execute(
     log, started = io.StringIO(), time.perf_counter()
     with (
         _ALONE,
-        tempfile.TemporaryDirectory() as folder,
-        environment(UNSET | {name: f"{folder}/{name}" for name in WRITTEN} | {"NONINTERACT": "1"}),
+        leaving_no_files(),
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
     ):
@@ -59,8 +56,6 @@ def execute(
 
 
 def _backtest(strategy: Strategy, planned: Record) -> Record:
-    import qnt.backtester as qnbt
-
     from lib.engine.fast_lstm import needs_torch
 
     data = strategy.load_range(planned["start"], planned["end"])
@@ -72,29 +67,23 @@ def _backtest(strategy: Strategy, planned: Record) -> Record:
         import torch
 
         torch.set_num_threads(1)  # the cores are busy with other runs
-    weights, _ = qnbt.backtest_ml(
-        load_data=strategy.load_data,
-        train=strategy.train_model,
-        predict=strategy.predict,
-        train_period=strategy.train_period,
-        retrain_interval=strategy.retrain_interval,
-        predict_each_day=True,
-        competition_type=strategy.competition_type,
-        lookback_period=strategy.lookback_period,
-        start_date=planned["start"],
-        end_date=planned["end"],
-        analyze=False,
-        build_plots=False,
-    )
-    return _figures(data, weights) | {"versions": provenance.versions(strategy)}
+    draw = planned.get("draw", {})
+    trained, (start, end) = draws.trained_on(strategy, draw), draws.backtest_days(planned)
+    weights, _ = backtest(trained, start, end, load_data=draws.loader(strategy, draw))
+    first, last = weights.time.values[[0, -1]]
+    priced = data.sel(time=slice(first - np.timedelta64(STATISTICS_DAYS, "D"), last))
+    outcome = _figures(priced, weights) | {"versions": provenance.versions(strategy)}
+    if not draw:
+        friction = under_friction(priced, weights)
+        outcome["friction"] = {name: _number(value) for name, value in friction.items()}
+    return outcome
 
 
-def _figures(data: "xr.DataArray", weights: "xr.DataArray") -> Record:
+def _figures(priced: "xr.DataArray", weights: "xr.DataArray") -> Record:
     """The platform's statistics of the weights on their last day, and the returns of all days."""
     import qnt.stats as qnstats
 
     first = weights.time.values[0]
-    priced = data.sel(time=slice(first - np.timedelta64(STATISTICS_DAYS, "D"), None))
     stats = qnstats.calc_stat(priced, weights).sel(time=slice(first, None))
     returns = stats.sel(field="relative_return").values
     moved = returns[(returns != 0) & np.isfinite(returns)]
@@ -104,7 +93,8 @@ def _figures(data: "xr.DataArray", weights: "xr.DataArray") -> Record:
     return {
         "figures": figures,
         "returns": [_number(value) for value in returns],
-        "days": [str(first)[:10], str(weights.time.values[-1])[:10]],
+        "days": [str(day)[:10] for day in weights.time.values[[0, -1]]],
+        "dates": [str(day)[:10] for day in stats.time.values],
         "weights_sha256": sha.hexdigest(),
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lib.compare import luck
 from lib.compare.labels import label, short_labels, shown
 from lib.compare.run_one import FIGURES
 from lib.compare.runs import Record
@@ -21,12 +22,12 @@ SOURCE = "Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio"
 
 
 def as_table(records: Sequence[Record], tried: Sequence[Record]) -> pd.DataFrame:
-    """One row per run, sorted by the parameters that differ.
+    """One row per variant, sorted by the parameters that differ.
 
     Parameters
     ----------
     records : list of dict
-        The runs that were asked for.
+        The runs that were asked for, with their draws (`lib.compare.draws`).
     tried : list of dict
         All finished runs, among them those of `records`: their number and spread deflate the Sharpe ratio.
 
@@ -38,8 +39,15 @@ def as_table(records: Sequence[Record], tried: Sequence[Record]) -> pd.DataFrame
         range, NaN where there is none: `sharpe_ratio`, `mean_return` and `volatility` a year, `max_drawdown`
         and `avg_turnover`, as the platform calculates them, `win_rate` (share of days with a gain among those
         with a gain or a loss), `deflated_sharpe_ratio` (0 to 1) and `trials`, the number of runs it counts;
-        `seconds`, `status`, `message`, `run`: the name of the file.
+        `pbo`, the probability of overfitting of the `pbo_runs` runs tried on the same days
+        (`lib.compare.overfitting`); `sharpe_late`, `sharpe_cost_2` and `sharpe_cost_3`, the Sharpe ratio of
+        the same weights one day late, and at two and three times the trading cost; with shuffles `p_value`
+        and the number of `shuffles` that finished; with universes `universe_low`, `universe_median` and
+        `universe_high`, the quartiles of their Sharpe ratios, `above_0`, the share of them above 0, and how
+        many `universes` finished; `seconds`, `status`, `message`, `run`: the name of the file.
     """
+    about_luck, overfitting = luck.columns(records), luck.overfitting(records, tried)
+    records = luck.variants_of(records)
     parameters = [record["parameters"] for record in records]
     differing = [name for name in DEFAULTS if len({shown(given[name]) for given in parameters}) > 1]
     variance = _sharpe_variance(tried)
@@ -55,7 +63,10 @@ def as_table(records: Sequence[Record], tried: Sequence[Record]) -> pd.DataFrame
         row |= {name: as_float(figures.get(name)) for name in FIGURES}
         returns = np.array(record.get("returns", []), dtype=np.float64)
         row["deflated_sharpe_ratio"] = deflated_sharpe_ratio(returns, max(len(tried), 1), variance)
-        row |= {"trials": len(tried), "seconds": as_float(record.get("seconds")), "status": record["status"]}
+        row |= {"pbo": overfitting.get(record["key"], math.nan)}
+        row |= {"pbo_runs": len(luck.panel(tried, record)[0]), "trials": len(tried)}
+        row |= about_luck[record["key"]]
+        row |= {"seconds": as_float(record.get("seconds")), "status": record["status"]}
         rows.append(row | {"message": record.get("message", ""), "run": record["key"]})
     rows.sort(key=lambda row: [_order(row[name]) for name in differing])
     return pd.DataFrame(rows)

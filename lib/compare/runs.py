@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from lib.strategy import Strategy
 
 Record = dict[str, Any]
 Snapshot = Callable[[frozenset[str]], tuple[list[str], str]]
-# what two runs of one key share
+# what two runs of one key share; so do they `draw`, which only runs of `lib.compare.draws` have
 IDENTITY = ("parameters", "functions", "registered", "start", "end", "market", "code")
+DRAW = "draw"
 RESULT = {"figures": dict, "returns": list}  # what the record of a finished run must hold
 
 
@@ -55,8 +56,20 @@ def plan(
 
 def key(record: Record) -> str:
     """20 hex digits, which differ for runs whose results may differ."""
-    identity = json.dumps({name: record[name] for name in IDENTITY}, sort_keys=True)
-    return hashlib.sha256(identity.encode()).hexdigest()[:20]
+    identity = {name: record[name] for name in IDENTITY}
+    identity |= {DRAW: record[DRAW]} if DRAW in record else {}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def redrawn(record: Record, draw: Mapping[str, Any]) -> Record:
+    """Return the planned record of a variant as that of a run on a draw of `lib.compare.draws`."""
+    new = record | {DRAW: dict(draw)}
+    return new | {"key": key(new)}
+
+
+def drawn_from(record: Record) -> str:
+    """Return the key of the variant whose run, or whose draw, a record is."""
+    return key({name: value for name, value in record.items() if name != DRAW})
 
 
 def keep(folder: Path, record: Record) -> None:
@@ -94,9 +107,9 @@ def read(folder: Path) -> tuple[dict[str, Record], list[str]]:
 
 
 def tried(folder: str | Path, records: Iterable[Record] = ()) -> list[Record]:
-    """Every finished run of the folder, of any call, and those of `records`, each once."""
+    """Every finished run of the folder, of any call, and those of `records`, each once; no draws."""
     known = read(Path(folder))[0] | {record["key"]: record for record in records}
-    return [record for record in known.values() if record["status"] == "finished"]
+    return [record for record in known.values() if record["status"] == "finished" and DRAW not in record]
 
 
 def keep_or_warn(folder: Path, unsaved: dict[str, Record], record: Record) -> None:

@@ -8,7 +8,7 @@ import cloudpickle
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 
-from lib.choices import suggest
+from lib.errors import suggest
 
 BACKENDS = ("loky", "threading", "dask")
 
@@ -62,7 +62,7 @@ def run_all(
     ------
     name, answer, message
         A worker that dies (killed, out of memory) costs its own call only: the answer is then None, and
-        `message` says what happened. Calls that were in its neighbours' hands are repeated one by one.
+        `message` says what happened. Calls that other workers had begun are repeated one by one.
     """
     with _configured(backend, scheduler):
         local = backend == "loky"

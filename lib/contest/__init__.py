@@ -15,9 +15,9 @@ from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_ru
 from lib.contest.judging import judge
 from lib.contest.passes import Pass
 from lib.contest.verdict import Verdict
-from lib.contest.windows import trading_days
+from lib.contest.windows import days_between
 from lib.errors import WrongValueError
-from lib.report.performance import equal_weights
+from lib.report.portfolios import equal_weights
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def contest(
     PassError
         A pass failed.
     RunStopped
-        At Ctrl-C; the same call goes on from there.
+        At Ctrl-C; the same call continues from there.
 
     Warns
     -----
@@ -83,7 +83,7 @@ def contest(
         max(strategy, published, key=lambda item: item.train_period + item.lookback_period), first, last
     )
     begin, finish = np.datetime64(first, "D"), data.time.values[-1].astype("M8[D]")
-    if not len(trading_days(data, begin, finish)):
+    if not len(days_between(data, begin, finish)):
         raise WrongValueError(f"There is no trading day from {first} to {finish}: choose other dates.")
     folder, days = Path(folder), (begin, finish)
     own, other = (kept_days.identity_of(item) for item in (strategy, published))

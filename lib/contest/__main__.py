@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from lib.cli import add_range, add_settings, parse_settings
+from lib.cli import add_range, add_settings, parse_settings, print_any_text
 from lib.contest import FOLDER, ContestWarning, PassError, RunStopped, contest
 from lib.strategy import Strategy
 
@@ -24,6 +24,7 @@ Call it again after an interruption, or with a later end: days that are finished
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the verdict; 0 if the strategy would be admitted, 1 if not or if nothing could be run."""
     given = _parser().parse_args(arguments)
+    print_any_text()
     where = {"workers": given.workers, "backend": given.backend, "scheduler": given.scheduler}
     with warnings.catch_warnings():
         warnings.simplefilter("always", ContestWarning)

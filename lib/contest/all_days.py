@@ -13,12 +13,12 @@ from lib.compare import provenance
 from lib.compare.user_functions import registered
 from lib.compare.workers import pack, run_all
 from lib.contest import kept_days
+from lib.contest.chain import follow
 from lib.contest.kept_days import Identity
 from lib.contest.passes import Pass, compute
-from lib.contest.windows import last_days_seen, seen_by, trading_days
-from lib.engine.prediction import weights_of_day
+from lib.contest.windows import days_between, seen_by
 from lib.errors import UserError
-from lib.strategy import Strategy, ending_with
+from lib.strategy import Strategy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -90,7 +90,7 @@ def whole_run(
         At Ctrl-C.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    days = trading_days(data, start, end)
+    days = days_between(data, start, end)
     passes, damaged = kept_days.read(folder, data, strategy)
     missing = [day for day in days if str(day) not in passes]
     with tqdm(
@@ -103,23 +103,6 @@ def whole_run(
                 bar.update(len(found))
     in_order = [passes[str(day)] for day in days]
     return WholeRun(follow(strategy, data, in_order), in_order), damaged
-
-
-def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray":
-    """Weights (time, asset) of every day, each blended with those of the day before."""
-    import xarray as xr
-
-    state = None
-    days = np.array([entry.day for entry in passes], dtype="M8[D]")
-    table = np.zeros((len(days), data.sizes["asset"]))
-    places = data.get_index("asset")
-    seen_days = last_days_seen(data, days, strategy.lookback_period)
-    for row, seen, entry in zip(table, seen_days, passes, strict=True):
-        with ending_with(seen):
-            weights, state = weights_of_day(entry.outputs, set(entry.models), seen, state, strategy)
-        row[places.get_indexer(weights.get_index("asset"))] = weights.values[0]
-    coords = {"time": days.astype("M8[ns]"), "asset": data.asset.values}
-    return xr.DataArray(table, coords, ("time", "asset"), name=data.name)
 
 
 def _jobs(
@@ -154,5 +137,5 @@ def _answers(
                 yield answer, jobs[month][1]
     except KeyboardInterrupt as stop:
         raise RunStopped(
-            "stopped: the passes that are finished are kept, and the same command goes on from there."
+            "stopped: the passes that are finished are kept, and the same command continues from there."
         ) from stop

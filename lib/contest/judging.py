@@ -9,7 +9,7 @@ from lib.contest.verdict import Verdict
 from lib.report.added_value import measured
 from lib.report.bootstrap import interval
 from lib.report.contest import RuleCheck, check_rules, sharpe_ratio_of
-from lib.report.performance import equal_weights, portfolio
+from lib.report.portfolios import equal_weights, portfolio
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Identity(NamedTuple):
-    """What decides a day's pass besides the market."""
+    """All that determines a pass besides the market."""
 
     key: str  # 16 hex digits, of parameters, functions, versions and code
     files: list[str]  # of the project

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lib.competitions import Competition
 from lib.report.contest import RuleCheck, sharpe_ratio_of
+from lib.report.portfolios import with_same_assets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,7 +28,7 @@ def relatives(
     -------
     pandas.DataFrame
         A row for each of the others, the closest first: `correlation`; `sharpe_ratio`, its own;
-        `recent_sharpe_ratio`, its own of the years by which the platform says which of two systems is better;
+        `recent_sharpe_ratio`, that of the years that the platform compares;
         `mark`, a word where the correlation is above the limit. NaN where returns never change.
     """
     rows = {}
@@ -45,7 +46,7 @@ def relatives(
 
 
 def _covers(returns: "xr.DataArray", rules: Competition) -> bool:
-    """Whether returns reach as far back as the platform looks to say which of two systems is better."""
+    """Whether returns cover the years whose Sharpe ratio the platform compares."""
     days = returns.get_index("time")
     return days[0] <= days[-1] - pd.DateOffset(years=rules.comparison_years) + pd.Timedelta(
         rules.grace_days, "D"
@@ -60,9 +61,9 @@ def recent_sharpe_ratio(returns: "xr.DataArray", rules: Competition) -> float:
     return sharpe_ratio_of(returns.sel(time=slice(first, None)))
 
 
-def correlation_of(one: "xr.DataArray", other: "xr.DataArray") -> float:
-    """Correlation of two series of the same days; NaN for less than two days, or where one never changes."""
-    pair = np.stack([one.values, other.values])
+def correlation_of(first: "xr.DataArray", second: "xr.DataArray") -> float:
+    """Correlation of two series of the same days; NaN for fewer than two, or where a series never changes."""
+    pair = np.stack([first.values, second.values])
     pair = pair[:, np.isfinite(pair).all(axis=0)]
     if pair.shape[1] < 2 or not pair.std(axis=1).all():
         return float("nan")
@@ -88,7 +89,7 @@ def check_originality(
     template: tuple["xr.DataArray", "xr.DataArray"],
     rules: Competition,
 ) -> RuleCheck:
-    """Whether the platform would refuse a strategy for the sake of the template.
+    """Whether the platform would refuse a strategy for its likeness to the template.
 
     Parameters
     ----------
@@ -113,18 +114,14 @@ def check_originality(
     return RuleCheck("originality", found, required, own >= its if _covers(mine, rules) else None)
 
 
-def same_weights(one: "xr.DataArray", other: "xr.DataArray") -> bool:
+def same_weights(first: "xr.DataArray", second: "xr.DataArray") -> bool:
     """Whether two tables of weights (time, asset) hold the same, an asset that is absent being not held."""
-    if not np.array_equal(one.time.values, other.time.values):
+    if not np.array_equal(first.time.values, second.time.values):
         return False
-    union = np.union1d(one.asset.values, other.asset.values)
-    first, second = (
-        table.transpose("time", "asset").reindex(asset=union, fill_value=0).fillna(0).values
-        for table in (one, other)
-    )
-    return bool(np.abs(first - second).max(initial=0) <= SAME)
+    pair = with_same_assets(first, second)
+    return bool(np.abs(pair[0].values - pair[1].values).max(initial=0) <= SAME)
 
 
-def _on_common_days(one: "xr.DataArray", other: "xr.DataArray") -> tuple["xr.DataArray", "xr.DataArray"]:
-    days = np.intersect1d(one.time.values, other.time.values)
-    return one.sel(time=days), other.sel(time=days)
+def _on_common_days(first: "xr.DataArray", second: "xr.DataArray") -> tuple["xr.DataArray", "xr.DataArray"]:
+    days = np.intersect1d(first.time.values, second.time.values)
+    return first.sel(time=days), second.sel(time=days)

@@ -1,4 +1,4 @@
-"""The part of a single pass that needs no state: training, and the models' outputs for the day."""
+"""The part of a single pass that needs no state: training, and the outputs for the day."""
 
 import contextlib
 import io
@@ -13,7 +13,8 @@ from lib.compare.user_functions import register
 from lib.contest.windows import seen_on
 from lib.engine import prediction, training
 from lib.engine.fast_lstm import needs_torch
-from lib.strategy import Strategy, ending_with
+from lib.loading import ending_with
+from lib.strategy import Strategy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,7 +23,7 @@ DAYS_TOGETHER = 24  # trained in one call: a month; more would only take more me
 
 
 class Pass(NamedTuple):
-    """What a day's models answer, and what became of their training; values that JSON holds.
+    """A day's models: their outputs, and the assets whose training failed; values that JSON holds.
 
     An asset was selected if it is in `models` or in `dropped`.
     """
@@ -31,7 +32,7 @@ class Pass(NamedTuple):
     outputs: dict[str, float]  # by asset, for the last day
     models: list[str]  # assets that have one
     dropped: dict[str, str]  # selected assets without a model, and why
-    seconds: float  # of training and asking, the mean of the days trained together
+    seconds: float  # of training and inference, the mean of the days trained together
 
 
 def compute(
@@ -42,7 +43,7 @@ def compute(
     code: str,
     named: Mapping[str, Mapping[str, Callable]],
 ) -> list[dict[str, Any]]:
-    """Train and ask on each day, as a worker does: a `Pass` per day, as a dict.
+    """Train and compute the outputs of each day in a worker: a `Pass` per day, as a dict.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class Verdict:
     others : mapping of str to xarray.DataArray
         The same of those it is compared with.
     notes : tuple of str
-        What the reader must know about the rest.
+        Sentences on the limits of the verdict.
     """
 
     checks: tuple[RuleCheck, ...]

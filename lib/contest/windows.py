@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.market_data import field
+from lib.market_data import field, trading_days
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,8 +50,7 @@ def seen_by(
     return loaded(data, first - np.timedelta64(period, "D"), last)
 
 
-def trading_days(data: "xr.DataArray", first: np.datetime64, last: np.datetime64) -> np.ndarray:
-    """Days from `first` to `last` on which something is liquid, datetime64[D]: those with a pass."""
-    days = data.time.values.astype("M8[D]")
-    liquid = (field(data, "is_liquid") > 0).any(axis=1)
-    return days[liquid & (days >= first) & (days <= last)]
+def days_between(data: "xr.DataArray", first: np.datetime64, last: np.datetime64) -> np.ndarray:
+    """Trading days from `first` to `last`, datetime64[D]: those with a pass."""
+    days = trading_days(data)
+    return days[(days >= first) & (days <= last)]

@@ -1,8 +1,8 @@
 """Batches of models in torch: one module with the parameters of each asset, evaluated for all together.
 
 Parameters are rows (assets, size): those that training changes, as `torch.nn.utils.parameters_to_vector` lays
-them out. Recurrent layers,
-for which torch has no batching rule, run as the sweeps of `lib.engine.recurrent`, with the same parameters.
+them out. Recurrent layers, for which torch has no batching rule, run as the sweeps of `lib.engine.recurrent`
+and `lib.engine.gru`, with the same parameters.
 """
 
 import copy

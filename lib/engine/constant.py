@@ -1,4 +1,4 @@
-"""The model that answers one half: what remains of a strategy without a model's opinion."""
+"""The constant model, whose output is one half for every asset and day."""
 
 from typing import Any
 

@@ -20,6 +20,8 @@ time.
 import ast
 import functools
 import hashlib
+import itertools
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,7 @@ from threadpoolctl import ThreadpoolController
 from lib.choices import label
 from lib.engine import recurrent
 from lib.engine.constant import MODELS
+from lib.engine.recurrent import by_sequence
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy
@@ -89,7 +92,7 @@ def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
 
     Torch draws each uniformly in ±1/sqrt(hidden), from the Mersenne Twister, 24 bits a number.
     """
-    size = sum(int(np.prod(shape)) for shape in shapes(n_features, hidden))
+    size = sum(map(math.prod, shapes(n_features, hidden)))
     bits = np.random.RandomState(seed).randint(0, 2**32, size, dtype=np.uint32) & np.uint32(2**24 - 1)
     bound = np.float64(np.float32(1 / np.sqrt(hidden)))  # torch multiplies and adds with one rounding
     return (bits * 2.0**-24 * (2 * bound) - bound).astype(np.float32)
@@ -121,9 +124,12 @@ def _torch_shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
 
 def split(rows: np.ndarray, parts: list[tuple[int, ...]]) -> list[np.ndarray]:
     """Views of rows (assets, size) as arrays of these shapes, each with a leading axis of assets."""
-    stops = np.cumsum([np.prod(shape) for shape in parts], dtype=int)[:-1]
-    pieces = np.split(rows, stops, axis=1)
-    return [piece.reshape(len(rows), *shape) for piece, shape in zip(pieces, parts, strict=True)]
+    sizes = [math.prod(shape) for shape in parts]
+    stops = itertools.accumulate(sizes)
+    return [
+        rows[:, stop - size : stop].reshape(len(rows), *shape)
+        for stop, size, shape in zip(stops, sizes, parts, strict=True)
+    ]
 
 
 def _regated(array: np.ndarray, hidden: int) -> np.ndarray:
@@ -146,17 +152,17 @@ def loss_and_gradient(
 
     Repeated calls belong under one `one_thread`, whose cost is that of several steps.
     """
-    out, layer1, h1, layer2, h2, (w_ih2, w) = _forward(parameters, x, hidden)
+    out, h1, layer1, h2, layer2, w_ih2, w = _forward(parameters, x, hidden)
     error = out - y
     gradient = np.empty_like(parameters)
     *cells, d_w, d_b = split(gradient, shapes(x.shape[2], hidden))
 
     d_out = error * np.float32(2 / x.shape[1])
-    np.matmul(h2.transpose(0, 2, 1), d_out[:, :, None], out=d_w)
+    np.matmul(by_sequence(h2[1:]).swapaxes(1, 2), d_out[:, :, None], out=d_w)
     d_b[:, 0] = d_out.sum(axis=1)
     dz = recurrent.lstm_back(d_out.T[:, :, None] * w[:, :, 0], *layer2)
-    _accumulate(dz, h1, h2, *cells[4:])
-    dz = recurrent.lstm_back(recurrent.swapped(dz @ w_ih2.transpose(0, 2, 1)), *layer1)
+    _accumulate(dz, by_sequence(h1[1:]), h2, *cells[4:])
+    dz = recurrent.lstm_back(recurrent.product(dz, w_ih2.swapaxes(1, 2)), *layer1)
     _accumulate(dz, x, h1, *cells[:4])
     return (error * error).mean(axis=1), gradient
 
@@ -166,23 +172,14 @@ def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
     w_ih1, w_hh1, b_ih1, b_hh1, w_ih2, w_hh2, b_ih2, b_hh2, w, b = split(
         parameters, shapes(x.shape[2], hidden)
     )
-    gates1 = _input_share(x, w_ih1, b_ih1 + b_hh1)
-    h1, c1, tanh1 = recurrent.lstm(gates1, w_hh1)
-    gates2 = _input_share(h1, w_ih2, b_ih2 + b_hh2)
-    h2, c2, tanh2 = recurrent.lstm(gates2, w_hh2)
-    out = (h2 @ w)[:, :, 0] + b
-    return out, (gates1, c1, tanh1, w_hh1), h1, (gates2, c2, tanh2, w_hh2), h2, (w_ih2, w)
-
-
-def _input_share(x: np.ndarray, w_ih: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """What a layer's input and biases add to its gates, (time, 4, assets, hidden)."""
-    assets, days, _ = x.shape
-    share = (x @ w_ih).reshape(assets, days, 4, -1).transpose(1, 2, 0, 3)
-    return np.add(share, bias.reshape(assets, 4, -1).swapaxes(0, 1), order="C")
+    h1, *kept1 = recurrent.lstm(x, w_ih1, w_hh1, b_ih1 + b_hh1)
+    h2, *kept2 = recurrent.lstm(by_sequence(h1[1:]), w_ih2, w_hh2, b_ih2 + b_hh2)
+    out = (by_sequence(h2[1:]) @ w)[:, :, 0] + b
+    return out, h1, (w_hh1, *kept1), h2, (w_hh2, *kept2), w_ih2, w
 
 
 def _accumulate(dz, x, h, d_ih, d_hh, d_b_ih, d_b_hh) -> None:
     """Gradients of one layer's parameters, summed over the days in one product each."""
-    np.matmul(x.transpose(0, 2, 1), dz, out=d_ih)
-    np.matmul(h[:, :-1].transpose(0, 2, 1), dz[:, 1:], out=d_hh)
+    np.matmul(x.swapaxes(1, 2), dz, out=d_ih)
+    np.matmul(by_sequence(h[:-1]).swapaxes(1, 2), dz, out=d_hh)
     d_b_ih[:] = d_b_hh[:] = dz.sum(axis=1)

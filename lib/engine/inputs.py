@@ -45,25 +45,16 @@ def select_assets(data: "xr.DataArray", strategy: "Strategy") -> list[str]:
     return offered.get_index("asset")[chosen].tolist()
 
 
-def get_features(data: "xr.DataArray", strategy: "Strategy") -> "xr.DataArray":
-    """The strategy's features of every day, dims (feature, time, asset), float64.
-
-    NaN, or infinite, where a feature has no value; training and prediction leave such days out.
-    """
-    import xarray as xr
-
-    data = check_data(data)
-    coords = {"feature": feature_names(strategy), "time": data.time, "asset": data.asset}
-    return xr.DataArray(feature_values(data, strategy), dims=("feature", "time", "asset"), coords=coords)
-
-
 def feature_names(strategy: "Strategy") -> list[str]:
     """Names of the strategy's features, as they are written or as their functions are called."""
     return [label(item) for item in strategy.features]
 
 
 def feature_values(data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None) -> np.ndarray:
-    """The values of `get_features`, as a plain array; of some `assets` only, in their order."""
+    """The strategy's features of every day, (feature, time, asset), float64; of some `assets` in their order.
+
+    NaN, or infinite, where a feature has no value; training and prediction leave such days out.
+    """
     places = slice(None) if assets is None else data.get_index("asset").get_indexer(assets)
     chosen = data if assets is None else data.isel(asset=places)
     features = []

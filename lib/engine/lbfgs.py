@@ -13,10 +13,8 @@ import numpy as np
 
 # numbers of rows, rows (rows, size) -> losses (rows,), gradients (rows, size)
 Evaluate = Callable[[Any, np.ndarray], tuple[np.ndarray, np.ndarray]]
-MAX_ITERATIONS, HISTORY = (
-    20,
-    100,
-)  # torch's defaults; its 25 evaluations are never reached without line search
+# torch's defaults; its 25 evaluations are never reached without line search
+MAX_ITERATIONS, HISTORY = 20, 100
 TOLERANCE_GRADIENT, TOLERANCE_CHANGE, MIN_CURVATURE = 1e-7, 1e-9, 1e-10
 
 
@@ -35,14 +33,10 @@ class Lbfgs:
 
     def __init__(self, x: np.ndarray, learning_rate: float, epochs: int = 1):
         self.x, self.learning_rate, self.epochs = x, learning_rate, epochs
-        self.steps: list[np.ndarray] = []
-        self.changes: list[np.ndarray] = []
-        self.curvatures: list[Any] = []
+        self.history = History(x.size, min(MAX_ITERATIONS * epochs, HISTORY + MAX_ITERATIONS), x.dtype)
         self.losses: list[float] = []
-        self.gradient = self.direction = np.empty(0, x.dtype)
-        self.length = 0.0
+        self.gradient = self.step_taken = np.empty(0, x.dtype)
         self.iteration = 0  # within the epoch
-        self.scale = x.dtype.type(1)
 
     @property
     def done(self) -> bool:
@@ -50,31 +44,34 @@ class Lbfgs:
         return self.epochs == 0
 
     def step(self, loss: float, gradient: np.ndarray) -> None:
-        """Take `loss` and `gradient` (size,), both at `x`, and move `x`; or end."""
+        """Take `loss` and `gradient` (size,), both at `x`, and move `x`; or end.
+
+        `gradient` is kept, and must not be changed afterwards.
+        """
         self.losses.append(float(loss))
-        flat = np.abs(gradient).max() <= TOLERANCE_GRADIENT
         settled = self.iteration > 0 and (
-            np.abs(self.length * self.direction).max() <= TOLERANCE_CHANGE
-            or abs(self.losses[-1] - self.losses[-2]) < TOLERANCE_CHANGE
+            abs(self.losses[-1] - self.losses[-2]) < TOLERANCE_CHANGE
+            or _within(self.step_taken, TOLERANCE_CHANGE)
         )
-        if flat or settled:
+        if settled or _within(gradient, TOLERANCE_GRADIENT):
             self._next_epoch()
             return
 
-        first = self.direction.size == 0
+        first = self.gradient.size == 0
+        length = self.learning_rate
         if first:
+            length *= min(1.0, 1 / float(np.abs(gradient).sum()))
             direction = -gradient
         else:
-            self._remember(gradient)
-            direction = self._two_loops(gradient)
-        self.length = (
-            self.learning_rate * min(1.0, 1 / float(np.abs(gradient).sum())) if first else self.learning_rate
-        )
-        self.gradient, self.direction = gradient.copy(), direction
-        if not gradient @ direction <= -TOLERANCE_CHANGE:
+            self.history.add(self.step_taken, gradient - self.gradient)
+            direction = self.history.direction(gradient)
+        self.gradient = gradient
+        descends = gradient @ direction <= -TOLERANCE_CHANGE
+        self.step_taken = np.multiply(direction, length, out=direction)
+        if not descends:
             self._next_epoch()
             return
-        self.x += self.length * direction
+        self.x += self.step_taken
         self.iteration += 1
         if self.iteration == MAX_ITERATIONS:
             self._next_epoch()
@@ -83,30 +80,67 @@ class Lbfgs:
         self.iteration = 0
         self.epochs -= 1
 
-    def _remember(self, gradient: np.ndarray) -> None:
-        change, step = gradient - self.gradient, self.length * self.direction
-        curvature = change @ step
-        if curvature > MIN_CURVATURE:
-            if len(self.steps) == HISTORY:
-                for kept in (self.steps, self.changes, self.curvatures):
-                    kept.pop(0)
-            self.steps.append(step)
-            self.changes.append(change)
-            self.curvatures.append(curvature)
-            self.scale = curvature / (change @ change)
 
-    def _two_loops(self, gradient: np.ndarray) -> np.ndarray:
-        direction = -gradient
-        weights = []
-        for step, change, curvature in zip(
-            reversed(self.steps), reversed(self.changes), reversed(self.curvatures), strict=True
-        ):
-            weights.append(step @ direction / curvature)
-            direction -= weights[-1] * change
+class History:
+    """The last steps and what they changed in the gradient: the inverse Hessian as L-BFGS knows it.
+
+    The two loops over the pairs, of which each step depends on those before, are solved for all pairs at
+    once. With R the upper triangle of steps · changes, loop one is alpha = R⁻¹ (steps · gradient), loop two
+    delta = R⁻ᵀ (diag(R) alpha + changes · direction). The pairs are then read in a few products, at the
+    speed of memory. R⁻¹ grows by a column with each pair, and keeps its lower right part when the oldest
+    pair leaves.
+    """
+
+    def __init__(self, size: int, capacity: int, dtype: Any):
+        self.steps, self.changes = np.empty((2, capacity, size), dtype)
+        self.inverse = np.zeros((capacity, capacity))  # R⁻¹
+        self.curvatures = np.empty(capacity)  # diag(R)
+        self.scale = dtype.type(1)
+        self.first = self.end = 0  # the pairs in use
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return self.end - self.first
+
+    def add(self, step: np.ndarray, change: np.ndarray) -> None:
+        """Keep a step and the change of the gradient along it, where the function curves upwards."""
+        curvature = change @ step
+        if not curvature > MIN_CURVATURE:
+            return
+        if len(self) == HISTORY:
+            self.first += 1
+        if self.end == len(self.steps):
+            self._to_front()
+        used, new = slice(self.first, self.end), self.end
+        self.steps[new], self.changes[new], self.curvatures[new] = step, change, curvature
+        self.inverse[used, new] = self.inverse[used, used] @ (self.steps[used] @ change) / -curvature
+        self.inverse[new, new] = 1 / curvature
+        self.scale = curvature / (change @ change)
+        self.end += 1
+
+    def _to_front(self) -> None:
+        used = slice(self.first, self.end)
+        self.first, self.end = 0, len(self)
+        for kept in (self.steps, self.changes, self.curvatures):
+            kept[: self.end] = kept[used].copy()
+        self.inverse[: self.end, : self.end] = self.inverse[used, used].copy()
+
+    def direction(self, gradient: np.ndarray) -> np.ndarray:
+        """The direction to go at `gradient` (size,), Nocedal and Wright's algorithm 7.4 times -1."""
+        used, dtype = slice(self.first, self.end), gradient.dtype
+        steps, changes, inverse = self.steps[used], self.changes[used], self.inverse[used, used]
+        alpha = inverse @ (steps @ gradient)
+        direction = alpha.astype(dtype) @ changes
+        direction -= gradient
         direction *= self.scale
-        for step, change, curvature in zip(self.steps, self.changes, self.curvatures, strict=True):
-            direction += (weights.pop() - change @ direction / curvature) * step
+        delta = (self.curvatures[used] * alpha + changes @ direction) @ inverse
+        direction -= delta.astype(dtype) @ steps
         return direction
+
+
+def _within(values: np.ndarray, limit: float) -> bool:
+    """Whether no value exceeds the limit, in absolute terms; the sum of squares mostly tells."""
+    return not values @ values > 2 * values.size * limit**2 and bool(np.abs(values).max() <= limit)
 
 
 def minimise(rows: np.ndarray, evaluate: Evaluate, learning_rate: float, epochs: int) -> list[list[float]]:

@@ -1,26 +1,25 @@
 """Prediction: from models, data and the previous state to the weights of the day."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.choices import find, name_of
 from lib.engine.inputs import model_inputs
 from lib.engine.models import TrainedModels
-from lib.market_data import check_data, field
-from lib.sizing import sizing
-from lib.state import State
+from lib.engine.weights import weights_of_day
+from lib.market_data import check_data
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from lib.state import State
     from lib.strategy import Strategy
 
 
 def predict(
-    models: Mapping[str, Any], data: "xr.DataArray", state: State | None, strategy: "Strategy"
-) -> tuple["xr.DataArray", State]:
+    models: Mapping[str, Any], data: "xr.DataArray", state: "State | None", strategy: "Strategy"
+) -> tuple["xr.DataArray", "State"]:
     """Weights of the last day of `data`, blended with the day before.
 
     Parameters
@@ -54,89 +53,6 @@ def predict(
     """
     data = check_data(data)
     return weights_of_day(last_outputs(models, data, strategy), models, data, state, strategy)
-
-
-def weights_of_day(
-    outputs: Mapping[str, float],
-    models: Container[str],
-    data: "xr.DataArray",
-    state: State | None,
-    strategy: "Strategy",
-) -> tuple["xr.DataArray", State]:
-    """The part of `predict` that follows the models' `outputs` for the last day of `data`.
-
-    Of `models` only the names of the assets that have one count, of `data` only the last day; all else as in
-    `predict`.
-    """
-    if state is not None and not isinstance(state, State):
-        raise TypeError(
-            f"predict takes the state that it returned the day before, or None, not {type(state).__name__}: "
-            "state_read reads the file that backtest_ml wrote, too."
-        )
-    day = data.get_index("time")[-1].to_datetime64()
-    parameters = strategy.as_dict()
-    carried_in = {} if state is None else state.carried_into(day, parameters, strategy.defaults())
-
-    price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1]
-    tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
-
-    assets = data.get_index("asset").tolist()
-    new = raw_weights(outputs, assets, liquid, models, strategy)
-
-    gone = sorted(set(carried_in).difference(assets))
-    old = np.array([carried_in.get(asset, 0.0) for asset in [*assets, *gone]])
-    blended = blend(np.append(new, np.zeros(len(gone))), old, strategy.min_weight, strategy.max_weight)
-
-    kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
-    next_state = State(date=day, weights=kept, carried_in=dict(carried_in), parameters=parameters)
-    weights = data.isel(field=0, time=[-1], drop=True).copy(
-        data=[np.where(tradable, blended[: len(assets)], 0.0)]
-    )
-    return weights, next_state
-
-
-def raw_weights(
-    outputs: Mapping[str, float],
-    assets: list[str],
-    liquid: np.ndarray,
-    models: Container[str],
-    strategy: "Strategy",
-) -> np.ndarray:
-    """Raw weights (asset,) of the day: the strategy's `sizing` of the outputs of the liquid assets.
-
-    0 where an asset is not liquid or has no output. NaN, so that it is not held even if it was before, where
-    the output is not finite, and, as published, where an asset with a model has no data that day.
-
-    Raises
-    ------
-    ValueError
-        The sizing does not return one number for each output.
-    """
-    new = np.where(liquid > 0, [outputs.get(asset, 0.0) for asset in assets], 0.0)
-    sized = (liquid > 0) & np.isfinite(new) & [asset in outputs for asset in assets]
-    if sized.any():
-        function = find("sizing", strategy.sizing, sizing)
-        raw = np.asarray(function(new[sized], strategy))
-        if raw.shape != (sized.sum(),) or raw.dtype.kind not in "fiub":
-            raise ValueError(
-                f"sizing {name_of(function)} must return one number for each of the {sized.sum()} outputs "
-                f"given, not an array of {raw.dtype} with shape {raw.shape}."
-            )
-        new[sized] = raw
-    new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan
-    return new
-
-
-def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:
-    """Today's weights (asset,) from today's raw weights and yesterday's weights, in the same order.
-
-    The mean of both where there was a position, else the raw weight; below `min_weight` nothing; scaled to a
-    sum of at most 1; cut at `max_weight`. An asset without a finite raw weight is not held, even
-    if it was before.
-    """
-    weights = np.where(old == 0, new, (new + old) / 2)
-    weights = np.where(np.isfinite(weights) & (weights >= min_weight), weights, 0.0)
-    return np.minimum(weights / max(weights.sum(), 1.0), max_weight)
 
 
 def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Strategy") -> dict[str, float]:

@@ -1,181 +1,99 @@
-"""Recurrent layers over time in numpy, forward and backward, for many sequences at once.
+"""LSTM layers over time in numpy, forward and backward, for many sequences at once.
 
-Every layer starts from a zero state. A sequence has its own recurrent weights `w_hh` (sequences, hidden,
-gates · hidden). Arrays over time have time in front, so that a step works on one piece of memory; `gates`
-(time, gates, sequences, hidden) hold the share of the input and of the biases, and in place the activations
-after it. All are float32.
+Every layer starts from a zero state. A sequence has its own weights: `w_ih` (sequences, input, gates ·
+hidden), `w_hh` (sequences, hidden, gates · hidden) and `bias` (sequences, gates · hidden). Input and
+gradients of the gates are (sequences, time, ...) to the outside; in memory time is in front, so that a step
+works on one piece, and the products of all days at once read and write it there. All are float32.
 
-Sources: Hochreiter and Schmidhuber (1997), Long Short-Term Memory; Cho et al. (2014), Learning phrase
-representations using RNN encoder-decoder (GRU); Elman (1990), Finding structure in time; Werbos (1990),
-Backpropagation through time.
+The sigmoid is 1 / (1 + exp(-z)), and the tanh of a gate is 2 / (1 + exp(-2z)) - 1: numpy's exp takes a
+quarter of the time of its tanh. The factors -1 and -2 are part of the weights of a sweep.
+
+Sources: Hochreiter and Schmidhuber (1997), Long Short-Term Memory; Werbos (1990), Backpropagation through
+time.
 """
 
 import numpy as np
 
-
-def swapped(array: np.ndarray) -> np.ndarray:
-    """The first two axes exchanged, in one piece of memory."""
-    return np.ascontiguousarray(array.swapaxes(0, 1))
+ONE = np.array(1, np.float32)  # an array, since a number would be converted in each step
 
 
-def lstm(gates: np.ndarray, w_hh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One layer forward. `gates` (time, 4, assets, hidden): the input's share, in place the activations.
+def by_sequence(array: np.ndarray) -> np.ndarray:
+    """From time in front to sequences in front, or back, as a view."""
+    return array.swapaxes(0, 1)
 
-    Returns h (assets, time, hidden), c and tanh(c), both (time, assets, hidden).
+
+def product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """`x @ w` (sequences, time, ...) of all days at once, with time in front in memory."""
+    out = np.empty((x.shape[1], len(x), w.shape[2]), np.float32)
+    np.matmul(x, w, out=by_sequence(out))
+    return out
+
+
+def lstm(
+    x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One LSTM layer forward, gates in the order i, f, o, g. `x` is (sequences, time, input).
+
+    Returns h (time + 1, sequences, hidden), which begins with the zero state; the gates and, fifth, the cell
+    before the step, (time + 1, 5, sequences, hidden); tanh of the cell (time, sequences, hidden).
     """
-    days, _, assets, hidden = gates.shape
-    h, c, tanh_c = np.empty((3, days, assets, hidden), np.float32)
-    # sigmoid(z) = (1 + tanh(z / 2)) / 2, so that one call of tanh serves all four gates
-    gates[:, :3] *= 0.5
-    w_hh = w_hh * np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), hidden)
-    product = np.empty((assets, 1, 4 * hidden), np.float32)
-    recurrent = product.reshape(assets, 4, hidden).swapaxes(0, 1)
-    kept = np.empty((assets, hidden), np.float32)
-    for day in range(days):
-        z = gates[day]
-        if day:
-            np.matmul(h[day - 1, :, None], w_hh, out=product)
-            z += recurrent
-        np.tanh(z, out=z)
-        sigmoids = z[:3]
-        sigmoids *= 0.5
-        sigmoids += 0.5
-        now = c[day]
-        np.multiply(z[0], z[3], out=now)
-        if day:
-            np.multiply(z[1], c[day - 1], out=kept)
-            now += kept
-        np.tanh(now, out=tanh_c[day])
-        np.multiply(z[2], tanh_c[day], out=h[day])
-    return swapped(h), c, tanh_c
+    (assets, days, _), hidden = x.shape, w_hh.shape[1]
+    factors = np.repeat(np.array([-1, -1, -1, -2], np.float32), hidden)
+    numerators = np.array([1, 1, 1, 2], np.float32)[:, None, None]
+    share = product(x, w_ih * factors)
+    share += bias * factors
+    w_hh = w_hh * factors
+
+    h = np.empty((days + 1, assets, hidden), np.float32)
+    steps = np.empty((days + 1, 5, assets, hidden), np.float32)
+    h[0] = steps[0, 4] = 0
+    tanh_c = np.empty((days, assets, hidden), np.float32)
+    z = np.empty((assets, 4 * hidden), np.float32)
+    z_by_gate = z.reshape(assets, 4, hidden).swapaxes(0, 1)
+    parts = np.empty((2, assets, hidden), np.float32)
+    with np.errstate(over="ignore"):  # exp of a gate that is as good as closed: 1 / inf = 0
+        for day, step in enumerate(steps[:-1]):
+            np.matmul(h[day, :, None], w_hh, out=z[:, None])
+            np.add(z, share[day], out=z)
+            np.exp(z, out=z)
+            np.add(z, ONE, out=z)
+            np.divide(numerators, z_by_gate, out=step[:4])
+            np.subtract(step[3], ONE, out=step[3])
+            np.multiply(step[:2], step[3:], out=parts)  # i · g and f · the cell before
+            c = steps[day + 1, 4]
+            np.add(parts[0], parts[1], out=c)
+            np.tanh(c, out=tanh_c[day])
+            np.multiply(step[2], tanh_c[day], out=h[day + 1])
+    return h, steps, tanh_c
 
 
-def lstm_back(
-    grad_h: np.ndarray, gates: np.ndarray, c: np.ndarray, tanh_c: np.ndarray, w_hh: np.ndarray
-) -> np.ndarray:
-    """One layer backward: from `grad_h` (time, assets, hidden) to the gates, (assets, time, 4 hidden)."""
-    days, _, assets, hidden = gates.shape
-    i, f, o, g = gates.swapaxes(0, 1)
+def lstm_back(grad_h: np.ndarray, w_hh: np.ndarray, steps: np.ndarray, tanh_c: np.ndarray) -> np.ndarray:
+    """One LSTM layer backward: from `grad_h` (time, sequences, hidden) to the gates.
+
+    `steps` and `tanh_c` are what `lstm` returned; the result is (sequences, time, 4 hidden).
+    """
+    days, assets, hidden = grad_h.shape
+    i, f, o, g, before = steps[:-1].swapaxes(0, 1)
     # how the gates answer: i, f and g to the gradient of the cell, o to that of the output; all days at once
     slope = np.empty((days, assets, 4, hidden), np.float32)
-    np.multiply(g, i * (1 - i), out=slope[:, :, 0])
-    slope[0, :, 1] = 0
-    np.multiply(c[:-1], (f * (1 - f))[1:], out=slope[1:, :, 1])
-    np.multiply(tanh_c, o * (1 - o), out=slope[:, :, 2])
+    np.multiply(i - i * i, g, out=slope[:, :, 0])
+    np.multiply(f - f * f, before, out=slope[:, :, 1])
     np.multiply(i, 1 - g * g, out=slope[:, :, 3])
+    slope_o = (o - o * o) * tanh_c
+    slope[:, :, 2] = 0
     to_cell = o * (1 - tanh_c * tanh_c)
 
-    received = np.empty((assets, 4, hidden), np.float32)
     dc, part = np.zeros((2, assets, hidden), np.float32)
     back = np.empty((assets, hidden, 1), np.float32)
     dh = grad_h[-1].copy()
     for day in range(days - 1, -1, -1):
         np.multiply(dh, to_cell[day], out=part)
-        dc += part
-        received[:] = dc[:, None]
-        received[:, 2] = dh
+        np.add(dc, part, out=dc)
         dz = slope[day]
-        dz *= received
+        np.multiply(dz, dc[:, None], out=dz)
+        np.multiply(slope_o[day], dh, out=dz[:, 2])
         if day:
             np.matmul(w_hh, dz.reshape(assets, -1, 1), out=back)
             np.add(back[:, :, 0], grad_h[day - 1], out=dh)
-            dc *= f[day]
-    return swapped(slope).reshape(assets, days, -1)
-
-
-def gru(gates: np.ndarray, w_hh: np.ndarray, b_hn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One GRU layer forward. `gates` (time, 3, sequences, hidden): reset, update, candidate.
-
-    `b_hn` (sequences, hidden) is the recurrent bias of the candidate, which the reset gate multiplies; the
-    other biases are part of `gates`. Returns h (time, sequences, hidden) and the candidate's recurrent share,
-    of the same shape.
-    """
-    days, _, assets, hidden = gates.shape
-    h, recalled = np.empty((2, days, assets, hidden), np.float32)
-    gates[:, :2] *= 0.5  # sigmoid(z) = (1 + tanh(z / 2)) / 2
-    w_hh = w_hh * np.repeat(np.array([0.5, 0.5, 1], np.float32), hidden)
-    product = np.empty((assets, 1, 3 * hidden), np.float32)
-    recurrent = product.reshape(assets, 3, hidden).swapaxes(0, 1)
-    part = np.empty((assets, hidden), np.float32)
-    for day in range(days):
-        z = gates[day]
-        sigmoids, candidate = z[:2], z[2]
-        if day:
-            np.matmul(h[day - 1, :, None], w_hh, out=product)
-            sigmoids += recurrent[:2]
-            np.add(recurrent[2], b_hn, out=recalled[day])
-        else:
-            recalled[0] = b_hn
-        np.tanh(sigmoids, out=sigmoids)
-        sigmoids *= 0.5
-        sigmoids += 0.5
-        np.multiply(sigmoids[0], recalled[day], out=part)
-        candidate += part
-        np.tanh(candidate, out=candidate)
-        # h = candidate + update · (h before - candidate)
-        np.subtract(h[day - 1] if day else np.float32(0), candidate, out=part)
-        part *= sigmoids[1]
-        np.add(candidate, part, out=h[day])
-    return h, recalled
-
-
-def gru_back(
-    grad_h: np.ndarray, gates: np.ndarray, h: np.ndarray, recalled: np.ndarray, w_hh: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """One GRU layer backward, from `grad_h` (time, sequences, hidden).
-
-    Returns the gradients of the input's and of the recurrent share of the gates, both
-    (sequences, time, 3 hidden).
-    """
-    days, _, assets, hidden = gates.shape
-    reset, update, candidate = gates.swapaxes(0, 1)
-    before = np.concatenate([np.zeros((1, assets, hidden), np.float32), h[:-1]])
-    to_candidate = (1 - update) * (1 - candidate * candidate)
-    # how the recurrent shares answer to the gradient of h, all days at once
-    slope = np.empty((days, assets, 3, hidden), np.float32)
-    np.multiply(to_candidate, reset, out=slope[:, :, 2])
-    np.multiply(slope[:, :, 2], recalled * (1 - reset), out=slope[:, :, 0])
-    np.multiply(before - candidate, update * (1 - update), out=slope[:, :, 1])
-    dh = grad_h.copy()  # completed from the last day to the first
-    back = np.empty((assets, hidden, 1), np.float32)
-    part = np.empty((assets, hidden), np.float32)
-    for day in range(days - 1, -1, -1):
-        dz = slope[day]
-        dz *= dh[day][:, None]
-        if day:
-            np.matmul(w_hh, dz.reshape(assets, -1, 1), out=back)
-            np.multiply(dh[day], update[day], out=part)
-            part += back[:, :, 0]
-            dh[day - 1] += part
-    recurrent = swapped(slope).reshape(assets, days, -1)
-    inputs = recurrent.copy()
-    inputs[:, :, 2 * hidden :] = (dh * to_candidate).swapaxes(0, 1)
-    return inputs, recurrent
-
-
-def rnn(share: np.ndarray, w_hh: np.ndarray, relu: bool) -> np.ndarray:
-    """One plain layer forward: h (time, sequences, hidden) from `share` of the same shape, in place."""
-    product = np.empty((share.shape[1], 1, share.shape[2]), np.float32)
-    for day, h in enumerate(share):
-        if day:
-            np.matmul(share[day - 1, :, None], w_hh, out=product)
-            h += product[:, 0]
-        if relu:
-            np.maximum(h, 0, out=h)
-        else:
-            np.tanh(h, out=h)
-    return share
-
-
-def rnn_back(grad_h: np.ndarray, h: np.ndarray, w_hh: np.ndarray, relu: bool) -> np.ndarray:
-    """One plain layer backward: from `grad_h` to the share of the gates, (sequences, time, hidden)."""
-    slope = (h > 0).astype(np.float32) if relu else 1 - h * h
-    back = np.empty((*h.shape[1:], 1), np.float32)
-    dh = grad_h[-1].copy()
-    for day in range(len(h) - 1, -1, -1):
-        dz = slope[day]
-        dz *= dh
-        if day:
-            np.matmul(w_hh, dz[:, :, None], out=back)
-            np.add(back[:, :, 0], grad_h[day - 1], out=dh)
-    return swapped(slope)
+            np.multiply(dc, f[day], out=dc)
+    return by_sequence(slope.reshape(days, assets, -1))

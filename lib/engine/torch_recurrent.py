@@ -1,4 +1,4 @@
-"""Recurrent layers of torch that can be batched: sweeps of `lib.engine.recurrent` with their gradients."""
+"""Recurrent layers of torch that can be batched: sweeps in numpy, with their gradients."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib.engine import recurrent
+from lib.engine import gru, recurrent
 
 LAYERS = (nn.LSTM, nn.GRU, nn.RNN)
 LSTM_ORDER = [0, 1, 3, 2]
@@ -85,42 +85,39 @@ class _Layer(torch.autograd.Function):
             _stacked(tensor, len(x), dim, kind) for tensor, dim in zip(tensors[1:], PARAMETERS, strict=True)
         )
         hidden = w_hh.shape[2]
-        bias, b_hn = b_ih + b_hh, b_hh[:, -hidden:]
+        bias = b_ih + b_hh
         if kind == "GRU":  # the reset gate multiplies the candidate's recurrent bias
             bias[:, -hidden:] = b_ih[:, -hidden:]
         w_ih, w_hh = (np.ascontiguousarray(w.swapaxes(1, 2)) for w in (w_ih, w_hh))
-        gates = (x @ w_ih + bias[:, None]).reshape(len(x), x.shape[1], -1, hidden)
-        gates = np.ascontiguousarray(gates.transpose(1, 2, 0, 3))  # (time, gates, sequences, hidden)
+        kept: list[np.ndarray] = []
         if kind == "LSTM":
-            h, *kept = recurrent.lstm(gates, w_hh)
-            kept = [gates, *kept]
+            h, *kept = recurrent.lstm(x, w_ih, w_hh, bias)
         elif kind == "GRU":
-            by_day, recalled = recurrent.gru(gates, w_hh, b_hn)
-            h, kept = recurrent.swapped(by_day), [gates, by_day, recalled]
+            h, *kept = gru.gru(x, w_ih, w_hh, bias, b_hh[:, -hidden:])
         else:
-            by_day = recurrent.rnn(gates[:, 0], w_hh, kind == "RNN_relu")
-            h, kept = recurrent.swapped(by_day), [by_day]
-        return torch.from_numpy(h), (x, w_ih, w_hh, kept)
+            h = gru.rnn(x, w_ih, w_hh, bias, kind == "RNN_relu")
+        output = torch.from_numpy(np.ascontiguousarray(recurrent.by_sequence(h[1:])))
+        return output, (x, w_ih, w_hh, h, kept)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
         ctx.kind, _, *parameters = inputs
         ctx.shared = [tensor.dim() == dim for tensor, dim in zip(parameters, PARAMETERS, strict=True)]
-        ctx.h, ctx.kept = output
+        ctx.kept = output[1]
 
     @staticmethod
     def backward(ctx: Any, grad_h: torch.Tensor, _: Any) -> tuple:
-        x, w_ih, w_hh, kept = ctx.kept
-        grad, h = recurrent.swapped(_numpy(grad_h)), ctx.h.numpy()
+        x, w_ih, w_hh, h, kept = ctx.kept
+        grad = np.ascontiguousarray(recurrent.by_sequence(_numpy(grad_h)))
         if ctx.kind == "LSTM":
-            share = answer = recurrent.lstm_back(grad, kept[0], kept[1], kept[2], w_hh)
+            share = answer = recurrent.lstm_back(grad, w_hh, *kept)
         elif ctx.kind == "GRU":
-            share, answer = recurrent.gru_back(grad, kept[0], kept[1], kept[2], w_hh)
+            share, answer = gru.gru_back(grad, w_hh, h, *kept)
         else:
-            share = answer = recurrent.rnn_back(grad, kept[0], w_hh, ctx.kind == "RNN_relu")
+            share = answer = gru.rnn_back(grad, w_hh, h, ctx.kind == "RNN_relu")
         gradients = [
             share.swapaxes(1, 2) @ x,
-            answer[:, 1:].swapaxes(1, 2) @ h[:, :-1],
+            answer.swapaxes(1, 2) @ recurrent.by_sequence(h[:-1]),
             share.sum(axis=1),
             answer.sum(axis=1),
         ]

@@ -14,6 +14,7 @@ from torch import nn
 from lib.choices import find, label
 from lib.engine import cores
 from lib.engine.batched import Batch, check_shape, trained
+from lib.engine.fast_lstm import one_thread
 from lib.engine.inputs import stacked
 from lib.engine.lbfgs import minimise
 from lib.model import model as models_by_name
@@ -75,6 +76,7 @@ def fit(examples: Mapping[str, tuple], strategy: "Strategy") -> dict[str, tuple]
     return fitted
 
 
+@one_thread
 def _fit_together(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tuple]:
     """Parameters, losses and output of each asset, `x` being (asset, time, feature) and `y` (asset, time)."""
     with seeded(strategy):

@@ -29,7 +29,7 @@ class TrainingWarning(UserWarning):
 
 
 class Lesson(NamedTuple):
-    """What one training window gives: the selected assets, and by asset its sequence and target."""
+    """The examples of one training window: the selected assets, and the sequence and target of each."""
 
     window: tuple[np.datetime64, np.datetime64]  # first and last day
     assets: list[str]

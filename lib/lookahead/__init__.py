@@ -19,8 +19,8 @@ from lib.strategy import Strategy
 if TYPE_CHECKING:
     import xarray as xr
 
-DATE_SHIFT_DAYS = 3  # of the days tried, how many under other dates too: what looks up dates shows on any day
-MEMORY_DAYS = 3  # of the days tried, how many in new processes too: what remembers shows on any day
+DATE_SHIFT_DAYS = 3  # of the days tried, how many under other dates too: a look-up of dates shows on any day
+MEMORY_DAYS = 3  # of the days tried, how many in new processes too: a memory shows on any day
 NOT_ALL = "Not tried: numbers computed from all data beforehand. Pass a function data -> Strategy for those."
 NO_PROCESS = (
     "Not tried: whether a function remembers what it saw first; no process could be started for that."
@@ -35,21 +35,22 @@ def check(
 ) -> LeakReport:
     """Look for look-ahead: in each feature, the selection, the training, and a chain of predictions.
 
-    Each answer for a random day is first had from data that end there, while the platform's library loads
-    nothing later either. It is compared with the answer
+    Each answer for a random day is first computed from data that end on that day, while the platform's
+    library loads nothing later either. It is compared with the answer
 
-    - when later days are there as noise, and the library loads all it has, as it does in a backtest. Features
-      are shown the later days too, and asked once more with gaps planted before the day, which show what
-      fills gaps backwards;
+    - when the later days are present as noise, and the library loads all it has, as it does in a backtest.
+      Features see the later days too, and are computed once more with gaps planted before the day, which
+      reveals a back-fill;
     - after questions about the last day, with which a backtest begins (on the first three days, in new
       processes; on Linux only);
     - when the same prices stand under other dates (on the first three days).
 
-    So it sees a function that reads later rows of its argument; one that loads data by itself, except through
-    `strategy.load_data`, which ends on the day in a backtest as well; one that reads `data` from outside its
-    argument (they are changed **in place**, and restored; a read-only array is copied, and then this goes
-    unseen); and one that remembers. An answer that differs when it is asked again is reported as not
-    deterministic. One that depends on dates is reported as such: the calendar, or a table of prices.
+    The check thus finds a function that reads later rows of its argument; a function that loads data by
+    itself, except through `strategy.load_data`, which ends on the day in a backtest as well; a function that
+    reads `data` from outside its argument (they are changed **in place**, and restored; a read-only array is
+    copied, and then this is not found); and a function that remembers. An answer that differs when it is
+    computed again is reported as not deterministic. An answer that depends on dates is reported as such: the
+    calendar, or a table of prices.
 
     It cannot see a number computed from all data beforehand, such as a mean or a fitted scaler, which looks
     like any constant: for that, pass a function that makes the strategy from data. Nor does it see what a
@@ -85,7 +86,7 @@ def check(
     given = strategy if isinstance(strategy, Strategy) else None
     make: Callable[[xr.DataArray], Strategy] = strategy if given is None else lambda _: given  # type: ignore
     rng = np.random.default_rng(seed)
-    # gaps, noise and assets that cannot be trained belong to the check, and its progress is shown instead
+    # warnings about gaps, noise and untrained assets are expected here; a progress bar replaces the output
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         parameters = make(data)

@@ -8,18 +8,18 @@ import numpy as np
 # Kinds of findings, the gravest first: how a line of the report begins.
 LEAKS = {
     "future": "changes with what comes after the day",
-    "memory": "remembers: after it was asked about later days, as in a backtest, its answer is another",
+    "memory": "remembers: its answer changes once it was asked about later days, as in a backtest",
 }
 KINDS = {"random": "differs when it is asked again with nothing changed"}
 KINDS |= LEAKS | {"dates": "changes when the same prices stand under other dates or in a longer window"}
 HEADINGS = {
     "random": (
-        "NOT DETERMINISTIC, so that a leak there cannot be told from chance (draw random numbers from "
-        "np.random.default_rng(strategy.seed)):"
+        "NOT DETERMINISTIC, so that a leak there cannot be distinguished from chance (draw random numbers "
+        "from np.random.default_rng(strategy.seed)):"
     ),
     "dates": (
-        "DEPENDS ON THE DATES, which is no leak where only the calendar, or a table known in advance, is "
-        "used, and a leak where prices are looked up; the check cannot tell:"
+        "DEPENDS ON THE DATES, which is a leak where prices are looked up, but not where only the "
+        "calendar, or a table known in advance, is used; the check cannot distinguish the two:"
     ),
 }
 

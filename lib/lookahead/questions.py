@@ -15,14 +15,15 @@ from lib.engine.inputs import (
     get_target_classes,
     model_inputs,
     select_assets,
-    training_examples,
 )
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import model_outputs
+from lib.engine.training import lesson_of
+from lib.loading import ending_with
 from lib.lookahead.windows import CHAIN, first_row
 from lib.market_data import field
 from lib.state import State
-from lib.strategy import Strategy, ending_with
+from lib.strategy import Strategy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +41,7 @@ def questions_about(
     gaps: np.ndarray,
     trained: dict[str, TrainedModels] | None = None,
 ) -> Questions:
-    """What can be asked about a row of data, by stage.
+    """The questions about a row of data, by stage.
 
     Only features see the rows after it, if any. Whatever loads data through the strategy gets them up to the
     row, as in a backtest. `trained` keeps the models of the published network by what they were trained on.
@@ -112,7 +113,7 @@ def questions_about(
 
 
 def depends_on_examples_only(strategy: Strategy) -> bool:
-    """Whether nothing of the user's own is at work behind features, selection and target."""
+    """Whether features, selection and target are the only code of the user's own."""
     own = type(strategy).train_model, type(strategy).predict
     return own == (Strategy.train_model, Strategy.predict) and fast_lstm.is_published(strategy)
 
@@ -126,8 +127,7 @@ def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedM
     if not depends_on_examples_only(strategy):
         return strategy.train_model(data)
     with ending_with(data):
-        assets = select_assets(data, strategy)
-        examples = training_examples(data, strategy, assets) if assets else {}
+        examples = lesson_of(data, strategy).examples
     key = hashlib.sha256(repr(strategy.as_dict()).encode())
     for asset, arrays in examples.items():
         key.update(f"{asset} {[array.shape for array in arrays]}".encode())

@@ -1,14 +1,11 @@
-"""What surrounds a question and is changed for a while: later days, the platform's limit, the process."""
+"""Temporary changes around a question: other later days, the platform's limit, another process."""
 
 import io
-import os
-import pickle
-import select
-import signal
+import multiprocessing
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -23,7 +20,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def data_limit(day: np.datetime64) -> Iterator[None]:
-    """Let all that the platform's library loads end on a day, as in a pass of the evaluator, for a while."""
+    """Within the ``with``, let the platform's library load nothing after a day, as in a pass."""
     from qnt.data import common
 
     kept = {name: getattr(common, name) for name in LIMITS}
@@ -39,7 +36,7 @@ def data_limit(day: np.datetime64) -> Iterator[None]:
 
 @contextmanager
 def other_future(data: "xr.DataArray", row: int, rng: np.random.Generator) -> Iterator[None]:
-    """For a while all values after a row are noise around the mean of those before, in place."""
+    """Within the ``with``, replace all values after a row by noise around the mean before it, in place."""
     later = data.values[:, row + 1 :]
     kept = later.copy()
     mean = np.nanmean(
@@ -62,42 +59,23 @@ def in_child(function: Callable[[], Result]) -> Result | None:
     """
     if sys.platform != "linux":
         return None
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        _answer_and_exit(function, writer)
-    os.close(writer)
+    context = multiprocessing.get_context("fork")
+    reader, writer = context.Pipe(duplex=False)
+    child = context.Process(target=_answer, args=(function, writer))
+    child.start()
+    writer.close()
     try:
-        content = _read(reader)
-    finally:
-        os.close(reader)
-        os.kill(child, signal.SIGKILL)  # it has answered, or is not to answer any more
-        os.waitpid(child, 0)
-    try:
-        return pickle.loads(content)
-    except (EOFError, pickle.UnpicklingError):
+        return reader.recv() if reader.poll(SECONDS) else None
+    except EOFError:  # the copy died
         return None
-
-
-def _answer_and_exit(function: Callable[[], Any], writer: int) -> None:
-    """Write what the function returns, pickled, and end this process whatever happens."""
-    try:
-        sys.stdout = sys.stderr = io.StringIO()
-        if "torch" in sys.modules:  # its pool of threads is not copied with the process
-            sys.modules["torch"].set_num_threads(1)
-        content = pickle.dumps(function())
-        with os.fdopen(writer, "wb") as pipe:
-            pipe.write(content)
     finally:
-        os._exit(0)
+        reader.close()
+        child.kill()
+        child.join()
 
 
-def _read(reader: int) -> bytes:
-    """All that comes before the other end closes, or nothing where that takes too long."""
-    end, content = time.monotonic() + SECONDS, b""
-    while select.select([reader], [], [], max(0.0, end - time.monotonic()))[0]:
-        part = os.read(reader, 1 << 20)
-        if not part:
-            return content
-        content += part
-    return b""
+def _answer(function: Callable[[], Any], writer: Connection) -> None:
+    sys.stdout = sys.stderr = io.StringIO()
+    if "torch" in sys.modules:  # its pool of threads is not copied with the process
+        sys.modules["torch"].set_num_threads(1)
+    writer.send(function())

@@ -108,7 +108,7 @@ class Trials:
             return {stage: [answer_to(each[stage]) for each in questions] for stage in questions[0]}
 
     def _kind(self, stage: str, row: int, noisy: Answer, longer: Answer | None) -> str:
-        """What it means that the answer of a stage is another when there are days after it, or noise."""
+        """The kind of leak, where the answer of a stage changes with later days or with noise in them."""
         past = self.data[:, : row + 1]
         with data_limit(past.time.values[-1]):
             if self.repeated[stage] < SURE_AFTER:
@@ -127,7 +127,7 @@ class Trials:
     def _answers(
         self, data: "xr.DataArray", row: int, stages: Iterable[str] | None = None
     ) -> dict[str, Answer]:
-        """By stage the answers about a row of changed data; all the same where no strategy can be made."""
+        """By stage the answers about a row of changed data; the error, where no strategy can be made."""
         stages = self.stages if stages is None else stages
         questions = answer_to(lambda: self._questions(data, row))
         if isinstance(questions, str):

@@ -28,7 +28,7 @@ def askable(data: "xr.DataArray", strategy: Strategy) -> np.ndarray:
 
 
 def random_gaps(data: "xr.DataArray", row: int, rng: np.random.Generator) -> np.ndarray:
-    """Where to plant gaps, (time, asset): one to three days up to the row, in about half of the assets."""
+    """Places of planted gaps, (time, asset): one to three days up to the row, in about half of the assets."""
     gaps = np.zeros(data.shape[1:], bool)
     chosen = rng.permutation(data.sizes["asset"])[: (data.sizes["asset"] + 1) // 2]
     gaps[row + 1 - rng.integers(1, 4) : row + 1, chosen] = True

@@ -27,7 +27,7 @@ divs
     change of the opening price.
 split_cumprod
     Product of the asset's splits from its first day to this one, as Quantiacs documents it; 1 without splits.
-    It knows no future: a later split does not change it. Price divided by it is the price as traded, up to
+    A later split does not change it. Price divided by it is the price as traded, up to
     one factor per asset. (In Quantiacs' own index files it is 1 throughout.)
 is_liquid
     1 where the asset may be traded that day, else 0: a member of the index by the table of members and

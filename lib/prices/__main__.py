@@ -1,9 +1,9 @@
 """`python -m lib.prices SOURCE … --output market.nc`: price files to a market file."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from lib.cli import print_any_text
 from lib.files import replace_file
 from lib.prices.conversion import KINDS, from_files
 from lib.prices.errors import PricesError
@@ -23,8 +23,8 @@ def main(arguments: list[str] | None = None) -> None:
         help="a long file, a folder of one file per ticker, or wide files",
     )
     add("--output", required=True, metavar="MARKET.nc", help="the file to write, replaced whole")
-    add("--members", metavar="FILE", help="columns ticker, from, to: who is in the index when")
-    add("--prices", choices=KINDS, help="whether splits are in the prices already (default: found out)")
+    add("--members", metavar="FILE", help="columns ticker, from, to: first and last day of each member")
+    add("--prices", choices=KINDS, help="whether the prices are adjusted for splits (default: detected)")
     given = parser.parse_args(arguments)
     output = Path(given.output)
     try:
@@ -40,13 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
         replace_file(str(output), bytes(market.to_netcdf(engine="scipy")))
     except OSError as error:
         raise SystemExit(f"{output}: could not be written: {error}. What was there is untouched.") from None
-    _show(f"{report}\nWritten: {output}. To run on it, set QNT_OFFLINE_MARKET={output}")
-
-
-def _show(text: str) -> None:
-    """Print what the terminal's encoding can say: a ticker may hold any character."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
+    print_any_text()  # a ticker may hold any character
+    print(f"{report}\nWritten: {output}. To run on it, set QNT_OFFLINE_MARKET={output}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from lib.prices.columns import PRICES
 from lib.prices.errors import PricesError
 from lib.prices.report import Report
 
-LEAST = np.log(1.15)  # smaller splits drown in an ordinary day's change
+LEAST = np.log(1.15)  # smaller splits are hidden by an ordinary day's change
 MAJORITY = 2 / 3
 
 
@@ -88,7 +88,7 @@ def _decide(evidence: Evidence, later: np.ndarray, report: Report) -> str:
     what = "raw: the price jumps by the ratio" if kind == "raw" else "adjusted: the price does not jump"
     report.add("Prices", f"{what} on {len(seen[kind]):,} of {total:,} days of splits")
     if against:
-        report.add("Plausibility", f"{len(against):,} splits say otherwise", against)
+        report.add("Plausibility", f"{len(against):,} splits show the opposite", against)
     return kind
 
 

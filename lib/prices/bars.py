@@ -38,12 +38,11 @@ def join(tables: Sequence[Tidy], report: Report) -> Bars:
     table = pd.concat([frame.assign(origin=k) for k, (frame, _) in enumerate(tables)], ignore_index=True)
     _refuse_negative(table, origins)
     _drop_prices(table, origins, report)
-    # A row without a price, dividend or split says nothing.
-    says = table["close"].notna() | (table["divs"] > 0) | (table["split"] != 1)
+    used = table["close"].notna() | (table["divs"] > 0) | (table["split"] != 1)
     if not table["close"].notna().any():
         raise PricesError(f"{origins[0].name}: no row has a price: there is nothing to convert.")
-    without = np.unique(table["ticker"][~says])
-    table = table[says]
+    without = np.unique(table["ticker"][~used])
+    table = table[used]
     ticker_codes, tickers = pd.factorize(table["ticker"], sort=True)
     day_codes, stamps = pd.factorize(table["day"], sort=True)
     lost = np.setdiff1d(without, tickers).tolist()
@@ -72,7 +71,7 @@ def _refuse_negative(table: pd.DataFrame, origins: Sequence[Origin]) -> None:
 
 
 def _drop_prices(table: pd.DataFrame, origins: Sequence[Origin], report: Report) -> None:
-    """Empty the bars that lack a price or have one of 0; a bar is whole or not there."""
+    """Empty the bars that lack a price or have a price of 0: a bar is complete or absent."""
     prices = table[list(PRICES)].to_numpy()
     zero = (prices == 0).any(axis=1)
     missing = np.isnan(prices)
@@ -92,14 +91,14 @@ def _once(
     origins: Sequence[Origin],
     report: Report,
 ) -> np.ndarray:
-    """Positions of the rows that stay: the first of those that say the same of one ticker and day."""
+    """Positions of the rows that stay: the first of equal rows of one ticker and day."""
     key = ticker_codes.astype(np.int64) * (day_codes.max() + 1) + day_codes
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     again = first[inverse] != np.arange(len(key))
     if again.any():
         numbers = table[list(NUMBERS)].to_numpy()
-        one, other = numbers[again], numbers[first[inverse[again]]]
-        differ = ~((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)
+        repeated, kept = numbers[again], numbers[first[inverse[again]]]
+        differ = ~((repeated == kept) | (np.isnan(repeated) & np.isnan(kept))).all(axis=1)
         if differ.any():
             at = np.flatnonzero(again)[int(np.argmax(differ))]
             row, before = table.iloc[at], table.iloc[first[inverse[at]]]

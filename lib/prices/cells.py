@@ -8,7 +8,7 @@ import pandas as pd
 from lib.prices.errors import Origin, PricesError
 
 BLANK = ("", "nan", "NaN", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT", "None", "none", "null", "NULL", "-")
-YEARS = range(1700, 2200)  # what nanoseconds hold, and a typing error does not pass for
+YEARS = range(1700, 2200)  # within nanoseconds, and narrow enough to catch typing errors
 ISO = re.compile(r"(\d{4})([-/]?)(\d{1,2})\2(\d{1,2})(?:[T ]\d{1,2}:\d{2}.*)?")
 SLASHES = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(?: .*)?")
 RATIO = re.compile(r"(\d+(?:\.\d+)?) ?(?::|/|for) ?(\d+(?:\.\d+)?)")

@@ -1,4 +1,4 @@
-"""The names under which common libraries and data services write the columns of a price table."""
+"""The column names of price tables in common libraries and data services."""
 
 import re
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ def plain(name: object) -> str:
     return re.sub(r"[\s_-]", "", text)
 
 
-def recognise(columns: Iterable[object], source: str, wanted: Iterable[str] = ()) -> dict[str, object]:
+def recognise(columns: Iterable[object], source: str, required: Iterable[str] = ()) -> dict[str, object]:
     """Find the column of each meaning in `NAMES`.
 
     Parameters
@@ -51,7 +51,7 @@ def recognise(columns: Iterable[object], source: str, wanted: Iterable[str] = ()
         The table's column names.
     source : str
         What to call the table in a refusal.
-    wanted : iterable of str
+    required : iterable of str
         Meanings that must be there.
 
     Returns
@@ -62,7 +62,7 @@ def recognise(columns: Iterable[object], source: str, wanted: Iterable[str] = ()
     Raises
     ------
     PricesError
-        A column is there twice, or a wanted one is not.
+        A column is there twice, or a required one is not.
     """
     columns = list(columns)
     found: dict[str, object] = {}
@@ -75,7 +75,7 @@ def recognise(columns: Iterable[object], source: str, wanted: Iterable[str] = ()
             if same:
                 found[meaning] = same[0]
                 break
-    missing = [meaning for meaning in wanted if meaning not in found]
+    missing = [meaning for meaning in required if meaning not in found]
     if missing == ["close"] and any(plain(column) in ADJUSTED for column in columns):
         raise PricesError(
             f"{source}: has an adjusted close only, which dividends have lowered: add the column Close "

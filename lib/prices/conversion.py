@@ -32,7 +32,7 @@ def from_files(
     for source in sources:
         paths, beside = files.listed(source)
         if beside:
-            report.add("Dropped", f"{len(beside):,} things in {source} that are not CSV or Parquet files",
+            report.add("Dropped", f"{len(beside):,} entries of {source} that are not CSV or Parquet files",
                        [path.name for path in beside])  # fmt: skip
         for path in paths:
             frame, origin = files.read(path)

@@ -9,7 +9,7 @@ class PricesError(ValueError):
     """A price source cannot be converted: the message names file, line and ticker, and what to do."""
 
     def __init__(self, message: str):
-        """Keep the message on one line, whatever a file's own names hold."""
+        """Keep the message on one line, even if names in a file contain line breaks."""
         super().__init__(" ".join(message.split()))
 
 

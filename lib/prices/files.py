@@ -37,10 +37,10 @@ def listed(source: str | Path) -> tuple[list[Path], list[Path]]:
     if not path.is_dir():
         raise PricesError(f"{path}: does not exist; {kinds}.")
     inside = sorted(path.iterdir())
-    wanted = [file for file in inside if file.is_file() and _ends(file, TEXT + PARQUET)]
-    if not wanted:
+    readable = [file for file in inside if file.is_file() and _ends(file, TEXT + PARQUET)]
+    if not readable:
         raise PricesError(f"{path}: the folder has no CSV or Parquet file; {kinds}.")
-    return wanted, [file for file in inside if file not in wanted]
+    return readable, [file for file in inside if file not in readable]
 
 
 def stem(path: Path) -> str:

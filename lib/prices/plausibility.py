@@ -28,7 +28,9 @@ def check(days: pd.DatetimeIndex, tickers: np.ndarray, fields: dict[str, np.ndar
         report.add("Plausibility", f"{wrong.sum():,} bars with open or close outside low to high", at(wrong))
     weekend = (days.dayofweek >= 5).sum()
     if weekend:
-        report.add("Plausibility", f"{weekend:,} days are Saturdays or Sundays: is it a time zone's doing?")
+        report.add(
+            "Plausibility", f"{weekend:,} days are Saturdays or Sundays: check the time zone of the dates"
+        )
     known = pd.DataFrame(close).ffill().to_numpy()
     jumps = np.zeros(close.shape, dtype=bool)
     with np.errstate(invalid="ignore"):

@@ -31,8 +31,8 @@ def tidy(frame: pd.DataFrame, origin: Origin, report: Report, ticker: str | None
     if frame.columns.nlevels == 2:
         yield from _two_levels(frame, origin, report)
         return
-    wanted = ("day", *PRICES) if ticker is not None else ("day", "ticker", *PRICES)
-    columns = recognise(frame.columns, origin.name, wanted)
+    required = ("day", *PRICES) if ticker is not None else ("day", "ticker", *PRICES)
+    columns = recognise(frame.columns, origin.name, required)
     used = {meaning: columns[meaning] for meaning in ("day", "ticker", *NUMBERS) if meaning in columns}
     given = frame[list(used.values())]
     empty = (given.isna() | (given == "")).all(axis=1).to_numpy()

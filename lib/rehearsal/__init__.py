@@ -1,4 +1,4 @@
-"""A rehearsal of a submission: the notebook runs as the platform runs it, and what it leaves is judged.
+"""A rehearsal of a submission: the notebook runs as on the platform, and its files are judged.
 
     python -m lib.rehearsal --days 5 [--end 2024-12-30] [--notebook strategy.ipynb] [--set top_assets=6]
     python -m lib.rehearsal --dates precheck
@@ -9,10 +9,10 @@ Exit code 0 if the platform would accept every day, else 1.
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -28,12 +28,6 @@ from lib.rehearsal.stage import Stage
 from lib.rehearsal.submission import Submission, read_submission
 from lib.rehearsal.summary import summary
 from lib.rehearsal.working_folder import copy_into
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-KNOWN_FOR = np.timedelta64(6 * 365, "D")  # an asset without data for longer is unknown; the loaders' default
-EARLIEST = np.datetime64("1990-01-01")  # no competition has data before
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ def rehearse(
 ) -> Rehearsal:
     """Run the notebook as the platform does, once per day, each time in a new process.
 
-    It runs in a folder of its own, from a copy without its `#DEBUG#` cells; what lies beside it is there too.
+    A copy without the `#DEBUG#` cells runs in a folder of its own, with the files beside the notebook.
 
     Parameters
     ----------
@@ -96,7 +90,7 @@ def rehearse(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         A wrong date, parameter or notebook, fewer trading days than asked for, or an environment that could
         not be made. No pass has run then.
     OSError
@@ -105,7 +99,8 @@ def rehearse(
     last = parse_day("--end", end)
     submission = read_submission(Path(notebook), settings)
     kind = submission.competition_type
-    with tempfile.TemporaryDirectory() as temporary:
+    # On Windows a file that an ended pass held open may stay for a moment.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         stage = Stage(
             folder=Path(temporary).resolve(),
             host=market.host(),
@@ -115,25 +110,17 @@ def rehearse(
         stage.work.mkdir()
         copy_into(submission, stage.work)
         with contextlib.chdir(stage.work):  # the platform's library keeps a cache where it runs
-            dates = _dates(kind, days, last)
+            dates = market.days_of(kind, days, last)
             if fresh:
                 stage = dataclasses.replace(stage, python=fresh_python(stage.folder, stage.work))
             passes = [_run(stage, day, twice) for day in tqdm(dates, unit="pass", desc="Rehearsal")]
             shown = market.shown_names(stage.work)
             passes = [_renamed(done, shown) for done in passes]
-            data = _data(passes, kind, stage.work)
+            data = market.prices_of(passes, kind, stage.work)
     verdicts = judge(
         passes, data, COMPETITIONS[kind], lambda done: explain(done.run, submission), stage.chained
     )
     return Rehearsal(passes, verdicts, submission)
-
-
-def _dates(kind: str, days: int | str, end: np.datetime64 | None) -> np.ndarray:
-    if isinstance(days, int):
-        return market.last_days(kind, days, end)
-    if days != "precheck":
-        raise ValueError(f"days is {days!r}: it must be a number of days or 'precheck'.")
-    return market.precheck_days(kind, end)
 
 
 def _run(stage: Stage, day: np.datetime64, twice: bool) -> Pass:
@@ -149,17 +136,3 @@ def _renamed(done: Pass, shown: Mapping[str, str]) -> Pass:
         return done
     names = [shown.get(asset, asset) for asset in done.weights.asset.values.tolist()]
     return dataclasses.replace(done, weights=done.weights.assign_coords(asset=names))
-
-
-def _data(passes: Sequence[Pass], kind: str, work: Path) -> "xr.DataArray":
-    """Prices of all assets and days that the passes wrote about."""
-    days = [done.day for done in passes]
-    assets: set[str] = set()
-    for done in passes:
-        if done.weights is not None:
-            assets |= set(done.weights.asset.values.tolist())
-            days += [day for day in done.weights.time.values.astype("M8[D]").ravel() if day >= EARLIEST]
-        if done.state is not None:
-            assets |= set(done.state.weights)
-    first = min(days) - KNOWN_FOR
-    return market.prices(kind, first, max(done.day for done in passes), assets, work)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lib import rehearsal
-from lib.cli import add_settings, parse_settings
-from lib.rehearsal.submission import PROJECT
+from lib.cli import add_settings, parse_settings, print_any_text
+from lib.parameters_cell import PROJECT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="run in a new environment that only init.ipynb prepared (needs the network)",
     )
     options = parser.parse_args(arguments)
+    print_any_text()
     try:
         found = rehearsal.rehearse(
             options.notebook,
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.twice,
             options.fresh,
         )
-    except (ValueError, OSError) as error:
+    except (TypeError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(found, flush=True)

@@ -1,4 +1,4 @@
-"""What ended a pass, in a sentence that says what to change."""
+"""The reason why a pass ended with an error, with advice."""
 
 import re
 
@@ -7,7 +7,7 @@ from lib.rehearsal.source_code import defined_names
 from lib.rehearsal.submission import Submission
 
 BY_ERROR = {
-    "FileNotFoundError": "what lies beside the notebook is there in a submission, and nothing else",
+    "FileNotFoundError": "a submission contains the files beside the notebook and nothing else",
     "StdinNotImplementedError": "nobody answers input() in a submission",
 }
 BY_OUTPUT = {
@@ -19,7 +19,7 @@ BY_OUTPUT = {
 
 
 def explain(run: Execution, submission: Submission) -> str:
-    """Where and why an execution ended with an error."""
+    """The cell and the error that ended an execution, with advice."""
     failed = next((cell for cell in run.cells if cell.error), None)
     if failed is None:
         sentence = next((text for word, text in BY_OUTPUT.items() if word in run.last_lines), "")

@@ -44,7 +44,7 @@ class CellRun(NamedTuple):
 
 @dataclass(frozen=True)
 class Execution:
-    """What is known about one execution.
+    """The record of one execution.
 
     Attributes
     ----------

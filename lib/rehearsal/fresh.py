@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lib.cli import environment
+from lib.parameters_cell import PROJECT
 from lib.rehearsal.execution import last_lines
-from lib.rehearsal.submission import PROJECT
 
 JUPYTER = ("nbconvert", "ipykernel")  # what runs a notebook, init.ipynb included
 
@@ -55,7 +55,12 @@ def _run(words: Sequence[str], problem: str, place: Path) -> None:
     """Run a command as a submission; a failure is a ValueError with the end of its output."""
     with environment({"SUBMISSION_ID": "-1", "PYTHONPATH": None, "JUPYTER_PREFER_ENV_PATH": "1"}):
         done = subprocess.run(
-            words, cwd=place, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+            words,
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
         )
     if done.returncode:
         raise ValueError(f"{problem}:\n        {last_lines(done.stdout + done.stderr)}")

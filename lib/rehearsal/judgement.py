@@ -1,4 +1,4 @@
-"""The judgement on the passes of a submission: what the platform would refuse, and what is remarkable."""
+"""The judgement on the passes of a submission: faults that the platform would refuse, and notes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +17,7 @@ ROUNDING = 1e-9
 
 
 class Verdict(NamedTuple):
-    """On one pass: sentences about what is wrong, and about what is only worth knowing."""
+    """Sentences on one pass: faults, and notes on what is only worth knowing."""
 
     faults: list[str]
     notes: list[str]
@@ -103,7 +103,7 @@ def _compare_with_state(done: Pass, data: "xr.DataArray", empty: bool) -> tuple[
     other = [asset for asset in {*held, *expected} if not _close(held, expected, asset)]
     if other:
         return [], [
-            f"the weights written are not those of the state, which the next day goes on from: "
+            f"the weights written differ from those of the state, with which the next day continues: "
             f"{some(sorted(other))}"
         ]
     return [], []

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import importlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,26 @@ import numpy as np
 
 from lib.cli import environment
 from lib.competitions import COMPETITIONS
+from lib.market_data import trading_days
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from lib.rehearsal.one_pass import Pass
+
+KNOWN_FOR = np.timedelta64(6 * 365, "D")  # an asset without data for longer is unknown; the loaders' default
+EARLIEST = np.datetime64("1990-01-01")  # no competition has data before
 PRECHECK_PASSES = 3  # the default of the platform's `qnt.precheck.evaluate_passes`
 TABLE = "id-translation.csv"  # the platform's library keeps it in the folder where it runs
+
+
+def days_of(kind: str, days: int | str, end: np.datetime64 | None) -> np.ndarray:
+    """The last trading days, or those of the platform's precheck: see `lib.rehearsal.rehearse`."""
+    if isinstance(days, int):
+        return last_days(kind, days, end)
+    if days != "precheck":
+        raise ValueError(f"days is {days!r}: it must be a number of days or 'precheck'.")
+    return precheck_days(kind, end)
 
 
 def last_days(competition_type: str, days: int, end: np.datetime64 | None) -> np.ndarray:
@@ -58,10 +72,18 @@ def precheck_days(
     return np.unique(dates[[-1, 1, *quantiles]])
 
 
-def trading_days(data: "xr.DataArray") -> np.ndarray:
-    """Days on which something is liquid, datetime64[D]."""
-    liquid = data.sel(field="is_liquid").transpose("time", "asset").values > 0
-    return data.time.values[liquid.any(axis=1)].astype("M8[D]")
+def prices_of(passes: "Sequence[Pass]", kind: str, work: Path) -> "xr.DataArray":
+    """Prices of all assets and days that the passes wrote about."""
+    days = [done.day for done in passes]
+    assets: set[str] = set()
+    for done in passes:
+        if done.weights is not None:
+            assets |= set(done.weights.asset.values.tolist())
+            days += [day for day in done.weights.time.values.astype("M8[D]").ravel() if day >= EARLIEST]
+        if done.state is not None:
+            assets |= set(done.state.weights)
+    first = min(days) - KNOWN_FOR
+    return prices(kind, first, max(done.day for done in passes), assets, work)
 
 
 def prices(

@@ -86,10 +86,10 @@ def run_pass(stage: Stage, day: np.datetime64, again: bool = False) -> Pass:
 
 
 def differences(first: Pass, second: Pass) -> tuple[str, ...]:
-    """What two runs of the same pass left differently, compared bit by bit."""
+    """Differences between the results of two runs of a pass, compared bit by bit."""
     found = []
     if first.run.exit_code != second.run.exit_code:
-        found.append("it ended differently")
+        found.append("another exit code")
     if _bits(first.weights) != _bits(second.weights):
         found.append("other weights")
     if first.state != second.state or first.state_problem != second.state_problem:

@@ -6,22 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def assignments(source: str) -> dict[str, Any]:
-    """Names that a cell sets to literals, with their values."""
-    found = {}
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError:  # running the cell will tell
-        return {}
-    for statement in statements:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            try:
-                found[statement.targets[0].id] = ast.literal_eval(statement.value)
-            except ValueError:
-                continue
-    return found
-
-
 def defined_names(source: str) -> set[str]:
     """Names that a cell defines: variables, functions, classes and imports; IPython's magics are allowed."""
     from IPython.core.inputtransformer2 import TransformerManager
@@ -39,12 +23,6 @@ def defined_names(source: str) -> set[str]:
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
     return names
-
-
-def defines_any(value: Any, code: str) -> bool:
-    """Whether the code defines a function or class that a value such as "rsi(periods=21)" names."""
-    words = re.findall(r"\w+", str(value))
-    return any(re.search(rf"\b(?:def|class)\s+{word}\b", code) for word in words)
 
 
 def literal_of(name: str, parameters: Mapping[str, Any], code: str) -> Any:

@@ -1,4 +1,4 @@
-"""The place where the passes of a rehearsal run, and the state that is handed on there."""
+"""The folders in which the passes of a rehearsal run, and the state handed from pass to pass."""
 
 import shutil
 import sys
@@ -10,7 +10,7 @@ from lib.state import DEFAULT_PATH
 
 @dataclass(frozen=True)
 class Stage:
-    """The place where passes run.
+    """The folders and limits of the passes.
 
     Attributes
     ----------

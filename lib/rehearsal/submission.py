@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lib.choices import suggest
-from lib.cli import parse_day
-from lib.competitions import COMPETITIONS
-from lib.rehearsal.source_code import assignments, defines_any, literal_of
+from lib.competitions import rules_of
+from lib.parameters_cell import assignments, check_parameters
+from lib.rehearsal.source_code import literal_of
 from lib.strategy import Strategy
 
-PROJECT = Path(__file__).parents[2]
 DEBUG = "#DEBUG#"
-CHOICES = ("features", "target", "selection", "model")  # the notebook may define these itself
 
 
 class Cell(NamedTuple):
@@ -64,7 +61,7 @@ def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Su
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         The file is not a notebook, a name is not in the parameters cell, or a value is not allowed.
     OSError
         The file cannot be read.
@@ -90,15 +87,11 @@ def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Su
             if settings:
                 lines = "\n".join(f"{name} = {value!r}" for name, value in settings.items())
                 kept.append((cell | {"id": "settings", "source": lines}, Cell(number, lines)))
-    for name in settings or {}:
-        if name not in known:
-            raise ValueError(f"{path.name} has no parameter {name!r}: {suggest(name, known)}")
     code = "\n".join(cell.source for raw_cell, cell in kept if raw_cell["cell_type"] == "code")
-    parameters = known | dict(settings or {})
-    _check_parameters(parameters, code, path)
-    kind = literal_of("competition_type", parameters, code) or Strategy.competition_type
-    if kind not in COMPETITIONS:
-        raise ValueError(f"competition_type is {kind!r}: {suggest(kind, COMPETITIONS)}")
+    settings = dict(settings or {})
+    check_parameters(path, known, settings, code)
+    kind = literal_of("competition_type", known | settings, code) or Strategy.competition_type
+    rules_of(kind)
     return Submission(
         path=path,
         content=content | {"cells": [cell for cell, _ in kept]},
@@ -106,20 +99,3 @@ def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Su
         removed=tuple(removed),
         competition_type=kind,
     )
-
-
-def _check_parameters(parameters: Mapping[str, Any], code: str, path: Path) -> None:
-    """Raise ValueError for a value that the strategy or the backtest would refuse."""
-    own_lib = path.absolute().parent / "lib"
-    if "Strategy" not in code or (own_lib.exists() and not own_lib.samefile(PROJECT / "lib")):
-        return  # another strategy, with rules of its own
-    for name in ("start_date", "end_date"):
-        parse_day(name, parameters.get(name))
-    values = {name: value for name, value in parameters.items() if name in Strategy.__dataclass_fields__}
-    for name in CHOICES:
-        if name in values and defines_any(values[name], code):
-            del values[name]
-    try:
-        Strategy(**values)
-    except TypeError as error:
-        raise ValueError(str(error)) from None

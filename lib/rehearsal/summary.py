@@ -1,4 +1,4 @@
-"""The text that a rehearsal prints."""
+"""The printed report of a rehearsal."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -16,7 +16,7 @@ ROUNDING = 1e-9
 def weight_faults(
     weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray", rules: Competition
 ) -> list[str]:
-    """What is wrong with the weights that a pass wrote, in sentences.
+    """The faults of the weights that a pass wrote, in sentences.
 
     Parameters
     ----------

@@ -5,9 +5,10 @@ import json
 import shutil
 from pathlib import Path
 
-from lib.rehearsal.submission import PROJECT, Submission
+from lib.parameters_cell import PROJECT
+from lib.rehearsal.submission import Submission
 
-# what earlier runs leave beside a notebook, and a submission begins without
+# files of earlier runs beside a notebook, which a submission does not have
 LEFT_BEHIND = ("fractions.nc.gz", "last_data.txt", "state.*pickle.gz", "data-cache", "runs", "__pycache__")
 
 

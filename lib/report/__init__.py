@@ -111,8 +111,8 @@ def show_outputs(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArra
     if is_submission():
         return
     from lib.report.display import show_figures, show_text, source_of
-    from lib.report.outputs import all_judged
-    from lib.report.value_figures import outputs_figure, spread_in_words
+    from lib.report.outputs import all_judged, spread_in_words
+    from lib.report.outputs_figure import outputs_figure
 
     in_sample, out_of_sample, traded = all_judged(log.outputs(data, weights), data)
     show_text(spread_in_words(traded, out_of_sample))

@@ -5,45 +5,26 @@ python -m lib.report --start 2022-09-01 --end 2023-10-17 --set retrain_interval=
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 
+from lib.backtest import backtest, leaving_no_files
 from lib.backtest_range import check_range
-from lib.cli import add_range, add_settings, environment, parse_settings
+from lib.cli import add_range, add_settings, parse_settings, print_any_text
 from lib.competitions import COMPETITIONS
 from lib.report.backtest_report import EQUAL, Evaluation, evaluate
-from lib.report.outputs import all_judged
+from lib.report.outputs import all_judged, spread_in_words
 from lib.report.performance import performance_table
 from lib.report.training_log import TrainingLog
-from lib.report.value_figures import spread_in_words
 from lib.strategy import Strategy
 
-UNSET = ("SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "LAST_DATA_PATH")
 
-
-def backtest(strategy: Strategy, start: str, end: str | None) -> tuple[Evaluation, str]:
+def evaluated(strategy: Strategy, start: str, end: str | None) -> tuple[Evaluation, str]:
     """Backtest a strategy and evaluate it; the second value says how much the outputs of a day differ."""
-    import qnt.backtester as qnbt
     import qnt.log as qnlog
 
     training = TrainingLog(strategy.train_model)
-    with tempfile.TemporaryDirectory() as folder, qnlog.Settings(info=False):
-        written = {"OUTPUT_PATH": f"{folder}/weights", "OUT_STATE_PATH": f"{folder}/state"}
-        with environment({**dict.fromkeys(UNSET), **written, "NONINTERACT": "1"}):
-            weights, _ = qnbt.backtest_ml(
-                load_data=strategy.load_data,
-                train=training,
-                predict=strategy.predict,
-                train_period=strategy.train_period,
-                retrain_interval=strategy.retrain_interval,
-                lookback_period=strategy.lookback_period,
-                predict_each_day=True,
-                competition_type=strategy.competition_type,
-                start_date=start,
-                end_date=end,
-                analyze=False,
-                build_plots=False,
-            )
+    with leaving_no_files(), qnlog.Settings(info=False):
+        weights, _ = backtest(strategy, start, end, train=training)
         data = strategy.load_range(start, end)
     found = evaluate(data, weights, COMPETITIONS[strategy.competition_type], training)
     _, out_of_sample, traded = all_judged(training.outputs(data, weights), data)
@@ -56,12 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_settings(parser, "parameters of the strategy, such as sizing=ranked")
     add_range(parser, "first day of the backtest", "last day; default: the last there is")
     given = parser.parse_args(arguments)
+    print_any_text()
     try:
         strategy = Strategy(**parse_settings(given.set))
         start, end = check_range(strategy, given.start, given.end)
     except (TypeError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    found, spread = backtest(strategy, start, end)
+    found, spread = evaluated(strategy, start, end)
     if not found.measures:
         raise SystemExit("A single day has no statistics: end later.")
     print(performance_table(found.portfolios, found.measures, EQUAL).to_string())

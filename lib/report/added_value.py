@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lib.report.bootstrap import FEWEST, LEVEL, interval, resampled_means
+from lib.report.portfolios import with_same_assets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,15 +70,14 @@ def added_value(
     """Compare two portfolios, whose `returns` (time,) and `weights` (time, asset) are given in this order."""
     pair = np.stack([line.values for line in returns])
     moving = bool((pair.std(axis=1) > 0).all())
-    union = np.union1d(*(table.asset.values for table in weights))
-    one, other = (table.reindex(asset=union, fill_value=0).fillna(0) for table in weights)
+    first, second = with_same_assets(*weights)
     return AddedValue(
         with_model.annual_return - without.annual_return,
         interval(with_model.returns_sampled - without.returns_sampled),
         with_model.sharpe_ratio - without.sharpe_ratio,
         interval(with_model.ratios_sampled - without.ratios_sampled),
         float(np.corrcoef(pair)[0, 1]) if moving else float("nan"),
-        float(abs(one - other).sum("asset").mean()),
+        float(abs(first - second).sum("asset").mean()),
     )
 
 
@@ -97,7 +97,7 @@ def in_words(value: AddedValue, sizing: str = "") -> str:
         return "The model adds nothing: without it the weights are the same."
     conclusion = {
         "adds": "The model adds to the Sharpe ratio more than chance explains.",
-        "takes away": "The model takes more from the Sharpe ratio than chance explains.",
+        "takes away": "The model lowers the Sharpe ratio by more than chance explains.",
         "unclear": "So this backtest does not show that the model adds anything.",
     }[verdict(value)]
     low, high = value.return_interval
@@ -108,7 +108,7 @@ def in_words(value: AddedValue, sizing: str = "") -> str:
         between = f", interval {low:+z.3f} to {high:+z.3f}" if np.isfinite(low) else ""
         sentence += f", and {value.sharpe_ratio:+z.3f} to the Sharpe ratio{between}"
     if not np.isfinite(value.return_interval[0]):
-        conclusion = f"Less than {FEWEST} days are too few to tell that from chance."
+        conclusion = f"Fewer than {FEWEST} days are too few to distinguish that from chance."
     other = f" Without a model this sizing holds nothing; that line is sized {sizing}." if sizing else ""
     alike = f"Daily returns with and without it correlate {value.correlation:.4f}. "
     differ = f"The weights differ by {value.weight_difference:.1%} of the capital on an average day."

@@ -2,17 +2,11 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from lib.competitions import rules_of
 from lib.report import contest
 from lib.report.added_value import AddedValue, Measures, added_value, in_words, measured
-from lib.report.performance import (
-    Portfolio,
-    contributions,
-    drawdowns,
-    equal_weights,
-    monthly_returns,
-    performance_table,
-    portfolio,
-)
+from lib.report.performance import drawdowns, monthly_returns, performance_table
+from lib.report.portfolios import Portfolio, contributions, equal_weights, portfolio
 from lib.report.without_model import without_model
 
 if TYPE_CHECKING:
@@ -25,8 +19,6 @@ STRATEGY, WITHOUT, EQUAL = "strategy", "without the model", "equal weights"
 NOT_THESE = (
     "The weights are not what the strategy makes of these trainings: there is no line without the model."
 )
-
-
 NOTHING = "The strategy never holds anything: no output is large enough for its sizing."
 
 
@@ -76,11 +68,11 @@ def show(
     training: "TrainingLog | None",
 ) -> None:
     """Show everything; see `lib.report.show_backtest`."""
+    from lib.report.contributions_figure import contributions_figure
     from lib.report.display import show_figures, show_heat_map, show_table, show_text, source_of
     from lib.report.figures import holdings_figure, performance_figure
-    from lib.report.value_figures import contributions_figure
 
-    rules = contest.rules_of(competition_type or str(data.name))
+    rules = rules_of(competition_type or str(data.name))
     data = data.sel(time=slice(None, weights.time.values[-1]))
     found = evaluate(data, weights, rules, training)
     mine, source = found.portfolios[STRATEGY], source_of(data)

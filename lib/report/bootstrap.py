@@ -1,4 +1,4 @@
-"""The stationary block bootstrap: how much a statistic of daily returns depends on the days it saw.
+"""The stationary block bootstrap: the uncertainty of statistics of daily returns.
 
 Politis, D. N. and Romano, J. P. (1994): The Stationary Bootstrap. Journal of the American Statistical
 Association 89 (428), 1303-1313. https://doi.org/10.1080/01621459.1994.10476870
@@ -8,7 +8,7 @@ import numpy as np
 
 REPETITIONS = 1_000
 LEVEL = 0.95  # of an interval
-FEWEST = 60  # days from which on an interval is given
+FEWEST = 60  # days that an interval needs
 AT_ONCE = 1_000_000  # days drawn in one call, which limits the memory
 
 

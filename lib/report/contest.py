@@ -4,9 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lib.choices import suggest
-from lib.competitions import COMPETITIONS, Competition
-from lib.errors import WrongValueError
+from lib.competitions import Competition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,14 +20,6 @@ class RuleCheck(NamedTuple):
     found: str
     required: str
     holds: bool | None
-
-
-def rules_of(competition_type: str) -> Competition:
-    """Return the rules of a competition; ValueError, with the nearest name, where it is not known."""
-    if competition_type not in COMPETITIONS:
-        known = suggest(competition_type, COMPETITIONS)
-        raise WrongValueError(f"competition_type is {competition_type!r}: {known}")
-    return COMPETITIONS[competition_type]
 
 
 def sharpe_ratio_of(returns: "xr.DataArray") -> float:

@@ -33,7 +33,7 @@ def show_table(table: "pd.DataFrame") -> None:
 
 
 def show_heat_map(table: "pd.DataFrame") -> None:
-    """Display a table of returns with gains on blue and losses on orange ground, stronger for larger ones."""
+    """Display a table of returns, with gains on blue and losses on orange, stronger for larger ones."""
     from IPython.display import display
 
     display(heat_map(table))
@@ -43,13 +43,13 @@ def heat_map(table: "pd.DataFrame") -> "Styler":
     """Return a table of returns, coloured so that the page's own text stays legible on light and dark."""
     largest = max(float(table.abs().max().max()), 1e-9)
 
-    def ground(value: float) -> str:
+    def background(value: float) -> str:
         if value != value:
             return ""
         colour = "42,133,207" if value >= 0 else "201,106,18"
         return f"background-color: rgba({colour},{0.06 + 0.44 * abs(value) / largest:.2f})"
 
-    return table.rename_axis(index=None).style.map(ground).format("{:z.1%}", na_rep="")
+    return table.rename_axis(index=None).style.map(background).format("{:z.1%}", na_rep="")
 
 
 def readable(table: "pd.DataFrame") -> "pd.DataFrame":

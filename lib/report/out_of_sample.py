@@ -1,4 +1,4 @@
-"""The accuracy of models on the days after their training, asked as the strategy asks them."""
+"""The accuracy of models on the days after their training, with outputs computed as in the strategy."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,10 +20,10 @@ ACCURACIES = ["accuracy", "majority_accuracy", "yesterday_accuracy"]
 def out_of_sample(
     models: TrainedModels, data: "xr.DataArray", days: Iterable, outputs: "xr.DataArray | None" = None
 ) -> pd.DataFrame:
-    """Compare what the models answer on each day with what came, and with two rules that need no model.
+    """Compare the outputs of models on each day with the outcome, and with two rules that need no model.
 
     On each day the models see the lookback window that ends with it, from an empty memory, as in
-    `strategy.predict`. What came after is used only to judge.
+    `strategy.predict`. Later days are used only to judge.
 
     Parameters
     ----------

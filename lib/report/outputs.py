@@ -1,4 +1,4 @@
-"""The outputs of models, day by day, asked as the strategy asks them; and what came of them."""
+"""The outputs of models by day, computed as in the strategy, beside the outcomes."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -84,6 +84,33 @@ def all_judged(
     ends = [models.window[1].astype("M8[ns]") for models, _ in stretches[1:]]
     traded = [rows.sel(time=rows.time < end) for (_, rows), end in zip(stretches, ends, strict=False)]
     return in_sample, later, xr.concat([*traded, stretches[-1][1]], "time", join="outer")
+
+
+def spread_in_words(outputs: "xr.DataArray", judged: pd.DataFrame) -> str:
+    """Return a sentence on how much the outputs of a day differ across assets, and how high they are.
+
+    Parameters
+    ----------
+    outputs : xarray.DataArray
+        (time, asset), as they were traded; NaN is none.
+    judged : pandas.DataFrame
+        Columns `output` and `target`, out of sample.
+    """
+    count = outputs.count("asset")
+    daily = outputs.std("asset").values[count.values > 1]
+    if not len(daily):
+        return "No day has outputs of two assets to compare."
+    equal = daily < 1e-9
+    if equal.all():
+        return "On every day all assets get the same output: **the model chooses nothing.**"
+    sentence = (
+        f"On an average day the outputs of the assets differ by {daily.mean():.3f} (standard deviation) "
+        f"around {float(outputs.mean()):.3f}"
+    )
+    if len(judged):
+        sentence += f"; the mean of what they predict was {judged['target'].mean():.3f} out of sample"
+    same = f" On {equal.mean():.0%} of the days they do not differ at all." if equal.any() else ""
+    return f"{sentence}.{same}"
 
 
 def _table(outputs: list[np.ndarray], targets: list[np.ndarray]) -> pd.DataFrame:

@@ -1,57 +1,19 @@
-"""The performance of portfolios side by side, as a table, with months, drawdowns and contributions."""
+"""The performance of portfolios side by side, as a table, with drawdowns and months."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from lib.report.added_value import Measures
 from lib.report.bootstrap import LEVEL, interval
+from lib.report.portfolios import Portfolio
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.competitions import Competition
-
 DEPTHS = ["from", "lowest on", "recovered on", "depth", "days"]
-
-
-class Portfolio(NamedTuple):
-    """Daily returns (time,) after costs and without them, and the weights (time, asset) they come from."""
-
-    weights: "xr.DataArray"
-    returns: "xr.DataArray"
-    before_costs: "xr.DataArray"
-    turnover: float  # share of the capital traded on an average day
-
-
-def portfolio(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition") -> Portfolio:
-    """Compute a portfolio's returns and turnover as `qnt.stats` does.
-
-    Parameters
-    ----------
-    data : xarray.DataArray
-        (field, time, asset), the days of the weights and some 60 days before them.
-    weights : xarray.DataArray
-        (time, asset). Days before the contest's first day in sample do not count, as in its filter; a day
-        without weights counts as one without positions.
-    rules : Competition
-    """
-    import qnt.output as qnout
-    import qnt.stats as qns
-
-    first, last = (weights.time.values[index].astype("M8[D]") for index in (0, -1))
-    first = max(first, min(np.datetime64(rules.first_day), last))
-    weights = qnout.align(weights, data.time, str(first), str(last))
-    returns = qns.calc_relative_return(data, weights)
-    arranged, held = qns.arrange_data(data, weights, False)
-    daily = {"max_periods": 1, "min_periods": 1, "points_per_year": 1}
-    turnover = qns.calc_avg_turnover(
-        held.sel(time=returns.time), qns.calc_equity(returns), arranged.sel(time=returns.time), **daily
-    )
-    free = qns.calc_relative_return(data, weights, slippage_factor=0)
-    return Portfolio(weights, returns, free, float(turnover.mean()))
 
 
 def performance_table(
@@ -111,13 +73,6 @@ def _column(each: Portfolio, measures: Measures, base: np.ndarray) -> dict[str, 
     }
 
 
-def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
-    """Equal weights, (time, asset), of all assets that are liquid and have a price; their sum is 1 or 0."""
-    liquid, price = (data.sel(field=name).reindex(time=days) for name in ("is_liquid", "close"))
-    held = ((liquid > 0) & (price > 0)).transpose("time", "asset").astype(float)  # NaN is neither
-    return held / held.sum("asset").clip(min=1)
-
-
 def drawdowns(returns: "xr.DataArray", number: int = 5) -> pd.DataFrame:
     """Return the deepest drawdowns of returns (time,): the highest equity, the lowest, and the recovery.
 
@@ -153,18 +108,6 @@ def monthly_returns(returns: "xr.DataArray") -> pd.DataFrame:
     table.columns = [pd.Timestamp(2000, month, 1).strftime("%b") for month in table.columns]
     table["year"] = (1 + series).groupby(series.index.year).prod() - 1
     return table.rename_axis("month")
-
-
-def contributions(data: "xr.DataArray", weights: "xr.DataArray") -> pd.Series:
-    """Return what each asset ever held earned, after costs: the sum of its daily returns, as shares of the
-    capital of the day, by falling size. It leaves out compounding, so that the sum is near the total return.
-    """
-    import qnt.stats as qns
-
-    held = weights.fillna(0)
-    held = held.sel(asset=(held != 0).any("time"))
-    returns = qns.calc_relative_return(data.sel(asset=held.asset), held, per_asset=True)
-    return returns.fillna(0).sum("time").to_series().sort_values(ascending=False, kind="stable")
 
 
 def _beta(returns: np.ndarray, base: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""The deflated Sharpe ratio: the more variants were tried, the higher the best of them by chance alone.
+"""The deflated Sharpe ratio, which corrects for the choice of the best among many variants.
 
 Bailey, D. H. and Lopez de Prado, M. (2014): The Deflated Sharpe Ratio: Correcting for Selection Bias,
 Backtest Overfitting and Non-Normality. The Journal of Portfolio Management 40 (5), 94-107.
@@ -19,7 +19,7 @@ NORMAL = NormalDist()
 
 
 def deflated_sharpe_ratio(returns: np.ndarray, trials: int, sharpe_variance: float) -> float:
-    """Probability that the true Sharpe ratio of the chosen variant is above what luck gives the best of all.
+    """Probability that the true Sharpe ratio of the chosen variant exceeds the expected best of chance.
 
     Parameters
     ----------

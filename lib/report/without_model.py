@@ -10,8 +10,9 @@ import numpy as np
 
 from lib.competitions import COMPETITIONS
 from lib.engine.constant import ANSWER
-from lib.engine.prediction import blend, raw_weights
+from lib.engine.weights import blend, raw_weights
 from lib.market_data import check_data, field
+from lib.report.portfolios import with_same_assets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,9 +45,9 @@ def without_model(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArr
     Returns
     -------
     WithoutModel or None
-        None where the weights are not what `strategy.predict` makes of these trainings: then nothing can be
-        said. Where the strategy's sizing holds nothing without a model, as "above_half" does, the sizing is
-        "as_output": the selected assets in nearly equal weights.
+        None where the weights are not what `strategy.predict` makes of these trainings. Where the strategy's
+        sizing holds nothing without a model, as "above_half" does, the sizing is "as_output": the selected
+        assets in nearly equal weights.
     """
     from dataclasses import replace
 
@@ -100,8 +101,5 @@ def _by_day(outputs: "xr.DataArray") -> list[tuple[np.datetime64, dict[str, floa
 
 
 def _equal(chain: "xr.DataArray", weights: "xr.DataArray") -> bool:
-    union = np.union1d(chain.asset.values, weights.asset.values)
-    pair = [
-        table.reindex(time=weights.time, asset=union, fill_value=0).fillna(0) for table in (chain, weights)
-    ]
-    return bool(np.abs(pair[0].transpose("time", "asset") - pair[1].transpose("time", "asset")).max() <= SAME)
+    first, second = with_same_assets(chain.reindex(time=weights.time, fill_value=0), weights)
+    return bool(np.abs(first - second).max() <= SAME)

@@ -29,8 +29,8 @@ DEFAULT_PATH = "state.out.pickle.gz"
 def state_write(state: State | None, path: str | os.PathLike | None = None) -> None:
     """Write the state for the next day; a crash leaves the old file or the new one.
 
-    A state of a later day, or a file that is no whole state, is not lost: it is first copied beside the file,
-    and a `StateWarning` names the copy.
+    A state of a later day, or a file without a complete state, is first copied beside the file, and a
+    `StateWarning` names the copy.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def state_read(path: str | os.PathLike | None = None) -> State | None:
     Raises
     ------
     StateError
-        The file is there, but holds no whole state of this project, or cannot be read.
+        The file is there, but holds no complete state of this project, or cannot be read.
     """
     place = _in_path() if path is None else os.fsdecode(path)
     try:
@@ -129,7 +129,7 @@ def _line(state: State | None) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return "its folder is not there"
+        return "its folder does not exist"
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -143,7 +143,7 @@ def _in_path() -> str:
         if given and os.stat(given):
             return given
     except FileNotFoundError:
-        print(f"IN_STATE_PATH names {given}, which is not there: looking at {_out_path()}.", flush=True)
+        print(f"IN_STATE_PATH names {given}, which does not exist: reading {_out_path()}.", flush=True)
     except (OSError, ValueError):
         return given  # it is there, and reading it reports what is wrong
     return _out_path()

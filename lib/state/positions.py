@@ -5,14 +5,11 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from lib.state.state_checks import StateError, day_of, parameters_of, short, weights_of
-
-if TYPE_CHECKING:
-    import xarray as xr
+from lib.state.state_checks import StateError, check_same, day_of, parameters_of, short, weights_of
 
 VERSION = 1
 
@@ -54,18 +51,6 @@ class State:
         object.__setattr__(self, "carried_in", weights_of(self.carried_in, "weights carried in"))
         object.__setattr__(self, "parameters", MappingProxyType(parameters_of(self.parameters)))
 
-    @property
-    def previous_weights(self) -> "xr.DataArray":
-        """The weights, dims (asset,), float64, with the day as scalar coordinate `time`."""
-        import xarray as xr
-
-        return xr.DataArray(
-            np.array(list(self.weights.values()), dtype=np.float64),
-            dims=["asset"],
-            coords={"asset": np.array(list(self.weights), dtype=str), "time": self.date.astype("M8[ns]")},
-            name="previous_weights",
-        )
-
     def carried_into(
         self, date: Any, parameters: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
     ) -> Mapping[str, float]:
@@ -82,12 +67,12 @@ class State:
         StateError
             The state was made with other parameters, or for another universe.
         """
-        _check_same(self, parameters_of(parameters), parameters_of(defaults or {}))
+        check_same(self.date, {**(defaults or {}), **self.parameters}, parameters_of(parameters))
         day = day_of(date)
         if day < self.date:
             warnings.warn(
-                f"The state is dated {self.date}, after the data, which end on {day}: positions of the "
-                "future are not used, the strategy starts afresh.",
+                f"The state is dated {self.date}, after the data, which end on {day}: positions from the "
+                "future are not used, and the strategy starts without any.",
                 StateWarning,
                 stacklevel=2,
             )
@@ -117,28 +102,6 @@ class State:
         return "\n".join([repr(self), *rows])
 
 
-def _check_same(state: State, now: dict[str, Any], defaults: dict[str, Any]) -> None:
-    """Raise a StateError where the state was made with other parameters than those of now."""
-    then, universe = {**defaults, **state.parameters}, "competition_type"
-    made = f"The state of {state.date}"
-    advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
-
-    def shown(values: Mapping[str, Any], key: str) -> str:
-        return f"{values[key]!r:.60}" if key in values else "not set"
-
-    changed = [
-        key for key in sorted({*then, *now}) if key not in then or key not in now or then[key] != now[key]
-    ]
-    if universe in changed:
-        raise StateError(
-            f"{made} holds positions in the universe {shown(then, universe)}, the strategy trades "
-            f"{shown(now, universe)}. Set {universe} back, {advice}"
-        )
-    if changed:
-        listed = "; ".join(f"{key:.60} was {shown(then, key)}, is {shown(now, key)}" for key in changed)
-        raise StateError(f"{made} was made with other parameters: {listed}. Set them back, {advice}")
-
-
 def restore(record: Any) -> State:
     """The state of a plain record; a pickled State is a call of this function.
 
@@ -161,5 +124,5 @@ def restore(record: Any) -> State:
         raise StateError(f"its record is damaged: missing or unknown {', '.join(odd):.100}")
     day = day_of(record["date"])
     if str(day) != record["date"]:  # a number, or "today"
-        raise StateError(f"its record is damaged: {short(record['date'])} is no date")
+        raise StateError(f"its record is damaged: {short(record['date'])} is not a date")
     return State(day, record["weights"], record["before"], record["fingerprint"])

@@ -4,7 +4,7 @@ It follows those of the instructions listed by `pickletools` that write plain va
 standard library's way, an `Unpickler` with a restricted `find_class`, runs nothing either, but does not bound
 what a file costs: with CPython 3.11 a memo index far out takes 4 GiB, nested tuples as a key end the
 interpreter, and colliding numbers as keys take minutes. Refusing such instructions beforehand is not safe
-either: where a frame ends amid a value, `Unpickler` skips bytes and reads other instructions than listed.
+either: where a frame ends within a value, `Unpickler` skips bytes and reads other instructions than listed.
 """
 
 import pickletools
@@ -52,7 +52,7 @@ def read_plain(stream: BinaryIO, names: Collection[tuple[str, str]]) -> Any:
     Parameters
     ----------
     stream : binary file
-        One pickle and nothing behind it.
+        One pickle and nothing after it.
     names : collection of (module, name)
         The functions that may be named, exactly. A call of such a function becomes a `Call`; what the pickle
         would set on its result is dropped.
@@ -67,7 +67,7 @@ def read_plain(stream: BinaryIO, names: Collection[tuple[str, str]]) -> Any:
     NotPlain
         Another function is named, or an instruction is found that plain values do not need.
     ValueError, LookupError
-        Not a pickle, or not a whole one.
+        Not a pickle, or an incomplete one.
     """
     reader = _Reader(names)
     with warnings.catch_warnings():
@@ -77,7 +77,7 @@ def read_plain(stream: BinaryIO, names: Collection[tuple[str, str]]) -> Any:
                 raise NotPlain(f"more than {MOST_TOKENS} values")
             reader.follow(token.name, argument)
     if stream.read(1):
-        raise ValueError("more bytes behind its end")
+        raise ValueError("more bytes after its end")
     if len(reader.stack) != 1 or reader.outer:
         raise ValueError("values left over")
     return reader.stack[0]
@@ -109,13 +109,13 @@ class _Reader:
                 self.stack.append(tuple(values))
             case "APPEND" | "APPENDS":
                 values = self.pop(1) if token == "APPEND" else self.since_mark()
-                self.top(list, "adding to something that is no list").extend(values)
+                self.top(list, "adding to something that is not a list").extend(values)
             case "SETITEM" | "SETITEMS":
                 values = self.pop(2) if token == "SETITEM" else self.since_mark()
                 if not all(type(key) is str for key in values[::2]):
-                    raise NotPlain("a dict with keys that are no text")
+                    raise NotPlain("a dict with keys that are not text")
                 pairs = zip(values[::2], values[1::2], strict=True)
-                self.top(dict, "adding to something that is no dict").update(pairs)
+                self.top(dict, "adding to something that is not a dict").update(pairs)
             case "MEMOIZE" | "BINPUT" | "LONG_BINPUT":
                 self.memo[len(self.memo) if argument is None else argument] = self.stack[-1]
             case "BINGET" | "LONG_BINGET":
@@ -132,7 +132,7 @@ class _Reader:
             case "REDUCE":
                 function, arguments = self.pop(2)
                 if not isinstance(function, Name) or type(arguments) is not tuple:
-                    raise NotPlain("a call of something that is no function")
+                    raise NotPlain("a call of something that is not a function")
                 push(Call(function, arguments))
             case "BUILD":
                 self.pop(1)

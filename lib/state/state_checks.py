@@ -19,11 +19,11 @@ class StateError(UserError, ValueError):
 
 
 def day_of(value: Any) -> np.datetime64:
-    """The calendar day of anything that numpy reads as a date; StateError where it is none."""
+    """The calendar day of anything that numpy reads as a date; StateError where it is not one."""
     try:
         day = np.datetime64(value, "D")
     except (ValueError, TypeError, OverflowError):
-        raise StateError(f"{short(value)} is no date") from None
+        raise StateError(f"{short(value)} is not a date") from None
     if not EARLIEST <= day <= LATEST:  # nor is NaT
         raise StateError(f"the date {day} is not between {EARLIEST} and {LATEST}")
     return day
@@ -38,12 +38,12 @@ def weights_of(weights: Any, what: str) -> Mapping[str, float]:
         Not a mapping from names to numbers, a weight NaN or beyond 1, or a sum of |w| beyond 1.
     """
     if not isinstance(weights, Mapping):
-        raise StateError(f"the {what} are no mapping from asset to number")
+        raise StateError(f"the {what} are not a mapping from asset to number")
     for asset, weight in weights.items():
         if not _is_name(asset):
-            raise StateError(f"the {what} name an asset {short(asset)}, which is no name")
+            raise StateError(f"the {what} name an asset {short(asset)}, which is not a name")
         if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
-            raise StateError(f"the {what} say {short(weight)} for {asset:.60}, which is no number")
+            raise StateError(f"the {what} say {short(weight)} for {asset:.60}, which is not a number")
         if not -1 - ROUNDING <= weight <= 1 + ROUNDING:  # nor is NaN
             raise StateError(f"the {what} say {short(weight)} for {asset:.60}, which is not between -1 and 1")
     row = {str(asset): float(weights[asset]) for asset in sorted(weights) if weights[asset] != 0}
@@ -56,8 +56,29 @@ def weights_of(weights: Any, what: str) -> Mapping[str, float]:
 def parameters_of(values: Any) -> dict[str, Any]:
     """Parameters by name, sorted, of None, bool, int, float, str, lists and dicts; else a StateError."""
     if not isinstance(values, Mapping):
-        raise StateError("the parameters are no mapping from name to value")
+        raise StateError("the parameters are not a mapping from name to value")
     return _plain(values, "", 0)
+
+
+def check_same(day: np.datetime64, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise a StateError where the state of a day was made with other parameters than those of now."""
+    universe, made = "competition_type", f"The state of {day}"
+    advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
+
+    def shown(values: Mapping[str, Any], key: str) -> str:
+        return f"{values[key]!r:.60}" if key in values else "not set"
+
+    changed = [
+        key for key in sorted({*then, *now}) if key not in then or key not in now or then[key] != now[key]
+    ]
+    if universe in changed:
+        raise StateError(
+            f"{made} holds positions in the universe {shown(then, universe)}, the strategy trades "
+            f"{shown(now, universe)}. Set {universe} back, {advice}"
+        )
+    if changed:
+        listed = "; ".join(f"{key:.60} was {shown(then, key)}, is {shown(now, key)}" for key in changed)
+        raise StateError(f"{made} was made with other parameters: {listed}. Set them back, {advice}")
 
 
 def _plain(value: Any, name: str, depth: int) -> Any:

@@ -31,7 +31,7 @@ def state_at(place: str) -> State | None:
     Raises
     ------
     StateError
-        It holds no whole state of this project.
+        It holds no complete state of this project.
     OSError, ValueError
         It cannot be read.
     """
@@ -39,7 +39,7 @@ def state_at(place: str) -> State | None:
 
 
 def keep_aside(place: str, state: State | None) -> str | None:
-    """Copy what `state` would overwrite at `place`, if it is a state of a later day, or no whole state.
+    """Copy what `state` would overwrite at `place`, if it is a state of a later day, or no complete state.
 
     The copy lies beside the file, under its name and the later day, or ``unreadable``; it is made once.
 
@@ -63,7 +63,7 @@ def keep_aside(place: str, state: State | None) -> str | None:
             return None
         what, label = f"the later state of {there.date}", str(there.date)
     except StateError:
-        what, label = "a file that holds no whole state", "unreadable"
+        what, label = "a file that holds no complete state", "unreadable"
     for number in itertools.count(1):
         aside = f"{place}.{label}" + f"-{number}" * (number > 1)
         if not os.path.lexists(aside):
@@ -80,7 +80,7 @@ def _content(place: str) -> bytes:
     with open(place, "rb", opener=lambda path, flags: os.open(path, flags | at_once)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise OSError("a pipe or device is there, no file")
+            raise OSError("it is a pipe or a device, not a file")
         if status.st_size > LARGEST:
             raise StateError(f"it has more than {LARGEST >> 20} MiB, which no state does")
         return file.read()

@@ -16,7 +16,7 @@ import torch
 from lib import Strategy
 from lib.contest.all_days import whole_run
 from lib.contest.kept_days import identity_of
-from lib.contest.windows import seen_on, trading_days
+from lib.contest.windows import days_between, seen_on
 from tests import reference
 from tests.conftest import REAL
 from tests.vectors import vector
@@ -219,7 +219,7 @@ def test_the_whole_contest(benchmark, side, tmp_path, monkeypatch):
     torch.set_num_threads(1)
     strategy, (start, end) = Strategy(), CONTEST
     data = strategy.load_range(start, end)
-    days = trading_days(data, start, end)
+    days = days_between(data, start, end)
 
     def published():
         state = None

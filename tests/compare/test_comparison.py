@@ -2,17 +2,17 @@
 
 import functools
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from lib.compare import comparison, runs
@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 
 def same(table):
     """A table without what may differ from call to call, or with the other runs of its folder."""
-    changing = {"label", "seconds", "trials", "deflated_sharpe_ratio"} | (set(Strategy().as_dict()) - {"run"})
+    changing = {"label", "seconds", "trials", "deflated_sharpe_ratio", "pbo", "pbo_runs"}
+    changing |= set(Strategy().as_dict()) - {"run"}
     return table.drop(columns=changing & set(table.columns))
 
 
@@ -105,17 +106,21 @@ def test_functions_of_a_notebook_reach_the_workers_by_name_too(monkeypatch, tmp_
     """Workers are processes: they know neither the function nor that it was registered."""
     scope = {"__name__": "__main__", "plain": two_days}
     exec("def mine(data, strategy):\n    return plain(data, strategy)", scope)
-    features = sys.modules["lib.features"].feature
-    monkeypatch.setitem(features, "mine", None)  # removed again after the test
-    mine = features(scope["mine"])
+    exec("def risen(data, strategy):\n    return plain(data, strategy) > 1", scope)
+    features, targets = (getattr(sys.modules["lib.features"], name) for name in ("feature", "target"))
+    for known, name in ((features, "mine"), (targets, "risen")):
+        monkeypatch.setitem(known, name, None)  # removed again after the test
+    mine, _ = features(scope["mine"]), targets(scope["risen"])
     assert Strategy(features=[mine]).features == ("mine",)
-    table = compare([{**SMALL, "features": "mine"}], folder=tmp_path, workers=1, **RANGE)
+    variant = {**SMALL, "features": "mine", "target": "risen"}
+    table = compare([variant], folder=tmp_path, workers=1, shuffles=1, **RANGE)
     assert table["status"].tolist() == ["finished"], table["message"].tolist()
-    before = planned(features="mine")["key"]
+    assert table["shuffles"].tolist() == [1]
+    before = planned(features="mine", target="risen")["key"]
     assert before in table["run"].tolist()
     exec("def mine(data, strategy):\n    return plain(data, strategy, 2)", scope)
     features(scope["mine"])
-    assert planned(features="mine")["key"] != before
+    assert planned(features="mine", target="risen")["key"] != before
 
 
 @pytest.mark.filterwarnings("ignore")  # of distributed
@@ -139,8 +144,8 @@ def test_a_local_cluster_of_dask_gives_the_same_table(first, tmp_path):
 def test_a_record_holds_all_it_takes_to_run_it_again(first):
     _, folder, table = first
     row = table[(table["status"] == "finished") & (table["features"] == "trend")].iloc[0]
-    assert "/" in json.loads((folder / f"{row['run']}.json").read_text())["files"][0]
-    record = json.loads((folder / f"{row['run']}.json").read_text())
+    assert "/" in json.loads((folder / f"{row['run']}.json").read_text(encoding="utf-8"))["files"][0]
+    record = json.loads((folder / f"{row['run']}.json").read_text(encoding="utf-8"))
     assert {"python", "qnt", "numpy", "pandas", "xarray"} <= record["versions"].keys()
     assert record["parameters"]["seed"] == 42
     assert record["days"] == [START, END]
@@ -157,19 +162,25 @@ def test_a_record_holds_all_it_takes_to_run_it_again(first):
 def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     _, _, table = first
     sets, folder = tmp_path / "sets.json", tmp_path / "runs"
-    sets.write_text(json.dumps(VARIANTS))
+    sets.write_text(json.dumps(VARIANTS), encoding="utf-8")
     command = [sys.executable, "-m", "lib.compare", str(sets), "--start", START, "--end", END]
     command += ["--output", str(folder), "--workers", "1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **quiet)
+    process = subprocess.Popen(command, cwd=ROOT, **quiet)
     while len(list(folder.glob("*.json"))) < 2 and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)  # its workers, which would end by themselves after some minutes
+    assert process.poll() is None, "it ended before it could be killed"
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    for worker in workers:  # which would end by themselves after some minutes
+        with suppress(psutil.NoSuchProcess):
+            worker.kill()
     damaged, *sound = sorted(folder.glob("*.json"))
     assert 1 <= len(sound) < 3
-    damaged.write_text(damaged.read_text().replace('"sharpe_ratio": ', '"sharpe_ratio": 9'))
+    damaged.write_text(
+        damaged.read_text(encoding="utf-8").replace('"sharpe_ratio": ', '"sharpe_ratio": 9'), encoding="utf-8"
+    )
     stamps = {path: path.stat().st_mtime_ns for path in sound}
 
     with one_warning(f"{damaged.name} is damaged"):
@@ -292,3 +303,57 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     assert table["status"].tolist() == ["finished"] * 3
     assert (table["trials"] == 3).all()
     assert tried(tmp_path / "full") == []
+
+
+def test_shuffles_and_universes_are_runs_that_are_kept_and_go_on(tmp_path, monkeypatch):
+    """With a target of the user's own; two calls, of which the second asks for more."""
+
+    def mine(data, strategy):
+        return np.where(data.sel(field="close") > data.sel(field="open"), 1.0, 0.0)
+
+    variant = {**SMALL, "target": mine}
+    days = {"start_date": "2024-10-01", "end_date": "2024-12-06", "progress": False}
+    records = run([variant], folder=tmp_path, shuffles=1, universes=1, **HERE, **days)
+    first, shuffle, universe = records
+    assert [record["status"] for record in records] == ["finished"] * 3
+    assert "draw" not in first
+    assert "friction" in first
+    assert (shuffle["draw"], shuffle["dates"]) == ({"shuffle": 0}, first["dates"])
+    assert len({record["weights_sha256"] for record in records}) == 3
+    assert (
+        universe["draw"]["start"] <= universe["dates"][0] < universe["dates"][-1] <= universe["draw"]["end"]
+    )
+    assert universe["parameters"] == first["parameters"]
+
+    asked = []
+    monkeypatch.setattr(comparison, "run_all", lambda jobs, **_: (asked.extend(jobs), iter_of(()))[1])
+    with pytest.warns(RunWarning, match="2 of 5"):
+        again = run([variant], folder=tmp_path, shuffles=2, universes=2, **days)
+    keys = [record["key"] for record in again]
+    assert asked == [keys[2], keys[4]]
+    assert {record["key"] for record in records} == {keys[0], keys[1], keys[3]}
+    assert len(tried(tmp_path)) == 1
+
+
+def test_a_variant_that_fails_is_not_shuffled(tmp_path, monkeypatch):
+    asked = []
+
+    def fail(jobs, **_):
+        asked.extend(jobs)
+        yield from ((key, {"status": "failed", "message": "why"}, "") for key in jobs)
+
+    monkeypatch.setattr(comparison, "run_all", fail)
+    with pytest.warns(RunWarning, match="1 of 1"):
+        records = run([SMALL], folder=tmp_path, shuffles=3, **RANGE)
+    assert len(records) == len(asked) == 1
+
+
+def test_every_sizing_can_be_compared_by_name_and_as_a_function(tmp_path):
+    def upper_half(outputs, strategy):
+        return np.where(outputs >= np.median(outputs), 1 / len(outputs), 0.0)
+
+    sizings = ["as_output", "above_half", "ranked", upper_half]
+    table = compare([{**SMALL, "sizing": each} for each in sizings], folder=tmp_path, **HERE, **RANGE)
+    assert (table["status"] == "finished").all()
+    assert table["run"].nunique() == 4
+    assert table["label"].str.contains("upper_half").sum() == 1

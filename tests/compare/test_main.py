@@ -16,7 +16,7 @@ from tests.switches import LONG
 def test_from_arguments_to_files(first, tmp_path, capsys):
     _, folder, table = first
     sets = tmp_path / "sets.json"
-    sets.write_text(json.dumps([{"top_assets": 3}, {"top_assets": 3, "seed": 42}]))
+    sets.write_text(json.dumps([{"top_assets": 3}, {"top_assets": 3, "seed": 42}]), encoding="utf-8")
     arguments = [
         str(sets),
         "--grid",
@@ -28,9 +28,13 @@ def test_from_arguments_to_files(first, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "2 variants, 2024-12-02 to 2024-12-06; 4 runs tried" in out
     assert "Bailey and Lopez de Prado" in out
+    assert "sharpe_late" in out
+    assert "Is it luck?" in out
+    assert "Walk forward: none" in out
+    assert "p_value" not in out
     written = pd.read_parquet(folder / "table.parquet")
     assert written["run"].tolist() == table[table["run"].isin(written["run"])]["run"].tolist()
-    page = (folder / "plot.html").read_text()
+    page = (folder / "plot.html").read_text(encoding="utf-8")
     assert written["run"][0] in page
     assert "Sharpe ratio" in page
 
@@ -51,7 +55,10 @@ def test_from_arguments_to_files(first, tmp_path, capsys):
         (["--start", "1999-01-01"], "but the data begin on"),
         (["--backend", "cloud"], "backend is 'cloud'"),
         (["--scheduler", "tcp://there"], "a scheduler is for"),
-        (["--seeds", "0"], "--seeds"),
+        (["--seeds", "0"], "--seeds is 0: it must be 1 or more"),
+        (["--shuffles", "0"], "--shuffles is 0: it must be 1 or more"),
+        (["--universes", "-2"], "--universes is -2: it must be 1 or more"),
+        (["--universes", "2"], "universes are drawn from 60 calendar days or more, not from 5"),
     ],
 )
 def test_wrong_arguments_are_refused_with_a_sentence(arguments, sentence, capsys, tmp_path, monkeypatch):
@@ -92,7 +99,7 @@ def test_without_a_first_day(capsys, tmp_path):
 
 
 def test_a_folder_that_cannot_be_made(capsys, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["--start", START, "--end", END, "--output", str(tmp_path / "file" / "runs")]) == 1
     assert "file" in capsys.readouterr().err
 
@@ -127,7 +134,7 @@ def test_a_run_file_without_returns_ends_in_a_sentence(first, tmp_path, capsys, 
     _, folder, table = first
     monkeypatch.setattr(comparison, "run_all", nothing)
     path = folder / f"{table[table['status'] == 'finished']['run'].iloc[0]}.json"
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     del record["returns"]
     runs.keep(tmp_path, record)
     words = [f"{name}={value}" for name, value in SMALL.items()]

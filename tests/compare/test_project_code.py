@@ -14,6 +14,7 @@ from tests.processes import run_python
 BYSTANDERS = ("lib/__init__.py", "lib/report/", "lib/backtest_range.py", "lib/prices/", "lib/notebook.py")
 BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("__init__", "comparison", "labels", "run_table"))
 BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("run_plot", "seed_summary", "variants", "workers"))
+BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("luck", "overfitting", "walk_forward"))
 
 USED = """
 import sys
@@ -44,7 +45,7 @@ def test_every_module_that_a_run_loads_is_seen():
 def project(tmp_path, monkeypatch):
     """A copy of the project, with modules of a user's own beside the notebook and in lib/."""
     shutil.copytree(project_code.PROJECT / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("*.pyc"))
-    (tmp_path / "lib/mine.py").write_text("K = 1\n")
+    (tmp_path / "lib/mine.py").write_text("K = 1\n", encoding="utf-8")
     (tmp_path / "beside").mkdir()
     for name, text in {
         "__init__": "",
@@ -54,7 +55,7 @@ def project(tmp_path, monkeypatch):
         "aside": "",
         "broken": "def f(:",
     }.items():
-        (tmp_path / f"beside/{name}.py").write_text(text)
+        (tmp_path / f"beside/{name}.py").write_text(text, encoding="utf-8")
     stand_in, engine = provenance.is_stand_in(), provenance.engine()
     monkeypatch.setattr(provenance, "is_stand_in", lambda: stand_in)
     monkeypatch.setattr(provenance, "engine", lambda: engine)
@@ -108,7 +109,8 @@ def test_a_change_elsewhere_is_not(name, project):
 def test_a_module_that_a_feature_of_the_project_imports(project):
     path = project / "lib/features.py"
     path.write_text(
-        path.read_text("utf-8").replace("import numpy as np", "import numpy as np\nfrom lib import mine")
+        path.read_text("utf-8").replace("import numpy as np", "import numpy as np\nfrom lib import mine"),
+        encoding="utf-8",
     )
     before = fingerprint(reached())
     append(project / "lib/mine.py")
@@ -117,7 +119,9 @@ def test_a_module_that_a_feature_of_the_project_imports(project):
 
 def test_the_key_of_a_run_with_a_function_of_a_module_beside_the_notebook(project, monkeypatch):
     """The function is of the notebook; what it calls is of a module, and that calls another."""
-    (project / "helpers_of_mine.py").write_text("def ratio(data):\n    import lib.mine\n    return data\n")
+    (project / "helpers_of_mine.py").write_text(
+        "def ratio(data):\n    import lib.mine\n    return data\n", encoding="utf-8"
+    )
     monkeypatch.syspath_prepend(str(project))
     import helpers_of_mine
 

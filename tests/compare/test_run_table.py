@@ -114,7 +114,7 @@ def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
     assert "%{customdata[0]:.3f}" in drawn.data[0].hovertemplate
     assert "variant: %{customdata[6]}<br>" in drawn.data[0].hovertemplate
     save(drawn, tmp_path / "plot.html")
-    page = (tmp_path / "plot.html").read_text()
+    page = (tmp_path / "plot.html").read_text(encoding="utf-8")
     assert "a synthetic market" in page
     assert "<script src=" not in page  # needs no network
 

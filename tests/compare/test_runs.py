@@ -1,10 +1,10 @@
-"""What is known of a run, and the file that keeps it."""
+"""The record of a run, and the file that keeps it."""
 
 import json
 
 import pytest
 
-from lib.compare.runs import IDENTITY, _checksum, keep, key, plan, read
+from lib.compare.runs import IDENTITY, _checksum, keep, key, plan, read, redrawn
 from lib.strategy import Strategy
 
 
@@ -16,7 +16,8 @@ def test_a_key_stands_for_all_that_a_run_depends_on():
     record = planned()
     assert record["key"] == planned()["key"] == key(record | {"status": "finished", "seconds": 3.0})
     others = [key(record | {name: "another"}) for name in IDENTITY]
-    assert len({record["key"], *others, planned(seed=43)["key"]}) == len(IDENTITY) + 2
+    others += [redrawn(record, draw)["key"] for draw in ({"shuffle": 0}, {"shuffle": 1}, {"universe": 0})]
+    assert len({record["key"], *others, planned(seed=43)["key"]}) == len(IDENTITY) + 5
 
 
 def test_what_is_kept_is_read_again(tmp_path):
@@ -65,7 +66,7 @@ def test_a_damaged_file_is_named_and_not_used(damage, reason, tmp_path):
     keep(tmp_path, planned())
     keep(tmp_path, planned(seed=43))
     path = tmp_path / f"{planned()['key']}.json"
-    path.write_text(damage(path.read_text()))
+    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
     found, (sentence,) = read(tmp_path)
     assert list(found) == [planned(seed=43)["key"]]
     assert str(path) in sentence

@@ -70,13 +70,13 @@ def test_wrong_words():
 
 def test_files(tmp_path):
     path = tmp_path / "sets.json"
-    path.write_text(json.dumps([{"top_assets": 6}, {}]))
+    path.write_text(json.dumps([{"top_assets": 6}, {}]), encoding="utf-8")
     assert read_file(path) == [{"top_assets": 6}, {}]
     for wrong in ('{"top_assets": 6}', "[6]", "6"):
-        path.write_text(wrong)
+        path.write_text(wrong, encoding="utf-8")
         with pytest.raises(ValueError, match="must hold a list of objects"):
             read_file(path)
-    path.write_text("[{")
+    path.write_text("[{", encoding="utf-8")
     with pytest.raises(ValueError, match="cannot be read as JSON"):
         read_file(path)
     with pytest.raises(ValueError, match="cannot be read as JSON"):

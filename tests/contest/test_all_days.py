@@ -17,12 +17,13 @@ from lib import Strategy
 from lib.contest import all_days
 from lib.contest.all_days import PassError, RunStopped, whole_run
 from lib.contest.kept_days import identity_of
-from lib.contest.windows import seen_on, trading_days
+from lib.contest.windows import days_between, seen_on
 from lib.engine import training
 from tests import reference
 from tests.contest.strategies import OWN, TINY, broken
 from tests.markets import changed_after, random_market
 from tests.switches import LONG
+from tests.systems import needs_fork
 from tests.vectors import vector
 
 PROJECT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def chain(strategy, market, start, end, of=None):
     """Weights of single passes, one after the other, on every asset of the market."""
     state, rows = None, []
     of = of or strategy
-    for day in trading_days(market, start, end):
+    for day in days_between(market, start, end):
         models = of.train_model(seen_on(market, day, strategy.train_period))
         weights, state = of.predict(models, seen_on(market, day, strategy.lookback_period), state)
         rows.append(weights.isel(time=-1, drop=True).reindex(asset=market.asset, fill_value=0).values)
@@ -84,7 +85,7 @@ def test_a_model_in_torch_and_memory_equal_the_chain_too(here, tmp_path):
 @pytest.mark.parametrize("name", ["synthetic", "real"] if LONG else ["synthetic"])
 def test_it_equals_the_published_strategy(here, tmp_path, name):
     """Against the plain reference: 60 days as published behind the switch, else a few with less."""
-    days, top_assets, hidden_size = (60, 12, 34) if LONG else (2, 2, 3)
+    days, top_assets, hidden_size = (60, 6, 34) if LONG else (2, 2, 3)
     strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
     if name == "real" and not REAL_MARKET.exists():
         pytest.skip("the real market is not beside the project")
@@ -96,7 +97,7 @@ def test_it_equals_the_published_strategy(here, tmp_path, name):
 
         @staticmethod
         def train_model(data):
-            return reference.train_model(data, top_assets, hidden_size)
+            return reference.train_model(data, top_assets, hidden_size, reference.Layers)
 
     (weights, _), _ = run(tmp_path, strategy, market, start, end)
     published = chain(strategy, market, start, end, of=Published)
@@ -108,7 +109,7 @@ def test_it_equals_the_published_strategy(here, tmp_path, name):
 
 def test_an_interrupted_run_goes_on_where_it_was(here, tmp_path, expected):
     here.stop = 2
-    with pytest.raises(RunStopped, match="the same command goes on"):
+    with pytest.raises(RunStopped, match="the same command continues"):
         run(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
     here.stop, here.months = None, []
@@ -230,6 +231,7 @@ def test_a_local_cluster_of_dask_gives_the_same(tmp_path, expected):
     assert np.array_equal(weights.values, expected)
 
 
+@needs_fork
 @pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
 def test_a_killed_run_loses_only_what_was_in_progress(tmp_path, expected):
     code = "from tests.contest.test_all_days import *; import sys; run(sys.argv[1], workers=1)"
@@ -248,7 +250,7 @@ def test_a_killed_run_loses_only_what_was_in_progress(tmp_path, expected):
 
 def test_windows_trained_together_have_the_bits_of_windows_trained_alone():
     strategy = Strategy(hidden_size=5, top_assets=4, train_period=60)
-    days = trading_days(MARKET, np.datetime64("2024-12-09"), END)
+    days = days_between(MARKET, np.datetime64("2024-12-09"), END)
     windows = [seen_on(MARKET, day, 60) for day in days]
     together = training.train_lessons([training.lesson_of(window, strategy) for window in windows], strategy)
     for models, window in zip(together, windows, strict=True):

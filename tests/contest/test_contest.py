@@ -72,13 +72,13 @@ def test_the_command_line(market, tmp_path, capsys):
     assert main([*given, *late]) == 1
     printed = capsys.readouterr().out
     assert "2007-11-07 to 2008-02-20" in printed
-    assert "a copy of the published template" in printed
+    assert "It is a copy." in printed
     assert "? cannot be told" in printed
     assert printed.endswith("verdict.html, verdict.json, weights.nc.gz\n")
     market.months.clear()
     market.stop = 0
     assert main([*given, "--start", "2007-10-03"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

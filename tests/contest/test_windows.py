@@ -3,7 +3,7 @@ import pytest
 import qnt.data as qndata
 
 from lib import Strategy
-from lib.contest.windows import last_days_seen, loaded, seen_by, seen_on, trading_days
+from lib.contest.windows import days_between, last_days_seen, loaded, seen_by, seen_on
 from tests.markets import random_market
 
 
@@ -38,7 +38,7 @@ def test_passes_of_several_days_see_the_same_within_their_common_load():
 
 def test_the_last_days_of_many_windows_are_those_of_each():
     market = random_market(5, days=260, assets=12)
-    days = trading_days(market, np.datetime64("2024-08-01"), np.datetime64("2024-12-30"))
+    days = days_between(market, np.datetime64("2024-08-01"), np.datetime64("2024-12-30"))
     for day, last in zip(days, last_days_seen(market, days, 25), strict=True):
         assert last.equals(seen_on(market, day, 25).isel(time=[-1]))
 
@@ -46,7 +46,7 @@ def test_the_last_days_of_many_windows_are_those_of_each():
 def test_days_on_which_nothing_is_liquid_have_no_pass():
     market = random_market(1)
     market.loc[{"field": "is_liquid", "time": "2024-12-24"}] = 0
-    days = trading_days(market, np.datetime64("2024-12-20"), np.datetime64("2024-12-27"))
+    days = days_between(market, np.datetime64("2024-12-20"), np.datetime64("2024-12-27"))
     assert [str(day) for day in days] == [
         "2024-12-20",
         "2024-12-23",

@@ -175,7 +175,7 @@ def compare(name, seed, epochs, monkeypatch):
 
 @pytest.mark.parametrize("name", MODULES if LONG else ORDINARY)
 def test_together_equals_one_optimiser_per_asset(name, capfd, monkeypatch):
-    for seed, epochs in [(0, 1), (1, 1), (2, 2), (3, 3)] if LONG else [(1, 1)]:
+    for seed, epochs in [(0, 1), (2, 2), (3, 3)] if LONG else [(1, 1)]:
         compare(name, seed, epochs, monkeypatch)
     assert "asset by asset" not in capfd.readouterr().err
 
@@ -219,8 +219,8 @@ def test_what_cannot_be_batched_is_trained_one_by_one_with_a_line(model, capfd):
     torch_training._reported.clear()
     given, of = examples(assets=2), strategy(model)
     fitted = torch_training.fit(given, of)
-    said = capfd.readouterr().err
-    assert said.count("is trained asset by asset, since torch cannot batch it") == 1
+    printed = capfd.readouterr().err
+    assert printed.count("is trained asset by asset, since torch cannot batch it") == 1
     for asset, (x, y) in given.items():
         assert np.array_equal(fitted[asset][2], torch_training._fit_alone(x, y, of)[2])
 

@@ -8,9 +8,10 @@ from threadpoolctl import threadpool_limits
 
 from lib import Strategy
 from lib.engine import cores, training
+from tests.systems import on_linux
 from tests.trained import window
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes can be forked")
+pytestmark = on_linux
 ROWS = np.arange(10.0)
 
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lib.engine.lbfgs import Lbfgs
+from lib.engine.lbfgs import History, Lbfgs
 
 # each from (size,) to a number; the last has its minimum at the start, the one before falls for ever
 PROBLEMS = {
@@ -17,9 +17,9 @@ PROBLEMS = {
 }
 
 
-def with_torch(problem, start, learning_rate, epochs):
+def with_torch(problem, start, learning_rate, epochs, history_size=100):
     x = torch.from_numpy(start.copy()).requires_grad_()
-    optimiser, losses = torch.optim.LBFGS([x], lr=learning_rate), []
+    optimiser, losses = torch.optim.LBFGS([x], lr=learning_rate, history_size=history_size), []
 
     def closure():
         optimiser.zero_grad()
@@ -68,12 +68,29 @@ def test_a_loss_that_is_no_number_ends_it():
     assert np.isfinite(run.x).all()
 
 
+@pytest.mark.parametrize("pairs", [2, 5, 30])
+def test_a_full_history_forgets_the_oldest_pair_as_torch_does(pairs, monkeypatch):
+    """Three epochs, so that a short history moves to the front of its memory several times."""
+    monkeypatch.setattr("lib.engine.lbfgs.HISTORY", pairs)
+    start = np.random.default_rng(4).normal(0, 0.5, 6)
+    expected = with_torch(PROBLEMS["valley"], start, 0.01, 3, history_size=pairs)
+    x, losses = with_ours(PROBLEMS["valley"], start, 0.01, 3)
+    assert len(losses) == 60
+    assert np.allclose(losses, expected[1], rtol=1e-6, atol=1e-9)
+    assert np.allclose(x, expected[0], rtol=1e-6, atol=1e-9)
+    other = with_torch(PROBLEMS["valley"], start, 0.01, 3, history_size=1)
+    assert not np.allclose(x, other[0], rtol=1e-6, atol=1e-9)
+
+
 def test_the_history_is_bounded(monkeypatch):
     monkeypatch.setattr("lib.engine.lbfgs.HISTORY", 3)
-    run = Lbfgs(np.full(4, 2, np.float32), 0.01)
-    while not run.done:
-        run.step(float((run.x**2).sum()), 2 * run.x)
-    assert len(run.steps) == len(run.changes) == len(run.curvatures) == 3
+    history = History(4, 5, np.dtype(np.float32))
+    for k in range(1, 12):
+        history.add(np.full(4, k, np.float32), np.full(4, 1, np.float32))
+        assert len(history) == min(k, 3)
+        assert history.steps[history.end - 1, 0] == k
+    history.add(np.ones(4, np.float32), -np.ones(4, np.float32))  # no upward curvature
+    assert history.steps[history.first, 0] == 9
 
 
 def evaluations(loss, slope):

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.engine.prediction import blend, predict
+from lib.engine.prediction import predict
+from lib.engine.weights import blend
 from lib.state import State, StateError, StateWarning
+from tests.labelled import weights_in
 from tests.vectors import vector
 
 SMALL = Strategy(top_assets=4, hidden_size=5)
@@ -59,8 +61,8 @@ def check_single_passes(market, expected):
     for day in expected.time.values:
         models = strategy.train_model(load(day, strategy.train_period))
         _, state = strategy.predict(models, load(day, strategy.lookback_period), state)
-        kept = state.previous_weights.reindex(asset=expected.asset, fill_value=0)
-        assert np.abs(kept.values - expected.sel(time=day).fillna(0).values).max() < 1e-5
+        kept = weights_in(state, expected.asset)
+        assert np.abs(kept - expected.sel(time=day).fillna(0).values).max() < 1e-5
 
 
 def test_the_weights_have_every_asset_in_the_order_of_the_data():

@@ -20,8 +20,8 @@ def test_kernel_and_torch_train_the_same_models(options, monkeypatch):
     with_kernel = train_model(window(40), strategy)
     use_torch(monkeypatch)
     with_torch = train_model(window(40), strategy)
-    said, expected = (outputs(models, window(40), strategy) for models in (with_kernel, with_torch))
-    assert np.abs(said - expected).max() < 1e-4
+    found, expected = (outputs(models, window(40), strategy) for models in (with_kernel, with_torch))
+    assert np.abs(found - expected).max() < 1e-4
     for asset, fit in with_kernel.fits.items():
         other = with_torch.fits[asset]
         assert np.allclose(fit.losses, other.losses, atol=1e-4)
@@ -68,11 +68,11 @@ def test_the_report_tells_how_it_went():
         np.datetime64(data.time.values[-1], "D"),
     )
     assert models.seconds > 0
-    said = outputs(models, data, SMALL)
+    found = outputs(models, data, SMALL)
     risen = reference.get_target_classes(data.sel(asset=list(models))).values.T
     for k, (asset, fit) in enumerate(models.fits.items()):
-        assert fit.loss_after == pytest.approx(((said[k] - risen[k]) ** 2).mean(), abs=1e-6)
-        assert fit.accuracy == ((said[k] > 0.5) == risen[k]).mean()
+        assert fit.loss_after == pytest.approx(((found[k] - risen[k]) ** 2).mean(), abs=1e-6)
+        assert fit.accuracy == ((found[k] > 0.5) == risen[k]).mean()
         assert fit.majority_accuracy == max(risen[k].mean(), 1 - risen[k].mean())
         assert fit.losses[0] > fit.loss_after, asset
     assert repr(models) == f"TrainedModels of 3 assets, trained on {models.window[0]} to {models.window[1]}"

@@ -50,9 +50,9 @@ def test_the_file_holds_what_the_generator_makes(stored):
 def test_published_market(name, module):
     function, field, periods = PUBLISHED[name]
     found = getattr(module, function)(vector("loaded").sel(field=field), periods)
-    wanted = vector(name)
-    assert found.dims == wanted.dims
-    np.testing.assert_allclose(found.values, wanted.values, rtol=1e-10, atol=1e-10)
+    expected = vector(name)
+    assert found.dims == expected.dims
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.skipif(not REAL, reason="compares with the real library")
@@ -62,11 +62,11 @@ def test_equal_bit_for_bit(label):
         data = prices(seed, days=[38, 3, 120, 7][seed % 4])
         for convert in (lambda series: series, lambda series: series.to_pandas()):
             theirs, ours = (answers(module, label, data, convert) for module in (qnta, indicators))
-            for wanted, found in zip(theirs, ours, strict=True):
-                assert type(found) is type(wanted)
-                np.testing.assert_array_equal(found, wanted)
-                if hasattr(wanted, "dims"):
-                    assert (found.dims, list(found.coords)) == (wanted.dims, list(wanted.coords))
+            for expected, found in zip(theirs, ours, strict=True):
+                assert type(found) is type(expected)
+                np.testing.assert_array_equal(found, expected)
+                if hasattr(expected, "dims"):
+                    assert (found.dims, list(found.coords)) == (expected.dims, list(expected.coords))
 
 
 @pytest.mark.skipif(not REAL, reason="compares with the real library")
@@ -79,5 +79,5 @@ def test_equal_by_default(function):
         theirs, ours = (getattr(module, function)(*series) for module in (qnta, indicators))
     if not isinstance(theirs, tuple):
         theirs, ours = (theirs,), (ours,)
-    for wanted, found in zip(theirs, ours, strict=True):
-        np.testing.assert_array_equal(found.values, wanted.values)
+    for expected, found in zip(theirs, ours, strict=True):
+        np.testing.assert_array_equal(found.values, expected.values)

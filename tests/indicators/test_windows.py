@@ -53,8 +53,8 @@ def test_definition(values, periods, function):
     values = np.where(np.isinf(values), 5.0, values)
     found = getattr(indicators, function)(values, periods)
     for column in range(values.shape[1]):
-        wanted = spelled_out(function, values[:, column].tolist(), periods)
-        np.testing.assert_allclose(found[:, column], wanted, rtol=1e-10, atol=1e-9)
+        expected = spelled_out(function, values[:, column].tolist(), periods)
+        np.testing.assert_allclose(found[:, column], expected, rtol=1e-10, atol=1e-9)
 
 
 @pytest.mark.parametrize("label", CALLS)
@@ -95,10 +95,10 @@ def test_shapes_and_labels_stay(label):
     """A third dimension and another order of dimensions change nothing."""
     parts = [GAPPY[..., k : k + 3].assign_coords(asset=["a", "b", "c"]) for k in (0, 2)]
     twice = xr.concat(parts, "copy")
-    wanted = answers(indicators, label, twice)
+    expected = answers(indicators, label, twice)
     plain = answers(indicators, label, twice.transpose("time", "field", "copy", "asset"), turned)
     turned_back = answers(indicators, label, twice.transpose("asset", "time", "copy", "field"))
-    for named, values, turned_result in zip(wanted, plain, turned_back, strict=True):
+    for named, values, turned_result in zip(expected, plain, turned_back, strict=True):
         assert named.dims == ("copy", "time", "asset")
         assert {"time", "asset"} <= set(named.coords) <= set(twice.coords)
         assert turned_result.dims == ("asset", "time", "copy")

@@ -1,4 +1,4 @@
-"""Small strategies on small markets: the ground of the look-ahead tests, with the leaks planted in them."""
+"""Small strategies on small markets for the look-ahead tests, with planted leaks."""
 
 from collections.abc import Callable
 

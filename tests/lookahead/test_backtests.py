@@ -6,8 +6,8 @@ import pytest
 import qnt.data as qndata
 import xarray as xr
 
+from lib.backtest import backtest
 from lib.strategy import Strategy
-from tests.backtests import backtest
 from tests.lookahead.planted import (
     gappy_market,
     outside_fill,

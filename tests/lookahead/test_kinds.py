@@ -1,4 +1,4 @@
-"""Three results are told apart: a leak, chance, and an answer that depends on dates."""
+"""Three results are distinguished: a leak, chance, and an answer that depends on dates."""
 
 import numpy as np
 import pytest

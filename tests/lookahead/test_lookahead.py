@@ -1,11 +1,11 @@
-"""The shipped strategy knows nothing of the future, and a strategy that does is caught at every stage."""
+"""The shipped strategy does not use the future; a strategy that does is found at every stage."""
 
 import numpy as np
 import pytest
 
-from lib.engine.inputs import get_features
 from lib.lookahead import check
 from lib.market_data import field
+from tests.labelled import get_features
 from tests.lookahead.planted import (
     OUTSIDE,
     fills_backwards,

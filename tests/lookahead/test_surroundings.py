@@ -1,4 +1,4 @@
-"""Later days, the platform's limit and the process are changed for a while and no longer."""
+"""Later days, the platform's limit and the process are changed temporarily."""
 
 import os
 import time
@@ -12,9 +12,9 @@ from qnt.data import common
 from lib.lookahead import surroundings
 from lib.lookahead.surroundings import LIMITS, data_limit, in_child, other_future
 from tests.markets import random_market
+from tests.systems import on_linux
 
 DAY = np.datetime64("2024-11-15")
-linux = pytest.mark.skipif(not hasattr(os, "fork"), reason="no process can be copied here")
 
 
 def limits():
@@ -52,7 +52,7 @@ def test_later_days_are_noise_for_a_while():
     assert market.identical(before)
 
 
-@linux
+@on_linux
 def test_a_copy_of_the_process_answers_and_leaves_nothing_behind(capfd):
     kept = []
 
@@ -70,13 +70,13 @@ def test_a_copy_of_the_process_answers_and_leaves_nothing_behind(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@linux
+@on_linux
 @pytest.mark.parametrize("end", [lambda: os._exit(3), lambda: 1 / 0, lambda: lambda: 0], ids=range(3))
 def test_a_copy_that_dies_has_no_answer(end, capfd):
     assert in_child(end) is None
 
 
-@linux
+@on_linux
 def test_a_copy_that_hangs_is_ended(monkeypatch):
     monkeypatch.setattr(surroundings, "SECONDS", 0.2)
     assert in_child(lambda: time.sleep(600)) is None

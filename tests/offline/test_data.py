@@ -177,7 +177,7 @@ def test_last_data_path_tells_that_the_last_day_was_asked_for(tmp_path, monkeypa
     load(max_date="2024-12-30", tail=3)
     assert not (tmp_path / "last.txt").exists()
     load(tail=3)
-    assert (tmp_path / "last.txt").read_text() == "last"
+    assert (tmp_path / "last.txt").read_text(encoding="utf-8") == "last"
 
 
 def test_get_env_and_its_notice(monkeypatch, capsys):

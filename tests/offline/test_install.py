@@ -34,7 +34,7 @@ def test_installing_twice_is_harmless():
 @pytest.mark.parametrize("before", [True, False], ids=["installed", "nearer"])
 def test_an_installed_qnt_is_preferred(before, tmp_path):
     (tmp_path / "qnt").mkdir()
-    (tmp_path / "qnt" / "__init__.py").write_text("real = True")
+    (tmp_path / "qnt" / "__init__.py").write_text("real = True", encoding="utf-8")
     if before:
         out, err = python("import sys, lib, qnt; print(qnt.real, 'lib.offline' in sys.modules)", tmp_path)
         assert (out, err) == ("True False\n", "")

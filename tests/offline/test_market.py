@@ -125,15 +125,15 @@ def test_a_changed_generator_never_reads_an_old_cache(generations, monkeypatch, 
     market.last_day(NASDAQ)
     assert len(generations) == 1
     for already, module in enumerate(modules, 1):
-        module.write_text(module.read_text() + "# changed\n")
+        module.write_text(module.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
         forget()
         market.last_day(NASDAQ)
         assert len(generations) == 1 + already
 
 
 def test_without_any_writable_folder_the_market_lives_in_memory(generations, tmp_path):
-    (tmp_path / "cache").write_text("in the way")
-    (tmp_path / "temp").write_text("in the way")
+    (tmp_path / "cache").write_text("in the way", encoding="utf-8")
+    (tmp_path / "temp").write_text("in the way", encoding="utf-8")
     first = market.read(NASDAQ, "2020-02-03", "2020-02-05")
     before = first.copy()
     first[:] = 0
@@ -203,7 +203,7 @@ class TestOwnFile:
             market.last_day(NASDAQ)
 
     def test_faults_are_said_not_hidden_by_the_synthetic_market(self, file):
-        file.write_text("no market")
+        file.write_text("no market", encoding="utf-8")
         with pytest.raises(market.MarketError, match="is not a NetCDF file"):
             market.read(NASDAQ, "2021-02-01", "2021-02-03")
 

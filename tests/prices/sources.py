@@ -109,7 +109,7 @@ def folder_of_csv(folder):
     (folder / "prices").mkdir()
     for name, frame in TICKERS.items():
         frame.to_csv(folder / "prices" / f"{name}.csv")
-    (folder / "prices" / "README").write_text("where they are from")
+    (folder / "prices" / "README").write_text("where they are from", encoding="utf-8")
     return ["prices"]
 
 

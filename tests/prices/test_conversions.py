@@ -37,7 +37,7 @@ def test_members_make_assets_liquid(tmp_path, monkeypatch, capsys):
     members = (
         "Symbol,From,To\nAAA,2024-01-03,2024-01-04\nAAA,2024-01-08,9999-12-31\nBRK.B,,2024-01-03\nGONE,,\n"
     )
-    (tmp_path / "members.csv").write_text(members)
+    (tmp_path / "members.csv").write_text(members, encoding="utf-8")
     long().to_csv("prices.csv", index=False)
     main(["prices.csv", "--members", "members.csv", "--output", "market.nc"])
     liquid = [[0, np.nan], [1, 1], [1, 0], [0, np.nan], [1, 0]]
@@ -80,7 +80,7 @@ def test_a_file_named_like_a_field_may_be_a_ticker(tmp_path, monkeypatch):
 def test_blank_lines_and_days_without_a_price_are_gaps(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = long().to_csv(index=False).replace("\n2024-01-08,54", "\n\n2024-01-06,,,,,,,,AAA\n2024-01-08,54")
-    (tmp_path / "prices.csv").write_text(text)
+    (tmp_path / "prices.csv").write_text(text, encoding="utf-8")
     main(["prices.csv", "--output", "market.nc"])
     xr.testing.assert_equal(market_file.load("market.nc"), market())
 

@@ -21,7 +21,7 @@ class Draft:
         self.beside: dict[str, str] = {}  # text files beside it
 
     def index(self, text: str) -> int:
-        """Of the last code cell that contains a text."""
+        """Index of the last code cell that contains a text."""
         return max(
             k
             for k, cell in enumerate(self.cells)
@@ -158,7 +158,7 @@ FAULTS: dict[str, Case] = {
         after_predict("from my_helper import x"), "the module my_helper is neither"
     ),
     "file that is missing": Case(
-        after_predict("open('params.json')"), "what lies beside the notebook is there"
+        after_predict("open('params.json')"), "a submission contains the files beside the notebook"
     ),
     "input": Case(after_predict("input('go on?')"), "nobody answers input()"),
     "kernel dies": Case(after_predict("import os\nos._exit(1)"), "the kernel died"),
@@ -290,5 +290,11 @@ CORRECT: dict[str, Case] = {
     "more output": Case(after_write("print('done')\nimport warnings\nwarnings.warn('careful')")),
     "precheck without state": Case(lambda draft: draft.replace(KEEP, "pass"), options={"days": "precheck"}),
 }
+# What Jupyter has a part in. The others are about what a notebook leaves: a plain Python runs their cells, in
+# half the time.
+JUPYTER = {"error", "syntax", "misspelt name", "name of a removed cell", "import of a removed cell"}
+JUPYTER |= {"module that is missing", "module left elsewhere", "file that is missing", "input"}
+JUPYTER |= {"kernel dies", "exit", "kernel of its own", "too slow", "too large"}
+JUPYTER |= {"a file beside", "modules beside", "cells for people", "more output"}
 # in the ordinary run; the others need LONG_TESTS=1
 SAMPLE = {"name of a removed cell", "second write", "illiquid", "unknown assets", "a file beside"}

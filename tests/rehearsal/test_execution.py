@@ -8,6 +8,7 @@ import pytest
 
 from lib.rehearsal import execution
 from lib.rehearsal.execution import execute, last_lines
+from tests.systems import needs_limits
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def run(tmp_path, monkeypatch):
     return execute_program
 
 
+@needs_limits
 def test_the_memory_is_that_of_the_pass_and_not_of_who_started_it(run):
     small, large = run("pass").memory, run("bytearray(80 << 20)").memory
     assert small < 60 << 20  # the process that runs this test has far more

@@ -185,7 +185,8 @@ def test_other_weights_than_those_of_the_state_are_worth_a_note(passes, data):
     wrong, notes = judge(passes, data, RULES)[1]
     assert wrong == []
     assert notes == [
-        "the weights written are not those of the state, which the next day goes on from: NAS:000, NAS:002"
+        "the weights written differ from those of the state, with which the next day continues: "
+        "NAS:000, NAS:002"
     ]
 
 

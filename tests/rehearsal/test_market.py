@@ -51,7 +51,7 @@ def test_what_there_is_not_is_refused(asked):
 
 @pytest.mark.parametrize("table", [None, "server_id,user_id\n17,NAS:001\n"])
 def test_prices_carry_the_names_that_the_pass_saw(table, asked, tmp_path, monkeypatch):
-    """Here the library shows other names than in the folder of the pass."""
+    """The library shows other names in this process than in the folder of the pass."""
     here = {"16": "NAS:000", "17": "NAS:001"}
     there = {name: server_id for server_id, name in here.items()}
     library = SimpleNamespace(

@@ -60,22 +60,26 @@ def test_the_state_of_one_pass_is_handed_to_the_next(run, stage):
     assert "not a gzip file" in run(WRITE_STATE).state_problem
     run(WRITE_VARIABLES)
     seen = variables(stage)
-    assert Path(seen["IN_STATE_PATH"]).read_text() == Path(seen["OUT_STATE_PATH"]).read_text() == "x"
+    assert (
+        Path(seen["IN_STATE_PATH"]).read_text(encoding="utf-8")
+        == Path(seen["OUT_STATE_PATH"]).read_text(encoding="utf-8")
+        == "x"
+    )
 
 
 def test_a_pass_that_is_run_again_gets_the_same_state(run, stage):
     out = stage.results / "state.out"
     run(WRITE_STATE)
     run(WRITE_STATE, again=True)
-    assert out.read_text() == "x"  # again from no state
+    assert out.read_text(encoding="utf-8") == "x"  # again from no state
     run(WRITE_STATE)
     run(WRITE_STATE, again=True)
-    assert out.read_text() == "xx"
+    assert out.read_text(encoding="utf-8") == "xx"
 
 
 def test_a_pass_of_the_precheck_has_no_state(run, stage):
     alone = Stage(stage.folder, stage.host, stage.limit, chained=False)
-    (stage.work / "state.out.pickle.gz").write_text("of an earlier pass")
+    (stage.work / "state.out.pickle.gz").write_text("of an earlier pass", encoding="utf-8")
     run(WRITE_VARIABLES, stage=alone)
     assert variables(stage)["OUT_STATE_PATH"] is variables(stage)["IN_STATE_PATH"] is None
     assert not (stage.work / "state.out.pickle.gz").exists()
@@ -113,6 +117,6 @@ def test_differences_are_found_bit_by_bit():
         "another state",
     )
     assert differences(first, Pass(DAY, execution.Execution(exit_code=1), state=first.state)) == (
-        "it ended differently",
+        "another exit code",
         "other weights",
     )

@@ -126,8 +126,9 @@ def test_a_fresh_environment_needs_an_init_notebook(tmp_path):
 
 
 @pytest.mark.skipif(not LONG or REAL, reason="installs packages: LONG_TESTS=1, without the real library")
-def test_a_fresh_environment_has_what_init_installed_and_nothing_else(tmp_path):
+def test_a_fresh_environment_has_what_init_installed_and_nothing_else(tmp_path, monkeypatch):
     """Of requirements.txt only what a pass needs, to be quick; papermill is installed here, but not there."""
+    monkeypatch.setenv("PIP_NO_COMPILE", "0")  # pip's way to turn it on: most modules are never imported
     needed = ("numpy", "pandas", "xarray", "bottleneck", "scipy", "plotly", "h5netcdf", "h5py", "ipykernel")
     needed += ("nbformat", "nbconvert", "threadpoolctl")
     lines = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()

@@ -70,7 +70,7 @@ def test_settings_follow_the_parameters_cell(tmp_path):
     ],
 )
 def test_wrong_parameters_are_refused(settings, sentence, tmp_path):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence):
         read_submission(Draft().save(tmp_path), settings)
 
 

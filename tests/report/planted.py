@@ -11,14 +11,16 @@ from tests.markets import FIELDS, LAST_DAY
 VOLATILITY = 0.01  # of a day
 
 
-def planted_market(strength: float, seed: int, days: int = 330, assets: int = 10) -> xr.DataArray:
+def planted_market(
+    strength: float, seed: int, days: int, assets: int = 10, flip: float = 0.1
+) -> xr.DataArray:
     """Returns of each day have the mean ±strength * volatility, by the sign that the volume shows before.
 
-    The sign of an asset changes with a probability of one in ten a day. With strength 0.3 the sign is right
-    on 62 of 100 days.
+    The sign of an asset changes with the probability `flip` a day. With strength 0.3 the sign is right on 62
+    of 100 days.
     """
     rng = np.random.default_rng(seed)
-    flips = np.cumprod(np.where(rng.random((days, assets)) < 0.1, -1, 1), axis=0)
+    flips = np.cumprod(np.where(rng.random((days, assets)) < flip, -1, 1), axis=0)
     signs = flips * np.where(rng.random(assets) < 0.5, -1, 1)
     moves = rng.normal(0, VOLATILITY, (days, assets))
     moves[2:] += strength * VOLATILITY * signs[:-2]  # from the next open to the one after it

@@ -59,7 +59,7 @@ def test_an_edge_is_seen() -> None:
 
 def test_chance_adds_no_more_often_than_stated() -> None:
     """Of 40 intervals of 95 % one should lie above 0; five would do so with a probability of 0.2 %."""
-    repetitions = 400 if LONG else 40
+    repetitions = 200 if LONG else 40
     found = [verdict(compared(0.0, seed=100 + k)) for k in range(repetitions)]
     assert found.count("adds") <= max(0.05 * repetitions, 4)
     assert found.count("unclear") >= 0.88 * repetitions
@@ -69,7 +69,7 @@ def test_few_days_have_no_interval() -> None:
     value = compared(0.01, seed=1, days=FEWEST - 1)
     assert verdict(value) == "unclear"
     assert np.isnan(value.sharpe_interval).all()
-    assert "too few to tell" in in_words(value)
+    assert "too few to distinguish" in in_words(value)
     assert "interval" not in in_words(value)
 
 

@@ -3,15 +3,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from lib.competitions import COMPETITIONS
+from lib.competitions import COMPETITIONS, rules_of
 from lib.report.contest import (
     RuleCheck,
     as_table,
     check_rules,
-    rules_of,
     sharpe_ratio_of,
 )
-from lib.report.performance import portfolio
+from lib.report.portfolios import portfolio
 from tests.vectors import vector
 
 ASSETS = ["A", "B"]

@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 
+from lib.report.contributions_figure import MOST_ASSETS, contributions_figure
 from lib.report.figure_style import COLOURS, GREY, shades
 from lib.report.figures import SHORTEST, WIDEST, YEAR, equity_figure, holdings_figure, performance_figure
 from lib.report.loss_figure import loss_figure
-from lib.report.value_figures import MOST_ASSETS, contributions_figure, outputs_figure
+from lib.report.outputs_figure import outputs_figure
 from tests.report.test_loss_figure import models
 
 PAGES = {"light": "#ffffff", "dark": "#111111"}  # of JupyterLab
@@ -41,7 +42,7 @@ def outputs(days: int = 80, spread: float = 0.02) -> tuple[pd.DataFrame, pd.Data
 
 
 def weights(days: int = 40) -> xr.DataArray:
-    """Of A from the tenth day on, of B always, of C never."""
+    """Weights of A from the tenth day on, of B on all days, of C never."""
     values = np.zeros((days, 3))
     values[:, 1], values[10:, 0] = 0.1, 0.05
     time = pd.bdate_range("2020-01-01", periods=days)
@@ -76,8 +77,8 @@ def luminance(colour: str) -> float:
     return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
 
-def contrast(one: str, other: str) -> float:
-    dark, light = sorted([luminance(one), luminance(other)])
+def contrast(first: str, second: str) -> float:
+    dark, light = sorted([luminance(first), luminance(second)])
     return (light + 0.05) / (dark + 0.05)
 
 

@@ -5,11 +5,11 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
-from lib.engine.inputs import get_features
 from lib.engine.models import TrainedModels
 from lib.engine.training import train_model
 from lib.market_data import field
 from lib.report.out_of_sample import ACCURACIES, _majority, out_of_sample
+from tests.labelled import get_features
 from tests.vectors import vector
 
 TRAINED_TO = "2024-06-03"
@@ -128,8 +128,8 @@ def test_a_missing_feature_is_not_judged(data: xr.DataArray) -> None:
 
 
 def test_without_models_or_days(data: xr.DataArray, models: TrainedModels) -> None:
-    nobody = TrainedModels(STRATEGY, models.window)
-    for table in (out_of_sample(nobody, data, days_after(data)), out_of_sample(models, data, [])):
+    untrained = TrainedModels(STRATEGY, models.window)
+    for table in (out_of_sample(untrained, data, days_after(data)), out_of_sample(models, data, [])):
         assert table.empty
         assert table.columns.tolist() == ["day", "asset", "output", *ACCURACIES]
 

@@ -4,8 +4,8 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
-from lib.report.outputs import all_judged, judged_in_training, outputs_of
-from lib.report.value_figures import FEWEST_IN_BIN, calibration, spread_in_words
+from lib.report.outputs import all_judged, judged_in_training, outputs_of, spread_in_words
+from lib.report.outputs_figure import FEWEST_IN_BIN, calibration
 from tests.vectors import vector
 
 STRATEGY = Strategy(top_assets=3, hidden_size=3)

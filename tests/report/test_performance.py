@@ -7,14 +7,8 @@ import xarray as xr
 from lib.competitions import COMPETITIONS
 from lib.report.added_value import measured
 from lib.report.display import heat_map, readable
-from lib.report.performance import (
-    contributions,
-    drawdowns,
-    equal_weights,
-    monthly_returns,
-    performance_table,
-    portfolio,
-)
+from lib.report.performance import drawdowns, monthly_returns, performance_table
+from lib.report.portfolios import contributions, equal_weights, portfolio
 from tests.vectors import vector
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
@@ -75,7 +69,7 @@ def test_a_ratio_just_below_zero_has_no_sign() -> None:
 
 
 def portfolio_of(returns: xr.DataArray):
-    from lib.report.performance import Portfolio
+    from lib.report.portfolios import Portfolio
 
     return Portfolio(returns.expand_dims(asset=["A"]), returns, returns, 0.0)
 

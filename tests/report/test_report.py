@@ -7,6 +7,7 @@ import qnt.stats as qns
 import xarray as xr
 
 from lib import Strategy, print_stats
+from lib.backtest import backtest
 from lib.report import (
     show_backtest,
     show_backtest_trainings,
@@ -15,9 +16,8 @@ from lib.report import (
     show_weights,
 )
 from lib.report.display import source_of
-from lib.report.performance import equal_weights
+from lib.report.portfolios import equal_weights
 from lib.report.training_log import TrainingLog
-from tests.backtests import backtest
 from tests.processes import run_python
 from tests.vectors import vector
 
@@ -41,7 +41,8 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     places = {
         "figures": ("equity_figure", "performance_figure", "holdings_figure"),
         "loss_figure": ("loss_figure",),
-        "value_figures": ("outputs_figure", "contributions_figure"),
+        "outputs_figure": ("outputs_figure",),
+        "contributions_figure": ("contributions_figure",),
     }
     drawn: dict[str, Any] = {}
     for module, names in places.items():

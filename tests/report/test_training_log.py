@@ -5,11 +5,11 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
+from lib.backtest import backtest
 from lib.engine.models import TrainedModels
 from lib.engine.training import TrainingWarning
 from lib.market_data import field
 from lib.report.training_log import TrainingLog
-from tests.backtests import backtest
 from tests.vectors import vector
 
 STRATEGY = Strategy(top_assets=3, hidden_size=4)

@@ -46,10 +46,10 @@ def test_in_words(models: TrainedModels) -> None:
 
 
 def test_nobody_was_trained() -> None:
-    nobody = TrainedModels(Strategy(), (DAY - 100, DAY))
-    assert training_table(nobody).empty
-    assert summary(nobody)["assets"] == 0
-    assert in_words(nobody) == "No asset got a model."
+    empty = TrainedModels(Strategy(), (DAY - 100, DAY))
+    assert training_table(empty).empty
+    assert summary(empty)["assets"] == 0
+    assert in_words(empty) == "No asset got a model."
 
 
 def test_accuracy_in_words_weighs_by_days() -> None:

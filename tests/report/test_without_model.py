@@ -7,12 +7,12 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
+from lib.backtest import backtest
 from lib.competitions import COMPETITIONS
 from lib.report.added_value import verdict
 from lib.report.backtest_report import NOT_THESE, NOTHING, WITHOUT, Evaluation, evaluate
 from lib.report.training_log import TrainingLog
 from lib.report.without_model import without_model
-from tests.backtests import backtest
 from tests.report.planted import STRATEGY, planted_market
 from tests.switches import LONG
 
@@ -94,8 +94,8 @@ def test_a_strategy_that_holds_nothing() -> None:
     assert evaluate(done.data, done.weights, RULES, done.log).sentence == NOTHING
 
 
-def planted(strength: float, seed: int, use_market) -> Evaluation:
-    market = planted_market(strength, seed)
+def planted(strength: float, seed: int, days: int, use_market) -> Evaluation:
+    market = planted_market(strength, seed, days)
     use_market(market)
     done = run(STRATEGY, str(market.time.values[90])[:10])
     return evaluate(done.data, done.weights, RULES, done.log)
@@ -103,7 +103,7 @@ def planted(strength: float, seed: int, use_market) -> Evaluation:
 
 def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
     """With 0.3 of the daily volatility: a model that sees it is right on 62 of 100 days."""
-    found = planted(0.3, 1, use_market)
+    found = planted(0.3, 1, 330, use_market)
     assert found.value is not None
     assert verdict(found.value) == "adds"
     assert found.value.return_interval[0] > 0
@@ -114,5 +114,5 @@ def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
 @pytest.mark.skipif(not LONG, reason="twenty backtests: LONG_TESTS=1")
 def test_on_pure_chance_it_is_reported_no_more_often_than_stated(use_market) -> None:
     """One of 40 by chance; more than two of 20 would have a probability of 1.2 %."""
-    found = [planted(0.0, seed, use_market).value for seed in range(20)]
+    found = [planted(0.0, seed, 160, use_market).value for seed in range(20)]
     assert [verdict(value) for value in found if value is not None].count("adds") <= 2

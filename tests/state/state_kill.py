@@ -54,7 +54,7 @@ def write_until_killed(write: Callable, path: Path, number: int, started: int) -
 
 
 def kill_once(write: Callable, path: Path, number: int, wait: float) -> None:
-    told, started = os.pipe()
+    ready, started = os.pipe()
     child = os.fork()
     if child == 0:
         try:
@@ -62,8 +62,8 @@ def kill_once(write: Callable, path: Path, number: int, wait: float) -> None:
         finally:
             os._exit(1)  # only if writing failed: the parent sees no signal
     os.close(started)
-    os.read(told, 1)
-    os.close(told)
+    os.read(ready, 1)
+    os.close(ready)
     time.sleep(wait)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -72,7 +72,7 @@ def kill_once(write: Callable, path: Path, number: int, wait: float) -> None:
 
 
 def number_at(path: Path) -> int | None:
-    """Number of the state at the path; None if there is no whole state."""
+    """Number of the state at the path; None if there is no complete state."""
     from lib.state import StateError, state_read
 
     try:
@@ -93,10 +93,10 @@ def kill_often(write: Callable, kills: int, folder: Path) -> dict[str, int]:
         write(state_number(0), path)
     one_write = (time.perf_counter() - began) / 5
     moments = random.Random(1)
-    last, lost, amid = 0, 0, 0
+    last, lost, interrupted = 0, 0, 0
     for _ in range(kills):
         kill_once(write, path, last + 1, moments.uniform(0, 3 * one_write))
-        amid += len(os.listdir(folder)) > 1
+        interrupted += len(os.listdir(folder)) > 1
         number = number_at(path)
         if number is None or number < last:
             lost += 1
@@ -106,7 +106,13 @@ def kill_often(write: Callable, kills: int, folder: Path) -> dict[str, int]:
     for name in os.listdir(folder):
         os.utime(folder / name, (1e9, 1e9))  # leftovers are removed when they are old
     write(state_number(last + 1), path)
-    return {"kills": kills, "amid": amid, "survived": last, "lost": lost, "files": len(os.listdir(folder))}
+    return {
+        "kills": kills,
+        "interrupted": interrupted,
+        "survived": last,
+        "lost": lost,
+        "files": len(os.listdir(folder)),
+    }
 
 
 if __name__ == "__main__":

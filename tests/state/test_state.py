@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 import pickle
-import resource
 import stat
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from lib.state import State, StateError, StateWarning, state_read, state_write, 
 from tests.processes import run_python
 from tests.state.conftest import AFRESH, DAY, NEW, OLD, PARAMETERS, packed
 from tests.switches import LONG
+from tests.systems import needs_fork, needs_limits, needs_links, needs_permissions, needs_pipes
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +40,12 @@ def test_a_missing_file_is_the_first_day_said_once(path, capsys):
     assert err == ""
 
 
-@pytest.mark.parametrize(("plant", "says"), [(os.mkdir, "folder|directory"), (os.mkfifo, "pipe|regular")])
+@pytest.mark.parametrize(
+    ("plant", "says"),
+    [("mkdir", "folder|directory"), pytest.param("mkfifo", "pipe|regular", marks=needs_pipes)],
+)
 def test_a_folder_or_a_pipe_at_the_path(path, plant, says):
-    plant(path)
+    getattr(os, plant)(path)
     kind = stat.S_IFMT(os.stat(path).st_mode)
     with pytest.raises(StateError, match=rf"cannot be read .*({says}).*{AFRESH}"):
         state_read(path)
@@ -71,6 +74,7 @@ def test_a_disk_that_fails_amid_reading(path, monkeypatch):
         state_read(path)
 
 
+@needs_links
 def test_links(path):
     path.symlink_to("circle")
     (path.parent / "circle").symlink_to(path.name)
@@ -144,8 +148,11 @@ def test_a_write_that_fails_leaves_the_old_state(path, monkeypatch, capsys, step
     assert state_read(path) == NEW
 
 
+@needs_limits
 def test_a_disk_that_is_full_amid_the_state(path):
     state_write(OLD, path)
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
@@ -158,7 +165,7 @@ def test_a_disk_that_is_full_amid_the_state(path):
 
 
 def test_a_folder_that_has_vanished(tmp_path):
-    with pytest.raises(StateError, match="its folder is not there"):
+    with pytest.raises(StateError, match="its folder does not exist"):
         state_write(NEW, tmp_path / "gone" / "state.pickle.gz")
     assert os.listdir(tmp_path) == []
 
@@ -186,6 +193,7 @@ def forbidden():
         os.chmod(folder, 0o755)
 
 
+@needs_permissions
 @pytest.mark.usefixtures("nobody")
 def test_a_folder_that_may_not_be_written_and_a_file_that_may_not_be_read(forbidden):
     with pytest.raises(StateError, match=r"could not be written .*Permission denied.*untouched"):
@@ -243,16 +251,13 @@ def killed(writer: str, kills: int, folder: Path) -> dict[str, int]:
     return json.loads(done.stdout)
 
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has neither fork nor SIGKILL")
-
-
 @needs_fork
 def test_no_state_is_lost_in_kills_at_random_moments(tmp_path):
     kills = 600 if LONG else 40
     report = killed("atomic", kills, tmp_path)
     assert report["kills"] == kills
     assert report["lost"] == 0
-    assert report["amid"] > 0, "no kill came in the middle of a write"
+    assert report["interrupted"] > 0, "no kill came in the middle of a write"
     assert report["survived"] > 0, "no write was finished before a kill"
     assert report["files"] == 1, "leftovers stayed"
 
@@ -323,7 +328,7 @@ def test_files_that_hold_no_state_are_kept_too(path):
         ("unreadable", b"notes"),
     ):
         path.write_bytes(content)
-        with pytest.warns(StateWarning, match=rf"no whole state is kept in {path}\.{name}\.$"):
+        with pytest.warns(StateWarning, match=rf"no complete state is kept in {path}\.{name}\.$"):
             state_write(NEW, path)
         assert beside(path)[f"{path.name}.{name}"] == content
     assert len(beside(path)) == 2
@@ -454,7 +459,7 @@ def test_in_state_path_goes_first_where_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("IN_STATE_PATH", str(tmp_path / "in.gz"))
     state_write(NEW)
     assert state_read() == NEW
-    assert f"IN_STATE_PATH names {tmp_path / 'in.gz'}, which is not there" in capsys.readouterr().out
+    assert f"IN_STATE_PATH names {tmp_path / 'in.gz'}, which does not exist" in capsys.readouterr().out
     state_write(OLD, tmp_path / "in.gz")
     assert state_read() == OLD
     assert "not there" not in capsys.readouterr().out

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.systems import needs_bash
+
 SCRIPT = Path(__file__).parents[2] / ".ci" / "run"
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+pytestmark = [needs_bash, pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")]
 BY_NOBODY = {
     f"GIT_{who}_{what}": "nobody@nowhere" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
 }
@@ -17,22 +19,22 @@ BY_NOBODY = {
 def project(tmp_path):
     """A repository with the script, and shared/ beside it."""
     (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "market.nc").write_text("prices")
+    (tmp_path / "shared" / "market.nc").write_text("prices", encoding="utf-8")
     (tmp_path / "temp").mkdir()
     folder = tmp_path / "project"
     (folder / ".ci").mkdir(parents=True)
     shutil.copy(SCRIPT, folder / ".ci")
-    (folder / "committed").write_text("")
+    (folder / "committed").write_text("", encoding="utf-8")
     return folder
 
 
 def run(project, readme, **environment):
     """Commit the README and run the script as a build server would."""
-    (project / "README.md").write_text(readme)
+    (project / "README.md").write_text(readme, encoding="utf-8")
     git = ["git", "-C", str(project)]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
         subprocess.run([*git, *command], check=True, env=os.environ | BY_NOBODY)
-    (project / "uncommitted").write_text("")
+    (project / "uncommitted").write_text("", encoding="utf-8")
     return subprocess.run(
         ["bash", str(project / ".ci" / "run")],
         env=os.environ | {"TMPDIR": str(project.parent / "temp")} | environment,
@@ -65,12 +67,17 @@ def test_whose_checkout_it_is_does_not_matter(project):
 
 def test_without_git_the_folder_is_tested_as_it_is(project):
     (project / ".venv").mkdir()
-    (project / ".git").write_text("no repository")
-    (project / "README.md").write_text("```\nls -A # -m pytest\n```\n")
+    (project / ".git").write_text("no repository", encoding="utf-8")
+    (project / "README.md").write_text("```\nls -A # -m pytest\n```\n", encoding="utf-8")
     done = subprocess.run(["bash", str(project / ".ci" / "run")], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stderr.startswith(".ci/run tests the folder as it is, since git cannot clone it: fatal: ")
     assert done.stdout.split()[-4:] == [".ci", ".git", "README.md", "committed"]
+
+
+def test_the_long_tests_are_turned_on(project):
+    done = run(project, "```\necho $LONG_TESTS # -m pytest\n```\n", LONG_TESTS="")
+    assert done.stdout.splitlines()[1:] == ["1"]
 
 
 def test_the_exit_code_is_passed_on_and_nothing_is_left_behind(project):

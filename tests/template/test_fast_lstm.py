@@ -71,15 +71,18 @@ def test_an_edited_model_is_noticed(edit, tmp_path):
     path = tmp_path / "model.py"
     source = fast_lstm.MODEL_FILE.read_text("utf-8")
     assert edit in source
-    path.write_text(source.replace(edit, EDITS[edit]))
+    path.write_text(source.replace(edit, EDITS[edit]), encoding="utf-8")
     assert not fast_lstm.class_is_published(path)
 
 
 def test_comments_and_docstrings_are_no_edit(tmp_path):
     path = tmp_path / "model.py"
     source = fast_lstm.MODEL_FILE.read_text("utf-8")
-    path.write_text(source.replace("The published model", "My model").replace("# (asset,", "# by (asset,"))
-    assert path.read_text() != source
+    path.write_text(
+        source.replace("The published model", "My model").replace("# (asset,", "# by (asset,"),
+        encoding="utf-8",
+    )
+    assert path.read_text(encoding="utf-8") != source
     assert fast_lstm.class_is_published(path)
 
 

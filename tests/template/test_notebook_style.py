@@ -1,4 +1,4 @@
-"""The manners of the unchanged notebook: format, cells and parameters."""
+"""The form of the unchanged notebook: format, cells and parameters."""
 
 import ast
 import dataclasses
@@ -25,7 +25,7 @@ def is_debug(cell: Notebook) -> bool:
 
 
 def faults(notebook: Notebook) -> set[str]:
-    """What is wrong with the manners of a notebook."""
+    """Faults in the form of a notebook."""
     found = set()
     try:
         nbformat.validate(notebook)

@@ -8,17 +8,18 @@ import pytest
 import torch
 import xarray as xr
 
+from lib.backtest import backtest
 from lib.contest.all_days import whole_run
 from lib.contest.kept_days import identity_of
-from lib.engine.inputs import get_features, get_target_classes, model_inputs, select_assets
+from lib.engine.inputs import get_target_classes, model_inputs, select_assets
 from lib.engine.prediction import model_outputs, predict
 from lib.engine.torch_training import new_model
 from lib.engine.training import train_model
 from lib.strategy import Strategy
 from tests import reference
-from tests.backtests import backtest
 from tests.contest.conftest import here  # noqa: F401 (a fixture)
 from tests.engine.test_prediction import check_single_passes, window
+from tests.labelled import get_features, weights_in
 from tests.processes import run_python
 from tests.switches import LONG
 from tests.test_universe import WINDOW
@@ -116,8 +117,8 @@ def test_the_weights_of_a_multi_pass_run_are_the_published_ones(tmp_path, monkey
     assert weights.sum() == pytest.approx(ours.sum())
     assert np.abs(ours - published).max() < 1e-5
     for row, state in zip(rows, states, strict=True):
-        kept = state.previous_weights.reindex(asset=rows.asset, fill_value=0)
-        assert np.abs(kept.values - row.values).max() < 1e-5
+        kept = weights_in(state, rows.asset)
+        assert np.abs(kept - row.values).max() < 1e-5
 
 
 def test_the_weights_of_single_passes_are_the_published_ones():
@@ -167,12 +168,13 @@ def test_on_the_real_market_too():
             models, trained = strategy.train_model(market.sel(time=slice(start, day))), day
         start = day - np.timedelta64(strategy.lookback_period, "D")
         _, state = strategy.predict(models, market.sel(time=slice(start, day)), state)
-        kept = state.previous_weights.reindex(asset=rows.asset, fill_value=0)
-        assert np.abs(kept.values - row.fillna(0).values).max() < 1e-5
+        kept = weights_in(state, rows.asset)
+        assert np.abs(kept - row.fillna(0).values).max() < 1e-5
 
 
 def test_days_in_a_row_equal_the_plain_strategy():
-    ours, plain = Strategy().train_model(window(71, 700)), reference.train_model(window(71, 700))
+    ours = Strategy().train_model(window(71, 700))
+    plain = reference.train_model(window(71, 700), network=reference.Layers)
     state, plain_state = None, None
     for end in range(700, 712):
         data = window(107, end)
@@ -183,6 +185,17 @@ def test_days_in_a_row_equal_the_plain_strategy():
         assert weights.asset.values.tolist() == data.asset.values.tolist()
         assert weights.time.values == data.time.values[-1:]
         assert np.abs(weights - expected).max() < 1e-5
+
+
+def test_the_two_networks_of_the_plain_strategy_are_one():
+    cells, layers = (
+        reference.train_model(window(71, 700), top_assets=2, network=network)
+        for network in (reference.LSTM, reference.Layers)
+    )
+    assert list(cells) == list(layers)
+    x = torch.from_numpy(vector("train_features").values.transpose(2, 1, 0).astype(np.float32))
+    for asset, model in cells.items():
+        assert torch.allclose(model(x), layers[asset](x), rtol=0, atol=1e-6)
 
 
 def test_a_pass_imports_nothing_that_it_does_not_need():

@@ -1,4 +1,4 @@
-"""Whatever the README shows is run: its commands, its examples, its tree."""
+"""Whatever the README and those of lib/ show is run: commands, examples, the tree."""
 
 import os
 import re
@@ -7,41 +7,74 @@ import shutil
 import subprocess
 import sys
 import types
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import nbformat
 import numpy as np
 import pytest
 
 from lib import Strategy, lookahead
-from tests.backtests import backtest
+from lib.backtest import backtest
 from tests.conftest import REAL
+from tests.prices import sources
+from tests.prices.test_notebook_on_prices import COMMANDS as FROM_CSV_TO_NOTEBOOK
 from tests.processes import run_python
+from tests.switches import LONG
+from tests.systems import link_or_copy
 
 PROJECT = Path(__file__).parents[2]
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-EXAMPLES = [text for language, text in BLOCKS if language == "python"]
-COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
-TREE = next(text for language, text in BLOCKS if not language and text.startswith("strategy.ipynb"))
-RUN = {"lib.notebook", "lib.rehearsal", "lib.compare", "lib.contest"}
-# commands on a file that is not here, whose tests are in tests/prices, tests/report and .ci/run
-TESTED_ELSEWHERE = {"lib.prices", "lib.report", "pytest"}
-PUBLISHED_FILES = (
-    "curl -LO https://raw.githubusercontent.com/quantiacs/toolbox/main/qnt/tests/data/data_2022_01_09.nc"
-)
+DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "lib").rglob("README.md"))]
+TEXTS = {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
+README = TEXTS["README.md"]
+LONGEST = 190  # lines of README.md
+
+
+def blocks(language, texts=TEXTS):
+    """The fenced blocks of a language, in all documents."""
+    fences = (re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE) for text in texts.values())
+    return [text for found in fences for kind, text in found if kind == language]
+
+
+def once(items):
+    return list(dict.fromkeys(items))
+
+
+EXAMPLES = blocks("python")
+COMMANDS = once(line for text in blocks("bash") for line in text.splitlines())
+TREE = next(text for text in blocks("") if text.startswith("strategy.ipynb"))
+VERDICT = next(text for text in blocks("", {"": README}) if text.startswith("rule"))
+PUBLISHED_FILES = "raw.githubusercontent.com/quantiacs/toolbox/main/qnt/tests/data/"
+REAL_MARKET = PROJECT.parent / "shared" / "real" / "market.nc"  # one of these files
+INSTALLS = "python3 -m venv .venv && .venv/bin/python init.py"  # what tests/test_init.py and .ci/run run
 # what takes minutes is run for as short as it can be
 SHORTER = {
     "lib.rehearsal": ["--days", "1"],
     "lib.notebook": ["--start", "2024-12-16"],
-    "lib.compare": ["--start", "2024-12-16"],
+    "lib.compare": ["--start", "2024-12-16", "--end", "2024-12-31"],
     "lib.contest": ["--start", "2024-12-27"],
+    "lib.report": ["--start", "2024-12-16", "--end", "2024-12-31"],
+    "lib.prices": [],
 }
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 ENVIRONMENT |= {"PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])}
 
-own_functions = [text for text in EXAMPLES if "lookahead" not in text]
+own_functions = [text for text in EXAMPLES if re.search("^(def|class) (?!tomorrow)", text, re.MULTILINE)]
 leaky = next(text for text in EXAMPLES if "lookahead" in text)
+others = [text for text in EXAMPLES if text not in [*own_functions, leaky]]
+
+
+def module_of(command):
+    """The module that a command calls, and "" for a download or an installation."""
+    return "" if "-m venv" in command else next(iter(re.findall(r"-m (\S+)", command)), "")
+
+
+RUN = [command for command in COMMANDS if module_of(command)]
+
+
+def cost(command):
+    """Of each module one command is run every time; the others, which differ in their options, take long."""
+    first = next(other for other in RUN if module_of(other) == module_of(command))
+    return [] if command == first else [pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")]
 
 
 def run_code(text):
@@ -51,42 +84,109 @@ def run_code(text):
     return module.__dict__
 
 
+def test_readme_is_short():
+    assert len(README.splitlines()) <= LONGEST
+
+
+def test_links_lead_to_files_and_headings():
+    for name, text in TEXTS.items():
+        for target, heading in re.findall(r"\]\((?!https?:)([^)#]+)#?([^)]*)\)", text):
+            path = (PROJECT / name).parent / target
+            assert path.exists(), f"{name} links to {target}"
+            if heading:
+                titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+                assert heading in [title.lower().replace(" ", "-") for title in titles], f"{name}: {heading}"
+
+
 def test_every_command_is_run_by_a_test():
-    modules = {name for command in COMMANDS for name in re.findall(r"-m (\S+)", command)}
-    assert modules == {"venv"} | RUN | TESTED_ELSEWHERE
-    assert [line for line in COMMANDS if "-m " not in line] == [PUBLISHED_FILES]
+    assert {module_of(command) for command in RUN} == set(SHORTER)
+    rest = [command for command in COMMANDS if command not in RUN]
+    downloads = [command for command in rest if PUBLISHED_FILES in command]
+    installs = [command for command in rest if command.startswith(INSTALLS)]
+    assert sorted(downloads + installs) == sorted(rest)
+    assert {command.removeprefix(INSTALLS) for command in installs} == {
+        "",
+        " --tests && .venv/bin/python -m pytest",
+    }
 
 
-@pytest.mark.parametrize("part", sorted(RUN))
-def test_a_command_does_what_it_should(part, tmp_path):
-    command = next(
-        command for command in COMMANDS if f"-m {part} " in command and "QNT_OFFLINE" not in command
-    )
-    words = shlex.split(command.replace(".venv/bin/python", sys.executable))
+def test_the_way_from_prices_to_the_notebook_is_the_tested_one():
+    def without_range(command):
+        return re.sub(r"^QNT_OFFLINE_MARKET=\S+ | --start \S+", "", command)
+
+    shown = next(text for text in blocks("bash", {"": README}) if "lib.prices" in text).splitlines()
+    assert [without_range(line) for line in shown] == [without_range(line) for line in FROM_CSV_TO_NOTEBOOK]
+    market = shown[0].split()[-1]
+    assert shown[1].startswith(f"QNT_OFFLINE_MARKET={market} ")
+    assert f'`$env:QNT_OFFLINE_MARKET = "{market}"`' in README
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(command, marks=cost(command), id=command[-40:]) for command in RUN]
+)
+def test_a_command_does_what_it_should(command, tmp_path):
+    part, words = module_of(command), shlex.split(command)
+    environment = ENVIRONMENT.copy()
+    if words[0].startswith("QNT_OFFLINE_MARKET="):
+        name, market = words.pop(0).split("=")
+        if market == "market.nc":
+            pytest.skip("tests/prices/test_notebook_on_prices.py runs it")
+        if REAL or not REAL_MARKET.exists():
+            pytest.skip("needs the published file, and QNT_OFFLINE_MARKET is read where qnt is not installed")
+        environment |= {name: str(REAL_MARKET)}
+        environment.pop("DATA_BASE_URL")
+        shorter = ["--start", "2023-10-02", *(["--end", "2023-10-17"] if part == "lib.report" else [])]
+    else:
+        shorter = SHORTER[part] + (["--seeds", "1"] if "--seeds" in words else [])
     for name in ("strategy.ipynb", "lib", "tests", "pyproject.toml"):
-        (tmp_path / name).symlink_to(PROJECT / name)
-    words += SHORTER.get(part, [])
-    done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+        link_or_copy(PROJECT / name, tmp_path / name)
+    if part == "lib.prices":
+        sources.long_csv(tmp_path)
+        (tmp_path / "members.csv").write_text("ticker,from,to\nAAA,2024-01-01,\n", encoding="utf-8")
+    assert words[0] == ".venv/bin/python"
+    done = subprocess.run(
+        [sys.executable, *words[1:], *shorter], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     expected = 1 if part == "lib.contest" else 0  # the template itself is a copy
     assert done.returncode == expected, done.stdout[-3000:] + done.stderr[-3000:]
+    output = Path(words[words.index("--output") + 1]) if "--output" in words else Path()
     if part == "lib.contest":
-        assert "copy" in done.stdout
-    if part == "lib.notebook":
-        written = {path.name for path in (tmp_path / "runs" / "first").iterdir()}
-        assert written == {"strategy.ipynb", "fractions.nc.gz", "state.out.pickle.gz"}
+        check_verdict(done.stdout)
+    elif part == "lib.notebook":
+        written = {path.name for path in (tmp_path / output).iterdir()}
+        assert written == {"strategy.ipynb", "strategy.html", "fractions.nc.gz", "state.out.pickle.gz"}
     elif part == "lib.compare":
-        assert "hidden_size" in done.stdout
+        assert "hidden_size" in done.stdout or "whole_sequence" in done.stdout
         assert (tmp_path / "runs").is_dir()
+    elif part == "lib.prices":
+        assert (tmp_path / output).is_file()
+    elif part == "lib.report":
+        assert "The model adds" in done.stdout
+
+
+def check_verdict(printed):
+    """The rules in README's verdict, what they require and the order are those that the command prints."""
+    shown, real = ([line.split("  ") for line in text.splitlines()] for text in (VERDICT, printed))
+    rules = [line[0] for line in shown if len(line) > 1]
+    assert rules == [line[0] for line in real if line[0] in rules]
+    for line in VERDICT.splitlines()[1:6]:
+        assert re.split(r"  +", line)[2] in printed
+    assert "It is a copy. It would not be admitted" in VERDICT
+    assert "It is a copy. It would not be admitted" in printed
 
 
 def test_the_windows_commands_are_the_same_ones():
     """In PowerShell nothing can be run here; paths and arguments are compared with the lines that are."""
-    windows = [line for language, text in BLOCKS if language == "powershell" for line in text.splitlines()]
-    assert windows
-    for line in windows:
+    lines = [line for text in blocks("powershell") for line in text.splitlines()]
+    assert len(lines) == 2
+    for line in lines:
+        assert "&&" not in line  # PowerShell 5, which Windows has, does not know it
         for part in line.split("; "):
-            unix = part.replace("py -3", "python3").replace("\\", "/").replace("Scripts", "bin")
-            assert any(unix in command for command in COMMANDS), part
+            program, *arguments = part.split(" ")
+            assert program in ("py", r".venv\Scripts\python")
+            assert not [word for word in arguments if "\\" in word]
+            unix = [PureWindowsPath(program).as_posix().replace("Scripts", "bin"), *arguments]
+            assert any(" ".join(unix).replace("py -3", "python3") in command for command in COMMANDS), part
     assert (PROJECT / "init.py").is_file()
 
 
@@ -106,7 +206,7 @@ def test_saved_outputs_can_be_cleared(tmp_path):
     assert not any(c.get("outputs") or c.get("execution_count") for c in after.cells)
 
 
-@pytest.mark.parametrize("text", own_functions, ids=["functions", "model", "sizing"])
+@pytest.mark.parametrize("text", own_functions, ids=["feature", "functions", "model", "sizing"])
 def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     strategy = run_code(text)["strategy"]
@@ -122,6 +222,14 @@ def published_weights():
     strategy = Strategy()
     models = strategy.train_model(strategy.load_data(100))
     return strategy.predict(models, strategy.load_data(155), None)[0][0]
+
+
+@pytest.mark.parametrize("text", others, ids=["prices", "state"])
+def test_any_other_example_runs(text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run_code(text)
+    assert capsys.readouterr().out
+    assert len(list(tmp_path.iterdir())) == 1  # the market, or the state
 
 
 def test_all_examples_together_pass_the_rehearsal(tmp_path):

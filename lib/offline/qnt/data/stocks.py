@@ -72,7 +72,7 @@ def _load(kind, assets, min_date, max_date, dims, forward_order, tail):
     started = time.time()
     if max_date is None and "LAST_DATA_PATH" in os.environ:
         # The platform's record that a strategy loaded the last day, as a submission must.
-        with open(os.environ["LAST_DATA_PATH"], "w") as flag:
+        with open(os.environ["LAST_DATA_PATH"], "w", encoding="utf-8") as flag:
             flag.write("last")
     data = _window(kind, min_date, max_date, tail)
     data = data[:, :, _liquid_once(data)] if assets is None else data.reindex(asset=_names(assets))

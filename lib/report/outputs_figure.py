@@ -1,4 +1,4 @@
-"""Figures of what the outputs say, and of what each asset earned."""
+"""The figure of the models' outputs: the outcome by output, and their spread across assets."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 BINS = 10  # groups of equally many outputs
 FEWEST_IN_BIN = 30
-MOST_ASSETS = 30  # bars of contributions
 GREEN = COLOURS[2]
 
 
@@ -88,7 +87,7 @@ def outputs_figure(
             row=2,
             col=1,
         )
-    figure.update_layout(layout("What the outputs say", source, 640, panels=True), hovermode="closest")
+    figure.update_layout(layout("Outputs of the models", source, 640, panels=True), hovermode="closest")
     figure.update_xaxes(**axis())
     figure.update_yaxes(**axis())
     figure.update_xaxes(title_text="output", row=1)
@@ -114,68 +113,3 @@ def calibration(table: pd.DataFrame) -> pd.DataFrame:
     )
     points["error"] = points["spread"] / points["count"] ** 0.5
     return points if groups else points.iloc[:0]
-
-
-def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
-    """Draw what each asset earned, from the largest gain to the largest loss.
-
-    Parameters
-    ----------
-    earned : pandas.Series
-        By asset, in falling order, from `lib.report.performance.contributions`. Of many, the middle
-        ones share a bar.
-    source : str
-        What the prices are; the title repeats it.
-    """
-    import plotly.graph_objects as go
-
-    if len(earned) > MOST_ASSETS:
-        half = MOST_ASSETS // 2
-        middle = earned.iloc[half:-half]
-        rest = pd.Series({f"{len(middle)} others": middle.sum()})
-        earned = pd.concat([earned.iloc[:half], rest, earned.iloc[-half:]])
-    figure = go.Figure()
-    figure.add_bar(
-        x=earned.to_numpy(),
-        y=earned.index,
-        orientation="h",
-        marker={"color": [BLUE if value >= 0 else ORANGE for value in earned]},
-        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
-    )
-    height = 120 + 17 * max(len(earned), 4)
-    figure.update_layout(
-        layout("Contribution of each asset", source, height), hovermode="closest", bargap=0.25
-    )
-    figure.update_xaxes(
-        title_text="of the capital, costs taken off, without compounding", tickformat=".1~%", **axis()
-    )
-    figure.update_yaxes(autorange="reversed", **{**axis(), "showgrid": False})
-    figure.update_yaxes(title_text="asset", dtick=1)
-    return figure
-
-
-def spread_in_words(outputs: "xr.DataArray", judged: pd.DataFrame) -> str:
-    """Return a sentence on how much the outputs of a day differ across assets, and how high they are.
-
-    Parameters
-    ----------
-    outputs : xarray.DataArray
-        (time, asset), as they were traded; NaN is none.
-    judged : pandas.DataFrame
-        Columns `output` and `target`, out of sample.
-    """
-    count = outputs.count("asset")
-    daily = outputs.std("asset").values[count.values > 1]
-    if not len(daily):
-        return "No day has outputs of two assets to compare."
-    nil = daily < 1e-9
-    if nil.all():
-        return "On every day all assets get the same output: **the model chooses nothing.**"
-    sentence = (
-        f"On an average day the outputs of the assets differ by {daily.mean():.3f} (standard deviation) "
-        f"around {float(outputs.mean()):.3f}"
-    )
-    if len(judged):
-        sentence += f"; the mean of what they predict was {judged['target'].mean():.3f} out of sample"
-    same = f" On {nil.mean():.0%} of the days they do not differ at all." if nil.any() else ""
-    return f"{sentence}.{same}"

@@ -1,0 +1,42 @@
+"""The Sharpe ratio of a backtest's weights under more friction; nothing is trained anew."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+COSTS = (2, 3)  # times the platform's trading cost
+LATE = "sharpe_late"
+
+
+def under_friction(data: "xr.DataArray", weights: "xr.DataArray") -> dict[str, float]:
+    """Return the annual Sharpe ratio one day late, and at each multiple of the trading cost.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        (field, time, asset): the days of the weights, and some 60 days before them for the costs.
+    weights : xarray.DataArray
+        (time, asset), 0 where nothing is held.
+
+    Returns
+    -------
+    dict of str to float
+        As `qnt.stats` computes it, by the names in `names()`. NaN or infinite where returns never change.
+    """
+    import qnt.stats as qns
+
+    per_year = qns.calc_avg_points_per_year(data)
+    cost = qns.get_default_slippage(data)  # share of the average true range that a trade costs
+
+    def ratio(held: "xr.DataArray", times: int) -> float:
+        returns = qns.calc_relative_return(data, held, slippage_factor=times * cost, points_per_year=per_year)
+        return float(qns.calc_sharpe_ratio_annualized(returns, points_per_year=per_year)[-1])
+
+    late = weights.shift(time=1).fillna(0)
+    return dict(zip(names(), [ratio(late, 1), *(ratio(weights, times) for times in COSTS)], strict=True))
+
+
+def names() -> list[str]:
+    """Return the names of the figures: "sharpe_late", "sharpe_cost_2" and so on."""
+    return [LATE, *(f"sharpe_cost_{times}" for times in COSTS)]

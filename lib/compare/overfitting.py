@@ -1,0 +1,64 @@
+"""The probability of backtest overfitting: how often the best of many runs in sample is below the median out.
+
+Bailey, D. H., Borwein, J. M., Lopez de Prado, M. and Zhu, Q. J. (2017): The Probability of Backtest
+Overfitting. Journal of Computational Finance 20 (4), 39-69. https://doi.org/10.21314/JCF.2016.322
+"""
+
+import itertools
+
+import numpy as np
+
+SUBSETS = 16  # blocks of days, half of them in sample: 12,870 splits
+FEWEST = 4 * SUBSETS  # days
+AT_ONCE = 2_000_000  # cells of the array of one step, which limits the memory
+SPLITS = np.array(list(itertools.combinations(range(SUBSETS), SUBSETS // 2)))
+IN_SAMPLE = np.zeros((len(SPLITS), SUBSETS))
+np.put_along_axis(IN_SAMPLE, SPLITS, 1.0, axis=1)
+
+
+def overfitting_probability(returns: np.ndarray) -> float:
+    """Return the probability of backtest overfitting by combinatorially symmetric cross-validation.
+
+    The days are cut into `SUBSETS` blocks of equal length (days that are left over at the beginning do not
+    count). For each choice of half of the blocks the column with the best Sharpe ratio in them is ranked by
+    its Sharpe ratio in the others. The probability is the share of choices that rank it below the median; at
+    the median a choice counts half, so that columns without any skill have 0.5 on average, whether their
+    number is even or odd (the paper counts it whole). Equal columns share a mean rank.
+
+    Parameters
+    ----------
+    returns : numpy.ndarray
+        (days, columns), the returns of every run that was tried. NaN counts as 0. A column whose returns in a
+        half never change has the Sharpe ratio 0 there.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN for less than two columns, or less than `FEWEST` days.
+    """
+    returns = np.nan_to_num(np.asarray(returns, dtype=np.float64))
+    days, columns = returns.shape
+    if columns < 2 or days < FEWEST:
+        return float("nan")
+    length = days // SUBSETS
+    blocks = returns[days - length * SUBSETS :].reshape(SUBSETS, length, columns)
+    sums, squares = blocks.sum(axis=1), (blocks**2).sum(axis=1)
+    below = 0.0
+    step = max(AT_ONCE // columns, 1)
+    for first in range(0, len(IN_SAMPLE), step):
+        chosen = IN_SAMPLE[first : first + step]
+        inside, outside = (_ratios(part, sums, squares, length) for part in (chosen, 1 - chosen))
+        best = np.take_along_axis(outside, inside.argmax(axis=1)[:, None], axis=1)
+        rank = (outside < best).sum(axis=1) + ((outside == best).sum(axis=1) + 1) / 2
+        middle = (columns + 1) / 2
+        below += (rank < middle).sum() + (rank == middle).sum() / 2
+    return float(below / len(IN_SAMPLE))
+
+
+def _ratios(chosen: np.ndarray, sums: np.ndarray, squares: np.ndarray, length: int) -> np.ndarray:
+    """Daily Sharpe ratios (splits, columns) in the chosen blocks (splits, blocks)."""
+    days = length * SUBSETS // 2
+    mean, square = chosen @ sums / days, chosen @ squares / days
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    moving = deviation > 1e-7 * np.sqrt(square)  # what is below comes from rounding
+    return np.where(moving, mean / np.where(moving, deviation, 1), 0.0)

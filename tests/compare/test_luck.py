@@ -1,0 +1,165 @@
+"""What a table says about luck, and the sentences below it."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.compare import luck, luck_report, runs
+from lib.compare.overfitting import overfitting_probability
+from lib.compare.run_table import DEFAULTS, as_table
+from tests.switches import LONG
+
+IDENTITY = {"functions": {}, "registered": {}, "start": "2020-01-01", "end": "2022-12-30", "market": "m"}
+DATES = [str(day)[:10] for day in pd.bdate_range("2020-01-01", "2022-12-30")]
+
+
+def variant(ratio=1.0, status="finished", days=None, **parameters):
+    record = {
+        "parameters": {**DEFAULTS, **parameters},
+        **IDENTITY,
+        "code": "c",
+        "message": "",
+        "seconds": 1.0,
+    }
+    record |= {"status": status, "key": runs.key({**record})}
+    if status == "finished":
+        figures = dict.fromkeys(
+            ["mean_return", "volatility", "max_drawdown", "avg_turnover", "win_rate"], 0.1
+        )
+        rng = np.random.default_rng(int(record["key"][:8], 16))
+        record |= {"figures": {"sharpe_ratio": ratio, **figures}, "dates": DATES[:days]}
+        record |= {"returns": rng.normal(0, 0.01, len(DATES[:days])).tolist()}
+        record |= {"friction": {"sharpe_late": 0.5, "sharpe_cost_2": 0.75, "sharpe_cost_3": None}}
+    return record
+
+
+def drawn(record, kind, ratios):
+    found = []
+    for k, ratio in enumerate(ratios):
+        new = runs.redrawn(record, {kind: k})
+        figures = {**record["figures"], "sharpe_ratio": ratio}
+        found.append(new | ({"status": "failed"} if ratio == "failed" else {"figures": figures}))
+    return found
+
+
+def test_a_p_value_counts_the_real_one_too():
+    assert luck.p_value(1.0, [0.5, 1.0, 2.0]) == 3 / 4
+    assert luck.p_value(3.0, [0.5, 1.0, 2.0]) == 1 / 4
+    assert luck.p_value(3.0, []) == 1
+
+
+def test_a_p_value_by_chance_is_as_often_below_a_level_as_the_level_says():
+    rng = np.random.default_rng(1)
+    found = np.array([luck.p_value(row[0], row[1:]) for row in rng.normal(size=(4000, 40))])
+    for level in (0.05, 0.2, 0.5):
+        assert (found <= level).mean() == pytest.approx(level, abs=4 * (level * (1 - level) / 4000) ** 0.5)
+
+
+def test_draws_are_told_from_variants_and_are_not_tried(tmp_path):
+    record = variant()
+    draws = drawn(record, "shuffle", [0.1, 0.2])
+    assert len({record["key"], *(draw["key"] for draw in draws)}) == 3
+    assert [runs.drawn_from(draw) for draw in draws] == [record["key"]] * 2 == [runs.drawn_from(record)] * 2
+    for each in (record, *draws):
+        runs.keep(tmp_path, each)
+    found, damaged = runs.read(tmp_path)
+    assert (len(found), damaged) == (3, [])
+    assert [each["key"] for each in runs.tried(tmp_path)] == [record["key"]]
+    draws[0][runs.DRAW]["shuffle"] = 7  # an edit that no longer fits the key
+    runs.keep(tmp_path, draws[0])
+    assert len(runs.read(tmp_path)[1]) == 1
+
+
+def test_the_table_has_a_row_per_variant_with_its_draws():
+    one, two, bad = variant(1.0), variant(None, epochs=2), variant(status="failed", epochs=3)
+    records = [one, two, bad, *drawn(one, "shuffle", [0.5, 1.5, None, "failed"])]
+    records += [*drawn(two, "shuffle", [-1.0, -2.0]), *drawn(one, "universe", [-1.0, 0.0, 1.0, 2.0, 4.0])]
+    table = as_table(records, [one, two]).set_index("run").loc[[one["key"], two["key"], bad["key"]]]
+    assert table["p_value"].tolist()[:2] == [2 / 4, 1 / 3]
+    assert table["shuffles"].tolist() == [3, 2, 0]
+    quartiles = table[["universe_low", "universe_median", "universe_high", "above_0"]].iloc[0].tolist()
+    assert quartiles == [0.0, 1.0, 2.0, 0.6]
+    assert table["universes"].tolist() == [5, 0, 0]
+    assert table["sharpe_late"].tolist()[:2] == [0.5, 0.5]
+    assert math.isnan(table["sharpe_cost_3"].iloc[0])
+    assert table[["p_value", "universe_low", "above_0", "sharpe_late", "pbo"]].iloc[2].isna().all()
+    expected = overfitting_probability(np.stack([one["returns"], two["returns"]], axis=1))
+    assert table["pbo"].tolist()[:2] == [expected] * 2
+    assert table["pbo_runs"].tolist() == [2, 2, 0]
+
+
+def test_without_draws_there_are_no_columns_of_them():
+    table = as_table([variant()], [variant()])
+    assert not {"p_value", "universes"} & set(table.columns)
+    assert np.isnan(table["pbo"]).all()
+    about = luck_report.sentences([variant()], table)
+    assert (
+        about[0] == "Probability of overfitting: none, it needs two runs of the same 64 days or more, here 1."
+    )
+    assert "Walk forward: none" in about[2]
+    assert len(about) == 3
+
+
+def test_runs_of_other_days_are_not_in_the_panel_but_were_tried():
+    same, other = [variant(), variant(epochs=2)], variant(days=300, epochs=3)
+    old = {name: value for name, value in variant(epochs=4).items() if name != "dates"}
+    table = as_table(same, [*same, other, old])
+    assert table["pbo_runs"].tolist() == [2, 2]
+    assert table["trials"].tolist() == [4, 4]
+    assert np.isnan(as_table([old], [old])["pbo"]).all()
+
+
+def test_the_best_of_many_stands_against_the_best_of_each_shuffle():
+    one, two = variant(1.0), variant(2.0, epochs=2)
+    records = [
+        one,
+        two,
+        *drawn(one, "shuffle", [3.0, 0.0, 0.0, 9.0]),
+        *drawn(two, "shuffle", [1.0, 1.0, 2.5]),
+    ]
+    assert luck.p_value_of_best(records) == (1 + 2) / (1 + 3)  # 3.0 and 2.5; the fourth is not common
+    assert as_table(records, [one, two]).set_index("run").loc[two["key"], "p_value"] == 2 / 4
+    assert math.isnan(luck.p_value_of_best([one, two]))
+    assert math.isnan(luck.p_value_of_best([variant(status="failed")]))
+
+
+def said(shuffles, variants=2):
+    records = [variant(5.0, epochs=1 + k) for k in range(variants)]
+    draws = [draw for record in records for draw in drawn(record, "shuffle", [0.0] * shuffles)]
+    return luck_report.sentences([*records, *draws], as_table([*records, *draws], records))
+
+
+def test_the_sentences_are_no_stronger_than_their_numbers():
+    few, many = " ".join(said(5)), " ".join(said(99))
+    assert "N is 5: too few for any value below 0.05, which takes 20." in few
+    assert "no value can be below 0.010, and one near 0.05 has a standard error of 0.022." in many
+    assert "of 2 without any edge 0.1 would be below 0.05. The best of all has p = 0.010" in many
+    assert "The best of all" not in " ".join(said(99, variants=1))
+    for source in ("Bailey et al. 2017", "Phipson and Smyth 2010", "Westfall and Young 1993"):
+        assert source in many
+    assert "below 0.1 by luck in 12 of 100 with 2" in many
+    assert "Walk forward, 2021-01-01 to 2022-12-30: the variant that was best so far" in many
+
+
+def test_nothing_finished_nothing_to_say():
+    records = [variant(status="failed")]
+    assert luck_report.sentences(records, as_table(records, [])) == []
+
+
+def test_universes_claim_no_probability():
+    record = variant()
+    records = [record, *drawn(record, "universe", [1.0, 2.0])]
+    assert (
+        "their spread is no interval, the share no probability"
+        in luck_report.sentences(records, as_table(records, [record]))[-1]
+    )
+
+
+def test_the_stated_rates_are_those_of_noise():
+    """The rate of each number of runs, within four standard errors."""
+    rng, panels = np.random.default_rng(7), 2000 if LONG else 40
+    for columns, rate in luck_report.BELOW_A_TENTH.items():
+        below = [overfitting_probability(rng.normal(size=(64, columns))) < 0.1 for _ in range(panels)]
+        assert abs(np.mean(below) - rate / 100) < 0.005 + 4 * (rate / 100 / panels) ** 0.5
