@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lib.competitions import Competition
 from lib.contest import originality
 from lib.contest.verdict import Verdict
@@ -70,7 +68,7 @@ def judge(
     others |= {originality.UNIVERSE: portfolio(data, universe, rules).returns, **(earlier or {})}
     ratio = sharpe_ratio_of(returns)
     checks = [
-        *_in_full(check_rules(data, weights, ratio, rules), weights, rules),
+        *check_rules(data, weights, ratio, rules),
         _time_of_a_pass(seconds, rules),
         originality.check_originality(returns, weights, (template_returns, template), rules),
     ]
@@ -92,14 +90,6 @@ def _interval(returns: "xr.DataArray") -> tuple[float, float]:
     if returns.sizes["time"] < 2:
         return float("nan"), float("nan")
     return interval(measured({"strategy": returns})["strategy"].ratios_sampled)
-
-
-def _in_full(checks: list[RuleCheck], weights: "xr.DataArray", rules: Competition) -> list[RuleCheck]:
-    """Checks whose Sharpe ratio is unknown where the first years are missing."""
-    begin = weights.time.values[0].astype("M8[D]")
-    if begin <= np.datetime64(rules.first_day) + rules.grace_days:
-        return checks
-    return [check._replace(holds=None) if check.rule == "Sharpe ratio" else check for check in checks]
 
 
 def _time_of_a_pass(seconds: float, rules: Competition) -> RuleCheck:

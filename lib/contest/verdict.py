@@ -1,7 +1,9 @@
 """The verdict: each rule of a competition, checked on the weights of all its days."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+WIDEST = 30  # characters of a cell: the table fits a terminal of 100 columns
 SOURCE = "stationary bootstrap, Politis and Romano, 1994"
 
 
@@ -92,8 +95,10 @@ class Verdict:
 
 
 def in_lines(table: pd.DataFrame) -> str:
-    """A table of words as text, its columns flush left."""
-    cells = [[str(name) for name in table.columns], *table.to_numpy().tolist()]
+    """A table of words as text, its columns flush left and long cells on several lines."""
+    rows = [[str(name) for name in table.columns], *table.to_numpy().tolist()]
+    wrapped = [[textwrap.wrap(text, WIDEST, break_on_hyphens=False) for text in row] for row in rows]
+    cells = [list(line) for row in wrapped for line in zip_longest(*row, fillvalue="")]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
 

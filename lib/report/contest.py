@@ -43,22 +43,24 @@ def check_rules(
     weights : xarray.DataArray
         (time, asset), as they would be submitted; NaN is no position.
     sharpe_ratio : float
-        Annualised, of all these days.
+        Annualised, of all these days. Without the first days in sample it does not tell the contest's.
     rules : Competition
     """
     weights = weights.transpose("time", "asset").fillna(0)
     held = weights.values != 0
+    latest = np.datetime64(rules.first_day) + rules.grace_days
+    late = bool(weights.time.values[0].astype("M8[D]") > latest)
     checks = [
         RuleCheck(
             "Sharpe ratio",
             f"{sharpe_ratio:z.2f}" if np.isfinite(sharpe_ratio) else "none",
             f"at least {rules.min_sharpe_ratio}, over all days from {rules.first_day} on",
-            bool(sharpe_ratio >= rules.min_sharpe_ratio),
+            None if late and np.isfinite(sharpe_ratio) else bool(sharpe_ratio >= rules.min_sharpe_ratio),
         ),
         _largest_position(weights, rules),
         _missed_days(data, weights),
         _liquidity(data, weights, held),
-        _first_position(weights, held, rules),
+        _first_position(weights, held, latest, late),
     ]
     return checks + ([_long_only(weights)] if rules.long_only else [])
 
@@ -98,16 +100,15 @@ def _liquidity(data: "xr.DataArray", weights: "xr.DataArray", held: np.ndarray) 
     return RuleCheck("illiquid positions", found, "0", len(day) == 0)
 
 
-def _first_position(weights: "xr.DataArray", held: np.ndarray, rules: Competition) -> RuleCheck:
-    latest = np.datetime64(rules.first_day) + rules.grace_days
+def _first_position(
+    weights: "xr.DataArray", held: np.ndarray, latest: np.datetime64, late: bool
+) -> RuleCheck:
     required = f"by {latest}"
     invested = weights.time.values[held.any(axis=1)].astype("M8[D]")
     if len(invested) == 0:
         return RuleCheck("first position", "none", required, False)
-    starts_late = weights.time.values[0].astype("M8[D]") > latest
-    return RuleCheck(
-        "first position", str(invested[0]), required, None if starts_late else bool(invested[0] <= latest)
-    )
+    holds = None if late else bool(invested[0] <= latest)
+    return RuleCheck("first position", str(invested[0]), required, holds)
 
 
 def _long_only(weights: "xr.DataArray") -> RuleCheck:

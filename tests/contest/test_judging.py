@@ -13,6 +13,8 @@ from lib.contest.judging import ELSEWHERE, SYNTHETIC, judge
 from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, same_weights
 from lib.contest.page import PANELS, figure, page
 from lib.contest.record import as_dict
+from lib.contest.verdict import in_lines
+from lib.report.contest import as_table
 from tests.contest.strategies import years_of_wednesdays
 
 KIND = "stocks_nasdaq100"
@@ -187,6 +189,15 @@ def test_the_page_has_every_table_and_panel(full):
     for words in (*PANELS, full.in_words, "largest position", SYNTHETIC, "above 0.9", "verdict abc"):
         assert words in text or json.dumps(words)[1:-1] in text
     assert "<script src=" not in text  # it needs nothing else
+
+
+def test_the_rules_fit_a_terminal_of_100_columns(full):
+    table = as_table(list(full.checks)).reset_index()
+    lines = in_lines(table).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert len(lines) > len(table) + 1  # a long cell goes on below
+    words = " ".join(line[len("illiquid positions") :] for line in lines)
+    assert "2006-01-08" in words  # a date is not broken
 
 
 def test_a_name_has_one_colour_in_all_panels_and_a_heading_no_underscore(full):

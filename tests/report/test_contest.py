@@ -96,6 +96,15 @@ def test_days_before_the_contest_s_first_day_do_not_count() -> None:
     assert str(late.time.values[0])[:10] == "2024-03-01"
 
 
+@pytest.mark.parametrize("ratio", [0.1, 2.0])
+def test_a_backtest_that_begins_later_cannot_tell_the_contest_s_sharpe_ratio(ratio: float) -> None:
+    data = market("2015-01-02")
+    checks = found(data, weights(data), ratio)
+    assert [rule for rule, check in checks.items() if check.holds is None] == [
+        *("Sharpe ratio", "first position")
+    ]
+
+
 @pytest.mark.parametrize("ratio", [0.69, -1.0, np.nan])
 def test_a_low_sharpe_ratio(ratio: float) -> None:
     data = market()
