@@ -93,6 +93,6 @@ def _interval(returns: "xr.DataArray") -> tuple[float, float]:
 
 
 def _time_of_a_pass(seconds: float, rules: Competition) -> RuleCheck:
-    found = f"{seconds:.1f} s for training and prediction alone"
+    found = f"{seconds:.1f} s, training and prediction"
     limit = rules.minutes_per_pass
     return RuleCheck("time of a pass", found, f"at most {limit} minutes", seconds <= 60 * limit)

@@ -99,7 +99,7 @@ def check_originality(
         Returns and weights of the published template on the same days.
     rules : Competition
     """
-    required = f"no copy; at most {rules.max_correlation} with a better system"
+    required = f"at most {rules.max_correlation} to better systems"
     if same_weights(weights, template[1]):
         return RuleCheck("originality", f"a copy of {TEMPLATE}", required, False)
     mine, theirs = _on_common_days(returns, template[0])

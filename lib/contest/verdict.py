@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-WIDEST = 30  # characters of a cell: the table fits a terminal of 100 columns
+WIDEST = 32  # characters of a cell: the table fits a terminal of 100 columns
 SOURCE = "stationary bootstrap, Politis and Romano, 1994"
 
 

@@ -54,7 +54,7 @@ def check_rules(
         RuleCheck(
             "Sharpe ratio",
             f"{sharpe_ratio:z.2f}" if np.isfinite(sharpe_ratio) else "none",
-            f"at least {rules.min_sharpe_ratio}, over all days from {rules.first_day} on",
+            f"at least {rules.min_sharpe_ratio} since {rules.first_day}",
             None if late and np.isfinite(sharpe_ratio) else bool(sharpe_ratio >= rules.min_sharpe_ratio),
         ),
         _largest_position(weights, rules),

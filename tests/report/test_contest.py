@@ -43,7 +43,7 @@ def test_everything_holds() -> None:
     assert table.to_dict("index") == {
         rule: {"found": found, "required": required, "result": "✓ passed"}
         for rule, found, required in [
-            ("Sharpe ratio", "0.70", "at least 0.7, over all days from 2006-01-01 on"),
+            ("Sharpe ratio", "0.70", "at least 0.7 since 2006-01-01"),
             ("largest position", "0.1000", "at most 0.1"),
             ("missed days", "0", "0"),
             ("illiquid positions", "0", "0"),
