@@ -30,7 +30,7 @@ def available() -> int:
     return min(len(os.sched_getaffinity(0)), limit)
 
 
-def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int) -> list:
+def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int, at_least: int) -> list:
     """Apply `function` to chunks of the arrays, on several cores if there are many, and chain the results.
 
     Parameters
@@ -40,8 +40,9 @@ def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int) -> 
         pickled.
     *arrays : np.ndarray, (assets, ...)
     at_once : int
-        Most rows of a chunk. More would leave the processor's cache; fewer are not worth a process of their
-        own.
+        Most rows of a chunk; more would leave the processor's cache.
+    at_least : int
+        Fewest rows that are worth a process of their own.
     """
 
     def in_chunks(*part: np.ndarray) -> list:
@@ -49,7 +50,7 @@ def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int) -> 
         pieces = zip(*(np.array_split(array, chunks) for array in part), strict=True)
         return [result for piece in pieces for result in function(*piece)]
 
-    parts = max(1, min(available(), len(arrays[0]) // at_once))
+    parts = max(1, min(available(), len(arrays[0]) // at_least))
     here, *others = zip(*(np.array_split(array, parts) for array in arrays), strict=True)
     children = [_Child(in_chunks, part) for part in others]
     try:

@@ -152,13 +152,13 @@ def loss_and_gradient(
 
     Repeated calls belong under one `one_thread`, whose cost is that of several steps.
     """
-    out, h1, layer1, h2, layer2, w_ih2, w = _forward(parameters, x, hidden)
+    out, h1, layer1, h2, layer2, answers, w_ih2, w = _forward(parameters, x, hidden)
     error = out - y
     gradient = np.empty_like(parameters)
     *cells, d_w, d_b = split(gradient, shapes(x.shape[2], hidden))
 
     d_out = error * np.float32(2 / x.shape[1])
-    np.matmul(by_sequence(h2[1:]).swapaxes(1, 2), d_out[:, :, None], out=d_w)
+    np.matmul(answers.swapaxes(1, 2), d_out[:, :, None], out=d_w)
     d_b[:, 0] = d_out.sum(axis=1)
     dz = recurrent.lstm_back(d_out.T[:, :, None] * w[:, :, 0], *layer2)
     _accumulate(dz, by_sequence(h1[1:]), h2, *cells[4:])
@@ -174,8 +174,10 @@ def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
     )
     h1, *kept1 = recurrent.lstm(x, w_ih1, w_hh1, b_ih1 + b_hh1)
     h2, *kept2 = recurrent.lstm(by_sequence(h1[1:]), w_ih2, w_hh2, b_ih2 + b_hh2)
-    out = (by_sequence(h2[1:]) @ w)[:, :, 0] + b
-    return out, h1, (w_hh1, *kept1), h2, (w_hh2, *kept2), w_ih2, w
+    # in one piece: the bits of a product with one column depend on the distance between the rows
+    answers = np.ascontiguousarray(by_sequence(h2[1:]))
+    out = (answers @ w)[:, :, 0] + b
+    return out, h1, (w_hh1, *kept1), h2, (w_hh2, *kept2), answers, w_ih2, w
 
 
 def _accumulate(dz, x, h, d_ih, d_hh, d_b_ih, d_b_hh) -> None:

@@ -6,6 +6,7 @@ Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4 (the two loops
 tests from torch.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,11 +30,15 @@ class Lbfgs:
         Length of a step.
     epochs : int
         Number of calls of `torch.optim.LBFGS.step`: up to 20 iterations each, with one shared history.
+    memory : np.ndarray, (2, capacity, size), optional
+        Memory for the history, as `memory_for` gives it.
     """
 
-    def __init__(self, x: np.ndarray, learning_rate: float, epochs: int = 1):
+    def __init__(
+        self, x: np.ndarray, learning_rate: float, epochs: int = 1, memory: np.ndarray | None = None
+    ):
         self.x, self.learning_rate, self.epochs = x, learning_rate, epochs
-        self.history = History(x.size, min(MAX_ITERATIONS * epochs, HISTORY + MAX_ITERATIONS), x.dtype)
+        self.history = History(memory_for(x[None], epochs)[0] if memory is None else memory)
         self.losses: list[float] = []
         self.gradient = self.step_taken = np.empty(0, x.dtype)
         self.iteration = 0  # within the epoch
@@ -91,11 +96,11 @@ class History:
     pair leaves.
     """
 
-    def __init__(self, size: int, capacity: int, dtype: Any):
-        self.steps, self.changes = np.empty((2, capacity, size), dtype)
-        self.inverse = np.zeros((capacity, capacity))  # R⁻¹
-        self.curvatures = np.empty(capacity)  # diag(R)
-        self.scale = dtype.type(1)
+    def __init__(self, memory: np.ndarray):
+        self.steps, self.changes = memory
+        self.inverse = np.zeros((len(self.steps), len(self.steps)))  # R⁻¹
+        self.curvatures = np.empty(len(self.steps))  # diag(R)
+        self.scale = memory.dtype.type(1)
         self.first = self.end = 0  # the pairs in use
 
     def __len__(self) -> int:
@@ -138,6 +143,17 @@ class History:
         return direction
 
 
+def memory_for(rows: np.ndarray, epochs: int) -> np.ndarray:
+    """Memory for the histories of rows (rows, size), in one piece of at least 33 MiB.
+
+    Such a piece comes fresh from the system, in large pages; a smaller one would be used memory in small
+    pages, which two processes copy after a fork. What is not used costs nothing.
+    """
+    shape = len(rows), 2, min(MAX_ITERATIONS * epochs, HISTORY + MAX_ITERATIONS), rows.shape[1]
+    size = math.prod(shape)
+    return np.empty(max(size, 33 * 2**20 // rows.itemsize), rows.dtype)[:size].reshape(shape)
+
+
 def _within(values: np.ndarray, limit: float) -> bool:
     """Whether no value exceeds the limit, in absolute terms; the sum of squares mostly tells."""
     return not values @ values > 2 * values.size * limit**2 and bool(np.abs(values).max() <= limit)
@@ -149,7 +165,8 @@ def minimise(rows: np.ndarray, evaluate: Evaluate, learning_rate: float, epochs:
     `evaluate` is called with the numbers of the rows that go on and these rows (rows, size), and returns
     their losses (rows,) and gradients (rows, size).
     """
-    runs = [Lbfgs(row, learning_rate, epochs) for row in rows]
+    memory = memory_for(rows, epochs)
+    runs = [Lbfgs(row, learning_rate, epochs, part) for row, part in zip(rows, memory, strict=True)]
     with np.errstate(all="ignore"):  # a minimisation that diverges is recognised by its loss
         while active := [k for k, run in enumerate(runs) if not run.done]:
             chosen = slice(None) if len(active) == len(runs) else active  # a slice takes no copy

@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lib.strategy import Strategy
 
 
-TOGETHER, ALONE = 16, 2  # assets of one call
+TOGETHER, ALONE = (16, 6), (2, 2)  # most assets of one call, fewest of a process
 
 
 @contextmanager
@@ -67,13 +67,18 @@ def fit(examples: Mapping[str, tuple], strategy: "Strategy") -> dict[str, tuple]
     untrained = new_model(strategy)
     for assets, x, y in stacked(examples):
         try:
-            results = cores.spread(partial(_fit_together, strategy), x, y, at_once=TOGETHER)
+            results = _spread(_fit_together, strategy, x, y, TOGETHER)
         except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
             _report(strategy, error)
-            results = cores.spread(partial(_fit_one_by_one, strategy), x, y, at_once=ALONE)
+            results = _spread(_fit_one_by_one, strategy, x, y, ALONE)
         for asset, (row, losses, output) in zip(assets, results, strict=True):
             fitted[asset] = _with(untrained, row), losses, output
     return fitted
+
+
+def _spread(function: Callable, strategy: "Strategy", x: np.ndarray, y: np.ndarray, assets: tuple) -> list:
+    at_once, at_least = assets
+    return cores.spread(partial(function, strategy), x, y, at_once=at_once, at_least=at_least)
 
 
 @one_thread

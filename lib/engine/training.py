@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lib.strategy import Strategy
 
-ASSETS_AT_ONCE = 16  # of one call
+ASSETS_AT_ONCE, ASSETS_PER_CORE = 16, 6  # most of one call, fewest of a process
 ADVICE = "A smaller learning_rate may help"
 
 
@@ -143,7 +143,8 @@ def _fit_published(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any
     """As `_fit`, each model as its row of parameters."""
     fitted: dict[Any, tuple] = {}
     for assets, x, y in stacked(examples):
-        results = cores.spread(partial(_fit_together, strategy), x, y, at_once=ASSETS_AT_ONCE)
+        fit = partial(_fit_together, strategy)
+        results = cores.spread(fit, x, y, at_once=ASSETS_AT_ONCE, at_least=ASSETS_PER_CORE)
         fitted.update(zip(assets, results, strict=True))
     return fitted
 

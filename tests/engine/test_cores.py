@@ -19,10 +19,10 @@ def squares(rows, doubled):
     return [(float(row) ** 2, os.getpid()) for row in rows]
 
 
-def spread(function=squares, workers=2, at_once=3):
+def spread(function=squares, workers=2, at_once=3, at_least=3):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cores, "available", lambda: workers)
-        return cores.spread(function, ROWS, 2 * ROWS, at_once=at_once)
+        return cores.spread(function, ROWS, 2 * ROWS, at_once=at_once, at_least=at_least)
 
 
 def test_results_come_in_order_from_processes_of_their_own():
@@ -32,9 +32,15 @@ def test_results_come_in_order_from_processes_of_their_own():
     assert answers[0][1] == os.getpid()
 
 
-@pytest.mark.parametrize(("workers", "at_once"), [(1, 3), (2, 10), (2, 6)])
-def test_one_core_or_one_chunk_starts_no_process(workers, at_once):
-    assert {process for _, process in spread(workers=workers, at_once=at_once)} == {os.getpid()}
+@pytest.mark.parametrize(("workers", "at_least"), [(1, 3), (2, 10), (2, 6)])
+def test_one_core_or_few_rows_start_no_process(workers, at_least):
+    assert {process for _, process in spread(workers=workers, at_least=at_least)} == {os.getpid()}
+
+
+def test_no_call_has_more_rows_than_it_may():
+    calls = []
+    spread(lambda rows, doubled: calls.append(len(rows)) or squares(rows, doubled), workers=1)
+    assert calls == [3, 3, 2, 2]
 
 
 def test_a_child_that_is_killed_costs_nothing_but_time():
@@ -86,8 +92,8 @@ def test_a_training_has_the_same_bits_on_one_core_and_on_two(model, monkeypatch)
 
     chosen = model if model == "LSTM" else partial(Mlp, dropout=0.2)
     strategy = Strategy(top_assets=8, hidden_size=4, learning_rate=0.01, model=chosen)
-    monkeypatch.setattr(training, "ASSETS_AT_ONCE", 2)
-    monkeypatch.setattr("lib.engine.torch_training.TOGETHER", 2)
+    monkeypatch.setattr(training, "ASSETS_PER_CORE", 2)
+    monkeypatch.setattr("lib.engine.torch_training.TOGETHER", (16, 2))
     answers = []
     for workers in (1, 2):
         monkeypatch.setattr(cores, "available", lambda workers=workers: workers)

@@ -84,7 +84,7 @@ def test_a_full_history_forgets_the_oldest_pair_as_torch_does(pairs, monkeypatch
 
 def test_the_history_is_bounded(monkeypatch):
     monkeypatch.setattr("lib.engine.lbfgs.HISTORY", 3)
-    history = History(4, 5, np.dtype(np.float32))
+    history = History(np.empty((2, 5, 4), np.float32))
     for k in range(1, 12):
         history.add(np.full(4, k, np.float32), np.full(4, 1, np.float32))
         assert len(history) == min(k, 3)

@@ -75,8 +75,8 @@ def test_without_git_the_folder_is_tested_as_it_is(project):
     assert done.stdout.split()[-4:] == [".ci", ".git", "README.md", "committed"]
 
 
-def test_the_long_tests_are_turned_on(project):
-    done = run(project, "```\necho $LONG_TESTS # -m pytest\n```\n", LONG_TESTS="")
+def test_the_switch_for_long_tests_reaches_the_command(project):
+    done = run(project, "```\necho $LONG_TESTS # -m pytest\n```\n", LONG_TESTS="1")
     assert done.stdout.splitlines()[1:] == ["1"]
 
 
