@@ -115,6 +115,8 @@ class _Layer(torch.autograd.Function):
             share, answer = gru.gru_back(grad, w_hh, h, *kept)
         else:
             share = answer = gru.rnn_back(grad, w_hh, h, ctx.kind == "RNN_relu")
+        # in one piece: the bits of a product with one column depend on the distance between the rows
+        share, answer = np.ascontiguousarray(share), np.ascontiguousarray(answer)
         gradients = [
             share.swapaxes(1, 2) @ x,
             answer.swapaxes(1, 2) @ recurrent.by_sequence(h[:-1]),
