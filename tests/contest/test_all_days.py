@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 from torch import nn
 
 from lib import Strategy
@@ -19,15 +18,12 @@ from lib.contest.all_days import PassError, RunStopped, whole_run
 from lib.contest.kept_days import identity_of
 from lib.contest.windows import days_between, seen_on
 from lib.engine import training
-from tests import reference
 from tests.contest.strategies import OWN, TINY, broken
 from tests.markets import changed_after, random_market
 from tests.switches import LONG
 from tests.systems import needs_fork
-from tests.vectors import vector
 
 PROJECT = Path(__file__).parents[2]
-REAL_MARKET = PROJECT.parent / "shared" / "real" / "market.nc"
 pytestmark = pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
 START, END = np.datetime64("2024-10-30"), np.datetime64("2024-12-30")
 MARKET = random_market(11, days=130, assets=12)
@@ -38,13 +34,12 @@ def run(folder, strategy=OWN, market=MARKET, start=START, end=END, **where):
     return whole_run(strategy, data, start, end, Path(folder), identity_of(strategy), progress=False, **where)
 
 
-def chain(strategy, market, start, end, of=None):
+def chain(strategy, market, start, end):
     """Weights of single passes, one after the other, on every asset of the market."""
     state, rows = None, []
-    of = of or strategy
     for day in days_between(market, start, end):
-        models = of.train_model(seen_on(market, day, strategy.train_period))
-        weights, state = of.predict(models, seen_on(market, day, strategy.lookback_period), state)
+        models = strategy.train_model(seen_on(market, day, strategy.train_period))
+        weights, state = strategy.predict(models, seen_on(market, day, strategy.lookback_period), state)
         rows.append(weights.isel(time=-1, drop=True).reindex(asset=market.asset, fill_value=0).values)
     return np.stack(rows)
 
@@ -80,31 +75,6 @@ def test_a_model_in_torch_and_memory_equal_the_chain_too(here, tmp_path):
     start = np.datetime64("2024-12-17")
     (weights, _), _ = run(tmp_path, strategy, start=start)
     assert np.abs(weights.values - chain(strategy, MARKET, start, END)).max() <= 1e-9
-
-
-@pytest.mark.parametrize("name", ["synthetic", "real"] if LONG else ["synthetic"])
-def test_it_equals_the_published_strategy(here, tmp_path, name):
-    """Against the plain reference: 60 days as published behind the switch, else a few with less."""
-    days, top_assets, hidden_size = (60, 6, 34) if LONG else (2, 2, 3)
-    strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
-    if name == "real" and not REAL_MARKET.exists():
-        pytest.skip("the real market is not beside the project")
-    market = vector("market") if name == "synthetic" else xr.load_dataarray(REAL_MARKET)
-    start, end = market.time.values[[-days, -1]].astype("M8[D]")
-
-    class Published:
-        predict = staticmethod(reference.predict)
-
-        @staticmethod
-        def train_model(data):
-            return reference.train_model(data, top_assets, hidden_size, reference.Layers)
-
-    (weights, _), _ = run(tmp_path, strategy, market, start, end)
-    published = chain(strategy, market, start, end, of=Published)
-    liquid = (
-        market.sel(field="is_liquid", time=weights.time).values > 0
-    )  # where this project decides otherwise
-    assert np.abs(weights.values - published)[liquid].max() <= 1e-5
 
 
 def test_an_interrupted_run_goes_on_where_it_was(here, tmp_path, expected):

@@ -6,13 +6,14 @@ import pytest
 from lib import Strategy
 from lib.engine.fast_lstm import needs_torch
 from tests.processes import run_python
+from tests.trained import needs_published_model
 from tests.vectors import vector
 
 CONSTANT = Strategy(model="constant", top_assets=4)
 A_PASS = """
 import sys
 from lib import Strategy
-strategy = Strategy(model="constant")
+strategy = Strategy(model="constant", top_assets=12)
 models = strategy.train_model(strategy.load_data(100))
 weights, _ = strategy.predict(models, strategy.load_data(155), None)
 assert len(models) == 12
@@ -47,8 +48,12 @@ def test_a_pass_needs_no_torch() -> None:
 
 def test_only_models_of_torch_need_it() -> None:
     assert not needs_torch(CONSTANT)
-    assert not needs_torch(Strategy())
     assert needs_torch(Strategy(model=lambda n_features, strategy: None))
+
+
+@needs_published_model
+def test_the_shipped_model_does_not_need_it() -> None:
+    assert not needs_torch(Strategy())
 
 
 def test_a_misspelt_model_is_told_of_it() -> None:

@@ -18,6 +18,7 @@ from lib.engine.training import train_model
 from lib.strategy import Strategy
 from tests import reference
 from tests.contest.conftest import here  # noqa: F401 (a fixture)
+from tests.contest.test_all_days import chain
 from tests.engine.test_prediction import check_single_passes, window
 from tests.labelled import get_features, weights_in
 from tests.processes import run_python
@@ -154,6 +155,37 @@ def test_the_whole_run_of_the_contest_is_the_published_chain_of_single_passes(tm
 @pytest.mark.usefixtures("here")
 def test_so_it_is_on_the_real_market(tmp_path):
     check_whole_run(real("market").sortby("asset"), real("strategy_single_pass"), tmp_path)
+
+
+class Plain:
+    """The plain strategy, to be called as a Strategy."""
+
+    train_period, lookback_period = reference.TRAIN_PERIOD, reference.LOOKBACK_PERIOD
+    predict = staticmethod(reference.predict)
+
+    def __init__(self, top_assets, hidden_size):
+        self.sizes = top_assets, hidden_size
+
+    def train_model(self, data):
+        return reference.train_model(data, *self.sizes, reference.Layers)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "name", ["synthetic", pytest.param("real", marks=real_market)] if LONG else ["synthetic"]
+)
+def test_the_whole_run_equals_the_plain_strategy(name, tmp_path):
+    """60 days of a network of the published size behind the switch, else a few of a small one."""
+    days, top_assets, hidden_size = (60, 6, 34) if LONG else (2, 2, 3)
+    market = vector("market") if name == "synthetic" else real("market").sortby("asset")
+    start, end = market.time.values[[-days, -1]].astype("M8[D]")
+    strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
+    (weights, _), _ = whole_run(strategy, market, start, end, tmp_path, identity_of(strategy), progress=False)
+    published = chain(Plain(top_assets, hidden_size), market, start, end)
+    liquid = (
+        market.sel(field="is_liquid", time=weights.time).values > 0
+    )  # else this project decides otherwise
+    assert np.abs(weights.values - published)[liquid].max() <= 1e-5
 
 
 @real_market
