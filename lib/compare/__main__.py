@@ -38,10 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", RunWarning)
         warnings.showwarning = _print_warning  # type: ignore[assignment]
         try:
+            options: dict[str, Any] = {"folder": folder, **where}
             for name in ("shuffles", "universes"):
-                _count(name, getattr(given, name))
-            draws = {name: getattr(given, name) or 0 for name in ("shuffles", "universes")}
-            options = {"folder": folder, **draws, **where}
+                options[name] = _count(name, getattr(given, name))
             records = run(_variants(given), given.start, given.end, **options)
             if given.notebooks:
                 execute_notebooks(variants_of(records), folder, **where)
@@ -63,14 +62,15 @@ def _variants(given: argparse.Namespace) -> list[variants.Variant]:
     odd = variants.ODDITIES if given.oddities else [{}]
     choices = variants.grid(variants.parse_choices(given.grid))
     first = Strategy().seed
-    _count("seeds", given.seeds)
-    seeds = [{"seed": first + k} for k in range(given.seeds)] if given.seeds else [{}]
+    seeds = [{"seed": first + k} for k in range(_count("seeds", given.seeds))] or [{}]
     return variants.combine([parse_settings(given.set)], listed, odd, choices, seeds)
 
 
-def _count(name: str, number: int | None) -> None:
+def _count(name: str, number: int | None) -> int:
+    """The number of an option, 0 where it is not given; given, it must be 1 or more."""
     if number is not None and number < 1:
         raise ValueError(f"--{name} is {number}: it must be 1 or more.")
+    return number or 0
 
 
 def _show(records: list[Record], folder: Path) -> bool:

@@ -82,9 +82,16 @@ def compare(
         Runs that failed or were interrupted, which the next call tries again; damaged files; runs that could
         not be written, which are in the table nevertheless.
     """
-    options: dict[str, Any] = {"folder": folder, "progress": progress}
-    options |= {"shuffles": shuffles, "universes": universes}
-    records = run(variants, start_date, end_date, **options, **where)
+    records = run(
+        variants,
+        start_date,
+        end_date,
+        folder=folder,
+        progress=progress,
+        shuffles=shuffles,
+        universes=universes,
+        **where,
+    )
     return run_table.as_table(records, tried(folder, records))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lib.compare.runs import DRAW, Record
 from lib.engine.inputs import get_target_classes
 from lib.errors import WrongValueError
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from lib.strategy import Strategy
 
-Record = dict[str, Any]
 BLOCK = 5  # trading days of targets that stay together in a shuffle
 SHORTEST = 60  # calendar days of a backtest whose halves are drawn
 DAY = np.timedelta64(1, "D")
@@ -79,7 +79,7 @@ def drawn(record: Record, shuffles: int, universes: int) -> list[dict[str, Any]]
 
 def backtest_days(planned: Record) -> tuple[str, str]:
     """Return the first and the last day of a run's backtest."""
-    found = {**planned, **planned.get("draw", {})}
+    found = {**planned, **planned.get(DRAW, {})}
     return found["start"], found["end"]
 
 

@@ -93,13 +93,13 @@ def panel(records: Sequence[Record], days: Record) -> tuple[list[Record], np.nda
     return same, np.stack(returns, axis=1) if returns else np.empty((0, 0))
 
 
-def overfitting(records: Sequence[Record], tried: Sequence[Record]) -> dict[str, float]:
-    """Return by key the probability of overfitting of all runs tried on the same days."""
-    found: dict[str, float] = {}
+def overfitting(records: Sequence[Record], tried: Sequence[Record]) -> dict[str, tuple[float, int]]:
+    """Return by key the probability of overfitting of all runs tried on the same days, and their number."""
+    found: dict[str, tuple[float, int]] = {}
     for record in variants_of(records):
         if record["status"] == "finished" and record["key"] not in found:
             same, returns = panel(tried, record)
-            value = overfitting_probability(returns)
+            value = overfitting_probability(returns), len(same)
             found |= dict.fromkeys([other["key"] for other in same], value)
     return found
 

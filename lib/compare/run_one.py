@@ -15,7 +15,7 @@ import numpy as np
 from lib.backtest import backtest, leaving_no_files
 from lib.compare import draws, project_code, provenance
 from lib.compare.friction import under_friction
-from lib.compare.runs import Record
+from lib.compare.runs import DRAW, Record
 from lib.compare.user_functions import register
 from lib.strategy import STATISTICS_DAYS, Strategy
 
@@ -67,7 +67,7 @@ def _backtest(strategy: Strategy, planned: Record) -> Record:
         import torch
 
         torch.set_num_threads(1)  # the cores are busy with other runs
-    draw = planned.get("draw", {})
+    draw = planned.get(DRAW, {})
     trained, (start, end) = draws.trained_on(strategy, draw), draws.backtest_days(planned)
     weights, _ = backtest(trained, start, end, load_data=draws.loader(strategy, draw))
     first, last = weights.time.values[[0, -1]]

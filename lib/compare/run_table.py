@@ -63,8 +63,8 @@ def as_table(records: Sequence[Record], tried: Sequence[Record]) -> pd.DataFrame
         row |= {name: as_float(figures.get(name)) for name in FIGURES}
         returns = np.array(record.get("returns", []), dtype=np.float64)
         row["deflated_sharpe_ratio"] = deflated_sharpe_ratio(returns, max(len(tried), 1), variance)
-        row |= {"pbo": overfitting.get(record["key"], math.nan)}
-        row |= {"pbo_runs": len(luck.panel(tried, record)[0]), "trials": len(tried)}
+        row["pbo"], row["pbo_runs"] = overfitting.get(record["key"], (math.nan, 0))
+        row["trials"] = len(tried)
         row |= about_luck[record["key"]]
         row |= {"seconds": as_float(record.get("seconds")), "status": record["status"]}
         rows.append(row | {"message": record.get("message", ""), "run": record["key"]})

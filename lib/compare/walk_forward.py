@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.report.added_value import measured
+from lib.report.contest import sharpe_ratio_of
 from lib.report.sharpe import sharpe_ratio
 
 TOLERANCE = pd.Timedelta(days=10)  # by which two years may be short: holidays at both ends
@@ -49,12 +49,12 @@ def walk_forward(returns: np.ndarray, dates: list[str], competition_type: str) -
         chained.append(returns[begin:end, chosen[-1]])
         year += 1
     first = len(time) - sum(map(len, chained))
-    lines = [np.concatenate(chained), *returns[first:].T]
-    named = {
-        str(k): xr.DataArray(line, {"time": time[first:]}, ("time",), name=competition_type)
-        for k, line in enumerate(lines)
-    }
-    chain, *ratios = np.nan_to_num([each.sharpe_ratio for each in measured(named).values()])
+    lines = [
+        xr.DataArray(line, {"time": time[first:]}, ("time",), name=competition_type)
+        for line in (np.concatenate(chained), *returns[first:].T)
+    ]
+    # 0 where returns never change
+    chain, *ratios = np.nan_to_num([sharpe_ratio_of(line) for line in lines], posinf=0, neginf=0)
     best = int(np.argmax(ratios))
     days = str(time[first])[:10], str(time[-1])[:10]
     return WalkForward(days, chosen, float(chain), float(ratios[best]), best, float(np.mean(ratios)))

@@ -174,8 +174,7 @@ def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
     )
     h1, *kept1 = recurrent.lstm(x, w_ih1, w_hh1, b_ih1 + b_hh1)
     h2, *kept2 = recurrent.lstm(by_sequence(h1[1:]), w_ih2, w_hh2, b_ih2 + b_hh2)
-    # in one piece: the bits of a product with one column depend on the distance between the rows
-    answers = np.ascontiguousarray(by_sequence(h2[1:]))
+    answers = recurrent.in_one_piece(h2[1:])
     out = (answers @ w)[:, :, 0] + b
     return out, h1, (w_hh1, *kept1), h2, (w_hh2, *kept2), answers, w_ih2, w
 

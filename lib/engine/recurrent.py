@@ -22,6 +22,15 @@ def by_sequence(array: np.ndarray) -> np.ndarray:
     return array.swapaxes(0, 1)
 
 
+def in_one_piece(array: np.ndarray) -> np.ndarray:
+    """The first two axes exchanged, as by `by_sequence`, in one piece of memory.
+
+    In a view the distance between the rows grows with the number of sequences, and the bits of a product with
+    one column depend on it.
+    """
+    return np.ascontiguousarray(by_sequence(array))
+
+
 def product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """`x @ w` (sequences, time, ...) of all days at once, with time in front in memory."""
     out = np.empty((x.shape[1], len(x), w.shape[2]), np.float32)

@@ -96,8 +96,7 @@ class _Layer(torch.autograd.Function):
             h, *kept = gru.gru(x, w_ih, w_hh, bias, b_hh[:, -hidden:])
         else:
             h = gru.rnn(x, w_ih, w_hh, bias, kind == "RNN_relu")
-        output = torch.from_numpy(np.ascontiguousarray(recurrent.by_sequence(h[1:])))
-        return output, (x, w_ih, w_hh, h, kept)
+        return torch.from_numpy(recurrent.in_one_piece(h[1:])), (x, w_ih, w_hh, h, kept)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
@@ -108,15 +107,15 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_h: torch.Tensor, _: Any) -> tuple:
         x, w_ih, w_hh, h, kept = ctx.kept
-        grad = np.ascontiguousarray(recurrent.by_sequence(_numpy(grad_h)))
+        grad = recurrent.in_one_piece(_numpy(grad_h))
         if ctx.kind == "LSTM":
-            share = answer = recurrent.lstm_back(grad, w_hh, *kept)
+            shares = [recurrent.lstm_back(grad, w_hh, *kept)]
         elif ctx.kind == "GRU":
-            share, answer = gru.gru_back(grad, w_hh, h, *kept)
+            shares = list(gru.gru_back(grad, w_hh, h, *kept))
         else:
-            share = answer = gru.rnn_back(grad, w_hh, h, ctx.kind == "RNN_relu")
-        # in one piece: the bits of a product with one column depend on the distance between the rows
-        share, answer = np.ascontiguousarray(share), np.ascontiguousarray(answer)
+            shares = [gru.rnn_back(grad, w_hh, h, ctx.kind == "RNN_relu")]
+        shares = [np.ascontiguousarray(each) for each in shares]  # as `in_one_piece`, for the products below
+        share, answer = shares[0], shares[-1]  # of the input, and of the hidden state
         gradients = [
             share.swapaxes(1, 2) @ x,
             answer.swapaxes(1, 2) @ recurrent.by_sequence(h[:-1]),
