@@ -63,12 +63,21 @@ def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int, at_
     return results
 
 
+def _hold_more(pipe: int) -> None:
+    """Let a child write its whole result and end, while this process still computes; 64 KiB is the default."""
+    import fcntl  # absent on Windows, where nothing is forked
+
+    with contextlib.suppress(OSError):  # more than this user may have
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
+
+
 class _Child:
     """A forked process that computes one part; if it is lost, the part is computed here."""
 
     def __init__(self, function: Callable[..., list], part: tuple):
         self.function, self.part = function, part
         self.reader, writer = os.pipe()
+        _hold_more(writer)
         with warnings.catch_warnings():
             # Python warns of forking with threads: the child only computes, and touches none of their locks.
             warnings.simplefilter("ignore", DeprecationWarning)
