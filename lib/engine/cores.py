@@ -64,7 +64,7 @@ def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int, at_
 
 
 def _hold_more(pipe: int) -> None:
-    """Let a child write its whole result and end, while this process still computes; 64 KiB is the default."""
+    """Let a child write its whole result and end while this process still computes; 64 KiB is the default."""
     import fcntl  # absent on Windows, where nothing is forked
 
     with contextlib.suppress(OSError):  # more than this user may have

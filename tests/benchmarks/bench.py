@@ -1,10 +1,12 @@
 """How fast, against the plain reference in the same run: `python -m pytest tests/benchmarks/bench.py`."""
 
+import contextlib
 import os
 import resource
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -12,11 +14,13 @@ import numpy as np
 import pytest
 import qnt.backtester as qnbt
 import torch
+from threadpoolctl import threadpool_limits
 
 from lib import Strategy
 from lib.contest.all_days import whole_run
 from lib.contest.kept_days import identity_of
 from lib.contest.windows import days_between, seen_on
+from lib.engine import cores
 from tests import reference
 from tests.conftest import REAL
 from tests.vectors import vector
@@ -46,6 +50,17 @@ def window(market, days):
     return market.sel(time=slice(market.time[-1] - days * 86_400_000_000_000, None))
 
 
+@contextlib.contextmanager
+def on(core_count: int) -> Iterator[None]:
+    """As many cores as there would be on a machine with so many, for numpy, torch and our processes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(core_count)
+    with threadpool_limits(core_count):
+        assert cores.available() == core_count
+        yield
+    torch.set_num_threads(before)
+
+
 def measure(benchmark, group, side, function, rounds):
     benchmark.group, benchmark.extra_info["side"] = group, side
     benchmark.pedantic(function, rounds=rounds, warmup_rounds=1 if rounds > 1 else 0)
@@ -54,16 +69,15 @@ def measure(benchmark, group, side, function, rounds):
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("side", ["published", "here"])
 def test_train_12_assets(benchmark, side, threads):
-    torch.set_num_threads(threads)
     train = reference.train_model if side == "published" else Strategy().train_model
     data = window(vector("loaded"), 100)
     rounds = 3 if side == "published" else 15
-    measure(benchmark, f"train 12 assets, {threads} thread(s)", side, lambda: train(data), rounds)
+    with on(threads):
+        measure(benchmark, f"train 12 assets, {threads} thread(s)", side, lambda: train(data), rounds)
 
 
 @pytest.mark.parametrize("side", ["published", "here"])
 def test_train_100_assets(benchmark, side, large):
-    torch.set_num_threads(1)
     data = window(large, 100)
     strategy = Strategy(top_assets=100)
     train = (
@@ -71,24 +85,24 @@ def test_train_100_assets(benchmark, side, large):
         if side == "published"
         else lambda: strategy.train_model(data)
     )
-    measure(benchmark, "train 100 assets, 1 thread", side, train, 1 if side == "published" else 5)
+    with on(1):
+        measure(benchmark, "train 100 assets, 1 thread", side, train, 1 if side == "published" else 5)
 
 
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("side", ["published", "here"])
 def test_predict_a_day(benchmark, side, threads):
-    torch.set_num_threads(threads)
     train, look = window(vector("loaded"), 100), window(vector("loaded"), 155)
     side_of = reference if side == "published" else Strategy()
     models = side_of.train_model(train)
     _, state = side_of.predict(models, look.isel(time=slice(None, -1)), None)
     group = f"predict one day, {threads} thread(s)"
-    measure(benchmark, group, side, lambda: side_of.predict(models, look, state), 40)
+    with on(threads):
+        measure(benchmark, group, side, lambda: side_of.predict(models, look, state), 40)
 
 
 @pytest.mark.parametrize("side", ["published", "here"])
 def test_one_year_of_multi_pass(benchmark, side):
-    torch.set_num_threads(2)
     side_of = reference if side == "published" else Strategy()
 
     def run():
@@ -107,7 +121,8 @@ def test_one_year_of_multi_pass(benchmark, side):
         )
 
     group = f"one year of multi-pass, 2 threads, {ENGINE}"
-    measure(benchmark, group, side, run, 1 if side == "published" else 3)
+    with on(2):
+        measure(benchmark, group, side, run, 1 if side == "published" else 3)
 
 
 PUBLISHED_PASS = [
@@ -216,7 +231,6 @@ def _peak(command, environment):
 def test_the_whole_contest(benchmark, side, tmp_path, monkeypatch):
     """Every day from 2006 on: here in two processes, the published code extrapolated from 20 days in one."""
     monkeypatch.delenv("QNT_OFFLINE_MARKET", raising=False)
-    torch.set_num_threads(1)
     strategy, (start, end) = Strategy(), CONTEST
     data = strategy.load_range(start, end)
     days = days_between(data, start, end)
@@ -234,7 +248,8 @@ def test_the_whole_contest(benchmark, side, tmp_path, monkeypatch):
     if side == "published":
         benchmark.extra_info["times"] = len(days) / PUBLISHED_DAYS
     group = f"the whole contest, {len(days):,} days, 2 processes (published: 1)"
-    measure(benchmark, group, side, published if side == "published" else here, 1)
+    with on(1):
+        measure(benchmark, group, side, published if side == "published" else here, 1)
 
 
 @pytest.mark.parametrize("assets", [12, 25, 50, 100, 500])
