@@ -16,6 +16,9 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+# Products of a parameter and a day that take about as long as starting a process and filling its memory
+WORTH_A_PROCESS = 12_000_000
+
 _blas = ThreadpoolController().select(user_api="blas")
 
 
@@ -28,6 +31,11 @@ def available() -> int:
         return 1
     limit = max((library["num_threads"] for library in _blas.info()), default=1)
     return min(len(os.sched_getaffinity(0)), limit)
+
+
+def fewest_rows(parameters: int, days: int) -> int:
+    """Fewest models with so many parameters, trained on so many days, that are worth a process."""
+    return max(1, -(-WORTH_A_PROCESS // max(1, parameters * days)))
 
 
 def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int, at_least: int) -> list:

@@ -87,12 +87,17 @@ def class_is_published(path: Path) -> bool:
     return False
 
 
+def number_of_parameters(n_features: int, hidden: int) -> int:
+    """Of one model."""
+    return sum(map(math.prod, shapes(n_features, hidden)))
+
+
 def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
     """Torch's row of initial parameters, float32, equal to what torch draws after `torch.manual_seed(seed)`.
 
     Torch draws each uniformly in ±1/sqrt(hidden), from the Mersenne Twister, 24 bits a number.
     """
-    size = sum(map(math.prod, shapes(n_features, hidden)))
+    size = number_of_parameters(n_features, hidden)
     bits = np.random.RandomState(seed).randint(0, 2**32, size, dtype=np.uint32) & np.uint32(2**24 - 1)
     bound = np.float64(np.float32(1 / np.sqrt(hidden)))  # torch multiplies and adds with one rounding
     return (bits * 2.0**-24 * (2 * bound) - bound).astype(np.float32)

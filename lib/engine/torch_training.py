@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lib.strategy import Strategy
 
 
-TOGETHER, ALONE = (16, 6), (2, 2)  # most assets of one call, fewest of a process
+TOGETHER, ALONE = 16, 2  # most assets of one call, the second for modules that cannot be batched
 
 
 @contextmanager
@@ -65,20 +65,19 @@ def fit(examples: Mapping[str, tuple], strategy: "Strategy") -> dict[str, tuple]
     """
     fitted: dict[str, tuple] = {}
     untrained = new_model(strategy)
+    size = sum(parameter.numel() for parameter in trained(untrained))
     for assets, x, y in stacked(examples):
         try:
-            results = _spread(_fit_together, strategy, x, y, TOGETHER)
+            at_least = cores.fewest_rows(size, days=x.shape[1])
+            fit_part = partial(_fit_together, strategy)
+            results = cores.spread(fit_part, x, y, at_once=TOGETHER, at_least=at_least)
         except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
             _report(strategy, error)
-            results = _spread(_fit_one_by_one, strategy, x, y, ALONE)
+            fit_part = partial(_fit_one_by_one, strategy)
+            results = cores.spread(fit_part, x, y, at_once=ALONE, at_least=ALONE)
         for asset, (row, losses, output) in zip(assets, results, strict=True):
             fitted[asset] = _with(untrained, row), losses, output
     return fitted
-
-
-def _spread(function: Callable, strategy: "Strategy", x: np.ndarray, y: np.ndarray, assets: tuple) -> list:
-    at_once, at_least = assets
-    return cores.spread(partial(function, strategy), x, y, at_once=at_once, at_least=at_least)
 
 
 @one_thread

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lib.strategy import Strategy
 
-ASSETS_AT_ONCE, ASSETS_PER_CORE = 16, 6  # most of one call, fewest of a process
+ASSETS_AT_ONCE = 16  # in one call
 ADVICE = "A smaller learning_rate may help"
 
 
@@ -144,7 +144,9 @@ def _fit_published(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any
     fitted: dict[Any, tuple] = {}
     for assets, x, y in stacked(examples):
         fit = partial(_fit_together, strategy)
-        results = cores.spread(fit, x, y, at_once=ASSETS_AT_ONCE, at_least=ASSETS_PER_CORE)
+        size = fast_lstm.number_of_parameters(x.shape[2], strategy.hidden_size)
+        at_least = cores.fewest_rows(size, days=x.shape[1])
+        results = cores.spread(fit, x, y, at_once=ASSETS_AT_ONCE, at_least=at_least)
         fitted.update(zip(assets, results, strict=True))
     return fitted
 

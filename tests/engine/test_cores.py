@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from lib import Strategy
-from lib.engine import cores, training
+from lib.engine import cores, fast_lstm
 from tests.systems import on_linux
 from tests.trained import window
 
@@ -35,6 +35,13 @@ def test_results_come_in_order_from_processes_of_their_own():
 @pytest.mark.parametrize(("workers", "at_least"), [(1, 3), (2, 10), (2, 6)])
 def test_one_core_or_few_rows_start_no_process(workers, at_least):
     assert {process for _, process in spread(workers=workers, at_least=at_least)} == {os.getpid()}
+
+
+@pytest.mark.parametrize(("hidden", "parted"), [(34, 24), (64, 8)])
+def test_a_larger_network_is_parted_among_cores_from_fewer_assets_on(hidden, parted):
+    """Of 70 days. Measured: below these numbers a second process costs as much as it saves."""
+    rows = cores.fewest_rows(fast_lstm.number_of_parameters(1, hidden), days=70)
+    assert 2 * rows == parted
 
 
 def test_no_call_has_more_rows_than_it_may():
@@ -92,8 +99,7 @@ def test_a_training_has_the_same_bits_on_one_core_and_on_two(model, monkeypatch)
 
     chosen = model if model == "LSTM" else partial(Mlp, dropout=0.2)
     strategy = Strategy(top_assets=8, hidden_size=4, learning_rate=0.01, model=chosen)
-    monkeypatch.setattr(training, "ASSETS_PER_CORE", 2)
-    monkeypatch.setattr("lib.engine.torch_training.TOGETHER", (16, 2))
+    monkeypatch.setattr(cores, "WORTH_A_PROCESS", 1)
     answers = []
     for workers in (1, 2):
         monkeypatch.setattr(cores, "available", lambda workers=workers: workers)

@@ -71,10 +71,17 @@ def module_of(command):
 RUN = [command for command in COMMANDS if module_of(command)]
 
 
+long = pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
+
+
 def cost(command):
-    """Of each module one command is run every time; the others, which differ in their options, take long."""
+    """Of each module one command is run every time; the others, which differ in their options, take long.
+
+    test_rehearsal.py and test_notebook_on_prices.py run those of two modules every time.
+    """
     first = next(other for other in RUN if module_of(other) == module_of(command))
-    return [] if command == first else [pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")]
+    elsewhere = module_of(command) in ("lib.rehearsal", "lib.prices")
+    return [] if command == first and not elsewhere else [long]
 
 
 def run_code(text):
@@ -232,6 +239,7 @@ def test_any_other_example_runs(text, tmp_path, monkeypatch, capsys):
     assert len(list(tmp_path.iterdir())) == 1  # the market, or the state
 
 
+@long
 def test_all_examples_together_pass_the_rehearsal(tmp_path):
     """In the notebook, as a reader would put them there."""
     notebook = nbformat.read(PROJECT / "strategy.ipynb", 4)
