@@ -40,6 +40,8 @@ class Batch:
     @one_thread
     def outputs(self, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Outputs (assets, time) in evaluation mode for `x` (assets, time, feature), float32."""
+        if len(rows) == 1:
+            return self.outputs(*_twice(rows, x))[:1]
         self.model.eval()
         with torch.no_grad():
             return torch.vmap(self._output)(
@@ -53,6 +55,9 @@ class Batch:
 
         Random numbers, such as dropout's, are the same for all assets: those that one asset alone would draw.
         """
+        if len(rows) == 1:
+            losses, gradients = self.loss_and_gradient(*_twice(rows, x, y))
+            return losses[:1], gradients[:1]
         self.model.train()
         flat = torch.from_numpy(rows).requires_grad_()
 
@@ -76,6 +81,11 @@ class Batch:
             name: piece.reshape(-1, *shape)
             for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
         }
+
+
+def _twice(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """One asset as two: torch computes a product for one alone in another way, with other last digits."""
+    return tuple(np.repeat(array, 2, axis=0) for array in arrays)
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:

@@ -60,19 +60,24 @@ def lstm(
     z = np.empty((assets, 4 * hidden), np.float32)
     z_by_gate = z.reshape(assets, 4, hidden).swapaxes(0, 1)
     parts = np.empty((2, assets, hidden), np.float32)
+    i_g, f_c = parts
+    days_in_turn = zip(  # views of each day, made here since indexing costs a sixth of a step
+        *(h[:-1, :, None], share, steps[:-1, :4], steps[:-1, 3], steps[:-1, :2], steps[:-1, 3:]),
+        *(steps[:-1, 2], steps[1:, 4], tanh_c, h[1:]),
+        strict=True,
+    )
     with np.errstate(over="ignore"):  # exp of a gate that is as good as closed: 1 / inf = 0
-        for day, step in enumerate(steps[:-1]):
-            np.matmul(h[day, :, None], w_hh, out=z[:, None])
-            np.add(z, share[day], out=z)
+        for h_before, from_x, gates, g, i_f, g_c, o, c, tanh_of_c, h_after in days_in_turn:
+            np.matmul(h_before, w_hh, out=z[:, None])
+            np.add(z, from_x, out=z)
             np.exp(z, out=z)
             np.add(z, ONE, out=z)
-            np.divide(numerators, z_by_gate, out=step[:4])
-            np.subtract(step[3], ONE, out=step[3])
-            np.multiply(step[:2], step[3:], out=parts)  # i · g and f · the cell before
-            c = steps[day + 1, 4]
-            np.add(parts[0], parts[1], out=c)
-            np.tanh(c, out=tanh_c[day])
-            np.multiply(step[2], tanh_c[day], out=h[day + 1])
+            np.divide(numerators, z_by_gate, out=gates)
+            np.subtract(g, ONE, out=g)
+            np.multiply(i_f, g_c, out=parts)  # i · g and f · the cell before
+            np.add(i_g, f_c, out=c)
+            np.tanh(c, out=tanh_of_c)
+            np.multiply(o, tanh_of_c, out=h_after)
     return h, steps, tanh_c
 
 
@@ -92,17 +97,16 @@ def lstm_back(grad_h: np.ndarray, w_hh: np.ndarray, steps: np.ndarray, tanh_c: n
     slope[:, :, 2] = 0
     to_cell = o * (1 - tanh_c * tanh_c)
 
-    dc, part = np.zeros((2, assets, hidden), np.float32)
-    back = np.empty((assets, hidden, 1), np.float32)
-    dh = grad_h[-1].copy()
-    for day in range(days - 1, -1, -1):
-        np.multiply(dh, to_cell[day], out=part)
+    dh, dc, part = np.zeros((3, assets, hidden), np.float32)
+    back = np.zeros((assets, hidden, 1), np.float32)
+    back_h, each_gate = back[:, :, 0], dc[:, None]
+    by_day = (grad_h, to_cell, slope, slope_o, slope[:, :, 2], slope.reshape(days, assets, -1, 1), f)
+    for from_above, cell, dz, to_o, dz_o, dz_column, f_now in zip(*(a[::-1] for a in by_day), strict=True):
+        np.add(back_h, from_above, out=dh)
+        np.multiply(dh, cell, out=part)
         np.add(dc, part, out=dc)
-        dz = slope[day]
-        np.multiply(dz, dc[:, None], out=dz)
-        np.multiply(slope_o[day], dh, out=dz[:, 2])
-        if day:
-            np.matmul(w_hh, dz.reshape(assets, -1, 1), out=back)
-            np.add(back[:, :, 0], grad_h[day - 1], out=dh)
-            np.multiply(dc, f[day], out=dc)
+        np.multiply(dz, each_gate, out=dz)
+        np.multiply(to_o, dh, out=dz_o)
+        np.matmul(w_hh, dz_column, out=back)
+        np.multiply(dc, f_now, out=dc)
     return by_sequence(slope.reshape(days, assets, -1))
