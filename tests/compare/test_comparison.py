@@ -20,6 +20,7 @@ from lib.compare.comparison import ComparisonStopped, RunWarning, compare, run, 
 from lib.compare.run_one import FIGURES, execute
 from lib.strategy import Strategy
 from tests.compare.shared import END, HERE, RANGE, SMALL, START, VARIANTS, Ratio, one_warning, two_days
+from tests.switches import long
 
 LOCK = threading.Lock()
 ROOT = Path(__file__).parents[2]
@@ -159,6 +160,7 @@ def test_a_record_holds_all_it_takes_to_run_it_again(first):
     }
 
 
+@long
 def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     _, _, table = first
     sets, folder = tmp_path / "sets.json", tmp_path / "runs"

@@ -20,7 +20,7 @@ from lib.contest.windows import days_between, seen_on
 from lib.engine import training
 from tests.contest.strategies import OWN, TINY, broken
 from tests.markets import changed_after, random_market
-from tests.switches import LONG
+from tests.switches import LONG, long
 from tests.systems import needs_fork
 
 PROJECT = Path(__file__).parents[2]
@@ -192,7 +192,7 @@ def test_workers_have_no_say_in_the_result(tmp_path, workers, expected):
     assert np.array_equal(run(tmp_path, workers=workers)[0].weights.values, expected)
 
 
-@pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
+@long
 def test_a_local_cluster_of_dask_gives_the_same(tmp_path, expected):
     from distributed import LocalCluster
 
@@ -202,7 +202,7 @@ def test_a_local_cluster_of_dask_gives_the_same(tmp_path, expected):
 
 
 @needs_fork
-@pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
+@long
 def test_a_killed_run_loses_only_what_was_in_progress(tmp_path, expected):
     code = "from tests.contest.test_all_days import *; import sys; run(sys.argv[1], workers=1)"
     process = subprocess.Popen(

@@ -11,7 +11,7 @@ from lib.rehearsal.__main__ import main
 from tests.conftest import REAL
 from tests.loopback import foreign_id
 from tests.rehearsal.notebooks import KEEP, PROJECT, SMALL, WRITE, Draft
-from tests.switches import LONG
+from tests.switches import LONG, long
 
 FOREIGN_IDS = REAL and os.environ.get("QNT_FOREIGN_IDS", "") not in ("", "0")
 LAST = ["2024-12-27", "2024-12-30"]
@@ -75,7 +75,7 @@ sizing = squared
 """
 
 
-@pytest.mark.skipif(not LONG, reason="eight passes: LONG_TESTS=1")
+@long
 @pytest.mark.parametrize("name", ["own", "as_output", "above_half", "ranked"])
 def test_a_notebook_of_any_sizing_passes(name, tmp_path):
     # so that some outputs are above one half

@@ -14,7 +14,7 @@ from lib.report.backtest_report import NOT_THESE, NOTHING, WITHOUT, Evaluation, 
 from lib.report.training_log import TrainingLog
 from lib.report.without_model import without_model
 from tests.report.planted import STRATEGY, planted_market
-from tests.switches import LONG
+from tests.switches import long
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
 SMALL = Strategy(top_assets=4, hidden_size=3, retrain_interval=10)
@@ -111,7 +111,7 @@ def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
     assert ratios["strategy"] > ratios[WITHOUT] + 1
 
 
-@pytest.mark.skipif(not LONG, reason="twenty backtests: LONG_TESTS=1")
+@long
 def test_on_pure_chance_it_is_reported_no_more_often_than_stated(use_market) -> None:
     """One of 40 by chance; more than two of 20 would have a probability of 1.2 %."""
     found = [planted(0.0, seed, 160, use_market).value for seed in range(20)]

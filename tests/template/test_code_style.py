@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.switches import LONG
+
 PROJECT = Path(__file__).parents[2]
-COMMANDS = [["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"], ["mypy"]]
+COMMANDS = [["ruff", "check", "--no-cache"], ["ruff", "format", "--check", "--no-cache"]]
+COMMANDS += [["mypy"]] if LONG else []  # 15 s
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -265,8 +265,8 @@ def test_the_fitted_output_of_the_vectors(in_torch, monkeypatch):
 
 def test_the_number_of_threads_changes_nothing_and_torch_is_not_imported():
     answers = []
-    for threads in ("1", "2", "4"):
+    for threads in ("1", "2"):
         out, _ = run_python(TRAINING, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads)
         answers.append(json.loads(out.splitlines()[-1]))
-    assert answers[0] == answers[1] == answers[2]
+    assert answers[0] == answers[1]
     assert not answers[0]["torch"]

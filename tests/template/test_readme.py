@@ -19,7 +19,7 @@ from tests.conftest import REAL
 from tests.prices import sources
 from tests.prices.test_notebook_on_prices import COMMANDS as FROM_CSV_TO_NOTEBOOK
 from tests.processes import run_python
-from tests.switches import LONG
+from tests.switches import long
 from tests.systems import link_or_copy
 
 PROJECT = Path(__file__).parents[2]
@@ -71,16 +71,13 @@ def module_of(command):
 RUN = [command for command in COMMANDS if module_of(command)]
 
 
-long = pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
-
-
 def cost(command):
     """Of each module one command is run every time; the others, which differ in their options, take long.
 
-    test_rehearsal.py and test_notebook_on_prices.py run those of two modules every time.
+    test_rehearsal.py and test_notebook_on_prices.py run those of three modules every time.
     """
     first = next(other for other in RUN if module_of(other) == module_of(command))
-    elsewhere = module_of(command) in ("lib.rehearsal", "lib.prices")
+    elsewhere = module_of(command) in ("lib.rehearsal", "lib.prices", "lib.notebook")
     return [] if command == first and not elsewhere else [long]
 
 
