@@ -14,7 +14,7 @@ from lib.compare.runs import Record
 SHOWN = ["label", "sharpe_ratio", "deflated_sharpe_ratio", "pbo", *friction.names(), "p_value", "shuffles"]
 SHOWN += ["universe_low", "universe_median", "universe_high", "above_0", "universes"]
 # of 100 panels of independent noise how many have a probability of overfitting below 0.1, by number of runs
-BELOW_A_TENTH = {2: 12, 5: 6, 10: 2}
+BELOW_A_TENTH = {2: 12, 5: 4, 10: 2}
 
 
 def sentences(records: Sequence[Record], table: pd.DataFrame) -> list[str]:

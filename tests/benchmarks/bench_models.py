@@ -1,7 +1,6 @@
 """Any model against the fast path, in turns: `python -m pytest tests/benchmarks/bench_models.py -n 0`."""
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -150,4 +149,3 @@ def test_250_days_of_the_contest(capsys, tmp_path):
         run = partial(whole_run, strategy, data, start, end, folder, identity_of(strategy), workers=2)
         taken[name] = seconds(run)
     report(capsys, "GRU", "250 days of lib.contest", f"{taken['GRU'] / taken['published']:.2f}")
-    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, "MiB")

@@ -150,10 +150,10 @@ UNTRAINED = torch_training._new_model
 
 
 def compare(name, seed, epochs, monkeypatch):
-    """Within 1e-5, or what one unit in the last place of the first parameters changes, where that is more.
+    """Within 1e-5, or 30 times what one unit in the last place of the first parameters changes.
 
-    Some trainings of several epochs amplify rounding up to their whole range, so that no two implementations
-    agree to the end: then only the first losses are held to 1e-5.
+    Where that unit changes an output by more than 1e-4, the training amplifies rounding more than a thousand
+    times, so that no two implementations agree to the end: then only the first losses are held, to 1e-5.
     """
     given = examples(assets=3 if LONG else 2)
     of = strategy(MODULES[name], seed=seed, epochs=epochs)
@@ -166,7 +166,7 @@ def compare(name, seed, epochs, monkeypatch):
     for asset, (x, _) in given.items():
         _, losses, output = expected[asset]
         drift = np.abs(other[asset][2] - output).max()
-        atol = max(1e-5, 30 * drift)
+        atol = max(1e-5, 30 * drift) if drift < 1e-4 else np.inf
         model, our_losses, our_output = together[asset]
         if drift < 1e-5:
             assert len(our_losses) == len(losses)
