@@ -1,8 +1,13 @@
-"""The suite's one switch: `LONG_TESTS=1` repeats properties often, and runs corpora and all that is slow."""
+"""The suite's one switch, `LONG_TESTS`: `1` repeats properties often, and runs corpora and all that is slow.
+
+`all` adds what takes minutes by itself: the suite in an edited copy, and twenty markets of chance.
+"""
 
 import os
 
 import pytest
 
 LONG = os.environ.get("LONG_TESTS", "") not in ("", "0")
+ALL = os.environ.get("LONG_TESTS", "") == "all"
 long = pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
+longest = pytest.mark.skipif(not ALL, reason="takes minutes: set LONG_TESTS=all")

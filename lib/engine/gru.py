@@ -92,13 +92,14 @@ def rnn(x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, rel
     h[0] = 0
     np.add(product(x, w_ih), bias, out=h[1:])
     share = np.empty((len(x), 1, w_hh.shape[1]), np.float32)
-    for before, now in itertools.pairwise(h):
-        np.matmul(before[:, None], w_hh, out=share)
-        np.add(now, share[:, 0], out=now)
-        if relu:
-            np.maximum(now, 0, out=now)
-        else:
-            np.tanh(now, out=now)
+    with np.errstate(over="ignore", invalid="ignore"):  # relu has no bound: a loss that overflows is reported
+        for before, now in itertools.pairwise(h):
+            np.matmul(before[:, None], w_hh, out=share)
+            np.add(now, share[:, 0], out=now)
+            if relu:
+                np.maximum(now, 0, out=now)
+            else:
+                np.tanh(now, out=now)
     return h
 
 

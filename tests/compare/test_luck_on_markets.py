@@ -17,7 +17,7 @@ from lib.report.training_log import TrainingLog
 from lib.strategy import Strategy
 from tests.compare.shared import HERE
 from tests.report.planted import STRATEGY, planted_market
-from tests.switches import long
+from tests.switches import long, longest
 
 STRENGTH, FLIP = 1.0, 0.4  # of the daily volatility: a model that sees the sign is right on 84 of 100 days
 SHUFFLES = 20  # the fewest that can give a p-value below 0.05, in 1 of 21 cases by luck
@@ -69,7 +69,7 @@ def test_an_edge_that_the_feature_sees_is_no_luck(seed, use_market, tmp_path, mo
     assert "adds to the Sharpe ratio more than chance explains" in sentence(market)
 
 
-@long
+@longest
 @pytest.mark.filterwarnings("ignore")
 def test_on_pure_chance_neither_happens_more_often_than_stated(use_market, tmp_path):
     """A p-value below 0.05 in 1 of 21 cases, an overfitting below 0.1 in 4 of 100: of 20 more than 3 happen

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lib import Strategy
-from lib.engine import torch_training
+from lib.engine import gru, torch_training
 from lib.engine.batched import Batch
 from lib.engine.inputs import training_examples
 from lib.engine.torch_recurrent import NotBatchableError
@@ -180,6 +180,20 @@ def test_together_equals_one_optimiser_per_asset(name, capfd, monkeypatch):
     for seed, epochs in [(0, 1), (3, 3)] if LONG else [(1, 1)]:
         compare(name, seed, epochs, monkeypatch)
     assert "asset by asset" not in capfd.readouterr().err
+
+
+def test_states_that_overflow_end_in_values_and_in_no_warning():
+    """Those of a relu are not bounded, and a training that diverges is recognised by its loss."""
+    h = gru.rnn(
+        np.ones((1, 9, 1), np.float32),
+        *(np.full((1, 1, 1), 1e9, np.float32),) * 2,
+        np.zeros((1, 1), np.float32),
+        True,
+    )
+    assert h[1] == 1e9
+    assert h[-1] == np.inf
+    fitted = torch_training.fit(examples(2, 40), strategy(Relu, learning_rate=10, epochs=9))
+    assert not np.isfinite([losses[-1] for _, losses, _ in fitted.values()]).all()
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,10 @@ def test_without_git_the_folder_is_tested_as_it_is(project):
     assert done.stdout.split()[-4:] == [".ci", ".git", "README.md", "committed"]
 
 
-def test_the_switch_for_long_tests_reaches_the_command(project):
-    done = run(project, "```\necho $LONG_TESTS # -m pytest\n```\n", LONG_TESTS="1")
-    assert done.stdout.splitlines()[1:] == ["1"]
+@pytest.mark.parametrize(("given", "expected"), [("", "1"), ("0", "0"), ("all", "all")])
+def test_the_long_tests_are_on_unless_the_switch_says_otherwise(project, given, expected):
+    done = run(project, "```\necho $LONG_TESTS # -m pytest\n```\n", LONG_TESTS=given)
+    assert done.stdout.splitlines()[1:] == [expected]
 
 
 def test_the_exit_code_is_passed_on_and_nothing_is_left_behind(project):

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from tests.conftest import REAL
-from tests.switches import LONG
+from tests.switches import ALL
 
 PROJECT = Path(__file__).parents[2]
 FEATURE = '''@feature
@@ -81,7 +81,7 @@ def room(name):
     return [path for path in (PROJECT / "tests" / name).iterdir() if re.fullmatch(r"test_.*\.py", path.name)]
 
 
-once_more = pytest.mark.skipif(not LONG or REAL, reason="runs the suite once more; LONG_TESTS=1 turns it on")
+once_more = pytest.mark.skipif(not ALL or REAL, reason="runs the suite once more: set LONG_TESTS=all")
 
 
 @once_more

@@ -162,7 +162,7 @@ def test_a_command_does_what_it_should(command, tmp_path):
         written = {path.name for path in (tmp_path / output).iterdir()}
         assert written == {"strategy.ipynb", "strategy.html", "fractions.nc.gz", "state.out.pickle.gz"}
     elif part == "lib.compare":
-        assert re.search("hidden_size|whole_sequence|as_output", done.stdout)
+        assert re.search("hidden_size|whole_sequence|ranked", done.stdout)
         assert (tmp_path / "runs").is_dir()
     elif part == "lib.prices":
         assert (tmp_path / output).is_file()
