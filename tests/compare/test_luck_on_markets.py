@@ -63,7 +63,9 @@ def test_an_edge_that_the_feature_sees_is_no_luck(seed, use_market, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     market = planted_market(STRENGTH, seed, days=145, assets=8, flip=FLIP)
     use_market(market)
-    p_value, overfitting = judged(market, [*LEARNING.features, "momentum(periods=5)", "gap"], tmp_path, EDGE_DAYS)
+    p_value, overfitting = judged(
+        market, [*LEARNING.features, "momentum(periods=5)", "gap"], tmp_path, EDGE_DAYS
+    )
     assert p_value < 0.05
     assert overfitting < 0.1
     assert "adds to the Sharpe ratio more than chance explains" in sentence(market)
