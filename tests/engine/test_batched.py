@@ -153,7 +153,7 @@ def compare(name, seed, epochs, monkeypatch):
     """Within 1e-5, or 30 times what one unit in the last place of the first parameters changes.
 
     Where that unit changes an output by more than 1e-4, the training amplifies rounding more than a thousand
-    times, so that no two implementations agree to the end: then only the first losses are held, to 1e-5.
+    times, or diverges: no two implementations agree to the end, and the first losses are held, to 1e-5.
     """
     given = examples(*((3, 40) if LONG else (2, 71)))
     of = strategy(MODULES[name], seed=seed, epochs=epochs)
@@ -166,13 +166,14 @@ def compare(name, seed, epochs, monkeypatch):
     for asset, (x, _) in given.items():
         _, losses, output = expected[asset]
         drift = np.abs(other[asset][2] - output).max()
-        atol = max(1e-5, 30 * drift) if drift < 1e-4 else np.inf
         model, our_losses, our_output = together[asset]
         if drift < 1e-5:
             assert len(our_losses) == len(losses)
         assert np.allclose(our_losses[:4], losses[:4], rtol=1e-5, atol=1e-5)
-        assert np.allclose(our_output, output, rtol=1e-5, atol=atol)
-        assert np.allclose(torch_training.answer(model, x), our_output, rtol=1e-5, atol=1e-5)
+        if drift < 1e-4:
+            assert np.allclose(our_output, output, rtol=1e-5, atol=max(1e-5, 30 * drift))
+        again = torch_training.answer(model, x)
+        assert np.allclose(again, our_output, rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", MODULES if LONG else ORDINARY)
