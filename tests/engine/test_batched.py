@@ -113,7 +113,6 @@ ORDINARY = [
     "LSTM, 2 layers",
     "GRU, 1 layers",
     "RNN with relu",
-    "GRU with dropout",
     "convolution",
     "attention",
 ]

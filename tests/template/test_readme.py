@@ -74,10 +74,10 @@ RUN = [command for command in COMMANDS if module_of(command)]
 def cost(command):
     """Of each module one command is run every time; the others, which differ in their options, take long.
 
-    test_rehearsal.py and test_notebook_on_prices.py run those of three modules every time.
+    Those of four modules are run every time by the tests of rehearsal, prices and compare.
     """
     first = next(other for other in RUN if module_of(other) == module_of(command))
-    elsewhere = module_of(command) in ("lib.rehearsal", "lib.prices", "lib.notebook")
+    elsewhere = module_of(command) in ("lib.rehearsal", "lib.prices", "lib.notebook", "lib.compare")
     return [] if command == first and not elsewhere else [long]
 
 
