@@ -55,7 +55,8 @@ def test_two_admitted_strategies_one_after_the_other(market, tmp_path):
     assert content["admitted"] is False
     weights = xr.load_dataarray(gzip.decompress((tmp_path / "weights.nc.gz").read_bytes()))
     assert weights.dims == ("time", "asset")
-    assert weights.equals(qnout.normalize(weights))
+    # the sum of a day depends in its last digit on the order of the assets
+    xr.testing.assert_allclose(weights, qnout.normalize(weights), rtol=1e-12, atol=0)
     assert float(weights.max()) == pytest.approx(float(second.checks[1].found), abs=1e-4)
     assert "It would not be admitted" in (tmp_path / "verdict.html").read_text("utf-8")
 
