@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-LONG = os.environ.get("LONG_TESTS", "") not in ("", "0")
-ALL = os.environ.get("LONG_TESTS", "") == "all"
+SWITCH = os.environ.get("LONG_TESTS", "")
+LONG, ALL = SWITCH not in ("", "0"), SWITCH == "all"
 long = pytest.mark.skipif(not LONG, reason="long: set LONG_TESTS=1")
 longest = pytest.mark.skipif(not ALL, reason="takes minutes: set LONG_TESTS=all")

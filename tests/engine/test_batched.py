@@ -184,12 +184,8 @@ def test_together_equals_one_optimiser_per_asset(name, capfd, monkeypatch):
 
 def test_states_that_overflow_end_in_values_and_in_no_warning():
     """Those of a relu are not bounded, and a training that diverges is recognised by its loss."""
-    h = gru.rnn(
-        np.ones((1, 9, 1), np.float32),
-        *(np.full((1, 1, 1), 1e9, np.float32),) * 2,
-        np.zeros((1, 1), np.float32),
-        True,
-    )
+    weight = np.full((1, 1, 1), 1e9, np.float32)
+    h = gru.rnn(np.ones((1, 9, 1), np.float32), weight, weight, np.zeros((1, 1), np.float32), relu=True)
     assert h[1] == 1e9
     assert h[-1] == np.inf
     fitted = torch_training.fit(examples(2, 40), strategy(Relu, learning_rate=10, epochs=9))
