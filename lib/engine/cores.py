@@ -1,25 +1,37 @@
 """Several cores for one training: parts of its assets in forked processes.
 
 The steps of a recurrent network are too small for threads, which would wait for each other. A forked process
-shares the data at no cost and starts within milliseconds; on systems without it everything runs in this
-process. A part has the same result wherever it is computed.
+shares the data and the code at no cost; on systems without it everything runs in this process. A part has the
+same result wherever it is computed.
+
+What a new process costs is mostly copies of memory that it or this process then changes. Where trainings
+follow each other, as in a multi-pass backtest, a process can be kept for the next one.
 """
 
 import contextlib
+import math
 import os
-import pickle
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
 # Products of a parameter and a day that take about as long as starting a process and filling its memory
 WORTH_A_PROCESS = 12_000_000
+WORTH_STARTING = 3  # times as much work as to use a process that is kept
+IDLE = 5.0  # seconds after which a process that is kept ends
 
 _blas = ThreadpoolController().select(user_api="blas")
+_kept: list["_Child"] = []
+_last_kept = -math.inf  # time of the last call that keeps processes
 
 
 def available() -> int:
@@ -38,7 +50,9 @@ def fewest_rows(parameters: int, days: int) -> int:
     return max(1, -(-WORTH_A_PROCESS // max(1, parameters * days)))
 
 
-def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int, at_least: int) -> list:
+def spread(
+    function: Callable[..., list], *arrays: np.ndarray, at_once: int, at_least: int, keep: bool = False
+) -> list:
     """Apply `function` to chunks of the arrays, on several cores if there are many, and chain the results.
 
     Parameters
@@ -51,72 +65,101 @@ def spread(function: Callable[..., list], *arrays: np.ndarray, at_once: int, at_
         Most rows of a chunk; more would leave the processor's cache.
     at_least : int
         Fewest rows that are worth a process of their own.
+    keep : bool
+        Whether processes stay for a next call within `IDLE` seconds. `function` must then be one that can be
+        pickled, and be free of the user's code: a kept process would not notice a change of it.
     """
-
-    def in_chunks(*part: np.ndarray) -> list:
-        chunks = max(1, -(-len(part[0]) // at_once))  # of equal size: a small one is hardly sooner done
-        pieces = zip(*(np.array_split(array, chunks) for array in part), strict=True)
-        return [result for piece in pieces for result in function(*piece)]
-
+    global _last_kept
+    if keep:
+        soon, _last_kept = time.monotonic() - _last_kept < IDLE, time.monotonic()
+        at_least = -(-at_least // WORTH_STARTING) if soon else at_least
     parts = max(1, min(available(), len(arrays[0]) // at_least))
     here, *others = zip(*(np.array_split(array, parts) for array in arrays), strict=True)
-    children = [_Child(in_chunks, part) for part in others]
+    children = [_child_with((function, at_once, part), keep) for part in others]
     try:
-        results = in_chunks(*here)
+        results = _in_chunks(function, at_once, here)
         for child in children:
             results += child.result()
     finally:
         for child in children:
-            child.end()
+            if keep and child.idle:
+                _kept.append(child)
+            else:
+                child.end()
     return results
 
 
-def _hold_more(pipe: int) -> None:
-    """Let a child write its whole result and end while this process still computes; 64 KiB is the default."""
-    import fcntl  # absent on Windows, where nothing is forked
+def _in_chunks(function: Callable[..., list], at_once: int, part: tuple) -> list:
+    """The results of the part's rows, at most so many in a call."""
+    chunks = max(1, -(-len(part[0]) // at_once))  # of equal size: a small one is hardly sooner done
+    pieces = zip(*(np.array_split(array, chunks) for array in part), strict=True)
+    return [result for piece in pieces for result in function(*piece)]
 
-    with contextlib.suppress(OSError):  # more than this user may have
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
+
+def _child_with(task: tuple, keep: bool) -> "_Child":
+    """A process that computes the task: a kept one, if one lives."""
+    while keep and _kept:
+        child = _kept.pop()
+        if child.takes(task):
+            return child
+        child.end()
+    return _Child(task, keep)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_kept.clear)  # they work for one process alone
 
 
 class _Child:
-    """A forked process that computes one part; if it is lost, the part is computed here."""
+    """A forked process that computes one part after another; if it is lost, the part is computed here."""
 
-    def __init__(self, function: Callable[..., list], part: tuple):
-        self.function, self.part = function, part
-        self.reader, writer = os.pipe()
-        _hold_more(writer)
+    def __init__(self, task: tuple, keep: bool):
+        from multiprocessing import Pipe  # not needed on one core
+
+        self.task, self.idle = task, False
+        self.pipe, its_end = Pipe()
         with warnings.catch_warnings():
             # Python warns of forking with threads: the child only computes, and touches none of their locks.
             warnings.simplefilter("ignore", DeprecationWarning)
-            self.process: int | None = os.fork()
+            self.process = os.fork()
         if self.process == 0:
-            self._compute(writer)
-        os.close(writer)
+            self.pipe.close()
+            self._serve(its_end, keep)
+        its_end.close()
 
-    def _compute(self, writer: int) -> None:
-        """Write the result to the pipe and end this process, without the clean-up that is the parent's."""
+    def _serve(self, pipe: "Connection", keep: bool) -> None:
+        """Answer until nothing more is asked, then end, without the clean-up that is the parent's."""
         code = 1
         try:
-            with os.fdopen(writer, "wb") as pipe:
-                pickle.dump(self.function(*self.part), pipe, protocol=5)
+            pipe.send(_in_chunks(*self.task))
+            while keep and pipe.poll(IDLE):
+                pipe.send(_in_chunks(*pipe.recv()))
             code = 0
         finally:
             os._exit(code)
 
+    def takes(self, task: tuple) -> bool:
+        """Give it another task; whether it lives to take it."""
+        self.task, self.idle = task, False
+        try:
+            self.pipe.send(task)
+        except OSError:
+            return False
+        return True
+
     def result(self) -> list:
-        with os.fdopen(self.reader, "rb") as pipe:
-            content = pipe.read()
-        self.reader = -1
-        process, self.process = self.process, None
-        _, status = os.waitpid(process or 0, 0)
-        return pickle.loads(content) if status == 0 else self.function(*self.part)
+        """The answer to its last task."""
+        try:
+            answer = self.pipe.recv()
+        except (EOFError, OSError):
+            return _in_chunks(*self.task)
+        self.idle = True
+        return answer
 
     def end(self) -> None:
         """See that nothing is left of it, after an error too."""
-        if self.reader >= 0:
-            os.close(self.reader)
-        if self.process:
-            with contextlib.suppress(ProcessLookupError):
+        self.pipe.close()
+        with contextlib.suppress(ChildProcessError):  # somebody else waited for it
+            if os.waitpid(self.process, os.WNOHANG) == (0, 0):
                 os.kill(self.process, signal.SIGKILL)
-            os.waitpid(self.process, 0)
+                os.waitpid(self.process, 0)

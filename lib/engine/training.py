@@ -143,24 +143,31 @@ def _fit_published(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any
     """As `_fit`, each model as its row of parameters."""
     fitted: dict[Any, tuple] = {}
     for assets, x, y in stacked(examples):
-        fit = partial(_fit_together, strategy)
+        fit = partial(
+            _fit_together,
+            hidden=strategy.hidden_size,
+            seed=strategy.seed,
+            learning_rate=strategy.learning_rate,
+            epochs=strategy.epochs,
+        )
         size = fast_lstm.number_of_parameters(x.shape[2], strategy.hidden_size)
         at_least = cores.fewest_rows(size, days=x.shape[1])
-        results = cores.spread(fit, x, y, at_once=ASSETS_AT_ONCE, at_least=at_least)
+        results = cores.spread(fit, x, y, at_once=ASSETS_AT_ONCE, at_least=at_least, keep=True)
         fitted.update(zip(assets, results, strict=True))
     return fitted
 
 
 @fast_lstm.one_thread
-def _fit_together(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tuple]:
-    hidden = strategy.hidden_size
-    start = fast_lstm.initial_parameters(x.shape[2], hidden, strategy.seed)
+def _fit_together(
+    x: np.ndarray, y: np.ndarray, hidden: int, seed: int, learning_rate: float, epochs: int
+) -> list[tuple]:
+    start = fast_lstm.initial_parameters(x.shape[2], hidden, seed)
     rows = np.repeat(fast_lstm.from_torch(start, x.shape[2], hidden)[None], len(x), axis=0)
     losses = minimise(
         rows,
         lambda active, chosen: fast_lstm.loss_and_gradient(chosen, x[active], y[active], hidden),
-        strategy.learning_rate,
-        strategy.epochs,
+        learning_rate,
+        epochs,
     )
     with np.errstate(all="ignore"):  # a training that diverges is recognised by its loss
         output = fast_lstm.outputs(rows, x, hidden)
