@@ -31,25 +31,30 @@ def gru(
     steps = np.empty((days, 3, assets, hidden), np.float32)
     recalled = np.empty((days, assets, hidden), np.float32)
     z = np.empty((assets, 3 * hidden), np.float32)
+    z_open, z_candidate = z[:, : 2 * hidden], z[:, 2 * hidden :]
     open_or_shut = np.empty((assets, 2 * hidden), np.float32)
     by_gate = open_or_shut.reshape(assets, 2, hidden).swapaxes(0, 1)
     part = np.empty((assets, hidden), np.float32)
+    days_in_turn = zip(  # views of each day, as in `recurrent.lstm`
+        *(h[:-1], h[:-1, :, None], share[:, :, : 2 * hidden], share[:, :, 2 * hidden :]),
+        *(steps[:, :2], steps[:, 0], steps[:, 1], steps[:, 2], recalled, h[1:]),
+        strict=True,
+    )
     with np.errstate(over="ignore"):  # as in `recurrent.lstm`
-        for day, (step, now) in enumerate(zip(steps, share, strict=True)):
-            np.matmul(h[day, :, None], w_hh, out=z[:, None])
-            np.add(z[:, : 2 * hidden], now[:, : 2 * hidden], out=open_or_shut)
+        for before, row, x_open, x_candidate, gates, reset, update, candidate, recall, after in days_in_turn:
+            np.matmul(row, w_hh, out=z[:, None])
+            np.add(z_open, x_open, out=open_or_shut)
             np.exp(open_or_shut, out=open_or_shut)
             np.add(open_or_shut, ONE, out=open_or_shut)
-            np.divide(ONE, by_gate, out=step[:2])
-            reset, update, candidate = step
-            np.add(z[:, 2 * hidden :], b_hn, out=recalled[day])
-            np.multiply(reset, recalled[day], out=part)
-            np.add(part, now[:, 2 * hidden :], out=candidate)
+            np.divide(ONE, by_gate, out=gates)
+            np.add(z_candidate, b_hn, out=recall)
+            np.multiply(reset, recall, out=part)
+            np.add(part, x_candidate, out=candidate)
             np.tanh(candidate, out=candidate)
             # h = candidate + update · (h before - candidate)
-            np.subtract(h[day], candidate, out=part)
+            np.subtract(before, candidate, out=part)
             np.multiply(part, update, out=part)
-            np.add(candidate, part, out=h[day + 1])
+            np.add(candidate, part, out=after)
     return h, steps, recalled
 
 
@@ -72,14 +77,16 @@ def gru_back(
     dh = grad_h.copy()  # completed from the last day to the first
     back = np.empty((assets, hidden, 1), np.float32)
     part = np.empty((assets, hidden), np.float32)
-    for day in range(days - 1, -1, -1):
-        dz, now = slope[day], dh[day]
-        np.multiply(dz, now[:, None], out=dz)
-        if day:
-            np.matmul(w_hh, dz.reshape(assets, -1, 1), out=back)
-            np.multiply(now, update[day], out=part)
-            np.add(part, back[:, :, 0], out=part)
-            np.add(dh[day - 1], part, out=dh[day - 1])
+    back_h = back[:, :, 0]
+    by_day = (slope, slope.reshape(days, assets, -1, 1), dh[:, :, None], dh, update)
+    days_in_turn = zip(*(each[:0:-1] for each in by_day), dh[-2::-1], strict=True)
+    for dz, dz_column, each_gate, now, update_now, earlier in days_in_turn:
+        np.multiply(dz, each_gate, out=dz)
+        np.matmul(w_hh, dz_column, out=back)
+        np.multiply(now, update_now, out=part)
+        np.add(part, back_h, out=part)
+        np.add(earlier, part, out=earlier)
+    np.multiply(slope[0], dh[0][:, None], out=slope[0])
     shares = slope.reshape(days, assets, -1)
     inputs = shares.copy()
     np.multiply(dh, to_candidate, out=inputs[:, :, 2 * hidden :])

@@ -134,7 +134,9 @@ class _Layer(torch.autograd.Function):
             for tensor, dim in zip(tensors, in_dims[1:], strict=True)
         )
         inner = x.shape[1]
-        h, _ = _Layer.apply(kind, x.flatten(0, 1), *(p.repeat_interleave(inner, 0) for p in parameters))
+        if inner > 1:
+            parameters = [parameter.repeat_interleave(inner, 0) for parameter in parameters]
+        h, _ = _Layer.apply(kind, x.flatten(0, 1), *parameters)
         return (h.unflatten(0, (info.batch_size, inner)), None), (0, None)
 
 
