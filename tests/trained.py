@@ -5,9 +5,9 @@ import pytest
 
 from lib import Strategy
 from lib.engine import training
-from lib.engine.fast_lstm import MODEL_FILE, class_is_published
 from lib.engine.inputs import model_inputs
 from lib.engine.prediction import model_outputs
+from lib.engine.published import MODEL_FILE, class_is_published
 from tests.vectors import vector
 
 # what only the shipped class LSTM can show; a user may have another
@@ -29,7 +29,7 @@ def outputs(models, data, strategy):
 
 
 def use_torch(monkeypatch):
-    monkeypatch.setattr(training.fast_lstm, "is_published", lambda strategy: False)
+    monkeypatch.setattr(training.published, "is_published", lambda strategy: False)
 
 
 def daily(data, strategy):

@@ -56,7 +56,7 @@ def execute(
 
 
 def _backtest(strategy: Strategy, planned: Record) -> Record:
-    from lib.engine.fast_lstm import needs_torch
+    from lib.engine.published import needs_torch
 
     data = strategy.load_range(planned["start"], planned["end"])
     if provenance.market_fingerprint(data) != planned["market"]:

@@ -12,7 +12,7 @@ from lib.compare import project_code
 from lib.compare.user_functions import register
 from lib.contest.windows import seen_on
 from lib.engine import prediction, training
-from lib.engine.fast_lstm import needs_torch
+from lib.engine.published import needs_torch
 from lib.loading import ending_with
 from lib.strategy import Strategy
 

@@ -7,7 +7,7 @@ asset, and whatever does not depend on the step before is one product for all da
 spared the import of torch, which takes longer than the training.
 
 The network is the class `LSTM` of `lib/model.py`: two layers of LSTM cells and a linear layer to one number,
-from a zero state, in float32. `is_published` tells whether a strategy uses that class as it was published.
+from a zero state, in float32. `lib.engine.published` tells whether a strategy uses that class unchanged.
 
 Parameters of an asset are one row. Torch's order is W_ih, W_hh, b_ih, b_hh of the first layer, the same of
 the second, then W and b of the linear layer, gates in the order i, f, g, o. The order used here has every
@@ -17,25 +17,14 @@ Sources: Hochreiter and Schmidhuber (1997), Long Short-Term Memory; Werbos (1990
 time.
 """
 
-import ast
-import functools
-import hashlib
 import itertools
 import math
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from lib.choices import label
 from lib.engine import recurrent
-from lib.engine.constant import MODELS
 from lib.engine.recurrent import by_sequence
-
-if TYPE_CHECKING:
-    from lib.strategy import Strategy
 
 # The products here are too small to share out: threads would wait for each other, and change the last digits.
 one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
@@ -43,48 +32,6 @@ one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 # After one large block came and went, the allocator keeps memory of this size at hand. Without it every
 # evaluation asks the system for its arrays anew, which takes a quarter of its time.
 np.empty(2**24, np.uint8)
-
-MODEL_FILE = Path(__file__).parents[1] / "model.py"
-# sha256 of the class `LSTM` of lib/model.py, without comments and docstrings, as this module implements it
-PUBLISHED_CLASS = "2e49135968b3238a53627f6c7eae5ce6cefd9537cf16e01217519f76f3353a22"
-
-
-def is_published(strategy: "Strategy") -> bool:
-    """Whether the strategy's model is the published network, which this module implements.
-
-    Needs no torch. Where the answer is no, a line on stderr says, once per model, that training runs in
-    torch.
-    """
-    if strategy.model == "LSTM" and class_is_published(MODEL_FILE):
-        return True
-    edited = strategy.model == "LSTM"
-    _report_once("LSTM of lib/model.py was edited: it" if edited else label(strategy.model))
-    return False
-
-
-def needs_torch(strategy: "Strategy") -> bool:
-    """Whether the strategy's model is trained in torch."""
-    return strategy.model not in MODELS and not is_published(strategy)
-
-
-@functools.cache
-def _report_once(name: str) -> None:
-    print(
-        f"Model {name} trains in torch, not on the fast path of the published LSTM.",
-        file=sys.stderr,
-        flush=True,
-    )
-
-
-def class_is_published(path: Path) -> bool:
-    """Whether the class `LSTM` in a file reads as published, comments and docstrings aside."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef) and node.name == "LSTM":
-            for part in ast.walk(node):
-                if isinstance(part, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(part) is not None:
-                    part.body = part.body[1:]
-            return hashlib.sha256(ast.unparse(node).encode()).hexdigest() == PUBLISHED_CLASS
-    return False
 
 
 def number_of_parameters(n_features: int, hidden: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.engine import cores, fast_lstm
+from lib.engine import cores, fast_lstm, published
 from lib.engine.constant import MODELS
 from lib.engine.inputs import select_assets, stacked, training_examples
 from lib.engine.lbfgs import minimise
@@ -86,7 +86,7 @@ def train_lessons(lessons: Sequence[Lesson], strategy: "Strategy") -> list[Train
         {(k, asset): xy for asset, xy in lesson.examples.items() if len(xy[1])}
         for k, lesson in enumerate(lessons)
     ]
-    if len(lessons) > 1 and not fast_lstm.needs_torch(strategy):
+    if len(lessons) > 1 and not published.needs_torch(strategy):
         examples = [{key: xy for part in examples for key, xy in part.items()}]
     fitted = {key: fit for part in examples if part for key, fit in _fit(part, strategy).items()}
     trained = []
@@ -108,7 +108,7 @@ def _fit(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
     if strategy.model in MODELS:
         model = MODELS[strategy.model]()
         return {key: (model, (), model(x)) for key, (x, _) in examples.items()}
-    if fast_lstm.is_published(strategy):
+    if published.is_published(strategy):
         return _fit_published(examples, strategy)
     from lib.engine import torch_training
 

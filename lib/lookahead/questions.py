@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.engine import fast_lstm
+from lib.engine import published
 from lib.engine.inputs import (
     feature_names,
     feature_values,
@@ -115,7 +115,7 @@ def questions_about(
 def depends_on_examples_only(strategy: Strategy) -> bool:
     """Whether features, selection and target are the only code of the user's own."""
     own = type(strategy).train_model, type(strategy).predict
-    return own == (Strategy.train_model, Strategy.predict) and fast_lstm.is_published(strategy)
+    return own == (Strategy.train_model, Strategy.predict) and published.is_published(strategy)
 
 
 def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedModels]) -> TrainedModels:

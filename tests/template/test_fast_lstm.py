@@ -54,38 +54,6 @@ def test_an_asset_does_not_know_its_neighbours():
     assert np.array_equal(gradient[2:3], alone[1])
 
 
-EDITS = {
-    "num_layers=2": "num_layers=3",
-    "nn.Linear(strategy.hidden_size, 1)": "nn.Linear(strategy.hidden_size, 1, bias=False)",
-    "self.linear(hidden).squeeze(-1)": "self.linear(hidden).squeeze(-1) * 2",
-    "class LSTM(": "class Network(",
-}
-
-
-def test_the_shipped_model_is_the_one_it_states():
-    assert fast_lstm.class_is_published(fast_lstm.MODEL_FILE)
-
-
-@pytest.mark.parametrize("edit", EDITS)
-def test_an_edited_model_is_noticed(edit, tmp_path):
-    path = tmp_path / "model.py"
-    source = fast_lstm.MODEL_FILE.read_text("utf-8")
-    assert edit in source
-    path.write_text(source.replace(edit, EDITS[edit]), encoding="utf-8")
-    assert not fast_lstm.class_is_published(path)
-
-
-def test_comments_and_docstrings_are_no_edit(tmp_path):
-    path = tmp_path / "model.py"
-    source = fast_lstm.MODEL_FILE.read_text("utf-8")
-    path.write_text(
-        source.replace("The published model", "My model").replace("# (asset,", "# by (asset,"),
-        encoding="utf-8",
-    )
-    assert path.read_text(encoding="utf-8") != source
-    assert fast_lstm.class_is_published(path)
-
-
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(1, 5), hidden=st.integers(1, 80))
 def test_initial_parameters_are_those_that_torch_draws(seed, n_features, hidden):

@@ -1,0 +1,34 @@
+import pytest
+
+from lib.engine.published import MODEL_FILE, class_is_published
+
+EDITS = {
+    "num_layers=2": "num_layers=3",
+    "nn.Linear(strategy.hidden_size, 1)": "nn.Linear(strategy.hidden_size, 1, bias=False)",
+    "self.linear(hidden).squeeze(-1)": "self.linear(hidden).squeeze(-1) * 2",
+    "class LSTM(": "class Network(",
+}
+
+
+def test_the_shipped_model_is_the_one_it_states():
+    assert class_is_published(MODEL_FILE)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_model_is_noticed(edit, tmp_path):
+    path = tmp_path / "model.py"
+    source = MODEL_FILE.read_text("utf-8")
+    assert edit in source
+    path.write_text(source.replace(edit, EDITS[edit]), encoding="utf-8")
+    assert not class_is_published(path)
+
+
+def test_comments_and_docstrings_are_no_edit(tmp_path):
+    path = tmp_path / "model.py"
+    source = MODEL_FILE.read_text("utf-8")
+    path.write_text(
+        source.replace("The published model", "My model").replace("# (asset,", "# by (asset,"),
+        encoding="utf-8",
+    )
+    assert path.read_text(encoding="utf-8") != source
+    assert class_is_published(path)
