@@ -121,7 +121,10 @@ class _Child:
         with warnings.catch_warnings():
             # Python warns of forking with threads: the child only computes, and touches none of their locks.
             warnings.simplefilter("ignore", DeprecationWarning)
-            self.process = os.fork()
+            try:
+                self.process: int | None = os.fork()
+            except OSError:  # no more processes, or no memory for one
+                self.process = None
         if self.process == 0:
             self.pipe.close()
             self._serve(its_end, keep)
@@ -159,6 +162,8 @@ class _Child:
     def end(self) -> None:
         """See that nothing is left of it, after an error too."""
         self.pipe.close()
+        if self.process is None:
+            return
         with contextlib.suppress(ChildProcessError):  # somebody else waited for it
             if os.waitpid(self.process, os.WNOHANG) == (0, 0):
                 os.kill(self.process, signal.SIGKILL)

@@ -96,6 +96,15 @@ def test_a_child_that_is_killed_costs_nothing_but_time():
     assert spread(dies_in_a_child) == [(row**2, parent) for row in ROWS]
 
 
+def test_where_no_process_can_start_everything_is_computed_here(monkeypatch):
+    def refuses():
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuses)
+    assert spread(keep=True) == [(row**2, THIS_PROCESS) for row in ROWS]
+    assert not cores._kept
+
+
 def test_an_error_in_a_child_is_raised_here():
     def fails_late(rows, doubled):
         if rows[-1] > 8:
