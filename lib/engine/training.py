@@ -3,15 +3,13 @@
 import time
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.engine import cores, fast_lstm, published
+from lib.engine import fast_training, published
 from lib.engine.constant import MODELS
-from lib.engine.inputs import select_assets, stacked, training_examples
-from lib.engine.lbfgs import minimise
+from lib.engine.inputs import select_assets, training_examples
 from lib.engine.models import Fit, TrainedModels
 from lib.market_data import check_data
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
     from lib.strategy import Strategy
 
-ASSETS_AT_ONCE = 16  # in one call
 ADVICE = "A smaller learning_rate may help"
 
 
@@ -109,7 +106,7 @@ def _fit(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
         model = MODELS[strategy.model]()
         return {key: (model, (), model(x)) for key, (x, _) in examples.items()}
     if published.is_published(strategy):
-        return _fit_published(examples, strategy)
+        return fast_training.fit(examples, strategy)
     from lib.engine import torch_training
 
     return torch_training.fit(examples, strategy)
@@ -137,40 +134,3 @@ def _add(
     )
     models.add(asset, model, fit)
     return ""
-
-
-def _fit_published(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
-    """As `_fit`, each model as its row of parameters."""
-    fitted: dict[Any, tuple] = {}
-    for assets, x, y in stacked(examples):
-        fit = partial(
-            _fit_together,
-            hidden=strategy.hidden_size,
-            seed=strategy.seed,
-            learning_rate=strategy.learning_rate,
-            epochs=strategy.epochs,
-        )
-        size = fast_lstm.number_of_parameters(x.shape[2], strategy.hidden_size)
-        at_least = cores.fewest_rows(size, days=x.shape[1])
-        results = cores.spread(fit, x, y, at_once=ASSETS_AT_ONCE, at_least=at_least, keep=True)
-        fitted.update(zip(assets, results, strict=True))
-    return fitted
-
-
-@fast_lstm.one_thread
-def _fit_together(
-    x: np.ndarray, y: np.ndarray, hidden: int, seed: int, learning_rate: float, epochs: int
-) -> list[tuple]:
-    start = fast_lstm.initial_parameters(x.shape[2], hidden, seed)
-    rows = np.repeat(fast_lstm.from_torch(start, x.shape[2], hidden)[None], len(x), axis=0)
-    losses = minimise(
-        rows,
-        lambda active, chosen: fast_lstm.loss_and_gradient(chosen, x[active], y[active], hidden),
-        learning_rate,
-        epochs,
-    )
-    with np.errstate(all="ignore"):  # a training that diverges is recognised by its loss
-        output = fast_lstm.outputs(rows, x, hidden)
-    return [
-        (row.copy(), tuple(of_asset), out) for row, of_asset, out in zip(rows, losses, output, strict=True)
-    ]

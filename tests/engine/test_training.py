@@ -52,7 +52,7 @@ def test_training_twice_gives_the_same_bits():
 
 def test_many_assets_go_in_several_rounds(monkeypatch):
     models = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
-    monkeypatch.setattr("lib.engine.training.ASSETS_AT_ONCE", 2)
+    monkeypatch.setattr("lib.engine.fast_training.TOGETHER", 2)
     others = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
     assert list(models) == list(others)
     assert len(models) >= 8
