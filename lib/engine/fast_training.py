@@ -22,15 +22,15 @@ def fit(examples: Mapping[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]
     `examples` are by asset the sequence (time, feature) and the target (time,), float32; so is the output. A
     model has the same bits whichever others are trained, and in whichever process.
     """
+    fit_part = partial(
+        _fit_together,
+        hidden=strategy.hidden_size,
+        seed=strategy.seed,
+        learning_rate=strategy.learning_rate,
+        epochs=strategy.epochs,
+    )
     fitted: dict[Any, tuple] = {}
     for assets, x, y in stacked(examples):
-        fit_part = partial(
-            _fit_together,
-            hidden=strategy.hidden_size,
-            seed=strategy.seed,
-            learning_rate=strategy.learning_rate,
-            epochs=strategy.epochs,
-        )
         size = fast_lstm.number_of_parameters(x.shape[2], strategy.hidden_size)
         at_least = cores.fewest_rows(size, days=x.shape[1])
         results = cores.spread(fit_part, x, y, at_once=TOGETHER, at_least=at_least, keep=True)

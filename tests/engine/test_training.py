@@ -50,16 +50,6 @@ def test_training_twice_gives_the_same_bits():
     assert all(np.array_equal(first.row(asset), second.row(asset)) for asset in first)
 
 
-def test_many_assets_go_in_several_rounds(monkeypatch):
-    models = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
-    monkeypatch.setattr("lib.engine.fast_training.TOGETHER", 2)
-    others = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
-    assert list(models) == list(others)
-    assert len(models) >= 8
-    for asset in models:
-        assert np.array_equal(models.row(asset), others.row(asset))
-
-
 def test_the_report_tells_how_it_went():
     data = window(40)
     models = train_model(data, SMALL)
