@@ -11,7 +11,7 @@ if importlib.util.find_spec("qnt") is None:
 
     offline.install()
 
-from lib.backtest_range import check_range
+from lib.backtest import check_range
 from lib.report import print_stats
 from lib.state import StateError, state_read, state_write, states_table
 from lib.strategy import Strategy

@@ -1,17 +1,21 @@
-"""A backtest through the platform's library, outside the notebook."""
+"""A backtest through the platform's library, outside the notebook, and the check of its days."""
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lib.cli import environment
+import numpy as np
+
+from lib.common.command_line import environment, parse_day
+from lib.common.errors import WrongValueError
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy
 
 UNSET = ("SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "LAST_DATA_PATH")
 WRITTEN = ("OUTPUT_PATH", "OUT_STATE_PATH")
+HOLIDAYS = 10  # most calendar days in a row on which a market is closed
 
 
 def backtest(strategy: "Strategy", start: str, end: str | None = None, **options: Any) -> Any:
@@ -56,3 +60,50 @@ def leaving_no_files() -> Iterator[None]:
         written = {name: f"{folder}/{name}" for name in WRITTEN}
         with environment({**dict.fromkeys(UNSET), **written, "NONINTERACT": "1"}):
             yield
+
+
+def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str, str | None]:
+    """Return both days as YYYY-MM-DD, provided that the strategy can be backtested on them.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        Its competition and periods say which data the first day needs.
+    start, end : str or date
+        First and last day; None as `end` for the last day there is.
+
+    Raises
+    ------
+    ValueError
+        A malformed date, an end before the start, or days on which there are no data. The first or last day
+        that is possible is named.
+    """
+    first, last = parse_day("start_date", start), parse_day("end_date", end)
+    if first is None:
+        raise WrongValueError("start_date is None: it must be a date such as 2024-01-31.")
+    if last is not None and last < first:
+        raise WrongValueError(f"end_date ({last}) is before start_date ({first}).")
+    newest = _days(strategy, tail=HOLIDAYS)
+    if len(newest) and first > newest[-1]:
+        raise WrongValueError(f"start_date is {first}, but the data end on {newest[-1]}: start earlier.")
+    period = max(strategy.lookback_period, strategy.train_period)
+    begin = first - period
+    if not len(_days(strategy, min_date=str(begin), max_date=str(begin + HOLIDAYS))):
+        oldest = _days(strategy, min_date="1990-01-01")
+        if not len(oldest):
+            raise WrongValueError(f"There are no data for {strategy.competition_type}.")
+        raise WrongValueError(
+            f"start_date is {first}, but the data begin on {oldest[0]}. The first day of a backtest needs "
+            f"{period} calendar days of data: start_date can be {oldest[0] + period} or later."
+        )
+    return str(first), None if last is None else str(last)
+
+
+def _days(strategy: "Strategy", **window: Any) -> np.ndarray:
+    """Trading days of a window of the market, without the loader's log."""
+    import qnt.data as qndata
+    import qnt.log as qnlog
+
+    with qnlog.Settings(info=False):
+        data = qndata.load_data_by_type(strategy.competition_type, **window)
+    return data.time.values.astype("M8[D]")

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from lib import indicators
-from lib.choices import Choices, whole_universe
-from lib.market_data import field, filled
+from lib.common.market_data import field, filled
+from lib.common.registry import Choices, whole_universe
 
 if TYPE_CHECKING:
     import xarray as xr

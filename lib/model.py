@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from lib.choices import Choices
+from lib.common.registry import Choices
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy

@@ -5,9 +5,9 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lib.choices import canonical, find
+from lib.common.errors import WrongTypeError, WrongValueError
+from lib.common.registry import canonical, find
 from lib.engine.constant import MODELS
-from lib.errors import WrongTypeError, WrongValueError
 from lib.features import feature, target
 from lib.sizing import sizing
 from lib.universe import selection
@@ -64,7 +64,7 @@ def _number(name: str, value: Any, whole: bool) -> int | float:
 
 
 def looked_up(strategy: "Strategy") -> dict[str, Any]:
-    """Each function of a strategy by its parameter, as `lib.choices.canonical` writes it.
+    """Each function of a strategy by its parameter, as `lib.common.registry.canonical` writes it.
 
     Raises
     ------

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib import loading
-from lib.choices import full_name_of
-from lib.competitions import rules_of
+from lib.common import market_data
+from lib.common.competitions import rules_of
+from lib.common.errors import WrongTypeError, WrongValueError, suggest
+from lib.common.market_data import ending_with
+from lib.common.registry import full_name_of
 from lib.engine import prediction, training
-from lib.errors import WrongTypeError, WrongValueError, suggest
-from lib.loading import ending_with
 from lib.parameter_checks import checked, looked_up
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Strategy:
 
         Called by a function of the strategy during `train_model` or `predict`, it ends where their data end.
         """
-        return loading.load_last(self.competition_type, period)
+        return market_data.load_last(self.competition_type, period)
 
     def load_range(self, start: Any, end: Any = None) -> "xr.DataArray":
         """Load the universe for a backtest of these days, (field, time, asset).
@@ -155,7 +155,7 @@ class Strategy:
             latest where the data of a running `train_model` or `predict` end.
         """
         before = max(self.train_period + self.lookback_period, STATISTICS_DAYS)
-        return loading.load_range(self.competition_type, np.datetime64(start, "D") - before, end)
+        return market_data.load_range(self.competition_type, np.datetime64(start, "D") - before, end)
 
     def train_model(self, data: "xr.DataArray") -> "TrainedModels":
         """Train a model per asset on all of `data`: see `lib.engine.training.train_model`."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.choices import Choices
-from lib.market_data import field
+from lib.common.market_data import field
+from lib.common.registry import Choices
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -3,8 +3,8 @@
 import numpy as np
 import xarray as xr
 
+from lib.common.market_data import check_data
 from lib.engine.inputs import feature_names, feature_values
-from lib.market_data import check_data
 from lib.state import State
 from lib.strategy import Strategy
 

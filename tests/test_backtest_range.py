@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from lib import Strategy, check_range
-from lib.cli import parse_day
+from lib.common.command_line import parse_day
 from tests.conftest import LAST_DAY
 from tests.vectors import vector
 

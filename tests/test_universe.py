@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
+from lib.common.market_data import field
 from lib.engine.inputs import select_assets
-from lib.market_data import field
 from tests.vectors import vector
 
 WINDOW = slice("2024-09-21", None)

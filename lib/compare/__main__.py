@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.cli import add_range, add_settings, parse_settings, print_any_text
+from lib.common.command_line import add_range, add_settings, parse_settings, print_any_text
 from lib.compare import luck_report, run_plot, run_table, variants
 from lib.compare.comparison import FOLDER, ComparisonStopped, run
 from lib.compare.luck import variants_of
 from lib.compare.run_notebooks import execute_notebooks
-from lib.compare.runs import Record, RunWarning, tried
 from lib.compare.seed_summary import as_markdown, summary
+from lib.runs.store import Record, RunWarning, tried
 from lib.strategy import Strategy
 
 EXAMPLES = """\

@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from lib.backtest_range import check_range
-from lib.compare import draws, project_code, provenance, run_table, runs
+from lib.backtest import check_range
+from lib.compare import draws, run_table
 from lib.compare.run_one import execute
-from lib.compare.runs import Record, RunWarning, keep_or_warn, tried
-from lib.compare.user_functions import registered
 from lib.compare.variants import strategies
-from lib.compare.workers import check_backend, pack, run_all
+from lib.runs import project_code, provenance, store
+from lib.runs.store import Record, RunWarning, keep_or_warn, tried
+from lib.runs.user_functions import registered
+from lib.runs.workers import check_backend, pack, run_all
 from lib.strategy import Strategy
 
 FOLDER = "runs/compare"
@@ -60,7 +61,7 @@ def compare(
         Further runs of each variant that finished: on shuffled targets, and on a random half of the universe
         and of the days (see `lib.compare.draws`). They are kept like runs, and do not count as tried.
     **where
-        `workers`, `backend`, `scheduler`: how many at once, and on what; see `lib.compare.workers.run_all`.
+        `workers`, `backend`, `scheduler`: how many at once, and on what; see `lib.runs.workers.run_all`.
 
     Returns
     -------
@@ -111,13 +112,13 @@ def run(
     draws.check_numbers(shuffles, universes)
     planned = _plan(strategies(variants), start_date, end_date)
     drawn = [
-        (strategy, record, runs.redrawn(record, draw))
+        (strategy, record, store.redrawn(record, draw))
         for strategy, record in planned.values()
         for draw in draws.drawn(record, shuffles, universes)
     ]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    kept, damaged = runs.read(folder)
+    kept, damaged = store.read(folder)
     for sentence in damaged:
         warnings.warn(sentence, RunWarning, stacklevel=2)
     records: dict[str, Record] = {}
@@ -162,7 +163,7 @@ def _plan(chosen: list[Strategy], start_date: Any, end_date: Any) -> dict[str, t
                 data = strategy.load_range(start, end)
                 last = end or str(data.time.values[-1])[:10]
                 seen[days] = start, last, provenance.market_fingerprint(data)
-            record = runs.plan(strategy, *seen[days], snapshot)
+            record = store.plan(strategy, *seen[days], snapshot)
             planned[record["key"]] = strategy, record
     return planned
 

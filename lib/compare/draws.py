@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.compare.runs import DRAW, Record
+from lib.common.errors import WrongValueError
 from lib.engine.inputs import get_target_classes
-from lib.errors import WrongValueError
+from lib.runs.store import DRAW, Record
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lib.choices import name_of
+from lib.common.registry import name_of
 from lib.strategy import Strategy
 
 WIDTH = 40  # characters of a short label

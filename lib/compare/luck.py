@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from lib.compare import friction
-from lib.compare.overfitting import overfitting_probability
-from lib.compare.runs import DRAW, Record, drawn_from
-from lib.compare.walk_forward import WalkForward, walk_forward
+from lib.runs.store import DRAW, Record, drawn_from
+from lib.stats import friction
+from lib.stats.overfitting import overfitting_probability
+from lib.stats.walk_forward import WalkForward, walk_forward
 
 LEVEL = 0.05  # below which a p-value would usually be reported
 

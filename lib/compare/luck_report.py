@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lib.compare import friction, luck
+from lib.compare import luck
 from lib.compare.draws import BLOCK
-from lib.compare.overfitting import FEWEST, SPLITS
-from lib.compare.runs import Record
+from lib.runs.store import Record
+from lib.stats import friction
+from lib.stats.overfitting import FEWEST, SPLITS
 
 SHOWN = ["label", "sharpe_ratio", "deflated_sharpe_ratio", "pbo", *friction.names(), "p_value", "shuffles"]
 SHOWN += ["universe_low", "universe_median", "universe_high", "above_0", "universes"]

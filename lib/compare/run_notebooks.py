@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lib.compare.run_table import DEFAULTS
-from lib.compare.runs import Record, RunWarning
-from lib.compare.workers import pack, run_all
+from lib.runs.store import Record, RunWarning
+from lib.runs.workers import pack, run_all
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "strategy.ipynb"
 
@@ -22,7 +22,7 @@ def execute_notebooks(
     """Execute the notebook with the parameters and the range of each run, in parallel, unless it was before.
 
     Each run gets `notebooks/KEY` in `folder`, with notebook, weights and state, once it ran to the end; the
-    folders are returned. For `where` see `lib.compare.workers.run_all`; a cluster must share the disk.
+    folders are returned. For `where` see `lib.runs.workers.run_all`; a cluster must share the disk.
 
     Warns
     -----
@@ -54,7 +54,7 @@ def execute_notebooks(
 
 def _execute(notebook: str, folder: str, parameters: dict[str, Any]) -> str:
     """Run one notebook; return what went wrong, or nothing."""
-    from lib.notebook import run_notebook
+    from lib.notebook.run import run_notebook
 
     part = f"{folder}.part"  # renamed when all of it is there
     shutil.rmtree(part, ignore_errors=True)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lib.backtest import backtest, leaving_no_files
-from lib.compare import draws, project_code, provenance
-from lib.compare.friction import under_friction
-from lib.compare.runs import DRAW, Record
-from lib.compare.user_functions import register
+from lib.compare import draws
+from lib.runs import project_code, provenance
+from lib.runs.store import DRAW, Record
+from lib.runs.user_functions import register
+from lib.stats.friction import under_friction
 from lib.strategy import STATISTICS_DAYS, Strategy
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def execute(
 ) -> Record:
     """Run one backtest; the record with status "finished" or "failed", whatever happens in it.
 
-    `planned` is of `lib.compare.runs.plan`; the functions in `registered` (see `lib.compare.user_functions`)
+    `planned` is of `lib.runs.store.plan`; the functions in `registered` (see `lib.runs.user_functions`)
     are registered first. Nothing is printed and nothing left on the disk; the end of what the library printed
     is kept as `log`.
     """

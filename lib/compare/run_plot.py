@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lib.files import replace_file
-from lib.report import figure_style
+from lib.common import figure_style
+from lib.common.files import replace_file
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

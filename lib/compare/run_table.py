@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lib.common.files import replace_file
 from lib.compare import luck
 from lib.compare.labels import label, short_labels, shown
 from lib.compare.run_one import FIGURES
-from lib.compare.runs import Record
-from lib.files import replace_file
-from lib.report.sharpe import deflated_sharpe_ratio, sharpe_ratio
+from lib.runs.store import Record
+from lib.stats.sharpe import deflated_sharpe_ratio, sharpe_ratio
 from lib.strategy import Strategy
 
 DEFAULTS = Strategy().as_dict()
@@ -40,7 +40,7 @@ def as_table(records: Sequence[Record], tried: Sequence[Record]) -> pd.DataFrame
         and `avg_turnover`, as the platform calculates them, `win_rate` (share of days with a gain among those
         with a gain or a loss), `deflated_sharpe_ratio` (0 to 1) and `trials`, the number of runs it counts;
         `pbo`, the probability of overfitting of the `pbo_runs` runs tried on the same days
-        (`lib.compare.overfitting`); `sharpe_late`, `sharpe_cost_2` and `sharpe_cost_3`, the Sharpe ratio of
+        (`lib.stats.overfitting`); `sharpe_late`, `sharpe_cost_2` and `sharpe_cost_3`, the Sharpe ratio of
         the same weights one day late, and at two and three times the trading cost; with shuffles `p_value`
         and the number of `shuffles` that finished; with universes `universe_low`, `universe_median` and
         `universe_high`, the quartiles of their Sharpe ratios, `above_0`, the share of them above 0, and how

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib.compare.labels import label, short_labels
 from lib.compare.run_table import as_float, changed_parameters
-from lib.compare.runs import Record
+from lib.runs.store import Record
 
 
 def summary(records: Sequence[Record]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.cli import parse_settings, parse_value
+from lib.common.command_line import parse_settings, parse_value
 from lib.compare.labels import label
 from lib.strategy import Strategy
 
@@ -101,7 +101,7 @@ def read_file(path: str | Path) -> list[Variant]:
 
 
 def parse_choices(words: Iterable[str]) -> dict[str, list[Any]]:
-    """Parse ``NAME=VALUE,VALUE`` words of a command line; values as in `lib.cli.parse_value`.
+    """Parse ``NAME=VALUE,VALUE`` words of a command line; values as in `lib.common.command_line.parse_value`.
 
     >>> parse_choices(["top_assets=6,12", "features=['trend'],['trend','volume']"])
     {'top_assets': [6, 12], 'features': [['trend'], ['trend', 'volume']]}

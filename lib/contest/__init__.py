@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.backtest_range import check_range
-from lib.compare import provenance
-from lib.compare.workers import check_backend
-from lib.competitions import COMPETITIONS
+from lib.backtest import check_range
+from lib.common.competitions import COMPETITIONS
+from lib.common.errors import WrongValueError
 from lib.contest import kept_days, record
 from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_run
 from lib.contest.judging import judge
 from lib.contest.passes import Pass
 from lib.contest.verdict import Verdict
 from lib.contest.windows import days_between
-from lib.errors import WrongValueError
-from lib.report.portfolios import equal_weights
+from lib.runs import provenance
+from lib.runs.workers import check_backend
+from lib.stats.portfolios import equal_weights
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def contest(
         Show a progress bar on stderr.
     **where
         `workers`, `backend`, `scheduler`: how many days at once, and on what; see
-        `lib.compare.workers.run_all`.
+        `lib.runs.workers.run_all`.
 
     Returns
     -------

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from lib.cli import add_range, add_settings, parse_settings, print_any_text
+from lib.common.command_line import add_range, add_settings, parse_settings, print_any_text
 from lib.contest import FOLDER, ContestWarning, PassError, RunStopped, contest
 from lib.strategy import Strategy
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from lib.compare import provenance
-from lib.compare.user_functions import registered
-from lib.compare.workers import pack, run_all
+from lib.common.errors import UserError
 from lib.contest import kept_days
 from lib.contest.chain import follow
 from lib.contest.kept_days import Identity
 from lib.contest.passes import Pass, compute
 from lib.contest.windows import days_between, seen_by
-from lib.errors import UserError
+from lib.runs import provenance
+from lib.runs.user_functions import registered
+from lib.runs.workers import pack, run_all
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def whole_run(
     progress : bool
         Whether there is one, on stderr.
     **where
-        `workers`, `backend`, `scheduler`: see `lib.compare.workers.run_all`.
+        `workers`, `backend`, `scheduler`: see `lib.runs.workers.run_all`.
 
     Returns
     -------

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lib.common.market_data import ending_with
 from lib.contest.passes import Pass
 from lib.contest.windows import last_days_seen
 from lib.engine.weights import weights_of_day
-from lib.loading import ending_with
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:

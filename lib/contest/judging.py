@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lib.competitions import Competition
+from lib.common.competitions import Competition
+from lib.common.rules import RuleCheck, check_rules, sharpe_ratio_of
 from lib.contest import originality
 from lib.contest.verdict import Verdict
-from lib.report.added_value import measured
-from lib.report.bootstrap import interval
-from lib.report.contest import RuleCheck, check_rules, sharpe_ratio_of
-from lib.report.portfolios import equal_weights, portfolio
+from lib.stats.added_value import measured
+from lib.stats.bootstrap import interval
+from lib.stats.portfolios import equal_weights, portfolio
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.compare import project_code, provenance, runs
+from lib.common.files import replace_file
 from lib.contest.passes import Pass
 from lib.contest.windows import seen_by
-from lib.files import replace_file
+from lib.runs import project_code, provenance, store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +29,7 @@ class Identity(NamedTuple):
 
 def identity_of(strategy: "Strategy") -> Identity:
     """The identity of a strategy's passes: two of one key are the same on the same market."""
-    plan = runs.plan(
+    plan = store.plan(
         strategy, "", "", "", lambda modules: project_code.snapshot(modules | {"lib.contest.passes"})
     )
     digest = hashlib.sha256(json.dumps([plan["key"], provenance.versions(strategy)]).encode())

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lib.competitions import Competition
-from lib.report.contest import RuleCheck, sharpe_ratio_of
-from lib.report.portfolios import with_same_assets
+from lib.common.competitions import Competition
+from lib.common.rules import RuleCheck, sharpe_ratio_of
+from lib.stats.portfolios import with_same_assets
 
 if TYPE_CHECKING:
     import xarray as xr

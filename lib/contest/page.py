@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lib.common.figure_style import GREY, axis, layout, line_style, rows
+from lib.common.rules import as_table
 from lib.contest.originality import TEMPLATE, UNIVERSE
 from lib.contest.verdict import Verdict, with_headings
-from lib.report.contest import as_table
-from lib.report.figure_style import GREY, axis, layout, line_style, rows
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.compare import project_code
-from lib.compare.user_functions import register
+from lib.common.market_data import ending_with
 from lib.contest.windows import seen_on
 from lib.engine import prediction, training
 from lib.engine.published import needs_torch
-from lib.loading import ending_with
+from lib.runs import project_code
+from lib.runs.user_functions import register
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def compute(
     files, code : iterable of str, str
         The project's files that decide a pass, and the caller's `project_code.fingerprint` of them.
     named : mapping
-        Functions that the strategy names: see `lib.compare.user_functions.registered`.
+        Functions that the strategy names: see `lib.runs.user_functions.registered`.
 
     Raises
     ------

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lib.cli import environment
+from lib.common.command_line import environment
+from lib.common.files import replace_file
 from lib.contest.page import page
 from lib.contest.verdict import SOURCE, Verdict
-from lib.files import replace_file
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:

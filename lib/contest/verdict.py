@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lib.report.bootstrap import FEWEST, LEVEL
-from lib.report.contest import RuleCheck, as_table
+from lib.common.rules import RuleCheck, as_table
+from lib.stats.bootstrap import FEWEST, LEVEL
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +30,7 @@ class Verdict:
     sharpe_ratio : float
         Annualised, as the platform's filter computes it.
     interval : tuple of float
-        Its confidence interval of `lib.report.bootstrap`.
+        Its confidence interval of `lib.stats.bootstrap`.
     relatives, by_year : pandas.DataFrame
         See `lib.contest.originality.relatives` and `by_year`.
     returns : xarray.DataArray

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.market_data import field, trading_days
+from lib.common.market_data import field, trading_days
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.choices import find, label, name_of, needs_universe
+from lib.common.market_data import check_data, field
+from lib.common.registry import find, label, name_of, needs_universe
 from lib.features import feature, target
-from lib.market_data import check_data, field
 from lib.universe import selection
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lib.common.market_data import check_data
 from lib.engine.inputs import model_inputs
 from lib.engine.models import TrainedModels
 from lib.engine.weights import weights_of_day
-from lib.market_data import check_data
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.choices import label
+from lib.common.registry import label
 from lib.engine.constant import MODELS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib.choices import find, label
+from lib.common.registry import find, label
 from lib.engine import cores
 from lib.engine.batched import Batch, check_shape, trained
 from lib.engine.fast_lstm import one_thread

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lib.common.market_data import check_data
 from lib.engine import fast_training, published
 from lib.engine.constant import MODELS
 from lib.engine.inputs import select_assets, training_examples
 from lib.engine.models import Fit, TrainedModels
-from lib.market_data import check_data
 
 if TYPE_CHECKING:
     import xarray as xr

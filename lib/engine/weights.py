@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.choices import find, name_of
-from lib.market_data import field
+from lib.common.market_data import field
+from lib.common.registry import find, name_of
 from lib.sizing import sizing
 from lib.state import State
 

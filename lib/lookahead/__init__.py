@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from lib.common.market_data import check_data
 from lib.lookahead.leak_report import Leak, LeakReport, merged
 from lib.lookahead.trials import Trials
 from lib.lookahead.windows import askable
-from lib.market_data import check_data
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:

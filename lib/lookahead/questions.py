@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lib.common.market_data import ending_with, field
 from lib.engine import published
 from lib.engine.inputs import (
     feature_names,
@@ -19,9 +20,7 @@ from lib.engine.inputs import (
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import model_outputs
 from lib.engine.training import lesson_of
-from lib.loading import ending_with
 from lib.lookahead.windows import CHAIN, first_row
-from lib.market_data import field
 from lib.state import State
 from lib.strategy import Strategy
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from lib.files import replace_file
+from lib.common.files import replace_file
 from lib.offline.synthetic import DIMS
 
 PROJECT = "qnt-offline"

@@ -10,8 +10,8 @@ from math import sqrt
 import numpy as np
 import xarray as xr
 
-from lib.market_data import FIELDS
-from lib.market_data import LAYOUT as DIMS
+from lib.common.market_data import FIELDS
+from lib.common.market_data import LAYOUT as DIMS
 from lib.offline import corporate_actions
 from lib.offline.nyse import Day, trading_days
 from lib.offline.random_bits import bits, normal, uniform

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from lib.cli import print_any_text
-from lib.files import replace_file
+from lib.common.command_line import print_any_text
+from lib.common.files import replace_file
 from lib.prices.conversion import KINDS, from_files
 from lib.prices.errors import PricesError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.market_data import FIELDS, LAYOUT
+from lib.common.market_data import FIELDS, LAYOUT
 from lib.prices import bars as joined
 from lib.prices import files, plausibility, shapes
 from lib.prices.adjusting import adjust

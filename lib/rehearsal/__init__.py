@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lib.cli import parse_day
-from lib.competitions import COMPETITIONS
+from lib.common.command_line import parse_day
+from lib.common.competitions import COMPETITIONS
 from lib.rehearsal import market
 from lib.rehearsal.crash import explain
 from lib.rehearsal.fresh import fresh_python

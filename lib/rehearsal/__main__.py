@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lib import rehearsal
-from lib.cli import add_settings, parse_settings, print_any_text
-from lib.parameters_cell import PROJECT
+from lib.common.command_line import add_settings, parse_settings, print_any_text
+from lib.notebook.cells import PROJECT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

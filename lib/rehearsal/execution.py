@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from lib.cli import environment
+from lib.common.command_line import environment
 
 ERROR_LINES = 6
 CONFIG = Path(__file__).with_name("cell_log_config.py")

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lib.cli import environment
-from lib.parameters_cell import PROJECT
+from lib.common.command_line import environment
+from lib.notebook.cells import PROJECT
 from lib.rehearsal.execution import last_lines
 
 JUPYTER = ("nbconvert", "ipykernel")  # what runs a notebook, init.ipynb included

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lib.competitions import Competition
+from lib.common.competitions import Competition
 from lib.rehearsal.one_pass import Pass
 from lib.rehearsal.weight_checks import positions, some, weight_faults
 

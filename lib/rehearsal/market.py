@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.cli import environment
-from lib.competitions import COMPETITIONS
-from lib.market_data import trading_days
+from lib.common.command_line import environment
+from lib.common.competitions import COMPETITIONS
+from lib.common.market_data import trading_days
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lib.competitions import rules_of
-from lib.parameters_cell import assignments, check_parameters
+from lib.common.competitions import rules_of
+from lib.notebook.cells import assignments, check_parameters
 from lib.rehearsal.source_code import literal_of
 from lib.strategy import Strategy
 

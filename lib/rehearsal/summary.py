@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.competitions import Competition
+from lib.common.competitions import Competition
 from lib.rehearsal.judgement import MAX_MEMORY, Verdict
 from lib.rehearsal.one_pass import Pass
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.competitions import Competition
+from lib.common.competitions import Competition
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from lib.parameters_cell import PROJECT
+from lib.notebook.cells import PROJECT
 from lib.rehearsal.submission import Submission
 
 # files of earlier runs beside a notebook, which a submission does not have

@@ -7,14 +7,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from lib.backtest import backtest, leaving_no_files
-from lib.backtest_range import check_range
-from lib.cli import add_range, add_settings, parse_settings, print_any_text
-from lib.competitions import COMPETITIONS
+from lib.backtest import backtest, check_range, leaving_no_files
+from lib.common.command_line import add_range, add_settings, parse_settings, print_any_text
+from lib.common.competitions import COMPETITIONS
 from lib.report.backtest_report import EQUAL, Evaluation, evaluate
 from lib.report.outputs import all_judged, spread_in_words
-from lib.report.performance import performance_table
 from lib.report.training_log import TrainingLog
+from lib.stats.performance import performance_table
 from lib.strategy import Strategy
 
 

@@ -2,17 +2,17 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lib.competitions import rules_of
-from lib.report import contest
-from lib.report.added_value import AddedValue, Measures, added_value, in_words, measured
-from lib.report.performance import drawdowns, monthly_returns, performance_table
-from lib.report.portfolios import Portfolio, contributions, equal_weights, portfolio
+from lib.common import rules as rules_check
+from lib.common.competitions import rules_of
 from lib.report.without_model import without_model
+from lib.stats.added_value import AddedValue, Measures, added_value, in_words, measured
+from lib.stats.performance import drawdowns, monthly_returns, performance_table
+from lib.stats.portfolios import Portfolio, contributions, equal_weights, portfolio
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.competitions import Competition
+    from lib.common.competitions import Competition
     from lib.report.training_log import TrainingLog
 
 STRATEGY, WITHOUT, EQUAL = "strategy", "without the model", "equal weights"
@@ -76,10 +76,10 @@ def show(
     data = data.sel(time=slice(None, weights.time.values[-1]))
     found = evaluate(data, weights, rules, training)
     mine, source = found.portfolios[STRATEGY], source_of(data)
-    checks = contest.check_rules(data, weights, contest.sharpe_ratio_of(mine.returns), rules)
+    checks = rules_check.check_rules(data, weights, rules_check.sharpe_ratio_of(mine.returns), rules)
     first, last = (str(day)[:10] for day in weights.time.values[[0, -1]])
     show_text(f"The contest's rules, checked on the days from {first} to {last}:")
-    show_table(contest.as_table(checks))
+    show_table(rules_check.as_table(checks))
     if not found.measures:
         return
     held = bool((mine.weights != 0).any())

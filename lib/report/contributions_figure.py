@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lib.report.figure_style import BLUE, ORANGE, axis, layout
+from lib.common.figure_style import BLUE, ORANGE, axis, layout
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -18,7 +18,7 @@ def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
     Parameters
     ----------
     earned : pandas.Series
-        By asset, in falling order, from `lib.report.portfolios.contributions`. Of many, the middle
+        By asset, in falling order, from `lib.stats.portfolios.contributions`. Of many, the middle
         ones share a bar.
     source : str
         What the prices are; the title repeats it.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.report.figure_style import BLUE, COLOURS, ORANGE, axis, layout, rows, shades
+from lib.common.figure_style import BLUE, COLOURS, ORANGE, axis, layout, rows, shades
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

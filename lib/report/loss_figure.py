@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lib.report.figure_style import GREY, axis, layout, line_style
+from lib.common.figure_style import GREY, axis, layout, line_style
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lib.report.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout
+from lib.common.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

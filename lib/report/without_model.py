@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lib.competitions import COMPETITIONS
+from lib.common.competitions import COMPETITIONS
+from lib.common.market_data import check_data, field
 from lib.engine.constant import ANSWER
 from lib.engine.weights import blend, raw_weights
-from lib.market_data import check_data, field
-from lib.report.portfolios import with_same_assets
+from lib.stats.portfolios import with_same_assets
 
 if TYPE_CHECKING:
     import xarray as xr

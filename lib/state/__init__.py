@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.files import replace_file
+from lib.common.files import replace_file
 from lib.state.positions import State, StateWarning
 from lib.state.state_checks import StateError
 from lib.state.state_file import keep_aside, state_at

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.errors import UserError
+from lib.common.errors import UserError
 
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
 ROUNDING = 1e-6  # what adding up float weights may be off by

@@ -7,7 +7,7 @@ import os
 import stat
 import zlib
 
-from lib.files import replace_file
+from lib.common.files import replace_file
 from lib.state.positions import State, restore
 from lib.state.safe_pickle import Call, Name, NotPlain, read_plain
 from lib.state.state_checks import StateError

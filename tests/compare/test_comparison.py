@@ -15,9 +15,10 @@ import pandas as pd
 import psutil
 import pytest
 
-from lib.compare import comparison, runs
+from lib.compare import comparison
 from lib.compare.comparison import ComparisonStopped, RunWarning, compare, run, tried
 from lib.compare.run_one import FIGURES, execute
+from lib.runs import store
 from lib.strategy import Strategy
 from tests.compare.shared import END, HERE, RANGE, SMALL, START, VARIANTS, Ratio, one_warning, two_days
 from tests.switches import long
@@ -188,7 +189,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     with one_warning(f"{damaged.name} is damaged"):
         resumed = compare(VARIANTS, folder=folder, **HERE, **RANGE)
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}  # not run again
-    assert runs.read(folder)[1] == []
+    assert store.read(folder)[1] == []
     both = resumed[resumed["run"].isin(table["run"])]
     assert len(both) == 2
     once = table[table["run"].isin(both["run"])].set_index("run").loc[both["run"]].reset_index()
@@ -277,7 +278,7 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     """The first two runs cannot be written, until there is space again."""
     variants, _, _ = first
     left = [OSError(28, "No space left on device")] * 2
-    keep = runs.keep
+    keep = store.keep
 
     def full(folder, record):
         if left:
@@ -287,7 +288,7 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     def finish(jobs, **_):
         yield from ((key, {"status": "finished", "figures": {}, "returns": []}, "") for key in jobs)
 
-    monkeypatch.setattr(runs, "keep", full)
+    monkeypatch.setattr(store, "keep", full)
     monkeypatch.setattr(comparison, "run_all", finish)
     with pytest.warns(
         RunWarning, match="cannot be written \\(No space left on device\\): free space"
@@ -298,7 +299,7 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     assert len(tried(tmp_path)) == 3
 
     monkeypatch.setattr(
-        runs, "keep", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        store, "keep", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )
     with pytest.warns(RunWarning, match="cannot be written"):
         table = compare(variants[:3], folder=tmp_path / "full", **RANGE)

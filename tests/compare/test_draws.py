@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.common.market_data import field
 from lib.compare.draws import (
     BLOCK,
     SHORTEST,
@@ -20,7 +21,6 @@ from lib.compare.draws import (
     trained_on,
 )
 from lib.engine.inputs import get_target_classes
-from lib.market_data import field
 from lib.strategy import Strategy
 from tests.markets import random_market
 

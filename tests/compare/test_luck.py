@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.compare import luck, luck_report, runs
-from lib.compare.overfitting import overfitting_probability
+from lib.compare import luck, luck_report
 from lib.compare.run_table import DEFAULTS, as_table
+from lib.runs import store
+from lib.stats.overfitting import overfitting_probability
 from tests.switches import LONG
 
 IDENTITY = {"functions": {}, "registered": {}, "start": "2020-01-01", "end": "2022-12-30", "market": "m"}
@@ -23,7 +24,7 @@ def variant(ratio=1.0, status="finished", days=None, **parameters):
         "message": "",
         "seconds": 1.0,
     }
-    record |= {"status": status, "key": runs.key({**record})}
+    record |= {"status": status, "key": store.key({**record})}
     if status == "finished":
         figures = dict.fromkeys(
             ["mean_return", "volatility", "max_drawdown", "avg_turnover", "win_rate"], 0.1
@@ -38,7 +39,7 @@ def variant(ratio=1.0, status="finished", days=None, **parameters):
 def drawn(record, kind, ratios):
     found = []
     for k, ratio in enumerate(ratios):
-        new = runs.redrawn(record, {kind: k})
+        new = store.redrawn(record, {kind: k})
         figures = {**record["figures"], "sharpe_ratio": ratio}
         found.append(new | ({"status": "failed"} if ratio == "failed" else {"figures": figures}))
     return found
@@ -61,15 +62,15 @@ def test_draws_are_told_from_variants_and_are_not_tried(tmp_path):
     record = variant()
     draws = drawn(record, "shuffle", [0.1, 0.2])
     assert len({record["key"], *(draw["key"] for draw in draws)}) == 3
-    assert [runs.drawn_from(draw) for draw in draws] == [record["key"]] * 2 == [runs.drawn_from(record)] * 2
+    assert [store.drawn_from(draw) for draw in draws] == [record["key"]] * 2 == [store.drawn_from(record)] * 2
     for each in (record, *draws):
-        runs.keep(tmp_path, each)
-    found, damaged = runs.read(tmp_path)
+        store.keep(tmp_path, each)
+    found, damaged = store.read(tmp_path)
     assert (len(found), damaged) == (3, [])
-    assert [each["key"] for each in runs.tried(tmp_path)] == [record["key"]]
-    draws[0][runs.DRAW]["shuffle"] = 7  # an edit that no longer fits the key
-    runs.keep(tmp_path, draws[0])
-    assert len(runs.read(tmp_path)[1]) == 1
+    assert [each["key"] for each in store.tried(tmp_path)] == [record["key"]]
+    draws[0][store.DRAW]["shuffle"] = 7  # an edit that no longer fits the key
+    store.keep(tmp_path, draws[0])
+    assert len(store.read(tmp_path)[1]) == 1
 
 
 def test_the_table_has_a_row_per_variant_with_its_draws():

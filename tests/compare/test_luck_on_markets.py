@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.backtest import backtest
-from lib.backtest_range import check_range
+from lib.backtest import backtest, check_range
+from lib.common.competitions import COMPETITIONS
 from lib.compare.comparison import compare
-from lib.competitions import COMPETITIONS
 from lib.offline.synthetic import generate
 from lib.report.backtest_report import evaluate
 from lib.report.training_log import TrainingLog

@@ -6,8 +6,9 @@ import os
 import pandas as pd
 import pytest
 
-from lib.compare import comparison, run_table, runs
+from lib.compare import comparison, run_table
 from lib.compare.__main__ import main
+from lib.runs import store
 from lib.strategy import Strategy
 from tests.compare.shared import END, SMALL, START
 from tests.switches import LONG
@@ -115,7 +116,7 @@ def test_a_full_disk_ends_in_a_sentence_below_the_table(tmp_path, monkeypatch, c
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(comparison, "run_all", finish)
-    monkeypatch.setattr(runs, "keep", full)
+    monkeypatch.setattr(store, "keep", full)
     monkeypatch.setattr(run_table, "replace_file", full)
     assert main(["--start", START, "--end", END, "--output", str(tmp_path)]) == 1
     printed = capsys.readouterr()
@@ -136,7 +137,7 @@ def test_a_run_file_without_returns_ends_in_a_sentence(first, tmp_path, capsys, 
     path = folder / f"{table[table['status'] == 'finished']['run'].iloc[0]}.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     del record["returns"]
-    runs.keep(tmp_path, record)
+    store.keep(tmp_path, record)
     words = [f"{name}={value}" for name, value in SMALL.items()]
     assert main(["--start", START, "--end", END, "--set", *words, "--output", str(tmp_path)]) == 1
     assert f"{path.name} is damaged (it is finished but has no returns)" in capsys.readouterr().err

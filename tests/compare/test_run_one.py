@@ -9,9 +9,9 @@ import qnt.backtester as qnbt
 import qnt.data as qndata
 import qnt.stats as qnstats
 
-from lib.compare import provenance
 from lib.compare.run_one import FROM_STATS, _number, execute
-from lib.compare.runs import plan
+from lib.runs import provenance
+from lib.runs.store import plan
 from lib.strategy import Strategy
 
 START, END = "2024-12-02", "2024-12-13"

@@ -9,7 +9,7 @@ import pytest
 from lib.compare.run_plot import figure, save
 from lib.compare.run_table import DEFAULTS, as_table, save_table
 from lib.compare.seed_summary import as_markdown, summary
-from lib.report.sharpe import deflated_sharpe_ratio
+from lib.stats.sharpe import deflated_sharpe_ratio
 
 RETURNS = {key: np.random.default_rng(k).normal(0.001, 0.01, 100) for k, key in enumerate("abcdef")}
 

@@ -124,9 +124,9 @@ def test_whatever_decides_a_pass_changes_the_key(monkeypatch):
 
     strategies = OWN, Strategy(**TINY), Strategy(**TINY, features=[other])
     keys = [identity_of(strategy).key for strategy in strategies]
-    monkeypatch.setattr("lib.compare.project_code.fingerprint", lambda files: "edited")
+    monkeypatch.setattr("lib.runs.project_code.fingerprint", lambda files: "edited")
     keys += [identity_of(strategy).key for strategy in strategies]
-    monkeypatch.setattr("lib.compare.provenance.versions", lambda strategy: {"numpy": "3.0"})
+    monkeypatch.setattr("lib.runs.provenance.versions", lambda strategy: {"numpy": "3.0"})
     keys += [identity_of(strategy).key for strategy in strategies]
     assert len(set(keys)) == 9
 

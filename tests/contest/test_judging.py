@@ -9,13 +9,13 @@ import pytest
 import qnt.output as qnout
 import xarray as xr
 
-from lib.competitions import COMPETITIONS
+from lib.common.competitions import COMPETITIONS
+from lib.common.rules import as_table
 from lib.contest.judging import ELSEWHERE, SYNTHETIC, judge
 from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, same_weights
 from lib.contest.page import PANELS, figure, page
 from lib.contest.record import as_dict
 from lib.contest.verdict import in_lines
-from lib.report.contest import as_table
 from tests.contest.strategies import years_of_wednesdays
 
 KIND = "stocks_nasdaq100"

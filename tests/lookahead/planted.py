@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
+from lib.common.market_data import field
 from lib.indicators import roc, shift
 from lib.lookahead.leak_report import LeakReport
-from lib.market_data import field
 from lib.strategy import Strategy
 from tests.markets import random_market
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from lib.common.market_data import field
 from lib.lookahead import check
-from lib.market_data import field
 from lib.universe import low_volatility
 from tests.lookahead.planted import kinds, small, whole_market
 from tests.markets import random_market

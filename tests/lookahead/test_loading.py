@@ -8,8 +8,8 @@ import pytest
 import qnt.data as qndata
 import xarray as xr
 
+from lib.common.market_data import field
 from lib.lookahead import check
-from lib.market_data import field
 from lib.strategy import Strategy
 from tests.lookahead.planted import SMALL, at, kinds, small, winners
 from tests.markets import random_market

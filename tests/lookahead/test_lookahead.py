@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from lib.common.market_data import field
 from lib.lookahead import check
-from lib.market_data import field
 from tests.labelled import get_features
 from tests.lookahead.planted import (
     OUTSIDE,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from lib.market_data import check_data
+from lib.common.market_data import check_data
 from lib.offline import market_file
 from lib.prices import market_from_frames
 from lib.prices.__main__ import main

@@ -59,7 +59,7 @@ def test_variables_are_set_for_the_program_alone(run, monkeypatch):
     monkeypatch.setenv("GONE", "1")
     source = "import os, sys; sys.exit(f\"{os.environ['ADDED']} {os.environ.get('GONE')}\")"
     assert run(source, ADDED="yes", GONE=None).last_lines == "yes None"
-    assert execution.environment.__module__ == "lib.cli"
+    assert execution.environment.__module__ == "lib.common.command_line"
 
 
 def test_the_last_lines_of_an_error_are_kept(run):

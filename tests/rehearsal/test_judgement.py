@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.competitions import COMPETITIONS
+from lib.common.competitions import COMPETITIONS
 from lib.rehearsal.execution import CellRun, Execution
 from lib.rehearsal.judgement import MAX_MEMORY, judge
 from lib.rehearsal.one_pass import Pass

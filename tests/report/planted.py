@@ -5,7 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from lib import Strategy
-from lib.market_data import field
+from lib.common.market_data import field
 from tests.markets import FIELDS, LAST_DAY
 
 VOLATILITY = 0.01  # of a day

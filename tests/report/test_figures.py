@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 
+from lib.common.figure_style import COLOURS, GREY, shades
 from lib.report.contributions_figure import MOST_ASSETS, contributions_figure
-from lib.report.figure_style import COLOURS, GREY, shades
 from lib.report.figures import SHORTEST, WIDEST, YEAR, equity_figure, holdings_figure, performance_figure
 from lib.report.loss_figure import loss_figure
 from lib.report.outputs_figure import outputs_figure

@@ -1,8 +1,8 @@
 import numpy as np
 
 from lib import Strategy
+from lib.common.figure_style import COLOURS, DASHES, line_style
 from lib.engine.models import Fit, TrainedModels
-from lib.report.figure_style import COLOURS, DASHES, line_style
 from lib.report.loss_figure import loss_figure
 
 DAY = np.datetime64("2024-06-03")

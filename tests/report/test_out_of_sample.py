@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
+from lib.common.market_data import field
 from lib.engine.models import TrainedModels
 from lib.engine.training import train_model
-from lib.market_data import field
 from lib.report.out_of_sample import ACCURACIES, _majority, out_of_sample
 from tests.labelled import get_features
 from tests.vectors import vector

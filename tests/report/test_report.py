@@ -16,8 +16,8 @@ from lib.report import (
     show_weights,
 )
 from lib.report.display import source_of
-from lib.report.portfolios import equal_weights
 from lib.report.training_log import TrainingLog
+from lib.stats.portfolios import equal_weights
 from tests.processes import run_python
 from tests.vectors import vector
 

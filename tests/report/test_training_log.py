@@ -6,9 +6,9 @@ import xarray as xr
 
 from lib import Strategy
 from lib.backtest import backtest
+from lib.common.market_data import field
 from lib.engine.models import TrainedModels
 from lib.engine.training import TrainingWarning
-from lib.market_data import field
 from lib.report.training_log import TrainingLog
 from tests.vectors import vector
 

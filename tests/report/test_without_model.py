@@ -8,11 +8,11 @@ import xarray as xr
 
 from lib import Strategy
 from lib.backtest import backtest
-from lib.competitions import COMPETITIONS
-from lib.report.added_value import verdict
+from lib.common.competitions import COMPETITIONS
 from lib.report.backtest_report import NOT_THESE, NOTHING, WITHOUT, Evaluation, evaluate
 from lib.report.training_log import TrainingLog
 from lib.report.without_model import without_model
+from lib.stats.added_value import verdict
 from tests.report.planted import STRATEGY, planted_market
 from tests.switches import long
 

@@ -136,7 +136,7 @@ def test_a_write_that_fails_leaves_the_old_state(path, monkeypatch, capsys, step
     before = path.read_bytes()
     with monkeypatch.context() as planted:
         planted.setattr(builtins if step == "open" else os, step, fail_with(code))
-        planted.setattr("lib.files.PAUSE", 0)
+        planted.setattr("lib.common.files.PAUSE", 0)
         with pytest.raises(StateError, match="What was there is untouched") as caught:
             state_write(NEW, path)
     assert f"could not be written to {path} ({os.strerror(code)}" in str(caught.value)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.competitions import COMPETITIONS
+from lib.common.competitions import COMPETITIONS
 
 from . import stats
 from ._clean import kind_of, known_kind, on_last_day

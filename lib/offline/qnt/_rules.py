@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.competitions import COMPETITIONS
+from lib.common.competitions import COMPETITIONS
 from lib.offline import NotCoveredError, not_covered
 
 from .data.common import get_env

@@ -1,0 +1,115 @@
+"""Market data: loading them, their layout and its checks, and access to their fields."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib.common.competitions import COMPETITIONS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+LAYOUT = ("field", "time", "asset")
+FIELDS = ("open", "low", "high", "close", "vol", "divs", "split_cumprod", "is_liquid")
+HINT = "pass what strategy.load_data returns."
+
+
+def check_data(data: "xr.DataArray") -> "xr.DataArray":
+    """Return `data` with its dimensions in the order (field, time, asset).
+
+    Raises
+    ------
+    ValueError
+        Other dimensions than field, time and asset; values that are not numbers; time labels that are not
+        dates; a field that is missing or occurs twice; no day; days unsorted or repeated; a repeated asset.
+    """
+    dims = getattr(data, "dims", ())
+    if set(dims) != set(LAYOUT):
+        got = dims or type(data).__name__
+        raise ValueError(f"data must have the dimensions {LAYOUT}, not {got}: {HINT}")
+    if dims != LAYOUT:
+        data = data.transpose(*LAYOUT)
+    if data.dtype.kind not in "fiu":
+        raise ValueError(f"data must hold numbers, not values of type {data.dtype}: use data.astype(float).")
+    fields, days, assets = (data.get_index(dim) for dim in LAYOUT)
+    missing = {"open", "close", "is_liquid"}.difference(fields)
+    if missing:
+        raise ValueError(f"data lack the field {', '.join(sorted(missing))}: {HINT}")
+    if not fields.is_unique:
+        raise ValueError(f"data hold the field {fields[fields.duplicated()][0]} twice: {HINT}")
+    if len(days) == 0:
+        raise ValueError("data hold no day: load a longer period, or an earlier end.")
+    if days.dtype.kind != "M":
+        raise ValueError(f"the time labels of data must be dates, not values of type {days.dtype}: {HINT}")
+    if not (days.is_monotonic_increasing and days.is_unique):
+        raise ValueError(
+            "days must ascend without repetition: sort them with data.sortby('time') and "
+            "remove repeated ones with data.drop_duplicates('time')."
+        )
+    if not assets.is_unique:
+        raise ValueError("an asset occurs twice in the data: use data.drop_duplicates('asset').")
+    return data
+
+
+def field(data: "xr.DataArray", name: str) -> np.ndarray:
+    """Values (time, asset) of one field of data in the layout (field, time, asset), as a view.
+
+    Equal to ``data.sel(field=name).values``, and faster.
+    """
+    return data.values[data.get_index("field").get_loc(name)]
+
+
+def trading_days(data: "xr.DataArray") -> np.ndarray:
+    """Days of data (field, time, asset) on which something is liquid, datetime64[D]."""
+    return data.time.values[(field(data, "is_liquid") > 0).any(axis=1)].astype("M8[D]")
+
+
+def filled(values: np.ndarray) -> np.ndarray:
+    """Values (time, ...) with gaps forward-filled along time, then back-filled, then set to 1."""
+    if not np.isnan(values).any():
+        return values
+    values = _forward_filled(_forward_filled(values)[::-1])[::-1]
+    return np.where(np.isnan(values), 1.0, values)
+
+
+def _forward_filled(values: np.ndarray) -> np.ndarray:
+    days = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    last_seen = np.maximum.accumulate(np.where(np.isnan(values), 0, days), axis=0)
+    return np.take_along_axis(values, last_seen, axis=0)
+
+
+# last day of the data that `train_model` or `predict` is working on, if one of them is running
+_data_end: ContextVar[str | None] = ContextVar("data_end", default=None)
+
+
+def load_last(competition_type: str, period: int) -> "xr.DataArray":
+    """The last `period` calendar days of a competition's universe, (field, time, asset)."""
+    import qnt.data as qndata
+
+    load = getattr(qndata.stocks, COMPETITIONS[competition_type].loader)
+    return load(tail=period, max_date=_data_end.get())
+
+
+def load_range(competition_type: str, first: Any, last: Any = None) -> "xr.DataArray":
+    """A competition's universe from one day to another, or to the last there is, (field, time, asset)."""
+    import qnt.data as qndata
+
+    ends = [_data_end.get(), None if last is None else str(np.datetime64(last, "D"))]
+    return qndata.load_data_by_type(
+        competition_type, min_date=str(first), max_date=min(filter(None, ends), default=None)
+    )
+
+
+@contextmanager
+def ending_with(data: "xr.DataArray") -> Iterator[None]:
+    """Within the ``with``, let what is loaded end with the last day of `data`."""
+    time = getattr(data, "time", None)
+    last = None if time is None or time.dtype.kind != "M" or not time.size else str(time.values[-1])[:10]
+    token = _data_end.set(last)
+    try:
+        yield
+    finally:
+        _data_end.reset(token)

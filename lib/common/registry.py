@@ -1,0 +1,154 @@
+"""Choices by name: functions that a strategy refers to, with parameters of their own.
+
+A choice is a name such as ``"rsi"``, a name with parameters such as ``"rsi(periods=21)"``, or a callable. The
+parameters are those that the function declares after its first two arguments, each with a default.
+"""
+
+import ast
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lib.common.errors import WrongTypeError, WrongValueError, suggest
+
+
+class Choices(dict[str, Callable]):
+    """Functions by name; as a decorator it adds a function, which can then be called in two ways.
+
+    ``rsi(data, strategy)`` computes; ``rsi(periods=21)``, with parameters alone, is the same function with
+    these parameters set.
+    """
+
+    def __init__(self, kind: str):
+        """Name what is chosen, such as "feature", for messages."""
+        super().__init__()
+        self.kind = kind
+
+    def __call__(self, function: Callable) -> Callable:
+        """Register `function` under its name; a class is returned as it is."""
+        choice = function
+        if not isinstance(function, type):
+            first = next(iter(inspect.signature(function).parameters), None)
+
+            @functools.wraps(function)
+            def choice(*arguments: Any, **settings: Any) -> Any:
+                if arguments or not settings or first in settings:
+                    return function(*arguments, **settings)
+                return functools.partial(choice, **_checked(self.kind, choice, settings))
+
+        self[function.__name__] = choice
+        return choice
+
+
+def whole_universe(function: Callable) -> Callable:
+    """Mark a feature that is given all assets of the data instead of the selected ones, such as a rank."""
+    function.whole_universe = True  # type: ignore[attr-defined]
+    return function
+
+
+def needs_universe(value: Any) -> bool:
+    """Whether a feature is marked with `whole_universe`."""
+    return getattr(_unbound(value)[0], "whole_universe", False)
+
+
+def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Callable:
+    """Return the function that `value` refers to, with its parameters set.
+
+    Parameters
+    ----------
+    kind : str
+        What is chosen, for messages: "feature", "model".
+    value : str or callable
+        A name in `known`, a name with parameters, or a callable, which is returned as it is.
+    known : mapping of str to callable
+
+    Raises
+    ------
+    TypeError
+        `value` is neither text nor callable.
+    ValueError
+        An unknown name or parameter; the nearest one is named.
+    """
+    if callable(value):
+        if isinstance(value, functools.partial):
+            _checked(kind, value.func, value.keywords)
+        return value
+    if not isinstance(value, str):
+        raise WrongTypeError(f"{kind} takes a name or a function, not {value!r}.")
+    name, settings = _parse(kind, value)
+    if name not in known:
+        raise WrongValueError(f"{kind} is {value!r}: {suggest(name, known)} Or a function of your own.")
+    if not settings:
+        return known[name]
+    return functools.partial(known[name], **_checked(kind, known[name], settings))
+
+
+def canonical(value: Any, known: Mapping[str, Callable]) -> Any:
+    """Return `value` as text where it is, or refers to, a registered function; else `value` itself."""
+    function, settings = _unbound(value)
+    if callable(value):
+        name = getattr(function, "__name__", "")
+        return _written(name, settings) if known.get(name) is function else value
+    if isinstance(value, str) and "(" in value:
+        return _written(*_parse("choice", value))
+    return value
+
+
+def name_of(value: Any) -> str:
+    """Return a short name of a callable for labels: a function's, a class's or, of an object, its class's."""
+    function, settings = _unbound(value)
+    return _written(getattr(function, "__name__", type(function).__name__), settings)
+
+
+def label(value: Any) -> str:
+    """Return a choice as it is written: its text, or the short name of a callable."""
+    return value if isinstance(value, str) else name_of(value)
+
+
+def full_name_of(value: Any) -> str:
+    """Return module and qualified name of a callable, with the parameters that are set."""
+    function, settings = _unbound(value)
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return _written(f"{named.__module__}.{named.__qualname__}", settings)
+
+
+def own_parameters(function: Callable) -> dict[str, Any]:
+    """Return the parameters that a function declares after its first two arguments, with their defaults."""
+    parameters = list(inspect.signature(function).parameters.values())[2:]
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+def _unbound(value: Any) -> tuple[Any, dict[str, Any]]:
+    settings: dict[str, Any] = {}
+    while isinstance(value, functools.partial):
+        value, settings = value.func, {**value.keywords, **settings}
+    return value, settings
+
+
+def _parse(kind: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Split "rsi(periods=21)" into the name and the parameters, which must be literals."""
+    if "(" not in text:
+        return text, {}
+    try:
+        call: Any = ast.parse(text.strip(), mode="eval").body
+        if call.args:
+            raise ValueError
+        return call.func.id, {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+    except (SyntaxError, ValueError, AttributeError):
+        example = f"{text.partition('(')[0].strip() or 'name'}(periods=21)"
+        raise WrongValueError(f"{kind} is {text!r}: write parameters by name, such as {example!r}.") from None
+
+
+def _checked(kind: str, function: Callable, settings: Mapping[str, Any]) -> dict[str, Any]:
+    known = own_parameters(function)
+    for name in settings:
+        if name not in known:
+            allowed = suggest(name, known) if known else "it takes none."
+            raise WrongValueError(f"{kind} {name_of(function)} has no parameter {name!r}: {allowed}")
+    return dict(settings)
+
+
+def _written(name: str, settings: Mapping[str, Any]) -> str:
+    inner = ", ".join(f"{key}={value!r}" for key, value in sorted(settings.items()))
+    return f"{name}({inner})" if inner else name

@@ -1,0 +1,1 @@
+"""The notebook: its cells and parameters, the strategy that they make, and its execution."""

@@ -1,0 +1,6 @@
+"""The command line of the notebook, `python -m lib.notebook`."""
+
+from lib.notebook.run import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The parameters of a notebook, checked before it runs."""
+
+import ast
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lib.common.command_line import parse_day
+from lib.common.errors import WrongTypeError, suggest
+from lib.strategy import Strategy
+
+PROJECT = Path(__file__).parents[2]
+CHOICES = ("features", "target", "selection", "model", "sizing")  # names of functions
+DATES = ("start_date", "end_date")
+
+
+def assignments(source: str) -> dict[str, Any]:
+    """Names that a cell sets to literals, with their values."""
+    found = {}
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # running the cell will tell
+        return {}
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            try:
+                found[statement.targets[0].id] = ast.literal_eval(statement.value)
+            except ValueError:
+                continue
+    return found
+
+
+def check_parameters(
+    notebook: Path, known: Mapping[str, Any], settings: Mapping[str, Any], code: str
+) -> Strategy | None:
+    """Refuse parameters that the notebook does not have, or that its strategy would refuse.
+
+    Parameters
+    ----------
+    notebook : pathlib.Path
+    known : mapping of str
+        What the notebook's parameters cell sets.
+    settings : mapping of str
+        New values of some of them.
+    code : str
+        The source of all code cells. A function that it defines may be named by a parameter.
+
+    Returns
+    -------
+    Strategy or None
+        The strategy of these parameters, with default functions in place of the notebook's own. None where
+        the notebook uses another strategy than the project's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        One sentence, with the nearest name or the allowed range.
+    """
+    for name in settings:
+        if name not in known:
+            raise WrongTypeError(f"{notebook.name} has no parameter {name!r}: {suggest(name, known)}")
+    if not _uses_this_project(notebook, code):
+        return None
+    values = {**known, **settings}
+    for name in DATES:
+        parse_day(name, values.get(name))
+    fields = {name: value for name, value in values.items() if name in Strategy.__dataclass_fields__}
+    # a function that the notebook names by itself may be registered by a module that it imports
+    open_choices = {name for name in CHOICES if name not in settings or _defines_any(settings[name], code)}
+    return Strategy(**{name: value for name, value in fields.items() if name not in open_choices})
+
+
+def _uses_this_project(notebook: Path, code: str) -> bool:
+    beside = notebook.absolute().parent / "lib"
+    return "Strategy" in code and (not beside.exists() or beside.samefile(PROJECT / "lib"))
+
+
+def _defines_any(value: Any, code: str) -> bool:
+    """Whether the code defines a function or class that a value such as "rsi(periods=21)" names."""
+    words = re.findall(r"\w+", str(value))
+    return any(re.search(rf"\b(?:def|class)\s+{word}\b", code) for word in words)

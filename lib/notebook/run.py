@@ -1,0 +1,175 @@
+"""The notebook, run with other parameters; all that the run writes lands in one folder.
+
+python -m lib.notebook --output runs/short --set top_assets=6 --start 2024-10-01
+"""
+
+import argparse
+import itertools
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from tqdm import tqdm
+
+from lib.backtest import check_range
+from lib.common.command_line import add_range, add_settings, environment, parse_settings, print_any_text
+from lib.common.files import replace_file
+from lib.notebook.cells import PROJECT, assignments, check_parameters
+
+WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
+SILENCE = 10  # seconds after which a line says that the run goes on
+QUIET_KERNEL = ["--IPKernelApp.log_level=ERROR"]  # ipykernel warns of its TCP transport in each run
+_one_at_a_time = threading.Lock()  # the kernel inherits this process's environment
+
+
+def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, Any] | None = None) -> Path:
+    """Check the parameters, then execute a notebook through papermill.
+
+    Parameters
+    ----------
+    path : path
+        The notebook; it runs in its own folder.
+    output : path
+        A folder, made where it is missing, for the executed notebook, the weights (fractions.nc.gz) and the
+        state (state.out.pickle.gz). The run continues from a state that is there already.
+    parameters : mapping of str
+        Plain values by name: they replace those of the cell tagged `parameters`.
+
+    Returns
+    -------
+    pathlib.Path
+        The executed notebook. If a cell fails, the notebook up to that cell is there too.
+
+    Raises
+    ------
+    TypeError
+        A parameter that the notebook does not have (the nearest is named), or a value of the wrong type.
+    ValueError
+        A value that `Strategy` refuses, or days on which the market has no data.
+    FileNotFoundError
+        There is no such notebook.
+    papermill.PapermillExecutionError
+        A cell failed.
+    """
+    path, output = Path(path).resolve(), Path(output).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no notebook {path}.")
+    _check(path, dict(parameters or {}))
+    output.mkdir(parents=True, exist_ok=True)
+    executed = output / path.name
+    with _one_at_a_time, environment({name: str(output / file) for name, file in WRITTEN.items()}):
+        try:
+            papermill.execute_notebook(
+                str(path),
+                str(executed),
+                dict(parameters or {}),
+                cwd=str(path.parent),
+                progress_bar=sys.stderr.isatty(),
+                extra_arguments=QUIET_KERNEL,
+            )
+        finally:
+            _tidy(executed)
+    return executed
+
+
+def _check(path: Path, parameters: dict[str, Any]) -> None:
+    """Refuse what the notebook or `Strategy` would refuse; papermill only warns of unknown parameters."""
+    cells = [cell for cell in nbformat.read(path, nbformat.NO_CONVERT).cells if cell.cell_type == "code"]
+    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    known = assignments("\n".join(tagged))
+    strategy = check_parameters(path, known, parameters, "\n".join(cell.source for cell in cells))
+    values = known | parameters
+    if strategy is not None and "start_date" in values:
+        check_range(strategy, values["start_date"], values.get("end_date"))
+
+
+def _tidy(path: Path) -> None:
+    """Keep of each progress bar in an executed notebook its last state: a page would show every one."""
+    if not path.exists():
+        return
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            groups = itertools.groupby(cell.outputs, key=lambda output: output.get("name"))
+            cell.outputs = [output for name, group in groups for output in _merged(name, list(group))]
+    replace_file(str(path), nbformat.writes(notebook).encode())
+
+
+def write_page(executed: Path) -> Path:
+    """Write an executed notebook beside it as an HTML page, which shows its charts in any browser."""
+    from nbconvert import HTMLExporter  # imports for a second what a comparison of notebooks has no use for
+
+    page = executed.with_suffix(".html")
+    content, _ = HTMLExporter().from_filename(str(executed))
+    replace_file(str(page), content.encode())
+    return page
+
+
+def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
+    """Return streams in a row as one, without what a carriage return overwrote; other outputs as they are."""
+    if name is None:
+        return outputs
+    lines = "".join(output.text for output in outputs).replace("\r\n", "\n").split("\n")
+    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    return [nbformat.v4.new_output("stream", name=name, text=text)] if text else []
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; a wrong parameter or a failing cell ends it with a sentence and exit code 1."""
+    parser = argparse.ArgumentParser(prog="python -m lib.notebook", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--notebook", default=str(PROJECT / "strategy.ipynb"), help="default: the project's strategy.ipynb"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FOLDER",
+        default=str(PROJECT / "runs" / "last"),
+        help="for all that the run writes",
+    )
+    add_settings(parser, "parameters of the notebook, such as top_assets=6")
+    add_range(parser, "first day of the backtest", "last day of the backtest")
+    given = parser.parse_args(arguments)
+    days = {"start_date": given.start, "end_date": given.end}
+    print_any_text()
+    try:
+        parameters = parse_settings(given.set) | {name: day for name, day in days.items() if day is not None}
+        with _signs_of_life(Path(given.notebook).name):
+            executed = run_notebook(given.notebook, given.output, parameters)
+    except papermill.PapermillExecutionError as error:
+        reached = Path(given.output).resolve() / Path(given.notebook).name
+        raise SystemExit(f"A cell failed: {_sentence(error)}\nThe notebook up to there: {reached}") from None
+    except (TypeError, ValueError, OSError) as error:
+        raise SystemExit(str(error)) from None
+    print(f"The executed notebook, the weights and the state are in {executed.parent}")
+    print(f"The charts: open {write_page(executed)} in a browser")
+
+
+@contextmanager
+def _signs_of_life(name: str) -> Iterator[None]:
+    """Say every few seconds how long the notebook has been running: a single cell may take minutes."""
+    started, ended = time.monotonic(), threading.Event()
+
+    def speak() -> None:
+        while not ended.wait(SILENCE):
+            seconds = time.monotonic() - started
+            tqdm.write(f"  {name} has been running for {seconds:.0f} s", file=sys.stderr)
+
+    speaker = threading.Thread(target=speak, daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        speaker.join()
+
+
+def _sentence(error: papermill.PapermillExecutionError) -> str:
+    """Return the message alone where it was written for the user, else with the kind of error."""
+    written_for_users = len(error.traceback) == 1
+    return error.evalue if written_for_users else f"{error.ename}: {error.evalue}"

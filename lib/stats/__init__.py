@@ -1,0 +1,1 @@
+"""Numbers from returns and weights."""

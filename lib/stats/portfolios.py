@@ -1,0 +1,75 @@
+"""Portfolios: their weights, and what these earn with and without costs."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from lib.common.competitions import Competition
+
+
+class Portfolio(NamedTuple):
+    """Daily returns (time,) after costs and without them, and the weights (time, asset) they come from."""
+
+    weights: "xr.DataArray"
+    returns: "xr.DataArray"
+    before_costs: "xr.DataArray"
+    turnover: float  # share of the capital traded on an average day
+
+
+def portfolio(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition") -> Portfolio:
+    """Compute a portfolio's returns and turnover as `qnt.stats` does.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        (field, time, asset), the days of the weights and some 60 days before them.
+    weights : xarray.DataArray
+        (time, asset). Days before the contest's first day in sample do not count, as in its filter; a day
+        without weights counts as one without positions.
+    rules : Competition
+    """
+    import qnt.output as qnout
+    import qnt.stats as qns
+
+    first, last = (weights.time.values[index].astype("M8[D]") for index in (0, -1))
+    first = max(first, min(np.datetime64(rules.first_day), last))
+    weights = qnout.align(weights, data.time, str(first), str(last))
+    returns = qns.calc_relative_return(data, weights)
+    arranged, held = qns.arrange_data(data, weights, False)
+    daily = {"max_periods": 1, "min_periods": 1, "points_per_year": 1}
+    turnover = qns.calc_avg_turnover(
+        held.sel(time=returns.time), qns.calc_equity(returns), arranged.sel(time=returns.time), **daily
+    )
+    free = qns.calc_relative_return(data, weights, slippage_factor=0)
+    return Portfolio(weights, returns, free, float(turnover.mean()))
+
+
+def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
+    """Equal weights, (time, asset), of all assets that are liquid and have a price; their sum is 1 or 0."""
+    liquid, price = (data.sel(field=name).reindex(time=days) for name in ("is_liquid", "close"))
+    held = ((liquid > 0) & (price > 0)).transpose("time", "asset").astype(float)  # NaN is neither
+    return held / held.sum("asset").clip(min=1)
+
+
+def contributions(data: "xr.DataArray", weights: "xr.DataArray") -> pd.Series:
+    """Return by asset ever held the sum of its daily returns after costs, the largest first.
+
+    Returns are shares of the capital of the day. Without compounding the sum over assets is only near the
+    total return.
+    """
+    import qnt.stats as qns
+
+    held = weights.fillna(0)
+    held = held.sel(asset=(held != 0).any("time"))
+    returns = qns.calc_relative_return(data.sel(asset=held.asset), held, per_asset=True)
+    return returns.fillna(0).sum("time").to_series().sort_values(ascending=False, kind="stable")
+
+
+def with_same_assets(*tables: "xr.DataArray") -> "list[xr.DataArray]":
+    """Return tables of weights (time, asset) over the assets of all of them; 0 where an asset is not held."""
+    union = sorted({asset for table in tables for asset in table.asset.values.tolist()})
+    return [table.transpose("time", "asset").reindex(asset=union, fill_value=0).fillna(0) for table in tables]

@@ -1,0 +1,96 @@
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from lib.stats.sharpe import (
+    deflated_sharpe_ratio,
+    expected_maximum,
+    probabilistic_sharpe_ratio,
+    sharpe_ratio,
+)
+
+YEAR = 250  # the paper's
+
+
+def returns_with(sharpe: float, days: int) -> np.ndarray:
+    """Half above, half below their mean, so that skewness is 0 and kurtosis 1; exactly this ratio per day."""
+    steps = np.tile([1.0, -1.0], days // 2)
+    return sharpe * steps.std(ddof=1) + steps
+
+
+def test_the_example_of_the_paper() -> None:
+    by_luck = expected_maximum(100, 0.5 / YEAR)
+    assert by_luck == pytest.approx(0.1132, abs=5e-5)
+    found = probabilistic_sharpe_ratio(2.5 / math.sqrt(YEAR), by_luck, 1250, skewness=-3, kurtosis=10)
+    assert found == pytest.approx(0.9004, abs=5e-5)
+
+
+def test_the_example_of_the_paper_with_fewer_trials() -> None:
+    """With 46 independent trials it would have been just significant, says the paper."""
+    by_luck = expected_maximum(46, 0.5 / YEAR)
+    found = probabilistic_sharpe_ratio(2.5 / math.sqrt(YEAR), by_luck, 1250, skewness=-3, kurtosis=10)
+    assert found == pytest.approx(0.9505, abs=5e-4)
+
+
+def test_by_hand() -> None:
+    """Ten trials, kurtosis 1, skewness 0: nothing remains below the root but 1."""
+    near, far = (NormalDist().inv_cdf(p) for p in (0.9, 1 - 0.1 / math.e))
+    by_luck = 0.02 * (0.4227843351 * near + 0.5772156649 * far)
+    expected = NormalDist().cdf((0.1 - by_luck) * math.sqrt(399))
+    assert deflated_sharpe_ratio(returns_with(0.1, 400), 10, 0.0004) == pytest.approx(expected, abs=1e-12)
+
+
+def test_moments_are_taken_from_the_returns() -> None:
+    """Mean 1, standard deviation (sample) 2, skewness 2 / sqrt(3), kurtosis 7 / 3, as counted by hand."""
+    returns = [0.0, 0.0, 0.0, 4.0]
+    uncertainty = 1 - 2 / math.sqrt(3) * 0.5 + (7 / 3 - 1) / 4 * 0.25
+    expected = NormalDist().cdf(0.5 * math.sqrt(3 / uncertainty))
+    assert deflated_sharpe_ratio(returns, 1, 0.0) == pytest.approx(expected, abs=1e-12)
+
+
+def test_one_trial_is_compared_with_nothing() -> None:
+    assert expected_maximum(1, 1.0) == 0
+    assert deflated_sharpe_ratio(returns_with(0.0, 100), 1, 1.0) == pytest.approx(0.5)
+
+
+def test_more_trials_deflate_more() -> None:
+    returns = returns_with(0.1, 500)
+    found = [deflated_sharpe_ratio(returns, trials, 0.001) for trials in (1, 2, 10, 100, 1000)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.95 > found[-1]
+
+
+def test_expected_maximum_is_that_of_random_draws() -> None:
+    draws = np.random.default_rng(7).normal(0, 0.03, (4000, 200)).max(axis=1)
+    assert expected_maximum(200, 0.03**2) == pytest.approx(draws.mean(), rel=0.02)
+
+
+def test_nan_is_left_out() -> None:
+    returns = returns_with(0.1, 100)
+    with_gaps = np.insert(returns, [0, 50], np.nan)
+    assert deflated_sharpe_ratio(with_gaps, 5, 0.001) == deflated_sharpe_ratio(returns, 5, 0.001)
+
+
+@pytest.mark.parametrize("returns", [[], [0.1, 0.2], [0.01] * 50, [0.0] * 50, [np.nan] * 5])
+def test_nothing_to_tell(returns: list) -> None:
+    assert math.isnan(deflated_sharpe_ratio(np.array(returns), 10, 0.01))
+    assert math.isnan(sharpe_ratio(np.array(returns)))
+
+
+def test_impossible_moments_and_one_period() -> None:
+    assert math.isnan(probabilistic_sharpe_ratio(1.0, 0.0, 100, skewness=3, kurtosis=1))
+    assert math.isnan(probabilistic_sharpe_ratio(1.0, 0.0, 1))
+
+
+@pytest.mark.parametrize("trials", [0, -1, 1.5])
+def test_impossible_trials(trials: float) -> None:
+    with pytest.raises(ValueError, match="whole number from 1 on"):
+        expected_maximum(trials, 0.1)
+
+
+@pytest.mark.parametrize("variance", [-0.1, math.nan, math.inf])
+def test_impossible_variance(variance: float) -> None:
+    with pytest.raises(ValueError, match="0 or more"):
+        expected_maximum(2, variance)
