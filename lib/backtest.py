@@ -84,14 +84,20 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
     if last is not None and last < first:
         raise WrongValueError(f"end_date ({last}) is before start_date ({first}).")
     newest = _days(strategy, tail=HOLIDAYS)
-    if len(newest) and first > newest[-1]:
+    newest = newest if len(newest) else _days(strategy, min_date="1990-01-01")
+    if not len(newest):
+        raise WrongValueError(f"There are no data for {strategy.competition_type}.")
+    if first > newest[-1]:
         raise WrongValueError(f"start_date is {first}, but the data end on {newest[-1]}: start earlier.")
+    if last is not None and last > newest[-1] + HOLIDAYS:
+        raise WrongValueError(
+            f"end_date is {last}, but the data end on {newest[-1]}: end then, or leave end_date out (None)."
+        )
+    last = None if last is None else min(last, newest[-1])
     period = max(strategy.lookback_period, strategy.train_period)
     begin = first - period
     if not len(_days(strategy, min_date=str(begin), max_date=str(begin + HOLIDAYS))):
         oldest = _days(strategy, min_date="1990-01-01")
-        if not len(oldest):
-            raise WrongValueError(f"There are no data for {strategy.competition_type}.")
         raise WrongValueError(
             f"start_date is {first}, but the data begin on {oldest[0]}. The first day of a backtest needs "
             f"{period} calendar days of data: start_date can be {oldest[0] + period} or later."
@@ -105,5 +111,8 @@ def _days(strategy: "Strategy", **window: Any) -> np.ndarray:
     import qnt.log as qnlog
 
     with qnlog.Settings(info=False):
-        data = qndata.load_data_by_type(strategy.competition_type, **window)
+        try:
+            data = qndata.load_data_by_type(strategy.competition_type, **window)
+        except (IndexError, ValueError):  # how the platform's library reports a window without data
+            return np.empty(0, "M8[D]")
     return data.time.values.astype("M8[D]")

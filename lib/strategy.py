@@ -1,6 +1,10 @@
 """The strategy: its parameters with their defaults and allowed values, and the calls of a backtest."""
 
+import ast
 import dataclasses
+import difflib
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +15,7 @@ from lib.common import market_data
 from lib.common.competitions import rules_of
 from lib.common.errors import WrongTypeError, WrongValueError, suggest
 from lib.common.market_data import ending_with
-from lib.common.registry import full_name_of
+from lib.common.registry import full_name_of, label
 from lib.engine import prediction, training
 from lib.parameter_checks import checked, looked_up
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from lib.engine.models import TrainedModels
     from lib.state import State
 
+# the methods that `backtest_ml` calls, with the arguments that a function in place of each takes
+METHODS = {"load_data": ("period",), "train_model": ("data",), "predict": ("models", "data", "state")}
 STATISTICS_DAYS = 60  # calendar days ahead of the weights, as in backtest_ml's own statistics
 
 
@@ -87,6 +93,13 @@ class Strategy:
     whole_sequence: bool = False
     log_price: bool = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let overriding methods load nothing after their data, and let `predict` leave the state out."""
+        super().__init_subclass__(**options)
+        for name in ("train_model", "predict"):
+            if name in vars(cls):
+                setattr(cls, name, _within_data(name, vars(cls)[name]))
+
     def __new__(cls, *args: Any, **parameters: Any) -> "Strategy":
         """Refuse an unknown parameter and name the nearest known one, which Python's own error would not."""
         known = [field.name for field in dataclasses.fields(cls)]
@@ -119,13 +132,46 @@ class Strategy:
             A parameter has no variable: a misspelt one would be ignored otherwise.
         """
         known = [field.name for field in dataclasses.fields(cls)]
-        missing = [name for name in known if name not in names]
+        cell = _parameters_cell(names.get("In", ()), known)
+        missing = [name for name in known if name not in (names if cell is None else cell)]
         if missing:
+            others = [name for name in (names if cell is None else cell) if name not in known]
+            near = {name: difflib.get_close_matches(name, map(str, others), n=1) for name in missing}
+            hints = [
+                f" Did you mean {name} where it says {found[0]}?" for name, found in near.items() if found
+            ]
             raise WrongTypeError(
                 f"The parameters cell does not set {', '.join(missing)}: "
-                "it must set every parameter of Strategy."
+                f"it must set every parameter of Strategy.{''.join(hints)}"
             )
-        return cls(**{name: names[name] for name in known})
+        strategy = cls(**{name: names[name] for name in known})
+        return strategy.with_functions(
+            **{name: names[name] for name in METHODS if _is_plain_function(names, name)}
+        )
+
+    def with_functions(self, **functions: Callable) -> "Strategy":
+        """Return this strategy with functions in place of its methods.
+
+        Parameters
+        ----------
+        **functions
+            `load_data(period)`, `train_model(data)` and `predict(models, data, state)`, or some of them, as
+            `backtest_ml` takes them. A `predict` without `state` keeps none.
+
+        Raises
+        ------
+        TypeError
+            Another name, or a function that takes other arguments.
+        """
+        if not functions:
+            return self
+        for name, function in functions.items():
+            if name not in METHODS:
+                raise WrongTypeError(f"A strategy has no method {name!r}: {suggest(name, METHODS)}")
+            _check_arguments(name, function)
+        methods: dict[str, Any] = {name: staticmethod(function) for name, function in functions.items()}
+        kind = type("NotebookStrategy", (type(self),), {"__module__": "__main__", **methods})
+        return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     def as_dict(self) -> dict[str, Any]:
         """Every parameter as a plain value, a function by its name; kept with the state and every result."""
@@ -135,6 +181,16 @@ class Strategy:
     def defaults(cls) -> dict[str, Any]:
         """Every default in the form of `as_dict`: the values of parameters that an older record lacks."""
         return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
+
+    def differences(self) -> list[str]:
+        """Return what differs from the published strategy, such as "top_assets=6" or "own predict"."""
+        published = Strategy.defaults()
+        changed = [
+            f"{name}={_shown(getattr(self, name))}"
+            for name, value in self.as_dict().items()
+            if name not in published or published[name] != value
+        ]
+        return changed + [f"own {name}" for name in own_methods(self)]
 
     def load_data(self, period: int) -> "xr.DataArray":
         """Load the last `period` calendar days of the universe, (field, time, asset).
@@ -174,3 +230,104 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return full_name_of(value) if callable(value) else value
+
+
+def own_methods(strategy: Strategy) -> list[str]:
+    """Return the names of the methods in `METHODS` that a subclass of `Strategy` overrides."""
+    return [name for name in METHODS if getattr(type(strategy), name) is not getattr(Strategy, name)]
+
+
+def uses_methods_of_strategy(strategy: Strategy) -> bool:
+    """Return True where `train_model` and `predict` are those of `Strategy`.
+
+    Then the outputs of a day do not depend on the state, so that many days can be computed side by side.
+    """
+    return not {"train_model", "predict"}.intersection(own_methods(strategy))
+
+
+def loads_own_data(strategy: Strategy) -> bool:
+    """Return True where a subclass overrides `load_data`."""
+    return "load_data" in own_methods(strategy)
+
+
+def _within_data(name: str, method: Any) -> Any:
+    """Return an overriding method, made so that what it loads ends with the data it is given."""
+    function = method.__func__ if isinstance(method, staticmethod) else method
+    place = METHODS[name].index("data") + (not isinstance(method, staticmethod))
+    stateless = name == "predict" and len(_positional(function)) == place + 1
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        data = arguments[place] if len(arguments) > place else named["data"]
+        with ending_with(data):
+            if not stateless:
+                return function(*arguments, **named)
+            named.pop("state", None)
+            return function(*arguments[: place + 1], **named), None
+
+    if stateless:  # backtest_ml looks at the arguments to see whether there is a state
+        arguments = ["self"] * (place == 2) + ["models", "data", "state"]
+        kinds = [inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD) for each in arguments]
+        call.__signature__ = inspect.Signature(kinds)  # type: ignore[attr-defined]
+    return staticmethod(call) if isinstance(method, staticmethod) else call
+
+
+def _positional(function: Callable) -> list[str]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, each in inspect.signature(function).parameters.items() if each.kind in kinds]
+
+
+def _check_arguments(name: str, function: Any) -> None:
+    wanted = METHODS[name]
+    if not callable(function):
+        raise WrongTypeError(f"{name} must be a function of ({', '.join(wanted)}), not {function!r}.")
+    for count in (len(wanted), 2):
+        try:
+            inspect.signature(function).bind(*wanted[:count])
+            return
+        except (TypeError, ValueError):
+            if name != "predict":
+                break
+    raise WrongTypeError(
+        f"{name} must take ({', '.join(wanted)}), as backtest_ml calls it: change its arguments, or give the "
+        "function another name if it is something else."
+    )
+
+
+def _is_plain_function(names: Mapping[str, Any], name: str) -> bool:
+    """Return True where a notebook defines a function of this name in one of its cells."""
+    return inspect.isfunction(names.get(name))
+
+
+def _parameters_cell(cells: Any, known: list[str]) -> set[str] | None:
+    """Return the names that a kernel's cells set, the parameters by the last parameters cell alone.
+
+    `cells` is IPython's history `In`. A name that only an older version of the parameters cell set is left
+    out, though the kernel still holds its value. None where the history holds no such cell.
+    """
+    found = [_assigned(source) for source in cells if isinstance(source, str)]
+    cell = [names for names in found if len(names.intersection(known)) * 2 > len(known)]
+    if not cell:
+        return None
+    return set().union(cell[-1], *(names for names in found if names not in cell))
+
+
+@functools.lru_cache(maxsize=1024)
+def _assigned(source: str) -> set[str]:
+    """Return the names that the top level of a cell sets to a value."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # a cell with a magic, or one that failed
+        return set()
+    targets = [each for item in statements if isinstance(item, ast.Assign) for each in item.targets]
+    return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+
+
+def _shown(value: Any) -> str:
+    return (
+        "[" + ", ".join(map(_shown, value)) + "]"
+        if isinstance(value, tuple)
+        else label(value)
+        if (callable(value))
+        else str(value)
+    )

@@ -1,17 +1,20 @@
-"""The grammar of the command lines, NAME=VALUE, and a temporary environment."""
+"""Command lines: their shared options, the grammar NAME=VALUE, exit codes, and a temporary environment."""
 
 import argparse
 import ast
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lib.common.errors import WrongValueError
+from lib.common.errors import UserError, WrongValueError
+
+PROJECT = Path(__file__).parents[2]
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, Any]:
@@ -66,11 +69,13 @@ def parse_day(name: str, value: Any) -> np.datetime64 | None:
     Raises
     ------
     ValueError
-        `value` is not a date in the form YYYY-MM-DD, or a value that numpy or pandas reads as one day.
+        `value` is not a date in the form YYYY-MM-DD, or a date of Python, numpy or pandas.
     """
     if value is None:
         return None
     try:
+        if isinstance(value, int | float | np.number):  # numpy would count days from 1970 on
+            raise ValueError
         day = np.datetime64(value, "D")
         if (isinstance(value, str) and str(day) != value.strip()[:10]) or np.isnat(day):
             raise ValueError
@@ -94,3 +99,51 @@ def add_range(parser: argparse.ArgumentParser, start: str, end: str) -> None:
     """Add the options ``--start DATE`` and ``--end DATE`` with these explanations."""
     parser.add_argument("--start", metavar="DATE", help=start)
     parser.add_argument("--end", metavar="DATE", help=end)
+
+
+OK, FAILED, REFUSED, UNKNOWN, STOPPED = 0, 1, 2, 3, 130  # exit codes; argparse ends with 2 too
+EXIT_CODES = (
+    "exit code: 0 yes, 1 no, 2 an input was refused, 3 it cannot be told, 130 stopped by hand (Ctrl-C)"
+)
+
+
+def add_notebook(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--notebook FILE``: the notebook whose strategy a command works on."""
+    parser.add_argument(
+        "--notebook",
+        type=Path,
+        default=PROJECT / "strategy.ipynb",
+        metavar="FILE",
+        help="the notebook that makes the strategy (default: strategy.ipynb)",
+    )
+
+
+def add_workers(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the options that say where work runs: ``--workers``, ``--backend`` and ``--scheduler``."""
+    add = parser.add_argument
+    everywhere = "default: one per core, or all of the cluster"
+    add("--workers", type=_count, metavar="N", help=f"{what} at once ({everywhere})")
+    add("--backend", default="loky", help="loky (processes of this machine, the default), threading or dask")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is running")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"it is {text!r}, and must be a whole number from 1 on")
+    return int(text)
+
+
+def run_command(command: Callable[[], int]) -> int:
+    """Run a command and return its exit code; print an error that its input causes as a sentence.
+
+    Ctrl-C ends it with a sentence too, and `STOPPED`.
+    """
+    print_any_text()
+    try:
+        return command()
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "Stopped by hand.", file=sys.stderr)
+        return STOPPED
+    except (UserError, TypeError, ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return REFUSED

@@ -8,7 +8,7 @@ import numpy as np
 from lib.common.market_data import check_data
 from lib.engine.inputs import model_inputs
 from lib.engine.models import TrainedModels
-from lib.engine.weights import weights_of_day
+from lib.engine.weights import KnownOutputs, weights_of_day
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
 
 def predict(
-    models: Mapping[str, Any], data: "xr.DataArray", state: "State | None", strategy: "Strategy"
+    models: Mapping[str, Any] | KnownOutputs,
+    data: "xr.DataArray",
+    state: "State | None",
+    strategy: "Strategy",
 ) -> tuple["xr.DataArray", "State"]:
     """Weights of the last day of `data`, blended with the day before.
 
     Parameters
     ----------
-    models : mapping of asset to model
-        What `train_model` returned. A model of an asset that is not in `data` is ignored.
+    models : mapping of asset to model, or KnownOutputs
+        What `train_model` returned; a model of an asset that is not in `data` is ignored. With
+        `KnownOutputs` only the last day of `data` counts.
     data : xarray.DataArray
         (field, time, asset): the lookback window, ending on the day to predict.
     state : State or None
@@ -52,7 +56,10 @@ def predict(
         `state` is neither a `State` nor None.
     """
     data = check_data(data)
-    return weights_of_day(last_outputs(models, data, strategy), models, data, state, strategy)
+    known = models
+    if not isinstance(known, KnownOutputs):
+        known = KnownOutputs(last_outputs(known, data, strategy), known)
+    return weights_of_day(known.outputs, known.models, data, state, strategy)
 
 
 def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Strategy") -> dict[str, float]:

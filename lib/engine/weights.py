@@ -1,19 +1,27 @@
 """The weights of a day, from the models' outputs and the previous state."""
 
+import warnings
 from collections.abc import Container, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lib.common.market_data import field
 from lib.common.registry import find, name_of
 from lib.sizing import sizing
-from lib.state import State
+from lib.state import State, StateWarning
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from lib.strategy import Strategy
+
+
+class KnownOutputs(NamedTuple):
+    """Models whose outputs for the day are known already; `predict` takes it in their place."""
+
+    outputs: Mapping[str, float]  # by asset, for the last day of the data
+    models: Container[str]  # assets that have a model, with an output or without
 
 
 def weights_of_day(
@@ -33,9 +41,23 @@ def weights_of_day(
             f"predict takes the state that it returned the day before, or None, not {type(state).__name__}: "
             "state_read reads the file that backtest_ml wrote, too."
         )
-    day = data.get_index("time")[-1].to_datetime64()
+    days = data.get_index("time")
+    day = days[-1].to_datetime64()
     parameters = strategy.as_dict()
-    carried_in = {} if state is None else state.carried_into(day, parameters, strategy.defaults())
+    carried_in: Mapping[str, float] = {}
+    memory: Mapping[str, Any] = {}
+    if state is not None:
+        carried_in = state.carried_into(day, parameters, strategy.defaults())
+        memory = state.memory_carried_into(day)
+    missed = 0 if state is None else len(days) - 1 - int(days.searchsorted(state.date, side="right"))
+    if state is not None and missed > 0:
+        warnings.warn(
+            f"The state is of {state.date}: {missed} trading days lie between it and {str(day)[:10]}. Its "
+            "positions count as those of the day before. To start without positions, move the state file "
+            "away.",
+            StateWarning,
+            stacklevel=2,
+        )
 
     price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1]
     tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
@@ -48,7 +70,7 @@ def weights_of_day(
     blended = blend(np.append(new, np.zeros(len(gone))), old, strategy.min_weight, strategy.max_weight)
 
     kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
-    next_state = State(date=day, weights=kept, carried_in=dict(carried_in), parameters=parameters)
+    next_state = State(day, kept, dict(carried_in), parameters, memory, memory)
     last_day = data.isel(field=0, time=slice(-1, None), drop=True)  # a slice: a list would copy the indexes
     weights = last_day.copy(deep=False, data=[np.where(tradable, blended[: len(assets)], 0.0)])
     return weights, next_state

@@ -1,18 +1,70 @@
-"""The parameters of a notebook, checked before it runs."""
+"""The code cells of a notebook, and its parameters, checked before it runs."""
 
 import ast
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from lib.common.command_line import parse_day
-from lib.common.errors import WrongTypeError, suggest
+from lib.common.command_line import PROJECT, parse_day
+from lib.common.errors import WrongTypeError, WrongValueError, suggest
 from lib.strategy import Strategy
 
-PROJECT = Path(__file__).parents[2]
 CHOICES = ("features", "target", "selection", "model", "sizing")  # names of functions
 DATES = ("start_date", "end_date")
+
+DEBUG = "#DEBUG#"  # the evaluator removes a cell that begins so
+MAGIC = re.compile(r"^\s*[%!?]|^\s*\w+ *= *[%!]", re.MULTILINE)  # commands of IPython
+
+
+class CodeCell(NamedTuple):
+    """A code cell of a notebook: its number, counted from 1 over all cells, and its source."""
+
+    number: int
+    source: str
+    is_parameters: bool = False
+
+    def __str__(self) -> str:
+        """Return the number and the first line that is neither empty nor a mark."""
+        lines = [line.strip() for line in self.source.splitlines() if line.strip(" #")]
+        first = next((line for line in lines if line != DEBUG), "empty")
+        return f"cell {self.number} ({first[:48]}{'…' if len(first) > 48 else ''})"
+
+
+def code_cells(path: Path) -> list[CodeCell]:
+    """Read the code cells of a notebook (nbformat 4), with commands of IPython as Python.
+
+    Raises
+    ------
+    ValueError
+        The file is not a notebook.
+    OSError
+        The file cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        cells = [
+            (cell["cell_type"], "".join(cell["source"]), cell.get("metadata", {}))
+            for cell in content["cells"]
+        ]
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no notebook {path}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):  # bad JSON and bad UTF-8 are ValueErrors
+        raise WrongValueError(f"{path} is not a notebook (nbformat 4).") from None
+    return [
+        CodeCell(number, _as_python(source), "parameters" in metadata.get("tags", []))
+        for number, (kind, source, metadata) in enumerate(cells, start=1)
+        if kind == "code"
+    ]
+
+
+def _as_python(source: str) -> str:
+    if not MAGIC.search(source):
+        return source
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return TransformerManager().transform_cell(source)
 
 
 def assignments(source: str) -> dict[str, Any]:

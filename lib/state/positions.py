@@ -3,15 +3,25 @@
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from lib.state.state_checks import StateError, check_same, day_of, parameters_of, short, weights_of
+from lib.state.state_checks import (
+    StateError,
+    as_record,
+    check_same,
+    day_of,
+    from_record,
+    memory_of,
+    parameters_of,
+    short,
+    weights_of,
+)
 
-VERSION = 1
+VERSION = 2  # 1 had no memory; a state without one is still written so
 
 
 class StateWarning(UserWarning):
@@ -33,6 +43,12 @@ class State:
     parameters : mapping of str to plain value
         The strategy's parameters: None, bool, int, float, str, lists and dicts of them.
 
+    memory : mapping of str to plain value
+        Values of the user's own, such as entry prices: None, bool, int, float, str, numpy arrays of numbers
+        or dates, lists and dicts of them. Set them with `with_memory`.
+    memory_carried_in : mapping of str to plain value
+        The memory carried into that day.
+
     Raises
     ------
     StateError
@@ -43,6 +59,8 @@ class State:
     weights: Mapping[str, float]
     carried_in: Mapping[str, float]
     parameters: Mapping[str, Any]
+    memory: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    memory_carried_in: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Check every field, also of a state that is unpickled."""
@@ -50,6 +68,33 @@ class State:
         object.__setattr__(self, "weights", weights_of(self.weights, "weights"))
         object.__setattr__(self, "carried_in", weights_of(self.carried_in, "weights carried in"))
         object.__setattr__(self, "parameters", MappingProxyType(parameters_of(self.parameters)))
+        for name in ("memory", "memory_carried_in"):
+            object.__setattr__(self, name, memory_of(getattr(self, name)))
+
+    def __eq__(self, other: object) -> bool:
+        """Return True for a state with the same values, arrays compared by type and content."""
+        return isinstance(other, State) and self._record() == other._record()
+
+    def with_memory(self, values: Mapping[str, Any]) -> "State":
+        """Return this state with other values in its memory, to be handed to the next day.
+
+        The state that `predict` returns already holds the memory of the day before, or, where the day is run
+        again, what was carried into it: change a copy, ``dict(state.memory)``, and a repeated day gives the
+        same again.
+
+        Raises
+        ------
+        StateError
+            A value is not plain, or a name is not text.
+        """
+        return replace(self, memory=values)
+
+    def memory_carried_into(self, date: Any) -> Mapping[str, Any]:
+        """Return the memory that the day `date` begins with, as `carried_into` does for weights."""
+        day = day_of(date)
+        if day < self.date:
+            return {}
+        return self.memory_carried_in if day == self.date else self.memory
 
     def carried_into(
         self, date: Any, parameters: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
@@ -81,14 +126,21 @@ class State:
 
     def __reduce__(self) -> tuple:
         """Pickle as a call of `restore` with a plain record."""
+        return restore, (self._record(),)
+
+    def _record(self) -> dict[str, Any]:
+        """Return the state as plain values."""
         record = {
-            "version": VERSION,
+            "version": VERSION if self.memory or self.memory_carried_in else 1,
             "date": str(self.date),
             "weights": dict(self.weights),
             "before": dict(self.carried_in),
             "fingerprint": parameters_of(self.parameters),
         }
-        return restore, (record,)
+        if record["version"] == 1:
+            return record
+        memory = {"memory": self.memory, "memory_before": self.memory_carried_in}
+        return record | {name: as_record(values) for name, values in memory.items()}
 
     def __repr__(self) -> str:
         """One line: date, number of positions, their sum."""
@@ -119,10 +171,12 @@ def restore(record: Any) -> State:
             f"up to {VERSION}). Update the project to go on with it"
         )
     fields = {"version", "date", "weights", "before", "fingerprint"}
+    fields |= {"memory", "memory_before"} if version > 1 else set()
     if set(record) != fields:
         odd = sorted(map(short, fields.symmetric_difference(record)))
         raise StateError(f"its record is damaged: missing or unknown {', '.join(odd):.100}")
     day = day_of(record["date"])
     if str(day) != record["date"]:  # a number, or "today"
         raise StateError(f"its record is damaged: {short(record['date'])} is not a date")
-    return State(day, record["weights"], record["before"], record["fingerprint"])
+    memory = [from_record(record.get(name, {})) for name in ("memory", "memory_before")]
+    return State(day, record["weights"], record["before"], record["fingerprint"], *memory)

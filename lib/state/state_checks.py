@@ -12,6 +12,8 @@ from lib.common.errors import UserError
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
 ROUNDING = 1e-6  # what adding up float weights may be off by
 DEEPEST = 8
+ARRAY = "numpy.ndarray"  # the only key of a dict that stands for an array
+ARRAYS = "biufmM"  # kinds of arrays that a memory may hold: bools, numbers, dates
 
 
 class StateError(UserError, ValueError):
@@ -81,18 +83,55 @@ def check_same(day: np.datetime64, then: Mapping[str, Any], now: Mapping[str, An
         raise StateError(f"{made} was made with other parameters: {listed}. Set them back, {advice}")
 
 
-def _plain(value: Any, name: str, depth: int) -> Any:
-    """A copy that shares no list or dict with the value."""
+def memory_of(values: Any) -> Mapping[str, Any]:
+    """Return a copy of a user's own values by name, read-only; StateError where one cannot be kept."""
+    if not isinstance(values, Mapping):
+        raise StateError("the memory is not a mapping from name to value")
+    return MappingProxyType(_plain(values, "", 0, "memory"))
+
+
+def as_record(value: Any) -> Any:
+    """Return a value of a memory without arrays: each becomes a dict of its type, shape and bytes."""
+    if isinstance(value, np.ndarray):
+        return {ARRAY: [value.dtype.str, list(value.shape), value.tobytes()]}
+    if isinstance(value, list):
+        return [as_record(item) for item in value]
+    return {key: as_record(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def from_record(value: Any) -> Any:
+    """Return the value that `as_record` was given; StateError where the record is damaged."""
+    if isinstance(value, list):
+        return [from_record(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if set(value) != {ARRAY}:
+        return {key: from_record(item) for key, item in value.items()}
+    try:
+        kind, shape, content = value[ARRAY]
+        if np.dtype(kind).kind not in ARRAYS:
+            raise ValueError
+        return np.frombuffer(content, np.dtype(kind)).reshape(shape)
+    except (ValueError, TypeError):
+        raise StateError("its record is damaged: an array in its memory has another size or type") from None
+
+
+def _plain(value: Any, name: str, depth: int, what: str = "parameter") -> Any:
+    """Return a copy that shares no list or dict with the value; only a memory may hold arrays."""
+    if what == "memory" and isinstance(value, np.ndarray) and value.dtype.kind in ARRAYS:
+        copy = np.array(value, order="C")
+        copy.flags.writeable = False
+        return copy
     scalar: Any = value.item() if isinstance(value, np.generic) else value
     if scalar is None or type(scalar) in (bool, str):
         return scalar
     if type(scalar) in (int, float) and -(2**63) < scalar < 2**63:  # nor NaN, which equals nothing
         return scalar
     if isinstance(value, list | tuple) and depth < DEEPEST:
-        return [_plain(item, name, depth + 1) for item in value]
-    if isinstance(value, Mapping) and depth < DEEPEST and all(map(_is_name, value)):
-        return {str(key): _plain(value[key], name or key, depth + 1) for key in sorted(value)}
-    raise StateError(f"the parameter {name:.60} holds {short(value)}, which cannot be kept as plain data")
+        return [_plain(item, name, depth + 1, what) for item in value]
+    if isinstance(value, Mapping) and depth < DEEPEST and all(map(_is_name, value)) and ARRAY not in value:
+        return {str(key): _plain(value[key], name or key, depth + 1, what) for key in sorted(value)}
+    raise StateError(f"the {what} {name:.60} holds {short(value)}, which cannot be kept as plain data")
 
 
 def _is_name(value: Any) -> bool:

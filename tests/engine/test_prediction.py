@@ -165,7 +165,8 @@ def test_a_gap_of_days_is_carried_over():
     uncut = Strategy(top_assets=4, hidden_size=5, max_weight=1.0)
     models = uncut.train_model(window(71, 700))
     _, state = predict(models, window(107, 700), None, uncut)
-    weights, later = predict(models, window(107, 720), state, uncut)
+    with pytest.warns(StateWarning, match="19 trading days lie between it and"):
+        weights, later = predict(models, window(107, 720), state, uncut)
     assert dict(later.carried_in) == dict(state.weights)
     assert not np.allclose(weights, predict(models, window(107, 720), None, uncut)[0])
 
@@ -189,7 +190,8 @@ def test_without_models_positions_fade():
     state = State(
         date=datetime.date(2020, 1, 1), weights={"NAS:S000": 0.1}, carried_in={}, parameters=SMALL.as_dict()
     )
-    assert held(predict({}, window(), state, SMALL)[1]) == {"S000": 0.05}
+    with pytest.warns(StateWarning, match="trading days lie between"):
+        assert held(predict({}, window(), state, SMALL)[1]) == {"S000": 0.05}
     assert not predict({}, window(), None, SMALL)[0].any()
 
 

@@ -23,7 +23,7 @@ from tests.conftest import LAST_DAY, REAL
 from tests.processes import run_python
 from tests.systems import link_or_copy
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "strategy.ipynb"
 START = "2024-09-02"
 SCREEN = 40  # lines

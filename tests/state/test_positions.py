@@ -119,7 +119,7 @@ def test_copies_are_equal_and_others_are_not(state, protocol):
 
 def test_its_record_is_plain_and_versioned(record):
     assert record == {
-        "version": VERSION,
+        "version": 1,
         "date": "2024-12-27",
         "weights": {"NAS:AAPL": -0.05, "NAS:MSFT": 0.1},
         "before": {"NAS:AAPL": 0.02},
@@ -131,7 +131,7 @@ def test_its_record_is_plain_and_versioned(record):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"version": VERSION + 1}, "newer version.*record 2, this one reads up to 1.*Update the project"),
+        ({"version": VERSION + 1}, "newer version.*record 3, this one reads up to 2.*Update the project"),
         ({"version": 0}, "no version"),
         ({"version": True}, "no version"),
         ({"version": "1"}, "no version"),
