@@ -83,17 +83,14 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
         raise WrongValueError("start_date is None: it must be a date such as 2024-01-31.")
     if last is not None and last < first:
         raise WrongValueError(f"end_date ({last}) is before start_date ({first}).")
-    newest = _days(strategy, tail=HOLIDAYS)
-    newest = newest if len(newest) else _days(strategy, min_date="1990-01-01")
-    if not len(newest):
-        raise WrongValueError(f"There are no data for {strategy.competition_type}.")
-    if first > newest[-1]:
-        raise WrongValueError(f"start_date is {first}, but the data end on {newest[-1]}: start earlier.")
-    if last is not None and last > newest[-1] + HOLIDAYS:
+    newest = last_day(strategy)
+    if first > newest:
+        raise WrongValueError(f"start_date is {first}, but the data end on {newest}: start earlier.")
+    if last is not None and last > newest + HOLIDAYS:
         raise WrongValueError(
-            f"end_date is {last}, but the data end on {newest[-1]}: end then, or leave end_date out (None)."
+            f"end_date is {last}, but the data end on {newest}: end then, or leave end_date out (None)."
         )
-    last = None if last is None else min(last, newest[-1])
+    last = None if last is None else min(last, newest)
     period = max(strategy.lookback_period, strategy.train_period)
     begin = first - period
     if not len(_days(strategy, min_date=str(begin), max_date=str(begin + HOLIDAYS))):
@@ -103,6 +100,15 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
             f"{period} calendar days of data: start_date can be {oldest[0] + period} or later."
         )
     return str(first), None if last is None else str(last)
+
+
+def last_day(strategy: "Strategy") -> np.datetime64:
+    """Return the last day there is; ValueError where the competition has no data."""
+    for window in ({"tail": HOLIDAYS}, {"min_date": "1990-01-01"}):
+        days = _days(strategy, **window)
+        if len(days):
+            return days[-1]
+    raise WrongValueError(f"There are no data for {strategy.competition_type}.")
 
 
 def _days(strategy: "Strategy", **window: Any) -> np.ndarray:

@@ -63,3 +63,23 @@ def test_a_market_without_anything_liquid(use_market: Callable[[xr.DataArray], N
     use_market(market)
     with pytest.raises(ValueError, match="There are no data for stocks_nasdaq100"):
         check_range(STRATEGY, "2024-06-03")
+
+
+def test_an_end_after_the_data_is_refused_or_cut_to_the_last_day() -> None:
+    near, far = (str(parse_day("end", LAST_DAY) + days) for days in (3, 40))
+    assert check_range(STRATEGY, "2024-06-03", near)[1] == LAST_DAY
+    with pytest.raises(ValueError, match=f"end_date is {far}, but the data end on {LAST_DAY}"):
+        check_range(STRATEGY, "2024-06-03", far)
+
+
+@pytest.mark.parametrize("value", [2024, True, 1.5, np.int64(20240101)], ids=str)
+def test_a_number_is_no_date(value: Any) -> None:
+    with pytest.raises(ValueError, match="it must be a date such as"):
+        check_range(STRATEGY, value)
+
+
+def test_a_market_that_ended_long_ago_is_named(use_market: Callable) -> None:
+    use_market(vector("market").sel(time=slice(None, "2023-06-30")))
+    with pytest.raises(ValueError, match="the data end on 2023-06-30: start earlier"):
+        check_range(STRATEGY, "2024-06-03")
+    assert check_range(STRATEGY, "2023-05-02") == ("2023-05-02", None)

@@ -114,3 +114,32 @@ def test_sp500_works_alike(tmp_path, monkeypatch):
         assert state.parameters["competition_type"] == weights.name == competition
     assert np.array_equal(*answers)  # one market file answers for both
     assert (answers[0] > 0).sum() == 12
+
+
+NAMES = Strategy.defaults()
+CELL = "".join(f"{name} = {value!r}\n" for name, value in NAMES.items())
+
+
+def test_a_misspelt_parameter_is_refused_in_a_running_kernel_with_the_nearest_name():
+    misspelt = CELL.replace("top_assets = ", "top_asset = ")
+    kernel = {**NAMES, "top_asset": 6, "In": ["", CELL, misspelt]}
+    with pytest.raises(
+        TypeError, match=r"does not set top_assets.*Did you mean top_assets where it says top_asset"
+    ):
+        Strategy.from_names(kernel)
+    assert Strategy.from_names({**NAMES, "In": ["", misspelt, CELL]}) == Strategy()
+    later = ["", CELL, misspelt, "top_assets = 6"]  # set by a cell of its own
+    assert Strategy.from_names({**NAMES, "top_assets": 6, "In": later}).top_assets == 6
+
+
+def test_a_misspelt_parameter_is_refused_after_a_restart_with_the_nearest_name():
+    names = {name: value for name, value in NAMES.items() if name != "top_assets"}
+    with pytest.raises(TypeError, match="Did you mean top_assets where it says top_asset"):
+        Strategy.from_names({**names, "top_asset": 6})
+
+
+def test_another_method_or_function_is_refused():
+    with pytest.raises(TypeError, match="no method 'train': did you mean 'train_model'"):
+        Strategy().with_functions(train=print)
+    with pytest.raises(TypeError, match=r"train_model must take \(data\)"):
+        Strategy().with_functions(train_model=lambda: None)

@@ -83,12 +83,17 @@ def _forward_filled(values: np.ndarray) -> np.ndarray:
 
 # last day of the data that `train_model` or `predict` is working on, if one of them is running
 _data_end: ContextVar[str | None] = ContextVar("data_end", default=None)
+# periods in calendar days that were loaded inside `recording_loads`
+_loads: ContextVar[list[int] | None] = ContextVar("loads", default=None)
+LIMITS = ("BASE_URL", "MAX_DATETIME_LIMIT", "MAX_DATE_LIMIT")  # what qnt.data.common keeps of its limit
 
 
 def load_last(competition_type: str, period: int) -> "xr.DataArray":
     """The last `period` calendar days of a competition's universe, (field, time, asset)."""
     import qnt.data as qndata
 
+    if (loads := _loads.get()) is not None:
+        loads.append(int(period))
     load = getattr(qndata.stocks, COMPETITIONS[competition_type].loader)
     return load(tail=period, max_date=_data_end.get())
 
@@ -97,7 +102,10 @@ def load_range(competition_type: str, first: Any, last: Any = None) -> "xr.DataA
     """A competition's universe from one day to another, or to the last there is, (field, time, asset)."""
     import qnt.data as qndata
 
-    ends = [_data_end.get(), None if last is None else str(np.datetime64(last, "D"))]
+    end = _data_end.get()
+    if (loads := _loads.get()) is not None and end is not None:
+        loads.append(int((np.datetime64(end, "D") - np.datetime64(first, "D")) / np.timedelta64(1, "D")))
+    ends = [end, None if last is None else str(np.datetime64(last, "D"))]
     return qndata.load_data_by_type(
         competition_type, min_date=str(first), max_date=min(filter(None, ends), default=None)
     )
@@ -113,3 +121,30 @@ def ending_with(data: "xr.DataArray") -> Iterator[None]:
         yield
     finally:
         _data_end.reset(token)
+
+
+@contextmanager
+def recording_loads() -> Iterator[list[int]]:
+    """Record the periods, in calendar days before the day, that a strategy's functions load by themselves."""
+    loads: list[int] = []
+    token = _loads.set(loads)
+    try:
+        yield loads
+    finally:
+        _loads.reset(token)
+
+
+@contextmanager
+def data_limit(day: np.datetime64) -> Iterator[None]:
+    """Let the platform's library load nothing after a day inside the block, as in a pass."""
+    from qnt.data import common
+
+    kept = {name: getattr(common, name) for name in LIMITS}
+    if common.MAX_DATE_LIMIT is not None:
+        day = min(day.astype("M8[D]"), np.datetime64(common.MAX_DATE_LIMIT, "D"))
+    try:
+        common.set_max_datetime(str(day)[:10])
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(common, name, value)

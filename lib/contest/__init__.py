@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.backtest import check_range
+from lib.backtest import check_range, last_day
 from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
 from lib.contest import kept_days, record
 from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_run
-from lib.contest.judging import judge
 from lib.contest.passes import Pass
-from lib.contest.verdict import Verdict
-from lib.contest.windows import days_between
+from lib.contest.verdict import Verdict, evaluate
+from lib.engine.chain import days_between
 from lib.runs import provenance
 from lib.runs.workers import check_backend
 from lib.stats.portfolios import equal_weights
@@ -36,6 +35,7 @@ def contest(
     *,
     folder: str | Path = FOLDER,
     progress: bool = True,
+    title: str = "",
     **where: Any,
 ) -> Verdict:
     """Run a strategy as the contest does, a training and a prediction for every day, and judge it.
@@ -52,6 +52,8 @@ def contest(
         weights.nc.gz and verdict.html written.
     progress : bool
         Show a progress bar on stderr.
+    title : str
+        Names the strategy in the verdict; default: what differs from the published one.
     **where
         `workers`, `backend`, `scheduler`: how many days at once, and on what; see
         `lib.runs.workers.run_all`.
@@ -88,6 +90,7 @@ def contest(
     folder, days = Path(folder), (begin, finish)
     own, other = (kept_days.identity_of(item) for item in (strategy, published))
     place, more = folder / own.key / DAYS, {"progress": progress, **where}
+    complete = last is None or finish == last_day(strategy)
     run, damaged = whole_run(strategy, data, *days, place, own, title="your strategy", **more)
     template = run
     if other.key != own.key:
@@ -95,11 +98,11 @@ def contest(
         template, sentences = whole_run(published, data, *days, place, other, title="the template", **more)
         damaged += sentences
     weights, passes = run
-    prices = provenance.market_name()
-    earlier, unread = record.earlier_verdicts(folder, strategy.competition_type, prices, {own.key, other.key})
+    market = provenance.market_fingerprint(data.sel(time=slice(begin, None)))
+    earlier, unread = record.earlier_verdicts(folder, strategy.competition_type, market, {own.key, other.key})
     for sentence in [*damaged, *unread]:
         warnings.warn(sentence, ContestWarning, stacklevel=2)
-    verdict = judge(
+    verdict = evaluate(
         data,
         weights,
         rules,
@@ -107,22 +110,29 @@ def contest(
         selected=equal_in_selected(data, passes),
         earlier=earlier,
         seconds=max(entry.seconds for entry in passes),
-        source=prices,
+        complete=complete,
         synthetic=provenance.is_synthetic(),
+        source=provenance.market_name(),
         parameters=strategy.as_dict(),
+        title=title or ", ".join(strategy.differences()) or "as published",
     )
-    record.keep(folder, own.key, verdict, weights, passes)
+    record.keep(folder, own.key, market, verdict, weights, passes)
     return verdict
 
 
-def equal_in_selected(data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray":
-    """Equal weights (time, asset) of the selected assets that are liquid and have a price."""
+def equal_in_selected(data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray | None":
+    """Return equal weights (time, asset) of the selected assets that are liquid and have a price.
+
+    None where the models do not say which assets were selected.
+    """
+    if any(entry.models is None for entry in passes):
+        return None
     days = np.array([entry.day for entry in passes], dtype="M8[ns]")
     weights = equal_weights(data, days)
     places = weights.get_index("asset")
     chosen = np.zeros(weights.shape, bool)
     for row, entry in zip(chosen, passes, strict=True):
-        row[places.get_indexer([*entry.models, *entry.dropped])] = True
+        row[places.get_indexer([*(entry.models or ()), *entry.dropped])] = True
     held = ((weights > 0) & chosen).astype(float)
     return held / held.sum("asset").clip(min=1)
 

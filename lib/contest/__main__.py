@@ -6,43 +6,66 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from lib.common.command_line import add_range, add_settings, parse_settings, print_any_text
-from lib.contest import FOLDER, ContestWarning, PassError, RunStopped, contest
-from lib.strategy import Strategy
+from lib.common.command_line import (
+    EXIT_CODES,
+    FAILED,
+    OK,
+    UNKNOWN,
+    add_notebook,
+    add_range,
+    add_settings,
+    add_workers,
+    parse_settings,
+    run_command,
+)
+from lib.contest import FOLDER, ContestWarning, PassError, Verdict, contest
+from lib.notebook.strategy import strategy_of
 
-STOPPED = 130  # as a shell reports Ctrl-C
 DESCRIPTION = "Run the strategy on every day of the contest, and check whether it would be admitted."
-EPILOG = """\
+EPILOG = f"""\
 examples:
   python -m lib.contest --set top_assets=6
   python -m lib.contest --set features="['trend', 'rsi']" --workers 4
   python -m lib.contest --backend dask --scheduler tcp://10.0.0.1:8786
 Call it again after an interruption, or with a later end: days that are finished are not repeated.
+{EXIT_CODES}
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the verdict; 0 if the strategy would be admitted, 1 if not or if nothing could be run."""
+    """Print the verdict and return its exit code: 0 admitted, 1 not, 3 where it cannot be told."""
     given = _parser().parse_args(arguments)
-    print_any_text()
+    return run_command(lambda: _judge(given))
+
+
+def _judge(given: argparse.Namespace) -> int:
     where = {"workers": given.workers, "backend": given.backend, "scheduler": given.scheduler}
+    chosen = strategy_of(given.notebook, parse_settings(given.set))
+    print(chosen.headline, flush=True)
     with warnings.catch_warnings():
         warnings.simplefilter("always", ContestWarning)
         warnings.showwarning = _print_warning  # type: ignore[assignment]
         try:
-            if given.workers is not None and given.workers < 1:
-                raise ValueError(f"--workers is {given.workers}: it must be 1 or more.")
-            strategy = Strategy(**parse_settings(given.set))
-            verdict = contest(strategy, given.start, given.end, folder=given.output, **where)
-        except RunStopped as stop:
-            print(stop, file=sys.stderr)
-            return STOPPED
-        except (TypeError, ValueError, OSError, PassError) as error:
+            verdict = contest(
+                chosen.strategy,
+                given.start,
+                given.end,
+                folder=given.output,
+                title=chosen.headline,
+                **where,
+            )
+        except PassError as error:
             print(error, file=sys.stderr)
-            return 1
+            return FAILED
     print(verdict)
     print(f"\nWritten to {given.output}: verdict.html, verdict.json, weights.nc.gz")
-    return 0 if verdict.admitted else 1
+    return _code(verdict)
+
+
+def _code(verdict: Verdict) -> int:
+    if any(check.holds is False for check in verdict.checks):
+        return FAILED
+    return OK if verdict.admitted else UNKNOWN
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,21 +75,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_notebook(parser)
     add_range(
         parser,
         "first day (default: the competition's first day in sample)",
         "last day (default: the last there is)",
     )
-    add_settings(parser, "parameters of the strategy, such as top_assets=6")
-    add = parser.add_argument
-    add("--workers", type=int, metavar="N", help="days at once (default: all cores, or all of the cluster)")
-    add(
-        "--backend",
-        default="loky",
-        help="loky (this machine, the default), threading or dask",
-    )
-    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is running")
-    add("--output", default=FOLDER, metavar="FOLDER", help=f"default: {FOLDER}")
+    add_settings(parser, "parameters of the notebook, such as top_assets=6")
+    add_workers(parser, "days")
+    parser.add_argument("--output", default=FOLDER, metavar="FOLDER", help=f"default: {FOLDER}")
     return parser
 
 

@@ -45,8 +45,8 @@ def relatives(
     return table.sort_values("correlation", ascending=False, kind="stable") if len(table) else table
 
 
-def _covers(returns: "xr.DataArray", rules: Competition) -> bool:
-    """Whether returns cover the years whose Sharpe ratio the platform compares."""
+def covers(returns: "xr.DataArray", rules: Competition) -> bool:
+    """Return True where returns cover the years whose Sharpe ratio the platform compares."""
     days = returns.get_index("time")
     return days[0] <= days[-1] - pd.DateOffset(years=rules.comparison_years) + pd.Timedelta(
         rules.grace_days, "D"
@@ -54,7 +54,7 @@ def _covers(returns: "xr.DataArray", rules: Competition) -> bool:
 
 
 def recent_sharpe_ratio(returns: "xr.DataArray", rules: Competition) -> float:
-    """Sharpe ratio of the last years, by which the platform compares two systems."""
+    """Return the Sharpe ratio of the last years, by which the platform compares two systems."""
     if returns.sizes["time"] == 0:
         return float("nan")
     first = returns.get_index("time")[-1] - pd.DateOffset(years=rules.comparison_years)
@@ -62,7 +62,7 @@ def recent_sharpe_ratio(returns: "xr.DataArray", rules: Competition) -> float:
 
 
 def correlation_of(first: "xr.DataArray", second: "xr.DataArray") -> float:
-    """Correlation of two series of the same days; NaN for fewer than two, or where a series never changes."""
+    """Return the correlation of two series; NaN for fewer than two days, or where one never changes."""
     pair = np.stack([first.values, second.values])
     pair = pair[:, np.isfinite(pair).all(axis=0)]
     if pair.shape[1] < 2 or not pair.std(axis=1).all():
@@ -71,7 +71,7 @@ def correlation_of(first: "xr.DataArray", second: "xr.DataArray") -> float:
 
 
 def by_year(returns: "xr.DataArray", others: Mapping[str, "xr.DataArray"]) -> pd.DataFrame:
-    """A row for each calendar year: its days, Sharpe ratio, and correlation with each of the others."""
+    """Return a row for each calendar year: days, Sharpe ratio, correlation with each of the others."""
     years = returns.get_index("time").year
     rows = {}
     for year in sorted(set(years)):
@@ -84,38 +84,35 @@ def by_year(returns: "xr.DataArray", others: Mapping[str, "xr.DataArray"]) -> pd
 
 
 def check_originality(
-    returns: "xr.DataArray",
-    weights: "xr.DataArray",
-    template: tuple["xr.DataArray", "xr.DataArray"],
-    rules: Competition,
+    returns: "xr.DataArray", template: "xr.DataArray", rules: Competition, is_copy: bool
 ) -> RuleCheck:
-    """Whether the platform would refuse a strategy for its likeness to the template.
+    """Check whether the platform would refuse a strategy for its likeness to the template.
 
     Parameters
     ----------
-    returns, weights : xarray.DataArray
-        (time,) and (time, asset).
-    template : tuple of xarray.DataArray
-        Returns and weights of the published template on the same days.
+    returns, template : xarray.DataArray
+        (time,), daily returns of the strategy and of the published template on the same days.
     rules : Competition
+    is_copy : bool
+        Whether the weights of both are the same.
     """
     required = f"at most {rules.max_correlation} to better systems"
-    if same_weights(weights, template[1]):
+    if is_copy:
         return RuleCheck("originality", f"a copy of {TEMPLATE}", required, False)
-    mine, theirs = _on_common_days(returns, template[0])
+    mine, theirs = _on_common_days(returns, template)
     correlation = correlation_of(mine, theirs)
     own, its = recent_sharpe_ratio(mine, rules), recent_sharpe_ratio(theirs, rules)
-    years = f"{rules.comparison_years} years"
-    found = f"{correlation:.3f} with {TEMPLATE} (Sharpe ratio of {years}: {own:.2f}, its {its:.2f})"
+    compared = f"{rules.comparison_years} years" if covers(mine, rules) else f"{mine.sizes['time']} days"
+    found = f"{correlation:.3f} with {TEMPLATE} (Sharpe ratio of {compared}: {own:.2f}, its {its:.2f})"
     if not np.isfinite(correlation):
         return RuleCheck("originality", f"no correlation with {TEMPLATE}", required, None)
     if correlation <= rules.max_correlation:
         return RuleCheck("originality", found, required, True)
-    return RuleCheck("originality", found, required, own >= its if _covers(mine, rules) else None)
+    return RuleCheck("originality", found, required, own >= its if covers(mine, rules) else None)
 
 
 def same_weights(first: "xr.DataArray", second: "xr.DataArray") -> bool:
-    """Whether two tables of weights (time, asset) hold the same, an asset that is absent being not held."""
+    """Return True where two tables of weights (time, asset) hold the same; an absent asset is not held."""
     if not np.array_equal(first.time.values, second.time.values):
         return False
     pair = with_same_assets(first, second)

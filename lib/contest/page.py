@@ -30,12 +30,12 @@ PANELS = [
 
 
 def page(verdict: Verdict, seconds: list[float]) -> str:
-    """The whole page; `seconds` is what the pass of each day took."""
-    first, last = (str(day)[:10] for day in verdict.returns.time.values[[0, -1]])
+    """Return the whole page; `seconds` is what the pass of each day took."""
     parts = [
         f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Contest verdict</title>"
         f"<style>{STYLE}</style></head><body><h1>{html.escape(verdict.in_words)}</h1>",
-        f"<p>{first} to {last}. Prices: {html.escape(verdict.source or 'not named')}</p>",
+        f"<p>{html.escape(verdict.title)}</p>" if verdict.title else "",
+        f"<p>{verdict.days_in_words}. Prices: {html.escape(verdict.source or 'not named')}</p>",
         _table(as_table(list(verdict.checks))),
         f"<p>{html.escape(verdict.sharpe_in_words)}</p>",
         "<h2>Originality</h2>",
@@ -48,7 +48,7 @@ def page(verdict: Verdict, seconds: list[float]) -> str:
 
 
 def figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
-    """Equity, underwater, Sharpe ratio and correlations by year, and seconds of a pass, one below another.
+    """Draw equity, drawdown, Sharpe ratio and correlations by year, and seconds of a pass.
 
     Days of a single year have no panels by year: these would show one point each.
     """

@@ -1,41 +1,49 @@
-"""The part of a single pass that needs no state: training, and the outputs for the day."""
+"""Single passes as the contest runs them: a training and a prediction for a day."""
 
 import contextlib
-import io
+import pickle
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cloudpickle
 import numpy as np
 
-from lib.common.market_data import ending_with
-from lib.contest.windows import seen_on
+from lib.common.market_data import data_limit, ending_with, recording_loads
 from lib.engine import prediction, training
+from lib.engine.chain import last_days, predict_days, window_of
+from lib.engine.models import TrainedModels
 from lib.engine.published import needs_torch
+from lib.engine.weights import KnownOutputs
 from lib.runs import project_code
 from lib.runs.user_functions import register
-from lib.strategy import Strategy
+from lib.strategy import Strategy, loads_own_data
 
 if TYPE_CHECKING:
     import xarray as xr
 
 DAYS_TOGETHER = 24  # trained in one call: a month; more would only take more memory
+_one_limit = threading.Lock()  # the platform's library keeps its limit for the whole process
 
 
 class Pass(NamedTuple):
-    """A day's models: their outputs, and the assets whose training failed; values that JSON holds.
+    """What is kept of a day's pass; values that JSON holds.
 
-    An asset was selected if it is in `models` or in `dropped`.
+    `outputs` are those of a strategy whose outputs need no state; the weights follow from them. Of another
+    strategy `weights` are kept instead. An asset was selected if it is in `models` or in `dropped`.
     """
 
     day: str  # YYYY-MM-DD
     outputs: dict[str, float]  # by asset, for the last day
-    models: list[str]  # assets that have one
+    models: list[str] | None  # assets that have one; None where models are not by asset
     dropped: dict[str, str]  # selected assets without a model, and why
-    seconds: float  # of training and inference, the mean of the days trained together
+    seconds: float  # of training and prediction, the mean of the days trained together
+    weights: dict[str, float] | None = None
+    widest: int = 0  # calendar days of the longest period that was loaded
 
 
-def compute(
+def compute_outputs(
     strategy: Strategy,
     data: "xr.DataArray",
     days: Iterable[np.datetime64],
@@ -43,13 +51,14 @@ def compute(
     code: str,
     named: Mapping[str, Mapping[str, Callable]],
 ) -> list[dict[str, Any]]:
-    """Train and compute the outputs of each day in a worker: a `Pass` per day, as a dict.
+    """Train and compute the outputs of each day in a worker; return a `Pass` per day, as a dict.
 
     Parameters
     ----------
     strategy : Strategy
+        `train_model` and `predict` are those of `Strategy`.
     data : xarray.DataArray
-        (field, time, asset): what `lib.contest.windows.seen_by` returns for the days.
+        (field, time, asset): what the passes on the days load, all together.
     days : iterable of numpy.datetime64[D]
     files, code : iterable of str, str
         The project's files that decide a pass, and the caller's `project_code.fingerprint` of them.
@@ -61,29 +70,146 @@ def compute(
     ValueError
         This worker has another version of the project.
     """
+    with _worker(strategy, files, code, named):
+        days = list(days)
+        together = [days[k : k + DAYS_TOGETHER] for k in range(0, len(days), DAYS_TOGETHER)]
+        return [result._asdict() for part in together for result in _outputs(strategy, data, part)]
+
+
+def train_days(
+    strategy: Strategy,
+    data: "xr.DataArray",
+    days: Iterable[np.datetime64],
+    files: Iterable[str],
+    code: str,
+    named: Mapping[str, Mapping[str, Callable]],
+) -> list[tuple[str, bytes, float, int]]:
+    """Train in a worker for each day a strategy with methods of its own.
+
+    Parameters and errors as for `compute_outputs`.
+
+    Returns
+    -------
+    list of (day, models, seconds, widest)
+        Of each day the pickled models, the seconds of the training, and the longest period that was loaded.
+    """
+    trained = []
+    with _worker(strategy, files, code, named):
+        for day in days:
+            started = time.perf_counter()
+            with seen_on(strategy, data, day, strategy.train_period) as window, recording_loads() as loads:
+                models = strategy.train_model(window)
+            seconds = time.perf_counter() - started
+            trained.append((str(day), cloudpickle.dumps(models), seconds, max(loads, default=0)))
+    return trained
+
+
+def predict_trained(
+    strategy: Strategy, data: "xr.DataArray", trained: Iterable[tuple[str, bytes, float, int]], state: Any
+) -> Iterator[tuple[Pass, Any]]:
+    """Predict the days of `train_days` one after the other; yield the pass and the state of each day.
+
+    Raises
+    ------
+    ValueError
+        The weights are not those of the day, or name an asset that is not in `data`.
+    """
+    for day, content, seconds, widest in trained:
+        started, models = time.perf_counter(), pickle.loads(content)
+        date = np.datetime64(day, "D")
+        with seen_on(strategy, data, date, strategy.lookback_period) as window, recording_loads() as loads:
+            ((weights, state),) = predict_days(strategy.predict, [(models, window)], state)
+        seconds += time.perf_counter() - started
+        assets = list(models) if isinstance(models, TrainedModels) else None
+        dropped = models.dropped if isinstance(models, TrainedModels) else {}
+        row = _row(weights, date, data)
+        yield (
+            Pass(day, {}, assets, dropped, round(seconds, 4), row, max(widest, *loads, 0)),
+            state,
+        )
+
+
+def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray":
+    """Return the weights (time, asset) that follow from passes on consecutive days."""
+    import xarray as xr
+
+    days = np.array([entry.day for entry in passes], dtype="M8[D]")
+    table = np.zeros((len(days), data.sizes["asset"]))
+    places = data.get_index("asset")
+    if passes and passes[0].weights is None:
+        known = (KnownOutputs(entry.outputs, set(entry.models or ())) for entry in passes)
+        steps = zip(known, last_days(data, days, strategy.lookback_period), strict=True)
+        for row, (weights, _) in zip(table, predict_days(strategy.predict, steps), strict=True):
+            row[places.get_indexer(weights.get_index("asset"))] = weights.values[0]
+    else:
+        for row, entry in zip(table, passes, strict=True):
+            held = entry.weights or {}
+            row[places.get_indexer(list(held))] = list(held.values())
+    coords = {"time": days.astype("M8[ns]"), "asset": data.asset.values}
+    return xr.DataArray(table, coords, ("time", "asset"), name=data.name)
+
+
+@contextlib.contextmanager
+def seen_on(
+    strategy: Strategy, data: "xr.DataArray", day: np.datetime64, period: int
+) -> "Iterator[xr.DataArray]":
+    """Give the data of a pass on `day`: cut from `data`, or loaded by a strategy with a loader of its own.
+
+    Inside the block the platform's library loads nothing after the day in the second case.
+    """
+    if not loads_own_data(strategy):
+        yield window_of(data, day, period)
+        return
+    with _one_limit, data_limit(day):
+        yield strategy.load_data(period)
+
+
+def _outputs(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]) -> list[Pass]:
+    started, sets, passes = time.perf_counter(), [], []
+    with recording_loads() as loads:
+        for day in days:
+            with seen_on(strategy, data, day, strategy.train_period) as window, ending_with(window):
+                sets.append(training.lesson_of(window, strategy))
+        for day, models in zip(days, training.train_lessons(sets, strategy), strict=True):
+            with seen_on(strategy, data, day, strategy.lookback_period) as window, ending_with(window):
+                outputs = prediction.last_outputs(models, window, strategy)
+            passes.append(Pass(str(day), outputs, list(models), models.dropped, 0.0))
+    seconds = round((time.perf_counter() - started) / len(days), 4)
+    return [result._replace(seconds=seconds, widest=max(loads, default=0)) for result in passes]
+
+
+def _row(weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray") -> dict[str, float]:
+    """Return the weights of a day by asset as they would be written: finite, their sum at most 1."""
+    if "time" in weights.dims:
+        weights = weights.isel(time=-1)
+        if weights.time.values.astype("M8[D]") != day:
+            written = str(weights.time.values)[:10]
+            raise ValueError(f"predict returns weights of {written} for {day}: return those of the last day")
+    values = np.nan_to_num(weights.values.astype(float), nan=0.0, posinf=0.0, neginf=0.0)
+    values = values / max(float(np.abs(values).sum()), 1.0)
+    row = {str(a): w for a, w in zip(weights.asset.values.tolist(), values.tolist(), strict=True) if w}
+    unknown = sorted(set(row).difference(data.asset.values.tolist()))
+    if unknown:
+        raise ValueError(f"predict returns weights of {unknown[0]}, which is not in the competition's data")
+    return row
+
+
+@contextlib.contextmanager
+def _worker(
+    strategy: Strategy, files: Iterable[str], code: str, named: Mapping[str, Mapping[str, Callable]]
+) -> Iterator[None]:
+    """Prepare a worker for a call, with one thread for torch while it lasts."""
     if project_code.fingerprint(files) != code:
         raise ValueError("a worker has another version of the code than this process: give both the same.")
     register(named)
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        if needs_torch(strategy):
-            import torch
+    if not needs_torch(strategy):
+        yield
+        return
+    import torch
 
-            torch.set_num_threads(1)  # the cores are busy with other days
-        days = list(days)
-        together = [days[k : k + DAYS_TOGETHER] for k in range(0, len(days), DAYS_TOGETHER)]
-        return [result._asdict() for part in together for result in _passes(strategy, data, part)]
-
-
-def _passes(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]) -> list[Pass]:
-    started, lessons, passes = time.perf_counter(), [], []
-    for day in days:
-        window = seen_on(data, day, strategy.train_period)
-        with ending_with(window):
-            lessons.append(training.lesson_of(window, strategy))
-    for day, models in zip(days, training.train_lessons(lessons, strategy), strict=True):
-        window = seen_on(data, day, strategy.lookback_period)
-        with ending_with(window):
-            outputs = prediction.last_outputs(models, window, strategy)
-        passes.append(Pass(str(day), outputs, list(models), models.dropped, 0.0))
-    seconds = round((time.perf_counter() - started) / len(days), 4)
-    return [result._replace(seconds=seconds) for result in passes]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the cores are busy with other days
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

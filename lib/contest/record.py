@@ -1,5 +1,6 @@
 """The files of a verdict, and the verdicts on earlier strategies."""
 
+import hashlib
 import json
 import math
 import os
@@ -14,7 +15,6 @@ from lib.common.command_line import environment
 from lib.common.files import replace_file
 from lib.contest.page import page
 from lib.contest.verdict import SOURCE, Verdict
-from lib.strategy import Strategy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,17 +22,29 @@ if TYPE_CHECKING:
     from lib.contest.passes import Pass
 
 VERDICT = "verdict.json"
+TRIAL = "own trial"  # how an earlier strategy of the same folder is named
 
 
-def keep(folder: Path, key: str, verdict: Verdict, weights: "xr.DataArray", passes: "list[Pass]") -> None:
-    """Write the files of a verdict into `folder`, and the verdict once more into that of its strategy."""
+def keep(
+    folder: Path,
+    key: str,
+    market: str,
+    verdict: Verdict,
+    weights: "xr.DataArray",
+    passes: "list[Pass]",
+) -> None:
+    """Write the files of a verdict into `folder`, and the verdict once more into that of its strategy.
+
+    `key` is that of the strategy, `market` the fingerprint of the prices.
+    """
     seconds = [entry.seconds for entry in passes]
     content = as_dict(verdict) | {
         "key": key,
+        "market": market,
         "seconds_per_pass": round(float(np.mean(seconds)), 3),
         "models_missing": sum(len(entry.dropped) for entry in passes),
     }
-    text = json.dumps(content, indent=1, allow_nan=False).encode()
+    text = json.dumps({"checksum": _checksum(content)} | content, indent=1, allow_nan=False).encode()
     replace_file(folder / key / VERDICT, text)
     replace_file(folder / "weights.nc.gz", _weights_file(weights))
     replace_file(folder / "verdict.html", page(verdict, seconds).encode())
@@ -40,11 +52,12 @@ def keep(folder: Path, key: str, verdict: Verdict, weights: "xr.DataArray", pass
 
 
 def as_dict(verdict: Verdict) -> dict[str, Any]:
-    """The verdict in values that JSON holds; None stands for what is not finite."""
+    """Return the verdict in values that JSON holds; None stands for a number that is not finite."""
     return {
         "verdict": verdict.in_words,
         "admitted": verdict.admitted,
         "prices": verdict.source,
+        "title": verdict.title,
         "parameters": dict(verdict.parameters),
         "rules": [check._asdict() for check in verdict.checks],
         "sharpe_ratio": _number(verdict.sharpe_ratio),
@@ -59,11 +72,12 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
 
 
 def earlier_verdicts(
-    folder: Path, competition_type: str, source: str, without: set[str]
+    folder: Path, competition_type: str, market: str, without: set[str]
 ) -> tuple[dict[str, "xr.DataArray"], list[str]]:
-    """Daily returns by name of the strategies judged before on these prices, and damaged files in words.
+    """Return the daily returns by name of one's own earlier trials on the same market.
 
-    `without` are the keys of strategies that are left out.
+    `market` is the fingerprint of the prices, `without` the keys of strategies that are left out. The second
+    value holds a sentence for each file that cannot be used.
     """
     import xarray as xr
 
@@ -73,28 +87,29 @@ def earlier_verdicts(
             continue
         try:
             content = json.loads(path.read_text("utf-8"))
+            if content.pop("checksum") != _checksum(content):
+                raise ValueError("its checksum does not fit")
+            if content["key"] != path.parent.name:
+                raise ValueError("it belongs to another strategy")
             parameters = content["parameters"]
-            if (parameters["competition_type"], content["prices"]) != (competition_type, source):
+            if (parameters["competition_type"], content["market"]) != (competition_type, market):
                 continue
             days = np.array(content["days"], dtype="M8[ns]")
             returns = np.array(content["returns"], dtype=float)  # None is NaN
             series = xr.DataArray(returns, {"time": days}, ("time",), name=competition_type)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             damaged.append(f"{path} is damaged ({error}): nothing is compared with it.")
         else:
-            found[f"verdict {path.parent.name[:6]} ({differences(parameters)})"] = series
+            found[f"{TRIAL} {path.parent.name[:6]} ({content['title']})"] = series
     return found, damaged
 
 
-def differences(parameters: dict[str, Any]) -> str:
-    """The parameters that differ from the published ones, as they are set on a command line."""
-    published = Strategy().as_dict()
-    changed = [f"{name}={value}" for name, value in parameters.items() if published.get(name) != value]
-    return ", ".join(changed) or "as published"
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _weights_file(weights: "xr.DataArray") -> bytes:
-    """The file that `qnt.output.write` makes of weights."""
+    """Return the file that `qnt.output.write` makes of weights."""
     import qnt.log as qnlog
     import qnt.output as qnout
 

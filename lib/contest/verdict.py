@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lib.common.rules import RuleCheck, as_table
-from lib.stats.bootstrap import FEWEST, LEVEL
+from lib.common.competitions import Competition
+from lib.common.rules import RuleCheck, as_table, check_rules, sharpe_ratio_of
+from lib.contest import originality
+from lib.stats.added_value import measured
+from lib.stats.bootstrap import FEWEST, LEVEL, interval
+from lib.stats.portfolios import equal_weights, portfolio
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,6 +22,12 @@ if TYPE_CHECKING:
 
 WIDEST = 32  # characters of a cell: the table fits a terminal of 100 columns
 SOURCE = "stationary bootstrap, Politis and Romano, 1994"
+LONGEST_GAP = 10  # calendar days on which a market is closed
+SYNTHETIC = (
+    "These prices are random. The rules are checked as on real ones, but the Sharpe ratio, and whatever is "
+    "compared by it, mean nothing here."
+)
+ELSEWHERE = "The systems of other contestants are known to the platform alone."
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,12 @@ class Verdict:
         The same of those it is compared with.
     notes : tuple of str
         Sentences on the limits of the verdict.
+    source, title : str
+        What the prices are, and which strategy is judged.
+    parameters : mapping
+        Of the strategy.
+    is_copy : bool
+        Whether the weights are those of the published template.
     """
 
     checks: tuple[RuleCheck, ...]
@@ -51,28 +67,35 @@ class Verdict:
     notes: tuple[str, ...]
     source: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""  # of the strategy, such as "strategy.ipynb: top_assets=6"
+    is_copy: bool = False  # whether the weights are those of the published template
 
     @property
     def admitted(self) -> bool:
-        """Whether every rule is known to hold."""
+        """Return True where every rule is known to hold."""
         return all(check.holds for check in self.checks)
 
     @property
     def in_words(self) -> str:
-        """The verdict in one sentence."""
+        """Return the verdict in one sentence."""
         failed = [check.rule for check in self.checks if check.holds is False]
         unknown = [check.rule for check in self.checks if check.holds is None]
         if failed:
-            copy = any(check.found.startswith("a copy") for check in self.checks)
-            what = "It is a copy. " if copy else ""
+            what = "It is a copy. " if self.is_copy else ""
             return f"{what}It would not be admitted: {', '.join(failed)}."
         if unknown:
             return f"It cannot be told whether it would be admitted: {', '.join(unknown)}."
         return "It would be admitted."
 
     @property
+    def days_in_words(self) -> str:
+        """Return the first and the last day, and the number of days."""
+        first, last = (str(day)[:10] for day in self.returns.time.values[[0, -1]])
+        return f"{first} to {last}, {self.returns.sizes['time']} days"
+
+    @property
     def sharpe_in_words(self) -> str:
-        """The Sharpe ratio with its interval, in one sentence."""
+        """Return the Sharpe ratio with its interval, in one sentence."""
         low, high = self.interval
         found = f"Sharpe ratio {self.sharpe_ratio:.2f}"
         if not np.isfinite(low):
@@ -80,10 +103,9 @@ class Verdict:
         return f"{found}, {LEVEL:.0%} interval {low:.2f} to {high:.2f} ({SOURCE})."
 
     def __str__(self) -> str:
-        """The verdict as tables and sentences."""
-        first, last = (str(day)[:10] for day in self.returns.time.values[[0, -1]])
+        """Return the verdict as tables and sentences."""
         parts = [
-            f"{first} to {last}, {self.returns.sizes['time']} days. Prices: {self.source or 'not named'}",
+            f"{self.days_in_words}. Prices: {self.source or 'not named'}",
             in_lines(as_table(list(self.checks)).reset_index()),
             self.sharpe_in_words,
             in_columns(self.by_year[["days", "sharpe_ratio"]]),
@@ -95,7 +117,7 @@ class Verdict:
 
 
 def in_lines(table: pd.DataFrame) -> str:
-    """A table of words as text, its columns flush left and long cells on several lines."""
+    """Return a table of words as text, its columns flush left and long cells on several lines."""
     rows = [[str(name) for name in table.columns], *table.to_numpy().tolist()]
     wrapped = [[textwrap.wrap(text, WIDEST, break_on_hyphens=False) for text in row] for row in rows]
     cells = [list(line) for row in wrapped for line in zip_longest(*row, fillvalue="")]
@@ -104,10 +126,112 @@ def in_lines(table: pd.DataFrame) -> str:
 
 
 def with_headings(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose columns are named in words."""
+    """Return a table whose columns are named in words."""
     return table.rename(columns=lambda name: str(name).replace("_", " ").replace("sharpe", "Sharpe"))
 
 
 def in_columns(table: pd.DataFrame) -> str:
-    """A table as text, its numbers with three digits."""
+    """Return a table as text, its numbers with three digits."""
     return with_headings(table).to_string(float_format="{:.3f}".format)
+
+
+def evaluate(
+    data: "xr.DataArray",
+    weights: "xr.DataArray",
+    rules: Competition,
+    *,
+    template: "xr.DataArray",
+    selected: "xr.DataArray | None" = None,
+    earlier: Mapping[str, "xr.DataArray"] | None = None,
+    seconds: float = 0.0,
+    complete: bool = True,
+    synthetic: bool = False,
+    **described: Any,
+) -> Verdict:
+    """Check weights against the rules of a competition.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        (field, time, asset): the days of the weights, and some 60 days before them for the costs.
+    weights : xarray.DataArray
+        (time, asset) of all days, as they would be submitted.
+    rules : Competition
+    template : xarray.DataArray
+        Weights of the published template on the same days.
+    selected : xarray.DataArray, optional
+        Equal weights in what the strategy selects.
+    earlier : mapping of str to xarray.DataArray, optional
+        Daily returns of systems judged before.
+    seconds : float
+        Training and prediction of a day, the mean of the slowest month.
+    complete : bool
+        Whether the days end with the last one there is.
+    synthetic : bool
+        Whether the prices are random.
+    **described
+        `source`, `parameters` and `title` of the verdict.
+    """
+    data = data.sel(time=slice(None, weights.time.values[-1]))
+    returns = portfolio(data, weights, rules).returns
+    template_returns = portfolio(data, template, rules).returns
+    others = {originality.TEMPLATE: template_returns}
+    if selected is not None:
+        others[originality.SELECTED] = portfolio(data, selected, rules).returns
+    universe = equal_weights(data, weights.time.values)
+    others |= {originality.UNIVERSE: portfolio(data, universe, rules).returns, **(earlier or {})}
+    ratio = sharpe_ratio_of(returns)
+    is_copy = originality.same_weights(weights, template)
+    few = "" if complete else "the days end before the data"
+    if not originality.covers(returns, rules):
+        few = f"the days are fewer than the {rules.comparison_years} years that systems are compared by"
+    checks = [
+        *(_as_far_as_known(check, few) for check in check_rules(data, weights, ratio, rules)),
+        _time_of_a_pass(seconds, rules),
+        originality.check_originality(returns, template_returns, rules, is_copy),
+    ]
+    notes = [SYNTHETIC] * synthetic + [ELSEWHERE]
+    if any(check.rule == "Sharpe ratio" and check.holds is None for check in checks) and few:
+        notes.insert(0, f"The Sharpe ratio cannot be told: {few}.")
+    notes += _gaps(weights.time.values)
+    return Verdict(
+        checks=tuple(checks),
+        sharpe_ratio=ratio,
+        interval=_interval(returns),
+        relatives=originality.relatives(returns, others, rules),
+        by_year=originality.by_year(returns, others),
+        returns=returns,
+        others=others,
+        notes=tuple(notes),
+        is_copy=is_copy,
+        **described,
+    )
+
+
+def _as_far_as_known(check: RuleCheck, few: str) -> RuleCheck:
+    """Return the check of the Sharpe ratio without a result where the days are too few to tell."""
+    return check._replace(holds=None) if few and check.rule == "Sharpe ratio" and check.holds else check
+
+
+def _gaps(days: np.ndarray) -> list[str]:
+    """Return a sentence where days are missing in the middle of a market."""
+    length = np.diff(days.astype("M8[D]")).astype(int)
+    wide = np.flatnonzero(length > LONGEST_GAP)
+    if not len(wide):
+        return []
+    place = wide[length[wide].argmax()]
+    first, last = (str(days[k])[:10] for k in (place, place + 1))
+    more = f", and {len(wide) - 1} more gaps" if len(wide) > 1 else ""
+    return [f"The market has no day between {first} and {last}{more}: the contest has days there."]
+
+
+def _interval(returns: "xr.DataArray") -> tuple[float, float]:
+    if returns.sizes["time"] < 2:
+        return float("nan"), float("nan")
+    return interval(measured({"strategy": returns})["strategy"].ratios_sampled)
+
+
+def _time_of_a_pass(seconds: float, rules: Competition) -> RuleCheck:
+    found = f"{seconds:.1f} s of training and prediction, without start-up"
+    limit = rules.minutes_per_pass
+    return RuleCheck("time of a pass", found, f"at most {limit} minutes", seconds <= 60 * limit)

@@ -16,12 +16,21 @@ import numpy as np
 from lib.common.files import replace_file
 from lib.state.positions import State, StateWarning
 from lib.state.state_checks import StateError
-from lib.state.state_file import keep_aside, state_at
+from lib.state.state_file import from_bytes, keep_aside, state_at
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["State", "StateError", "StateWarning", "state_read", "state_write", "states_table"]
+__all__ = [
+    "State",
+    "StateError",
+    "StateWarning",
+    "from_bytes",
+    "state_read",
+    "state_write",
+    "states_table",
+    "to_bytes",
+]
 
 DEFAULT_PATH = "state.out.pickle.gz"
 
@@ -51,7 +60,7 @@ def state_write(state: State | None, path: str | os.PathLike | None = None) -> N
     place = _out_path() if path is None else os.fsdecode(path)
     try:
         kept = keep_aside(place, state)
-        confirmed = replace_file(place, gzip.compress(pickle.dumps(state, protocol=4), mtime=0))
+        confirmed = replace_file(place, to_bytes(state))
     except (OSError, ValueError) as error:
         raise StateError(
             f"The state could not be written to {place} ({_reason(error)}). What was there is untouched. "
@@ -67,6 +76,11 @@ def state_write(state: State | None, path: str | os.PathLike | None = None) -> N
             stacklevel=2,
         )
     print(f"State saved to {place}: {_line(state)}.", flush=True)
+
+
+def to_bytes(state: State | None) -> bytes:
+    """Return the content of a state file; `from_bytes` reads it."""
+    return gzip.compress(pickle.dumps(state, protocol=4), mtime=0)
 
 
 def state_read(path: str | os.PathLike | None = None) -> State | None:

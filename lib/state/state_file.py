@@ -35,7 +35,7 @@ def state_at(place: str) -> State | None:
     OSError, ValueError
         It cannot be read.
     """
-    return _state_in(_content(place))
+    return from_bytes(_content(place))
 
 
 def keep_aside(place: str, state: State | None) -> str | None:
@@ -58,7 +58,7 @@ def keep_aside(place: str, state: State | None) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        there = _state_in(content) if content else None
+        there = from_bytes(content) if content else None
         if there is None or (state is not None and there.date <= state.date):
             return None
         what, label = f"the later state of {there.date}", str(there.date)
@@ -86,8 +86,16 @@ def _content(place: str) -> bytes:
         return file.read()
 
 
-def _state_in(content: bytes) -> State | None:
-    """The state in what `state_write` wrote, or `backtest_ml`: (time, models, state)."""
+def from_bytes(content: bytes) -> State | None:
+    """Return the state in the bytes of a file of `state_write`, or of `backtest_ml`: (time, models, state).
+
+    Nothing in them is run.
+
+    Raises
+    ------
+    StateError
+        They hold no complete state of this project.
+    """
     unpacked = _unpacked(content)
     try:
         value = read_plain(unpacked, KNOWN_NAMES)

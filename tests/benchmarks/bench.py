@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 from lib import Strategy
 from lib.contest.all_days import whole_run
 from lib.contest.kept_days import identity_of
-from lib.contest.windows import days_between, seen_on
 from lib.engine import cores
+from lib.engine.chain import days_between, window_of
 from tests import reference
 from tests.conftest import REAL
 from tests.vectors import vector
@@ -238,8 +238,8 @@ def test_the_whole_contest(benchmark, side, tmp_path, monkeypatch):
     def published():
         state = None
         for day in days[:PUBLISHED_DAYS]:
-            models = reference.train_model(seen_on(data, day, reference.TRAIN_PERIOD))
-            _, state = reference.predict(models, seen_on(data, day, reference.LOOKBACK_PERIOD), state)
+            models = reference.train_model(window_of(data, day, reference.TRAIN_PERIOD))
+            _, state = reference.predict(models, window_of(data, day, reference.LOOKBACK_PERIOD), state)
 
     def here():
         whole_run(strategy, data, start, end, tmp_path, identity_of(strategy), workers=2)

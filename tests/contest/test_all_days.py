@@ -16,8 +16,8 @@ from lib import Strategy
 from lib.contest import all_days
 from lib.contest.all_days import PassError, RunStopped, whole_run
 from lib.contest.kept_days import identity_of
-from lib.contest.windows import days_between, seen_on
 from lib.engine import training
+from lib.engine.chain import days_between, window_of
 from tests.contest.strategies import OWN, TINY, broken
 from tests.markets import changed_after, random_market
 from tests.switches import LONG, long
@@ -38,8 +38,8 @@ def chain(strategy, market, start, end):
     """Weights of single passes, one after the other, on every asset of the market."""
     state, rows = None, []
     for day in days_between(market, start, end):
-        models = strategy.train_model(seen_on(market, day, strategy.train_period))
-        weights, state = strategy.predict(models, seen_on(market, day, strategy.lookback_period), state)
+        models = strategy.train_model(window_of(market, day, strategy.train_period))
+        weights, state = strategy.predict(models, window_of(market, day, strategy.lookback_period), state)
         rows.append(weights.isel(time=-1, drop=True).reindex(asset=market.asset, fill_value=0).values)
     return np.stack(rows)
 
@@ -138,8 +138,9 @@ def test_whatever_decides_a_pass_changes_the_key(monkeypatch):
         lambda text: text.replace('"2024-12-', '"2024-12-0', 1),
         lambda text: "[]",
         lambda text: json.dumps({"passes": json.loads(text)["passes"]}),
+        lambda text: text.replace('"key": "', '"key": "0'),
     ],
-    ids=["cut off", "changed", "another thing", "no checksum"],
+    ids=["cut off", "changed", "another thing", "no checksum", "another key"],
 )
 def test_a_damaged_file_is_computed_again_with_a_message(here, tmp_path, damage):
     short = {"start": np.datetime64("2024-11-27"), "end": np.datetime64("2024-12-04")}
@@ -175,7 +176,7 @@ def test_a_worker_with_another_version_is_refused(here, tmp_path, monkeypatch):
 
 def test_the_modules_of_a_pass_are_among_the_files_that_decide_it():
     files = identity_of(OWN).files
-    assert {"lib/contest/passes.py", "lib/contest/windows.py", "lib/engine/training.py"} <= set(files)
+    assert {"lib/contest/passes.py", "lib/engine/chain.py", "lib/engine/training.py"} <= set(files)
     assert "tests/contest/strategies.py" in files
     assert "lib/contest/page.py" not in files
 
@@ -221,10 +222,138 @@ def test_a_killed_run_loses_only_what_was_in_progress(tmp_path, expected):
 def test_windows_trained_together_have_the_bits_of_windows_trained_alone():
     strategy = Strategy(hidden_size=5, top_assets=4, train_period=60)
     days = days_between(MARKET, np.datetime64("2024-12-09"), END)
-    windows = [seen_on(MARKET, day, 60) for day in days]
+    windows = [window_of(MARKET, day, 60) for day in days]
     together = training.train_lessons([training.lesson_of(window, strategy) for window in windows], strategy)
     for models, window in zip(together, windows, strict=True):
         alone = strategy.train_model(window)
         assert list(models) == list(alone)
         assert models.fits == alone.fits
         assert all(np.array_equal(models.row(asset), alone.row(asset)) for asset in alone)
+
+
+class Damped(Strategy):
+    """Own methods: half the assets' models are dropped, and a position is kept at most three days."""
+
+    def train_model(self, data):
+        models = super().train_model(data)
+        return {asset: models[asset] for asset in list(models)[::2]}
+
+    def predict(self, models, data, state):
+        weights, state = super().predict(models, data, state)
+        held = {str(asset): int(state.memory.get(asset, 0)) + 1 for asset in state.weights}
+        state = state.with_memory({asset: days % 4 for asset, days in held.items()})
+        chosen = [state.memory.get(asset, 0) > 0 for asset in weights.asset.values.tolist()]
+        return weights * np.array(chosen, float), state
+
+
+class Sums(Strategy):
+    """Models and a state of another kind."""
+
+    def train_model(self, data):
+        return {"mean": float(data.sel(field="close").mean())}
+
+    def predict(self, models, data, state):
+        count = (state or {"days": 0})["days"] + 1
+        row = (data.sel(field="is_liquid") > 0).isel(time=[-1]).astype(float)
+        return row * models["mean"] / (1000 + count), {"days": count}
+
+
+class Rule(Strategy):
+    """A rule that keeps no state."""
+
+    def train_model(self, data):
+        return None
+
+    def predict(self, models, data):
+        return (data.sel(field="is_liquid") > 0).isel(time=[-1]) / 40
+
+
+class Loads(Damped):
+    """A loader of its own: every second asset."""
+
+    def load_data(self, period):
+        return super().load_data(period).isel(asset=slice(None, None, 2))
+
+
+@pytest.mark.parametrize("kind", [Damped, Sums, Rule])
+def test_methods_of_ones_own_equal_the_chain_and_resume(kind, here, tmp_path):
+    strategy, start = kind(**TINY), np.datetime64("2024-11-26")
+    other = Path(tmp_path) / "one"
+    expected = chain(strategy, MARKET, start, END)
+    totals = np.abs(expected).sum(axis=1, keepdims=True)
+    expected = expected / np.maximum(totals, 1)
+    here.stop = 2
+    (weights, _), damaged = run(other, strategy, start=start)
+    assert not damaged
+    assert np.abs(weights.values - expected).max() <= 1e-12
+    assert (weights.values != 0).any()
+    here.stop, here.months = None, []
+    (again, _), _ = run(other, strategy, start=start)
+    assert np.array_equal(again.values, weights.values)
+    assert bool(here.months) == (kind is Sums)  # a state of another kind is not kept
+    here.months.clear()
+    (later, _), _ = run(other, strategy, start=np.datetime64("2024-12-10"))
+    assert here.months  # another first day is another chain
+    assert np.array_equal(
+        later.values, run(tmp_path / "two", strategy, start=np.datetime64("2024-12-10"))[0].weights
+    )
+
+
+def test_what_is_kept_of_one_strategy_is_not_taken_for_another(here, tmp_path):
+    start = np.datetime64("2024-12-18")
+    run(tmp_path, Damped(**TINY), start=start)
+    (weights, _), damaged = run(tmp_path, Strategy(**TINY), start=start)
+    assert "belongs to another strategy" in damaged[0]
+    assert np.abs(weights.values - chain(Strategy(**TINY), MARKET, start, END)).max() <= 1e-9
+
+
+def test_a_loader_of_ones_own_is_used_and_nothing_is_kept(use_market, here, tmp_path):
+    use_market(MARKET)
+    start = np.datetime64("2024-12-18")
+    (weights, _), _ = run(tmp_path, Loads(**TINY), start=start)
+    assert (weights.values != 0).any()
+    assert not (weights.values != 0)[:, 1::2].all(axis=0).any()
+    assert not list(tmp_path.glob("*.json"))
+
+
+def looks_back(data, strategy):
+    """A feature that loads more than the windows."""
+    before = strategy.load_data(60).sel(field="close").reindex(asset=data.asset)
+    return data.sel(field="close") / before.mean("time")
+
+
+def test_a_change_before_the_windows_is_seen_where_a_function_loads_more(use_market, here, tmp_path):
+    strategy, short = Strategy(**TINY, features=[looks_back]), {"start": np.datetime64("2024-12-20")}
+    use_market(MARKET)
+    run(tmp_path, strategy, **short)
+    here.months.clear()
+    run(tmp_path, strategy, **short)
+    assert here.months == []
+    other = MARKET.copy(deep=True)
+    other.loc[{"time": slice("2024-10-25", "2024-11-08")}] *= 1.5  # before the windows of 20 days
+    use_market(other)
+    run(tmp_path, strategy, market=other, **short)
+    assert [name for name, _ in here.months] == ["2024-12"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            lambda row: row.assign_coords(asset=[f"X{k}" for k in range(row.sizes["asset"])]),
+            "not in the compet",
+        ),
+        (lambda row: row.assign_coords(time=row.time - np.timedelta64(1, "D")), "those of the last day"),
+    ],
+    ids=["unknown assets", "another day"],
+)
+def test_weights_that_cannot_be_those_of_the_day_are_refused(wrong, says, here, tmp_path):
+    strategy = Strategy(**TINY).with_functions(
+        train_model=lambda data: None,
+        predict=lambda models, data, state: (
+            wrong((data.sel(field="is_liquid") > 0).isel(time=[-1]) / 40),
+            None,
+        ),
+    )
+    with pytest.raises(PassError, match=says):
+        run(tmp_path, strategy, start=np.datetime64("2024-12-27"))

@@ -163,3 +163,48 @@ def test_a_record_without_a_field_is_refused(record):
             restore({key: value for key, value in record.items() if key != field})
     with pytest.raises(StateError, match="no version"):
         restore(None)
+
+
+MEMORY = {"entry": {"NAS:AAPL": 101.5}, "days": [1, 2], "name": "x", "table": np.arange(6.0).reshape(2, 3)}
+
+
+def test_the_memory_is_kept_in_the_file_and_carried_on(tmp_path, state, capsys):
+    from lib.state import state_read, state_write
+
+    kept = state.with_memory(MEMORY)
+    state_write(kept, tmp_path / "state")
+    found = state_read(tmp_path / "state")
+    assert found == kept != state
+    assert found.memory["days"] == [1, 2]
+    assert np.array_equal(found.memory["table"], MEMORY["table"])
+    assert found.memory_carried_into(DAY + 1) == found.memory
+    assert found.memory_carried_into(DAY) == found.memory_carried_in == {}
+    assert found.memory_carried_into(DAY - 1) == {}
+    with pytest.raises(ValueError, match="read-only"):
+        found.memory["table"][0, 0] = 5
+    with pytest.raises(TypeError):
+        found.memory["new"] = 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        float("nan"),
+        {1: 2},
+        np.array([object()]),
+        {"numpy.ndarray": 3},
+        {"deep": [[[[[[[[[[1]]]]]]]]]]},
+    ],
+    ids=["object", "nan", "key", "objects", "reserved", "deep"],
+)
+def test_a_memory_holds_plain_values_only(state, value):
+    with pytest.raises(StateError, match=r"the memory .* cannot be kept as plain data"):
+        state.with_memory({"mine": value})
+
+
+def test_a_damaged_array_in_a_memory_is_refused(state):
+    record = state.with_memory(MEMORY).__reduce__()[1][0]
+    for damage in (["<f8", [2, 3], b"123"], ["|O8", [1], b"12345678"], ["<f8", [2, 3]]):
+        with pytest.raises(StateError, match="array in its memory"):
+            restore({**record, "memory": {"table": {"numpy.ndarray": damage}}})

@@ -11,11 +11,10 @@ import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
 from lib.common.rules import as_table
-from lib.contest.judging import ELSEWHERE, SYNTHETIC, judge
 from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, same_weights
 from lib.contest.page import PANELS, figure, page
 from lib.contest.record import as_dict
-from lib.contest.verdict import in_lines
+from lib.contest.verdict import ELSEWHERE, SYNTHETIC, evaluate, in_lines
 from tests.contest.strategies import years_of_wednesdays
 
 KIND = "stocks_nasdaq100"
@@ -36,7 +35,7 @@ def broken_rules(verdict):
 
 
 def judged(table, data=MARKET, template=None, **more):
-    return judge(data, table, RULES, template=weights(10, 20) if template is None else template, **more)
+    return evaluate(data, table, RULES, template=weights(10, 20) if template is None else template, **more)
 
 
 def test_an_original_system_with_a_high_sharpe_ratio_is_admitted():
@@ -144,14 +143,14 @@ def full():
     return judged(
         weights(0, 10),
         selected=weights(0, 11),
-        earlier={"verdict abc": earlier},
+        earlier={"own trial abc": earlier},
         synthetic=True,
         seconds=3.21,
     )
 
 
 def test_the_closest_relative_is_named(full):
-    assert set(full.relatives.index) == {TEMPLATE, SELECTED, UNIVERSE, "verdict abc"}
+    assert set(full.relatives.index) == {TEMPLATE, SELECTED, UNIVERSE, "own trial abc"}
     assert full.relatives.index[0] == SELECTED
     assert full.relatives["correlation"].is_monotonic_decreasing
     assert f"Closest: {SELECTED}." in str(full)
@@ -187,7 +186,7 @@ def test_the_record_holds_everything_in_plain_values(full):
 
 def test_the_page_has_every_table_and_panel(full):
     text = page(full, [0.2] * len(DAYS))
-    for words in (*PANELS, full.in_words, "largest position", SYNTHETIC, "above 0.9", "verdict abc"):
+    for words in (*PANELS, full.in_words, "largest position", SYNTHETIC, "above 0.9", "own trial abc"):
         assert words in text or json.dumps(words)[1:-1] in text
     assert "<script src=" not in text  # it needs nothing else
 
