@@ -26,7 +26,6 @@ PROJECT = Path(__file__).parents[2]
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "lib").rglob("README.md"))]
 TEXTS = {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 README = TEXTS["README.md"]
-LONGEST = 190  # lines of README.md
 
 
 def blocks(language, texts=TEXTS):
@@ -54,13 +53,13 @@ SHORTER = {
     "lib.contest": ["--start", "2024-12-27"],
     "lib.report": ["--start", "2024-12-16", "--end", "2024-12-31"],
     "lib.prices": [],
+    "lib.lookahead": ["--days", "2"],
 }
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 ENVIRONMENT |= {"PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])}
 
-own_functions = [text for text in EXAMPLES if re.search("^(def|class) (?!tomorrow)", text, re.MULTILINE)]
-leaky = next(text for text in EXAMPLES if "lookahead" in text)
-others = [text for text in EXAMPLES if text not in [*own_functions, leaky]]
+own_functions = [text for text in EXAMPLES if re.search("^(def|class) ", text, re.MULTILINE)]
+others = [text for text in EXAMPLES if text not in own_functions]
 
 
 def module_of(command):
@@ -86,10 +85,6 @@ def run_code(text):
     module = sys.modules["example"] = types.ModuleType("example")
     exec(compile(text, "README.md", "exec"), module.__dict__)
     return module.__dict__
-
-
-def test_readme_is_short():
-    assert len(README.splitlines()) <= LONGEST
 
 
 def test_links_lead_to_files_and_headings():
@@ -168,6 +163,10 @@ def test_a_command_does_what_it_should(command, tmp_path):
         assert (tmp_path / output).is_file()
     elif part == "lib.report":
         assert "The model adds" in done.stdout
+    elif part == "lib.lookahead":
+        assert "No look-ahead found" in done.stdout
+    if part in ("lib.contest", "lib.compare", "lib.report", "lib.lookahead"):
+        assert done.stdout.startswith("strategy.ipynb: ")
 
 
 def check_verdict(printed):
@@ -212,7 +211,7 @@ def test_saved_outputs_can_be_cleared(tmp_path):
     assert not any(c.get("outputs") or c.get("execution_count") for c in after.cells)
 
 
-@pytest.mark.parametrize("text", own_functions, ids=["feature", "functions", "model", "sizing"])
+@pytest.mark.parametrize("text", own_functions, ids=["feature", "functions", "model", "sizing", "method"])
 def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     strategy = run_code(text)["strategy"]
@@ -254,14 +253,6 @@ def test_all_examples_together_pass_the_rehearsal(tmp_path):
     words = [sys.executable, "-m", "lib.rehearsal", "--days", "1", "--notebook", notebook]
     done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-
-
-def test_the_leaky_example_is_caught(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    run_code(leaky)
-    printed = capsys.readouterr().out
-    assert "tomorrow" in printed
-    assert "LOOK-AHEAD" in printed
 
 
 def test_the_tree_names_every_file_and_folder():
