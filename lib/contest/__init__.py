@@ -12,7 +12,7 @@ from lib.common.errors import WrongValueError
 from lib.contest import kept_days, record
 from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_run
 from lib.contest.passes import Pass
-from lib.contest.verdict import Verdict, evaluate
+from lib.contest.verdict import Verdict, contest_verdict
 from lib.engine.chain import days_between
 from lib.runs import provenance
 from lib.runs.workers import check_backend
@@ -22,9 +22,9 @@ from lib.strategy import Strategy
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FOLDER", "ContestWarning", "PassError", "RunStopped", "Verdict", "contest"]
+__all__ = ["RUNS", "ContestWarning", "PassError", "RunStopped", "Verdict", "contest"]
 
-FOLDER = "runs/contest"
+RUNS = "runs/contest"
 DAYS = "days"  # in the folder of a strategy: its passes
 
 
@@ -33,7 +33,7 @@ def contest(
     start: Any = None,
     end: Any = None,
     *,
-    folder: str | Path = FOLDER,
+    folder: str | Path = RUNS,
     progress: bool = True,
     title: str = "",
     **where: Any,
@@ -102,7 +102,7 @@ def contest(
     earlier, unread = record.earlier_verdicts(folder, strategy.competition_type, market, {own.key, other.key})
     for sentence in [*damaged, *unread]:
         warnings.warn(sentence, ContestWarning, stacklevel=2)
-    verdict = evaluate(
+    verdict = contest_verdict(
         data,
         weights,
         rules,
@@ -116,7 +116,7 @@ def contest(
         parameters=strategy.as_dict(),
         title=title or ", ".join(strategy.differences()) or "as published",
     )
-    record.keep(folder, own.key, market, verdict, weights, passes)
+    record.write_verdict(folder, own.key, market, verdict, weights, passes)
     return verdict
 
 

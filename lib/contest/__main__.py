@@ -18,7 +18,7 @@ from lib.common.command_line import (
     parse_settings,
     run_command,
 )
-from lib.contest import FOLDER, ContestWarning, PassError, Verdict, contest
+from lib.contest import RUNS, ContestWarning, PassError, Verdict, contest
 from lib.notebook.strategy import strategy_of
 
 DESCRIPTION = "Run the strategy on every day of the contest, and check whether it would be admitted."
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_settings(parser, "parameters of the notebook, such as top_assets=6")
     add_workers(parser, "days")
-    parser.add_argument("--output", default=FOLDER, metavar="FOLDER", help=f"default: {FOLDER}")
+    parser.add_argument("--output", default=RUNS, metavar="RUNS", help=f"default: {RUNS}")
     return parser
 
 

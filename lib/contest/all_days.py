@@ -97,7 +97,7 @@ def whole_run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     days = days_between(data, start, end)
-    kept, damaged = kept_days.read(folder, data, strategy, identity)
+    kept, damaged = kept_days.read_passes(folder, data, strategy, identity)
     with tqdm(total=len(days), desc=title, unit="day", disable=not progress) as bar:
         independent = uses_methods_of_strategy(strategy)
         complete = _independent if independent else _in_sequence
@@ -125,7 +125,7 @@ def _independent(
     for jobs in _jobs(compute_outputs, strategy, data, _months(missing), identity):
         for _, answer in _answers(jobs, where):
             found = [Pass(**entry) for entry in answer]
-            kept_days.keep(folder, found, data, strategy, identity)
+            kept_days.keep_passes(folder, found, data, strategy, identity)
             bar.update(len(found))
             yield from found
 
@@ -161,7 +161,7 @@ def _in_sequence(
                 except Exception as error:
                     raise PassError(f"A pass in {month} failed: {type(error).__name__}: {error}") from error
                 if state is None or isinstance(state, State):  # another one cannot be kept safely
-                    kept_days.keep(folder, found, data, strategy, identity, (str(days[0]), state))
+                    kept_days.keep_passes(folder, found, data, strategy, identity, (str(days[0]), state))
                 yield from found
 
 

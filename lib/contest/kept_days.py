@@ -58,7 +58,7 @@ def identity_of(strategy: "Strategy") -> Identity:
     return Identity(digest.hexdigest()[:16], plan["files"], plan["code"])
 
 
-def keep(
+def keep_passes(
     folder: Path,
     passes: list[Pass],
     data: "xr.DataArray",
@@ -86,14 +86,14 @@ def keep(
     first, last = passes[0].day, passes[-1].day
     widest = max(entry.widest for entry in passes)
     content: dict[str, Any] = {"key": identity.key, "passes": [entry._asdict() for entry in passes]}
-    content |= {"market": fingerprint(data, first, last, strategy, widest), "widest": widest}
+    content |= {"market": fingerprint_seen(data, first, last, strategy, widest), "widest": widest}
     if chain is not None:
         content |= {"chain": chain[0], "state": base64.b64encode(to_bytes(chain[1])).decode()}
     text = json.dumps({"checksum": _checksum(content)} | content)
     replace_file(folder / f"{first}_{last}_{content['market']}.json", text.encode())
 
 
-def read(
+def read_passes(
     folder: Path, data: "xr.DataArray", strategy: "Strategy", identity: Identity
 ) -> tuple[Kept, list[str]]:
     """Return the kept passes that belong to a strategy and these data.
@@ -112,7 +112,7 @@ def read(
                 raise ValueError("its checksum does not fit")
             if content["key"] != identity.key:
                 raise ValueError("it belongs to another strategy")
-            if fingerprint(data, begin, end, strategy, content["widest"]) != market:
+            if fingerprint_seen(data, begin, end, strategy, content["widest"]) != market:
                 continue
             found = [Pass(**entry) for entry in content["passes"]]
             if (found[0].day, found[-1].day, content["market"]) != (begin, end, market):
@@ -138,7 +138,9 @@ def read(
     return kept, damaged
 
 
-def fingerprint(data: "xr.DataArray", first: Any, last: Any, strategy: "Strategy", widest: int = 0) -> str:
+def fingerprint_seen(
+    data: "xr.DataArray", first: Any, last: Any, strategy: "Strategy", widest: int = 0
+) -> str:
     """Return the fingerprint of all data that the passes on these days saw.
 
     `widest` is the longest period in calendar days that functions of the strategy loaded by themselves.

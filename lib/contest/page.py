@@ -29,7 +29,7 @@ PANELS = [
 ]
 
 
-def page(verdict: Verdict, seconds: list[float]) -> str:
+def verdict_page(verdict: Verdict, seconds: list[float]) -> str:
     """Return the whole page; `seconds` is what the pass of each day took."""
     parts = [
         f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Contest verdict</title>"
@@ -41,13 +41,13 @@ def page(verdict: Verdict, seconds: list[float]) -> str:
         "<h2>Originality</h2>",
         _table(with_headings(verdict.relatives)),
         *(f"<p>{html.escape(note)}</p>" for note in verdict.notes),
-        figure(verdict, seconds).to_html(include_plotlyjs=True, full_html=False),
+        verdict_figure(verdict, seconds).to_html(include_plotlyjs=True, full_html=False),
         "</body></html>\n",
     ]
     return "\n".join(parts)
 
 
-def figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
+def verdict_figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
     """Draw equity, drawdown, Sharpe ratio and correlations by year, and seconds of a pass.
 
     Days of a single year have no panels by year: these would show one point each.

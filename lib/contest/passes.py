@@ -12,7 +12,7 @@ import numpy as np
 
 from lib.common.market_data import data_limit, ending_with, recording_loads
 from lib.engine import prediction, training
-from lib.engine.chain import last_days, predict_days, window_of
+from lib.engine.chain import last_rows, predict_days, window_of
 from lib.engine.models import TrainedModels
 from lib.engine.published import needs_torch
 from lib.engine.weights import KnownOutputs
@@ -138,7 +138,7 @@ def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.
     places = data.get_index("asset")
     if passes and passes[0].weights is None:
         known = (KnownOutputs(entry.outputs, set(entry.models or ())) for entry in passes)
-        steps = zip(known, last_days(data, days, strategy.lookback_period), strict=True)
+        steps = zip(known, last_rows(data, days, strategy.lookback_period), strict=True)
         for row, (weights, _) in zip(table, predict_days(strategy.predict, steps), strict=True):
             row[places.get_indexer(weights.get_index("asset"))] = weights.values[0]
     else:

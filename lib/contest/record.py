@@ -13,7 +13,7 @@ import pandas as pd
 
 from lib.common.command_line import environment
 from lib.common.files import replace_file
-from lib.contest.page import page
+from lib.contest.page import verdict_page
 from lib.contest.verdict import SOURCE, Verdict
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ VERDICT = "verdict.json"
 TRIAL = "own trial"  # how an earlier strategy of the same folder is named
 
 
-def keep(
+def write_verdict(
     folder: Path,
     key: str,
     market: str,
@@ -47,7 +47,7 @@ def keep(
     text = json.dumps({"checksum": _checksum(content)} | content, indent=1, allow_nan=False).encode()
     replace_file(folder / key / VERDICT, text)
     replace_file(folder / "weights.nc.gz", _weights_file(weights))
-    replace_file(folder / "verdict.html", page(verdict, seconds).encode())
+    replace_file(folder / "verdict.html", verdict_page(verdict, seconds).encode())
     replace_file(folder / VERDICT, text)
 
 

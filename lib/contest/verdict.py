@@ -135,7 +135,7 @@ def in_columns(table: pd.DataFrame) -> str:
     return with_headings(table).to_string(float_format="{:.3f}".format)
 
 
-def evaluate(
+def contest_verdict(
     data: "xr.DataArray",
     weights: "xr.DataArray",
     rules: Competition,

@@ -59,7 +59,7 @@ def window_of(data: "xr.DataArray", day: np.datetime64, period: int) -> "xr.Data
     return window_between(data, day - np.timedelta64(period, "D"), day)
 
 
-def last_days(data: "xr.DataArray", days: Iterable[np.datetime64], period: int) -> Iterator["xr.DataArray"]:
+def last_rows(data: "xr.DataArray", days: Iterable[np.datetime64], period: int) -> Iterator["xr.DataArray"]:
     """Yield for each of some trading days the last day of `window_of`, as (field, 1, asset)."""
     times = data.time.values.astype("M8[D]")
     liquid = field(data, "is_liquid") > 0

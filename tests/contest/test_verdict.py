@@ -12,9 +12,9 @@ import xarray as xr
 from lib.common.competitions import COMPETITIONS
 from lib.common.rules import as_table
 from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, same_weights
-from lib.contest.page import PANELS, figure, page
+from lib.contest.page import PANELS, verdict_figure, verdict_page
 from lib.contest.record import as_dict
-from lib.contest.verdict import ELSEWHERE, SYNTHETIC, evaluate, in_lines
+from lib.contest.verdict import ELSEWHERE, SYNTHETIC, contest_verdict, in_lines
 from tests.contest.strategies import years_of_wednesdays
 
 KIND = "stocks_nasdaq100"
@@ -35,7 +35,9 @@ def broken_rules(verdict):
 
 
 def judged(table, data=MARKET, template=None, **more):
-    return evaluate(data, table, RULES, template=weights(10, 20) if template is None else template, **more)
+    return contest_verdict(
+        data, table, RULES, template=weights(10, 20) if template is None else template, **more
+    )
 
 
 def test_an_original_system_with_a_high_sharpe_ratio_is_admitted():
@@ -52,7 +54,7 @@ def test_a_run_of_a_few_days_has_no_interval():
     verdict = judged(weights(0, 10).sel(time=few), template=weights(10, 20).sel(time=few))
     assert not np.isfinite(verdict.interval).any()
     assert verdict.sharpe_in_words.endswith("; an interval takes at least 60 days.")
-    assert "interval nan" not in str(verdict) + page(verdict, [1.0] * 40)
+    assert "interval nan" not in str(verdict) + verdict_page(verdict, [1.0] * 40)
     assert ", 95% interval " in judged(weights(0, 10)).sharpe_in_words
 
 
@@ -185,7 +187,7 @@ def test_the_record_holds_everything_in_plain_values(full):
 
 
 def test_the_page_has_every_table_and_panel(full):
-    text = page(full, [0.2] * len(DAYS))
+    text = verdict_page(full, [0.2] * len(DAYS))
     for words in (*PANELS, full.in_words, "largest position", SYNTHETIC, "above 0.9", "own trial abc"):
         assert words in text or json.dumps(words)[1:-1] in text
     assert "<script src=" not in text  # it needs nothing else
@@ -202,7 +204,7 @@ def test_the_rules_fit_a_terminal_of_100_columns(full):
 
 
 def test_what_is_drawn_by_year_lies_within_the_days_and_is_left_out_of_a_single_year(full):
-    bars = next(trace for trace in figure(full, [0.2] * len(DAYS)).data if trace.type == "bar")
+    bars = next(trace for trace in verdict_figure(full, [0.2] * len(DAYS)).data if trace.type == "bar")
     assert [day.year for day in bars.x] == full.by_year.index.tolist()
     assert min(bars.x) > DAYS[0]
     assert max(bars.x) < DAYS[-1]  # the last year ends in February
@@ -210,20 +212,20 @@ def test_what_is_drawn_by_year_lies_within_the_days_and_is_left_out_of_a_single_
     returns = full.returns.sel(time=days)
     others = {name: other.sel(time=days) for name, other in full.others.items()}
     year = replace(full, returns=returns, others=others, by_year=full.by_year.loc[[2008]])
-    drawn = figure(year, [0.2] * 10)
+    drawn = verdict_figure(year, [0.2] * 10)
     assert [title.text for title in drawn.layout.annotations] == [PANELS[k] for k in (0, 1, 4)]
     assert all(len(trace.x) > 1 for trace in drawn.data)
 
 
 def test_a_name_has_one_colour_in_all_panels_and_a_heading_no_underscore(full):
     seen = {}
-    for trace in figure(full, [0.2] * len(DAYS)).data:
+    for trace in verdict_figure(full, [0.2] * len(DAYS)).data:
         if trace.name:
             seen.setdefault(trace.name, set()).add((trace.line.color, trace.line.dash))
     assert set(seen) == {"this strategy", *full.others}
     assert all(len(styles) == 1 for styles in seen.values()), seen
     assert len({style for styles in seen.values() for style in styles}) == len(seen)
-    assert "recent Sharpe ratio" in page(full, [0.2] * len(DAYS))
+    assert "recent Sharpe ratio" in verdict_page(full, [0.2] * len(DAYS))
 
 
 def test_same_weights_knows_absent_assets():

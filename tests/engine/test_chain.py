@@ -3,7 +3,7 @@ import pytest
 import qnt.data as qndata
 
 from lib import Strategy
-from lib.engine.chain import days_between, last_days, window_between, window_of
+from lib.engine.chain import days_between, last_rows, window_between, window_of
 from tests.markets import random_market
 
 
@@ -41,7 +41,7 @@ def test_passes_of_several_days_see_the_same_within_their_common_load():
 def test_the_last_days_of_many_windows_are_those_of_each():
     market = random_market(5, days=260, assets=12)
     days = days_between(market, np.datetime64("2024-08-01"), np.datetime64("2024-12-30"))
-    for day, last in zip(days, last_days(market, days, 25), strict=True):
+    for day, last in zip(days, last_rows(market, days, 25), strict=True):
         assert last.equals(window_of(market, day, 25).isel(time=[-1]))
 
 
