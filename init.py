@@ -191,14 +191,14 @@ def check_findable(required: list) -> None:
 def which_qnt() -> str:
     """Return which library `import qnt` will find, and what it needs."""
     spec = importlib.util.find_spec("qnt")
-    if spec is None or (spec.origin and HERE / "lib" / "offline" in Path(spec.origin).parents):
+    if spec is None or spec.origin is None or HERE / "lib" / "offline" in Path(spec.origin).parents:
         own = os.environ.get("QNT_OFFLINE_MARKET")
         market = (
             f"the market file {Path(own).name}"
             if own
             else "a synthetic market (random numbers, not real prices)"
         )
-        return f"qnt is not installed: lib/offline will stand in for it, on {market}."
+        return f"qnt is not installed: its stand-in will be used, with {market}."
     try:
         version = metadata.version("qnt")
     except metadata.PackageNotFoundError:

@@ -1,6 +1,6 @@
 """The setup of all tests: one market, whichever `qnt` answers, and no environment variable left over.
 
-Where the real library is installed a loopback service gives it its data, else lib/offline reads the same
+Where the real library is installed a loopback service gives it its data, else the stand-in reads the same
 market from a file. Both read variables when they are imported, so this happens before any test module is.
 With `QNT_FOREIGN_IDS=1` the loopback service has ids of its own, which the real library translates.
 """
@@ -23,7 +23,8 @@ from tests.loopback import foreign_id, serving
 from tests.vectors import CONFORMANCE
 
 FOREIGN_IDS = os.environ.get("QNT_FOREIGN_IDS", "") not in ("", "0")
-REAL = importlib.util.find_spec("qnt") is not None
+_spec = importlib.util.find_spec("qnt")
+REAL = _spec is not None and _spec.origin is not None  # the project's own folder is a namespace package
 LAST_DAY = "2024-12-30"
 SETTINGS = ["SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "OUT_STATE_PATH", "OUTPUT_PATH"]
 SETTINGS += ["LAST_DATA_PATH", "STRATEGY_ID"]
@@ -53,7 +54,7 @@ if REAL:
 else:
     os.environ |= {"DATA_BASE_URL": f"http://localhost/last/{LAST_DAY}/"}
     os.environ |= {"QNT_OFFLINE_MARKET": str(CONFORMANCE / "market.nc")}
-    importlib.import_module("lib")  # from here on `import qnt` finds lib/offline
+    importlib.import_module("lib")  # from here on `import qnt` finds the stand-in
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     if not REAL:
-        return "qnt: lib/offline"
+        return "qnt: the stand-in"
     return f"qnt: the real library, {'foreign' if FOREIGN_IDS else 'plain'} ids"
 
 

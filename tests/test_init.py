@@ -308,7 +308,7 @@ class TestWhichQnt:
             monkeypatch.setenv("QNT_OFFLINE_MARKET", own)
         # init.py must be quick, so it does not import the market; but it must say the same
         assert init.which_qnt() == (
-            f"qnt is not installed: lib/offline will stand in for it, on {market.describe()}."
+            f"qnt is not installed: its stand-in will be used, with {market.describe()}."
         )
 
     def test_the_stand_in_is_not_taken_for_the_library(self, monkeypatch):

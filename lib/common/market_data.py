@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib.common.competitions import COMPETITIONS
+from lib.common.errors import WrongValueError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -95,7 +96,21 @@ def load_last(competition_type: str, period: int) -> "xr.DataArray":
     if (loads := _loads.get()) is not None:
         loads.append(int(period))
     load = getattr(qndata.stocks, COMPETITIONS[competition_type].loader)
-    return load(tail=period, max_date=_data_end.get())
+    data = load(tail=period, max_date=_data_end.get())
+    if data.sizes["time"] == 0 and _data_end.get() is None:
+        raise WrongValueError(_why_empty(competition_type, period))
+    return data
+
+
+def _why_empty(competition_type: str, period: int) -> str:
+    from qnt.data.common import parse_date
+
+    today, whole = parse_date(None), load_range(competition_type, "1990-01-01")
+    sentence = f"There are no data for {competition_type} in the {period} calendar days up to {today}"
+    if whole.sizes["time"] == 0:
+        return f"{sentence}, nor before."
+    last = str(whole.time.values[-1])[:10]
+    return f"{sentence}: they end on {last}. Set DATA_BASE_URL to an address that ends in /last/{last}/."
 
 
 def load_range(competition_type: str, first: Any, last: Any = None) -> "xr.DataArray":

@@ -5,6 +5,7 @@ python -m lib.notebook --output runs/short --set top_assets=6 --start 2024-10-01
 
 import argparse
 import itertools
+import os
 import sys
 import threading
 import time
@@ -63,7 +64,10 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
     _check(path, dict(parameters or {}))
     output.mkdir(parents=True, exist_ok=True)
     executed = output / path.name
-    with _one_at_a_time, environment({name: str(output / file) for name, file in WRITTEN.items()}):
+    # A notebook elsewhere finds the stand-in for qnt, too; it gives way to an installed library.
+    paths = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(PROJECT)])
+    variables = {name: str(output / file) for name, file in WRITTEN.items()} | {"PYTHONPATH": paths}
+    with _one_at_a_time, environment(variables):
         try:
             papermill.execute_notebook(
                 str(path),

@@ -1,30 +1,45 @@
-"""A stand-in for Quantiacs' library qnt, found by `import qnt` where the real one is not installed."""
+"""A stand-in for Quantiacs' library qnt, found by `import qnt` where the real one is not installed.
 
+It lies in this folder, which `import lib` adds to the end of Python's path. The folder `qnt` beside `lib`
+makes `import qnt.ta` and the like work before that: it has no `__init__.py` and so is a namespace package, to
+which Python prefers an installed `qnt`, wherever that stands on the path.
+"""
+
+import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-HERE = str(Path(__file__).parent)
+HERE = Path(__file__).parent
 
 
 class NotCoveredError(AttributeError, NotImplementedError):
     """The error for parts of the real library that the stand-in lacks."""
 
 
+def is_stand_in() -> bool:
+    """Return True if `import qnt` finds no installed library."""
+    spec = importlib.util.find_spec("qnt")
+    return spec is None or spec.origin is None or HERE in Path(spec.origin).parents
+
+
 def install() -> None:
-    """Make `import qnt` find this folder, unless it already does, and say so once on stderr."""
-    if HERE in sys.path:
-        return
-    # At the end of the path, so that a real qnt is preferred, even one installed later.
-    sys.path.append(HERE)
-    sys.meta_path.append(_UncoveredModules)
-    print(
-        f"qnt is not installed: lib/offline answers in its place, on {_market()}.",
-        file=sys.stderr,
-        flush=True,
-    )
+    """Make `import qnt` find the stand-in, unless there is an installed library."""
+    if str(HERE) not in sys.path and is_stand_in():
+        # At the end of the path, so that a real qnt is preferred, even one installed later.
+        sys.path.append(str(HERE))
+        sys.meta_path.append(_UncoveredModules)
+
+
+def load(name: str) -> None:
+    """Import a module of the stand-in in place of the module of the folder `qnt` that calls this."""
+    install()
+    for module in ("qnt", name):
+        sys.modules.pop(module, None)
+    importlib.import_module(name)
 
 
 def uncovered(module_name: str) -> Callable[[str], Any]:
@@ -34,7 +49,7 @@ def uncovered(module_name: str) -> Callable[[str], Any]:
     """
     module = sys.modules[module_name]
     # `from m import name` replaces this sentence by "cannot import name", except where m is a package: there
-    # it asks the finders first, and `_UncoveredModules` answers.
+    # it asks the finders first, and `_UncoveredModules` raises the sentence.
     if not hasattr(module, "__path__"):
         module.__path__ = []
 
@@ -52,8 +67,8 @@ def uncovered(module_name: str) -> Callable[[str], Any]:
 def not_covered(what: str) -> str:
     """Return the sentence about something of the real library that the stand-in lacks."""
     return (
-        f"{what} is not covered by lib/offline, which answers here because qnt is not installed. If the name "
-        "is right, the real library has it: install qnt (see README.md) or run this on Quantiacs."
+        f"{what} is not covered by the stand-in for qnt, which is used because qnt is not installed. If the "
+        "name is right, the real library has it: install qnt (see README.md) or run this on Quantiacs."
     )
 
 
@@ -64,12 +79,7 @@ class _UncoveredModules:
     def find_spec(name: str, path: object = None, target: object = None) -> None:
         if name.startswith("qnt."):
             # Without the argument `name`, with which `from qnt import x` would swallow it.
-            raise ModuleNotFoundError(not_covered(name))
+            raise ModuleNotFoundError(not_covered(f"'{name}'"))
 
 
-def _market() -> str:
-    try:
-        from . import market
-    except ImportError:
-        return "a market"
-    return market.describe()
+install()

@@ -62,9 +62,15 @@ def describe() -> str:
     return f"the market file {Path(os.environ['QNT_OFFLINE_MARKET']).name}"
 
 
+@lru_cache(maxsize=1)
+def _announce(prices: str) -> None:
+    print(f"qnt is not installed: its stand-in is used, with {prices}.", file=sys.stderr, flush=True)
+
+
 def _market(kind: str) -> xr.DataArray:
     if kind not in KINDS:
         raise MarketError(f'There is no offline market "{kind}", only {" and ".join(KINDS)}.')
+    _announce(describe())
     if is_synthetic():
         return _generated(kind)
     path = Path(os.environ["QNT_OFFLINE_MARKET"]).expanduser().absolute()

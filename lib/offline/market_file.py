@@ -33,6 +33,8 @@ def load(path: str | Path) -> xr.DataArray:
     """
     path = Path(path).expanduser()
     try:
+        if path.exists() and not path.is_file():
+            raise MarketError("is a folder or a device")  # reading a pipe would wait for ever
         with path.open("rb") as file:
             magic = file.read(4)
         if magic not in ENGINES:

@@ -38,6 +38,8 @@ def _advice(error: str, text: str, submission: Submission) -> str:
                     f"{name} is defined only in {cell}, which begins with #DEBUG# and which the evaluator "
                     "removes: define it in a cell that stays, or use it in #DEBUG# cells only"
                 )
+    if error == "ModuleNotFoundError" and name.startswith("qnt."):
+        return f"rehearse this notebook where the platform's library is installed: the stand-in lacks {name}"
     if error == "ModuleNotFoundError":
         return (
             f"the module {name} is neither installed nor beside the notebook: install it in init.ipynb, the "

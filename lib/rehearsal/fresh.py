@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lib.common.command_line import environment
-from lib.notebook.cells import PROJECT
 from lib.rehearsal.execution import last_lines
+from lib.runs.provenance import is_stand_in
 
 JUPYTER = ("nbconvert", "ipykernel")  # what runs a notebook, init.ipynb included
 
@@ -35,9 +35,7 @@ def fresh_python(folder: Path, work: Path) -> str:
     """
     if not (work / "init.ipynb").exists():
         raise ValueError("There is no init.ipynb beside the notebook: --fresh runs it to prepare.")
-    import qnt
-
-    if not Path(str(qnt.__file__)).is_relative_to(PROJECT / "lib"):
+    if not is_stand_in():
         raise ValueError(
             "--fresh cannot install qnt, which is not on PyPI: use it where qnt is not installed."
         )

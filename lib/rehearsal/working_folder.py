@@ -16,11 +16,12 @@ def copy_into(submission: Submission, folder: Path) -> None:
     """Write the notebook as `strategy.ipynb` into a folder, with what lies beside it.
 
     Files are copied, so that a run cannot change the user's; folders are linked. What earlier runs wrote and
-    hidden files stay behind. The project's `lib` is added where the notebook has none beside it.
+    hidden files stay behind. The project's `lib` and its stand-in for the platform's
+    library are added where the notebook has none beside it.
     """
     text = json.dumps(submission.content)
     (folder / "strategy.ipynb").write_text(text, encoding="utf-8")
-    for path in [*submission.path.absolute().parent.iterdir(), PROJECT / "lib"]:
+    for path in [*submission.path.absolute().parent.iterdir(), PROJECT / "lib", PROJECT / "qnt"]:
         target = folder / path.name
         if path.name.startswith(".") or target.exists() or path == submission.path.absolute():
             continue

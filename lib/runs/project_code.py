@@ -63,7 +63,7 @@ def in_project(module: str) -> bool:
 
 
 def _file(module: str) -> Path | None:
-    if not module:
+    if not module or module.partition(".")[0] == "qnt":  # the platform's library, or all of its stand-in
         return None
     path = PROJECT.joinpath(*module.split("."))
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)

@@ -1,15 +1,14 @@
 """The data, the engine and the versions that a run depends on, besides its parameters and its code."""
 
 import hashlib
-import inspect
 import platform
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lib.common.market_data import LAYOUT
+from lib.offline import is_stand_in as is_stand_in
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -24,13 +23,6 @@ def market_fingerprint(data: "xr.DataArray") -> str:
     digest = hashlib.sha256(repr([data[dim].values.astype(str).tolist() for dim in LAYOUT]).encode())
     digest.update(values.tobytes())
     return digest.hexdigest()[:16]
-
-
-def is_stand_in() -> bool:
-    """Whether `qnt` is `lib.offline`."""
-    import qnt
-
-    return Path(inspect.getfile(qnt)).is_relative_to(Path(__file__).parents[1])
 
 
 def engine() -> str:

@@ -31,6 +31,14 @@ def test_data_in_another_layout_are_refused(spoil, sentence):
         check_data(spoil(vector("loaded").isel(time=slice(3))))
 
 
+@pytest.mark.parametrize("period", [5, 400])
+def test_a_market_that_ended_long_ago_is_named(use_market, period):
+    use_market(vector("market").sel(time=slice(None, "2023-03-31")))
+    sentence = rf"in the {period} calendar days up to 2024-12-30: they end on 2023-03-31. Set DATA_BASE_URL"
+    with pytest.raises(ValueError, match=sentence):
+        Strategy().load_data(period)
+
+
 @pytest.mark.parametrize("call", ["train_model", "predict"])
 def test_data_that_cannot_be_used_are_refused_before_anything_is_trained(call, monkeypatch):
     monkeypatch.setattr("lib.engine.training.select_assets", lambda *_: pytest.fail("went on"))

@@ -1,8 +1,13 @@
 import os
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import nbformat
 import pytest
 
+from lib.notebook.run import run_notebook
+from lib.rehearsal.working_folder import copy_into
 from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]
@@ -19,16 +24,55 @@ def error(statement, kind=ImportError):
     return str(raised.value)
 
 
-def test_one_line_says_who_answers_and_on_which_market():
-    out, err = python("import lib, lib.offline; lib.offline.install(); import qnt.data, qnt.output")
-    assert out == ""
-    line = "qnt is not installed: lib/offline answers in its place, on the market file market.nc."
-    assert err.splitlines() == [line]
+def test_importing_has_no_side_effects_that_a_user_meets():
+    modules = ", ".join(f"qnt.{module}" for module in MODULES)
+    code = f"import sys, lib, lib.prices.__main__, {modules}; assert None not in sys.modules.values()"
+    assert python(code) == ("", "")
+
+
+def test_the_first_load_names_the_market_once():
+    code = (
+        "import qnt.data as d; [d.stocks.load_ndx_data(tail=9) for _ in range(2)]; d.stocks.load_spx_list()"
+    )
+    line = "qnt is not installed: its stand-in is used, with the market file market.nc."
+    assert python(code)[1].splitlines() == [line]
 
 
 def test_installing_twice_is_harmless():
     code = "import sys, lib.offline as o; n = len(sys.path), len(sys.meta_path); o.install()"
-    python(f"{code}; assert n == (len(sys.path), len(sys.meta_path)); assert sys.path[-1] == o.HERE")
+    python(f"{code}; assert n == (len(sys.path), len(sys.meta_path)); assert sys.path[-1] == str(o.HERE)")
+
+
+FIRST_LINES = [
+    "import qnt.ta as qnta; qnta.ema",
+    "import qnt.data.common as c; import qnt.data as d; assert d.common is c; d.stocks",
+    "from qnt import stats, output; import lib; output.clean; import qnt.stats as s; assert s is stats",
+    "import qnt; import qnt.backtester, qnt.graph, qnt.exposure, qnt.filter; qnt.backtester.backtest_ml",
+    "import qnt.log, qnt.state; import qnt.data, lib; qnt.state.read, qnt.data.load_data_by_type",
+]
+
+
+@pytest.mark.parametrize("line", FIRST_LINES)
+def test_a_process_that_starts_in_the_project_needs_no_other_import(line):
+    run_python(f"import sys; assert 'lib' not in sys.modules; {line}", PYTHONPATH="")
+
+
+@pytest.mark.parametrize("module", ["exits", "optimizer", "xr_talib"])
+def test_modules_of_the_real_library_are_named_in_such_a_process(module):
+    code = f"try:\n import qnt.{module}\nexcept ImportError as error:\n print(error)"
+    assert run_python(code, PYTHONPATH="")[0].startswith(f"'qnt.{module}' is not covered by the stand-in")
+
+
+@pytest.mark.parametrize("line", ["import qnt.ta", "import lib, qnt.ta", "from qnt import ta"])
+def test_in_the_project_an_installed_qnt_is_preferred_wherever_it_is(line, tmp_path):
+    (tmp_path / "qnt").mkdir()
+    (tmp_path / "qnt" / "__init__.py").touch()
+    (tmp_path / "qnt" / "ta.py").touch()
+    code = f"import sys; sys.path.append({str(tmp_path)!r}); {line}; print(sys.modules['qnt.ta'].__file__)"
+    code += "; import lib; print(lib.offline.is_stand_in(), str(lib.offline.HERE) in sys.path)"
+    out, err = run_python(code, PYTHONPATH="")
+    assert out.splitlines() == [str(tmp_path / "qnt" / "ta.py"), "False False"]
+    assert err == ""
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["installed", "nearer"])
@@ -36,8 +80,8 @@ def test_an_installed_qnt_is_preferred(before, tmp_path):
     (tmp_path / "qnt").mkdir()
     (tmp_path / "qnt" / "__init__.py").write_text("real = True", encoding="utf-8")
     if before:
-        out, err = python("import sys, lib, qnt; print(qnt.real, 'lib.offline' in sys.modules)", tmp_path)
-        assert (out, err) == ("True False\n", "")
+        out, err = python("import sys, lib, qnt; print(qnt.real)", tmp_path)
+        assert (out, err) == ("True\n", "")
     else:
         out, _ = python(
             f"import sys, lib; sys.path.insert(0, {str(tmp_path)!r}); import qnt; print(qnt.real)"
@@ -59,7 +103,7 @@ def test_an_installed_qnt_is_preferred(before, tmp_path):
     ],
 )
 def test_importing_what_is_not_covered_names_it_and_who_has_it(statement, name):
-    assert error(statement).startswith(f"{name} is not covered by lib/offline")
+    assert re.match(rf"'?{name}'? is not covered by the stand-in", error(statement))
     assert "the real library has it" in error(statement)
 
 
@@ -70,7 +114,7 @@ MODULES += ["ta", "stats", "graph", "filter", "exposure"]
 @pytest.mark.parametrize("module", MODULES)
 def test_using_what_is_not_covered_names_it_and_who_has_it(module):
     message = error(f"import qnt.{module} as m; m.no_such_thing()", AttributeError)
-    assert message.startswith(f"qnt.{module}.no_such_thing is not covered by lib/offline")
+    assert message.startswith(f"qnt.{module}.no_such_thing is not covered by the stand-in")
     assert "the real library has it" in message
 
 
@@ -106,3 +150,18 @@ def test_importing_all_of_it_compiles_and_draws_nothing():
     looked_for = ("numba", "plotly", "torch", "IPython")
     code = f"import sys, lib, {modules}; print([name for name in {looked_for} if name in sys.modules])"
     assert python(code)[0] == "[]\n"
+
+
+@pytest.mark.parametrize("tool", ["notebook", "rehearsal"])
+def test_a_notebook_elsewhere_finds_it(tool, tmp_path):
+    cells = [nbformat.v4.new_code_cell("import qnt.ta as qnta\nimport qnt.data as qndata\nqnta.ema")]
+    if tool == "notebook":
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+        nbformat.write(notebook, tmp_path / "rule.ipynb")
+        run_notebook(tmp_path / "rule.ipynb", tmp_path / "out")
+    else:
+        (tmp_path / "work").mkdir()
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        copy_into(SimpleNamespace(path=tmp_path / "rule.ipynb", content=notebook), tmp_path / "work")
+        run_python(cells[0].source, cwd=tmp_path / "work", PYTHONPATH="")

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import qnt.data as qndata
 import qnt.output as qnout
 import xarray as xr
 
@@ -137,10 +138,18 @@ def test_written_as_the_readers_expect(dirty, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == f"Write output: {tmp_path / 'weights.nc.gz'}\n"
 
 
-def test_written_by_default_to(dirty, tmp_path, capsys):
+@pytest.mark.offline_only
+def test_the_default_path_is_no_news(dirty, tmp_path, capsys):
     qnout.write(dirty)
     assert [path.name for path in tmp_path.iterdir()] == ["fractions.nc.gz"]
-    assert "OUTPUT_PATH was not specified. The default value is 'fractions.nc.gz'" in capsys.readouterr().err
+    assert capsys.readouterr().err == ""
+
+
+def test_the_file_has_no_attributes(tmp_path):
+    data = qndata.stocks.load_ndx_data(tail=20)
+    with xr.set_options(keep_attrs=True):
+        qnout.write(data.sel(field="is_liquid") / 50)
+    assert read_written(tmp_path / "fractions.nc.gz").attrs == {}
 
 
 @pytest.mark.offline_only

@@ -20,7 +20,7 @@ def test_the_copy_has_no_debug_cells_and_what_lies_beside(tmp_path):
     draft.beside |= {"state.out.pickle.gz": "", ".hidden": "", "runs/x": ""}
     submission = read_submission(draft.save(home, "mine.ipynb"))
     copy_into(submission, folder)
-    kept = {"strategy.ipynb", "mine.py", "params.json", "more", "lib"}
+    kept = {"strategy.ipynb", "mine.py", "params.json", "more", "lib", "qnt"}
     assert {path.name for path in folder.iterdir()} == kept
     text = (folder / "strategy.ipynb").read_text(encoding="utf-8")
     assert "#DEBUG#" not in text.replace("`#DEBUG#`", "")

@@ -278,6 +278,7 @@ def test_the_top_level_is_what_it_should_be():
         "init.py",
         "lib",
         "pyproject.toml",
+        "qnt",
         "requirements.txt",
         "strategy.ipynb",
         "tests",
@@ -286,5 +287,5 @@ def test_the_top_level_is_what_it_should_be():
 
 @pytest.mark.skipif(REAL, reason="about qnt not being installed")
 def test_the_engine_says_that_it_answers():
-    _, err = run_python("import lib")
-    assert err.startswith("qnt is not installed: lib/offline answers in its place, on ")
+    _, err = run_python("import lib; lib.Strategy().load_data(100)")
+    assert err.startswith("qnt is not installed: its stand-in is used, with ")

@@ -17,8 +17,10 @@ __all__ = ["align", "calc_sharpe_ratio_for_check", "check", "clean", "normalize"
 
 def write(output: xr.DataArray) -> None:
     """Write the normalized weights, gzipped NetCDF, to OUTPUT_PATH, by default fractions.nc.gz."""
-    file = gzip.compress(normalize(output).to_netcdf())
-    path = get_env("OUTPUT_PATH", "fractions.nc.gz")
+    weights = normalize(output)
+    weights.attrs.pop("source", None)  # the loaders' description of the prices, which arithmetic carries on
+    file = gzip.compress(weights.to_netcdf())
+    path = get_env("OUTPUT_PATH", "fractions.nc.gz", silent=True)
     log_info("Write output: " + path)
     with open(path, "wb") as out:
         out.write(file)

@@ -14,7 +14,7 @@ def write(state: Any) -> None:
     """Pickle `state` to OUT_STATE_PATH, by default state.out.pickle.gz; None writes nothing."""
     if state is None:
         return
-    with gzip.open(get_env("OUT_STATE_PATH", "state.out.pickle.gz"), "wb") as file:
+    with gzip.open(get_env("OUT_STATE_PATH", "state.out.pickle.gz", silent=True), "wb") as file:
         pickle.dump(state, file)
         log_info("State saved.")
 
@@ -26,7 +26,7 @@ def read(path: str | None = None) -> Any:
     code in the file: read only files that you trust.
     """
     if path is None:
-        path = get_env("IN_STATE_PATH", "state.in.pickle.gz")
+        path = get_env("IN_STATE_PATH", "state.in.pickle.gz", silent=True)
     try:
         with gzip.open(path, "rb") as file:
             state = pickle.load(file)
