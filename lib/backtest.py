@@ -32,7 +32,8 @@ def backtest(strategy: "Strategy", start: str, end: str | None = None, **options
     Returns
     -------
     weights : xarray.DataArray, (time, asset)
-    state : State, or list of State with ``collect_all_states=True``
+    state
+        The last one, None without any; with ``collect_all_states=True`` a list of all.
     """
     import qnt.backtester as qnbt
 
@@ -50,7 +51,10 @@ def backtest(strategy: "Strategy", start: str, end: str | None = None, **options
         "analyze": False,
         "build_plots": False,
     }
-    return qnbt.backtest_ml(**arguments | options)
+    found = qnbt.backtest_ml(**arguments | options)
+    if isinstance(found, tuple):
+        return found
+    return found, [] if options.get("collect_all_states") else None  # backtest_ml leaves a state of None out
 
 
 @contextmanager

@@ -251,25 +251,32 @@ def loads_own_data(strategy: Strategy) -> bool:
 
 
 def _within_data(name: str, method: Any) -> Any:
-    """Return an overriding method, made so that what it loads ends with the data it is given."""
-    function = method.__func__ if isinstance(method, staticmethod) else method
-    place = METHODS[name].index("data") + (not isinstance(method, staticmethod))
-    stateless = name == "predict" and len(_positional(function)) == place + 1
+    """Return an overriding method, made so that what it loads ends with the data it is given.
+
+    `backtest_ml` counts the arguments that `predict` declares, so the method declares all of them.
+    """
+    static = isinstance(method, staticmethod)
+    function = method.__func__ if static else method
+    owner = () if static else (None,)
+    if name == "train_model":
+
+        @functools.wraps(function)
+        def train_model(self: Any, data: Any) -> Any:
+            with ending_with(data):
+                return function(*(self,)[: len(owner)], data)
+
+        return train_model
+    stateless = len(_positional(function)) == len(owner) + 2
 
     @functools.wraps(function)
-    def call(*arguments: Any, **named: Any) -> Any:
-        data = arguments[place] if len(arguments) > place else named["data"]
+    def predict(self: Any, models: Any, data: Any, state: Any) -> Any:
+        arguments = (*(self,)[: len(owner)], models, data)
         with ending_with(data):
-            if not stateless:
-                return function(*arguments, **named)
-            named.pop("state", None)
-            return function(*arguments[: place + 1], **named), None
+            return (function(*arguments), None) if stateless else function(*arguments, state)
 
-    if stateless:  # backtest_ml looks at the arguments to see whether there is a state
-        arguments = ["self"] * (place == 2) + ["models", "data", "state"]
-        kinds = [inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD) for each in arguments]
-        call.__signature__ = inspect.Signature(kinds)  # type: ignore[attr-defined]
-    return staticmethod(call) if isinstance(method, staticmethod) else call
+    if stateless:  # a wrapped function would show the arguments of the original
+        del predict.__wrapped__  # type: ignore[attr-defined]
+    return predict
 
 
 def _positional(function: Callable) -> list[str]:

@@ -9,11 +9,13 @@ import atexit
 import importlib
 import importlib.util
 import os
+import pickle
 import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import xarray as xr
@@ -85,3 +87,24 @@ def use_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[xr.
             monkeypatch.setenv("QNT_OFFLINE_MARKET", str(path))
 
     return use
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Run the contest's passes in this process; `months` lists them, Ctrl-C comes after `stop` of them."""
+    calls = SimpleNamespace(months=[], stop=None)
+
+    def run_all(jobs, **where):
+        for name, blob in jobs.items():
+            if calls.stop is not None and len(calls.months) >= calls.stop:
+                raise KeyboardInterrupt
+            function, arguments = pickle.loads(blob)
+            try:
+                answer = function(*arguments)
+            except ValueError as error:
+                answer = {"status": "failed", "message": f"{type(error).__name__}: {error}"}
+            calls.months.append((name, len(arguments[2])))
+            yield name, answer, ""
+
+    monkeypatch.setattr("lib.contest.all_days.run_all", run_all)
+    return calls
