@@ -117,7 +117,7 @@ def show_outputs(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArra
     )
     traded = traded_outputs(trainings)
     show_text(outputs_sentence(traded, later))
-    if in_sample["output"].nunique() > 1 and traded.sizes["time"] > 1:
+    if len(in_sample["output"].unique()) > 1 and traded.sizes["time"] > 1:
         show_figures(outputs_figure(in_sample, later, traded, source_of(data)))
 
 

@@ -62,6 +62,8 @@ def _report(given: argparse.Namespace) -> int:
     found, spread = evaluated(made.strategy, start, end)
     if not found.measures:
         raise WrongValueError("A single day has no statistics: end later.")
+    first, last = (str(day)[:10] for day in found.weights.time.values[[0, -1]])
+    print(f"Backtest from {first} to {last}\n")
     print(performance_table(found.portfolios, found.measures, EQUAL).to_string())
     print(f"\n{found.sentence}\n{spread}".replace("**", ""))
     return OK

@@ -65,7 +65,9 @@ def evaluate(
     days = portfolios[STRATEGY].returns.time.values
     baseline = Baseline(None)
     if log is not None and len(days) > 1:
-        baseline = Baseline(None, missing=NOT_THESE) if returned is None else without_model(log, data, weights)
+        baseline = (
+            Baseline(None, missing=NOT_THESE) if returned is None else without_model(log, data, weights)
+        )
     if baseline.weights is not None:
         portfolios[WITHOUT] = portfolio(prices, baseline.weights, rules)
     portfolios[EQUAL] = portfolio(prices, equal_weights(prices, days), rules)
@@ -123,7 +125,11 @@ def without_model(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArr
 
 
 def _chain(
-    trainings: list[EvaluatedTraining], data: "xr.DataArray", days: np.ndarray, strategy: Strategy, constant: bool
+    trainings: list[EvaluatedTraining],
+    data: "xr.DataArray",
+    days: np.ndarray,
+    strategy: Strategy,
+    constant: bool,
 ) -> "xr.DataArray":
     """Return weights (time, asset) of the days, each blended with the day before."""
     traded = {  # of a day with a new training the later one counts

@@ -14,7 +14,6 @@ from lib.state import State
 if TYPE_CHECKING:
     import xarray as xr
 
-PLAIN = {"accuracy": "{:.1%}", "correlation": "{:+z.3f}"}
 COLUMNS: Mapping[str, Column] = {  # how a column is shown, by its name
     "loss_before": Column("loss before", "{:.4f}"),
     "loss_after": Column("loss after", "{:.4f}"),
@@ -24,8 +23,9 @@ COLUMNS: Mapping[str, Column] = {  # how a column is shown, by its name
     "change": Column("change", "{:+z.2%}"),
     "depth": Column("depth", "{:.2%}"),
     **{
-        f"{name}_{where}": Column(name.replace("_", " "), PLAIN[name.rpartition("_")[2]], where.replace("_", " "))
-        for name in (*ACCURACIES, *CORRELATIONS)
+        f"{name}_{where}": Column(name.replace("_", " "), style, where.replace("_", " "))
+        for names, style in ((ACCURACIES, "{:.1%}"), (CORRELATIONS, "{:+z.3f}"))
+        for name in names
         for where in ("in_training", "out_of_sample")
     },
 }
@@ -151,9 +151,9 @@ def out_of_sample_sentence(trainings: list[EvaluatedTraining]) -> str:
     if not all(has_classes(training.in_sample) for training in trainings):
         correlation, ranks = (f"{value:z.3f}" for value in correlations(later).values())
         return (
-            f"Correlation of output and target out of sample, over {len(later):,} predictions: {correlation}; "
-            f"of their ranks: {ranks}. Each has a standard error of at least {len(later) ** -0.5:.3f}, more "
-            "where assets move together."
+            f"Correlation of output and target out of sample, over {len(later):,} predictions: "
+            f"{correlation}; of their ranks: {ranks}. Each has a standard error of at least "
+            f"{len(later) ** -0.5:.3f}, more where assets move together."
         )
     # yesterday's outcome is not always known: a training counts with all its days
     table, days = trainings_table(trainings), np.array([len(each.out_of_sample) for each in trainings])
@@ -162,8 +162,8 @@ def out_of_sample_sentence(trainings: list[EvaluatedTraining]) -> str:
     return (
         f"Accuracy out of sample, over {len(later):,} predictions: {accuracy}; of always predicting the more "
         f"frequent class of the training: {majority}; of predicting the outcome of the day before: "
-        f"{yesterday}. Each has a standard error of at least {0.5 / len(later) ** 0.5:.1%}, more where assets "
-        "move together."
+        f"{yesterday}. Each has a standard error of at least {0.5 / len(later) ** 0.5:.1%}, more where "
+        "assets move together."
     )
 
 

@@ -70,7 +70,10 @@ def test_first_iteration_on_a_trading_day_is_no_retrain() -> None:
 def test_last_iteration_is_no_retrain_of_its_day() -> None:
     """The backtest ends on the data's last day, on which the last iteration trained."""
     log = ending("2024-12-30", "2024-10-01", "2024-10-01", "2024-11-01")
-    assert ends(log.used_trainings(days("2024-10-01", "2024-11-01", "2024-12-30"))) == ["2024-10-01", "2024-11-01"]
+    assert ends(log.used_trainings(days("2024-10-01", "2024-11-01", "2024-12-30"))) == [
+        "2024-10-01",
+        "2024-11-01",
+    ]
 
 
 def test_a_second_backtest_forgets_the_first() -> None:

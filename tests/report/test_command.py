@@ -8,18 +8,18 @@ from lib.report.__main__ import main
 
 @pytest.fixture
 def notebook(tmp_path: Path) -> Path:
-    """A notebook with a predict of its own, in which every day has the same weights."""
+    """A notebook with functions of its own, by which every day has the same weights."""
     cells = [
         "from lib import Strategy",
         "def predict(models, data, state):\n"
         "    weights = data.sel(field='close', drop=True).isel(time=slice(-1, None)) * 0\n"
         "    weights[:, ::2] = 0.02\n"
         "    return weights, {'entries': 1}",
-        "strategy = Strategy(top_assets=3, hidden_size=2).with_functions(predict=predict)",
+        "def train_model(data):\n    return {'mean': float(data.mean())}",
         "start_date, end_date = '2024-12-16', '2024-12-23'",
+        "strategy = Strategy().with_functions(predict=predict, train_model=train_model)",
     ]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
-    made.cells[3], made.cells[2] = made.cells[2], made.cells[3]
     path = tmp_path / "mine" / "own.ipynb"
     path.parent.mkdir()
     nbformat.write(made, path)
@@ -46,9 +46,10 @@ def test_the_report_is_on_the_notebook_s_strategy_and_days(
     assert main(["--notebook", str(notebook)]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("own.ipynb: ")
-    assert "own predict" in shown.splitlines()[0]
+    assert "own train_model, own predict" in shown.splitlines()[0]
     assert "there is no line without the model" in shown
-    assert "2024-12-2" in shown  # of the drawdown
+    assert "train_model returned dict" in shown
+    assert "Backtest from 2024-12-16 to 2024-12-23" in shown
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

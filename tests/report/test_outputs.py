@@ -138,7 +138,10 @@ def test_a_missing_feature_is_not_judged(data: xr.DataArray) -> None:
 
 def test_without_models_or_days(data: xr.DataArray, models: TrainedModels) -> None:
     untrained = TrainedModels(STRATEGY, models.window)
-    for table in (out_of_sample_outputs(untrained, data, days_after(data)), out_of_sample_outputs(models, data, [])):
+    for table in (
+        out_of_sample_outputs(untrained, data, days_after(data)),
+        out_of_sample_outputs(models, data, []),
+    ):
         assert table.empty
         assert table.columns.tolist() == ["day", *IN_SAMPLE, *ACCURACIES]
 
@@ -173,6 +176,7 @@ def test_a_tie_of_the_classes_is_no_rise(data):
     kept = window.isel(time=slice(1, None)).sel(asset=list(one_more))
     rises = alternating(kept, strategy)
     assert (rises.mean(axis=0) > 0.5).all() == _majority(one_more, kept).all()
+
 
 SMALL = Strategy(top_assets=3, hidden_size=3)
 

@@ -14,8 +14,8 @@ from lib.report import (
     show_training,
     show_weights,
 )
-from lib.report.display import source_of
 from lib.report.backtest_log import BacktestLog
+from lib.report.display import source_of
 from lib.stats.portfolios import equal_weights
 from tests.processes import run_python
 from tests.vectors import vector

@@ -66,7 +66,10 @@ def test_a_target_that_is_a_number_has_correlations_instead_of_accuracies(models
     assert np.isfinite(whole["correlation_out_of_sample"]).all()
     by_asset = trainings_table([evaluated(models, NUMBERS)], by_asset=True).loc[DAY]
     assert by_asset.loc["B", "rank_correlation_out_of_sample"] == pytest.approx(-1)
-    for sentence in (training_sentence(models, NUMBERS), out_of_sample_sentence([evaluated(models, NUMBERS)])):
+    for sentence in (
+        training_sentence(models, NUMBERS),
+        out_of_sample_sentence([evaluated(models, NUMBERS)]),
+    ):
         assert "Correlation of output and target" in sentence
         assert "ccuracy" not in sentence
 
