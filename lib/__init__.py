@@ -2,7 +2,7 @@
 
 from lib import offline as offline  # first: it makes `import qnt` work where that is not installed
 from lib.backtest import check_range
-from lib.report import print_stats
+from lib.report import is_submission
 from lib.state import StateError, state_read, state_write, states_table
 from lib.strategy import Strategy
 
@@ -10,7 +10,7 @@ __all__ = [
     "StateError",
     "Strategy",
     "check_range",
-    "print_stats",
+    "is_submission",
     "state_read",
     "state_write",
     "states_table",

@@ -1,49 +1,20 @@
 """Tables and figures of trainings, weights and backtests. Nothing here runs in a submission."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.engine.models import TrainedModels
-    from lib.report.training_log import TrainingLog
-    from lib.state import State
+    from lib.report.backtest_log import BacktestLog
 
 
 def is_submission() -> bool:
-    """Whether the platform runs this as a submission: `SUBMISSION_ID` is set."""
+    """Return True if the platform runs this as a submission: `SUBMISSION_ID` is set."""
     return os.environ.get("SUBMISSION_ID", "") != ""
 
 
-def print_stats(data: "xr.DataArray", weights: "xr.DataArray") -> None:
-    """Show the statistics of the last days and the equity on a log scale; in a submission, nothing.
-
-    Parameters
-    ----------
-    data : xarray.DataArray
-        (field, time, asset), prices of all days of the weights, and some 60 days before them for the costs.
-    weights : xarray.DataArray
-        (time, asset). What the weights of a day earn is known from the next day on, so a single day has no
-        statistics: a sentence says so.
-    """
-    if is_submission():
-        return
-    from lib.report.display import show_figures, show_table, show_text, source_of
-
-    if weights.sizes["time"] < 2:
-        show_text("A single day has no statistics: what its weights earn is known from the next day on.")
-        return
-    import qnt.stats as qns
-
-    from lib.report.figures import equity_figure
-
-    stats = qns.calc_stat(data, weights).sel(time=slice(weights.time.values[0], None))
-    show_table(stats.to_pandas().tail())
-    show_figures(equity_figure(stats.sel(field="equity"), source_of(data)))
-
-
-def show_weights(weights: "xr.DataArray", state: "State | None") -> None:
+def show_weights(weights: "xr.DataArray", state: Any) -> None:
     """Show the weights of the last day beside those of the state; in a submission, nothing.
 
     Parameters
@@ -51,82 +22,112 @@ def show_weights(weights: "xr.DataArray", state: "State | None") -> None:
     weights : xarray.DataArray
         (time, asset), as `strategy.predict` returned them.
     state : State or None
-        The state that was passed to `strategy.predict`.
+        The state that was passed to `strategy.predict`. Of another kind of state no positions are shown.
     """
     if is_submission():
         return
     from lib.report.display import show_table, show_text
-    from lib.report.weights_table import in_words, weights_table
+    from lib.report.tables import COLUMNS, weights_sentence, weights_table
 
-    show_text(in_words(weights))
+    show_text(weights_sentence(weights))
     table = weights_table(weights, state)
     if len(table):
-        show_table(table)
+        show_table(table, COLUMNS)
 
 
-def show_training(models: "TrainedModels", data: "xr.DataArray") -> None:
+def show_training(models: Any, data: "xr.DataArray") -> None:
     """Show how each training went, as a table and as loss by evaluation; in a submission, nothing.
 
     Parameters
     ----------
     models : TrainedModels
-        What `strategy.train_model` returned.
+        What `strategy.train_model` returned. A sentence stands for models of another type.
     data : xarray.DataArray
         What they were trained on.
     """
     if is_submission():
         return
+    from lib.engine.models import TrainedModels
+    from lib.report.backtest_log import foreign_models
     from lib.report.display import show_figures, show_table, show_text, source_of
-    from lib.report.loss_figure import loss_figure
-    from lib.report.training_table import in_words, training_table
+    from lib.report.figures import loss_figure
+    from lib.report.outputs import has_classes, in_sample_outputs
+    from lib.report.tables import COLUMNS, training_sentence, training_table
 
-    show_table(training_table(models))
-    show_text(in_words(models))
+    if not isinstance(models, TrainedModels):
+        show_text(foreign_models(models))
+        return
+    in_sample = in_sample_outputs(models, data)
+    show_table(training_table(models, in_sample), COLUMNS)
+    show_text(training_sentence(models, in_sample))
     if any(fit.losses for fit in models.fits.values()):
-        show_figures(loss_figure(models, source_of(data)))
+        show_figures(loss_figure(models, has_classes(in_sample), source_of(data)))
 
 
-def show_backtest_trainings(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
-    """Show the trainings of a backtest, their accuracy out of sample, and what their outputs say.
+def show_backtest_trainings(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
+    """Show the trainings of a backtest, their results out of sample, and how their outputs differ.
 
-    In a submission, nothing. Parameters as for `lib.report.training_log.TrainingLog.table`.
+    In a submission, nothing. A sentence stands for models that are not `TrainedModels`, and for weights that
+    are not of this backtest.
+
+    Parameters
+    ----------
+    log : BacktestLog
+        The log of the backtest.
+    data : xarray.DataArray
+        (field, time, asset): the data of the backtest, from the first training window on.
+    weights : xarray.DataArray
+        (time, asset), as `backtest_ml` returned them.
     """
     if is_submission():
         return
     from lib.report.display import show_table, show_text
-    from lib.report.training_table import out_of_sample_in_words
+    from lib.report.tables import COLUMNS, out_of_sample_sentence
 
-    table = log.table(data, weights)
-    show_table(table)
-    show_text(out_of_sample_in_words(table))
+    missing = log.fault(weights) or log.without_table(weights)
+    if missing:
+        show_text(missing)
+        return
+    show_table(log.table(data, weights), COLUMNS)
+    show_text(out_of_sample_sentence(log.evaluated(data, weights)))
     show_outputs(log, data, weights)
 
 
-def show_outputs(log: "TrainingLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
+def show_outputs(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
     """Show the outcome by output, in and out of sample, and how much outputs differ across assets.
 
     In a submission, nothing; no figure where all outputs are the same. Parameters as for
-    `lib.report.training_log.TrainingLog.table`.
+    `show_backtest_trainings`.
     """
     if is_submission():
         return
-    from lib.report.display import show_figures, show_text, source_of
-    from lib.report.outputs import all_judged, spread_in_words
-    from lib.report.outputs_figure import outputs_figure
+    import pandas as pd
 
-    in_sample, out_of_sample, traded = all_judged(log.outputs(data, weights), data)
-    show_text(spread_in_words(traded, out_of_sample))
-    if in_sample["output"].nunique() > 1 and traded.sizes["time"] > 1:
-        show_figures(outputs_figure(in_sample, out_of_sample, traded, source_of(data)))
+    from lib.report.display import show_figures, show_text, source_of
+    from lib.report.figures import outputs_figure
+    from lib.report.outputs import traded_outputs
+    from lib.report.tables import outputs_sentence
+
+    trainings = log.evaluated(data, weights)
+    if not trainings:
+        return
+    in_sample, later = (
+        pd.concat(tables, ignore_index=True)
+        for tables in zip(*((each.in_sample, each.out_of_sample) for each in trainings), strict=True)
+    )
+    traded = traded_outputs(trainings)
+    show_text(outputs_sentence(traded, later))
+    if len(in_sample["output"].unique()) > 1 and traded.sizes["time"] > 1:
+        show_figures(outputs_figure(in_sample, later, traded, source_of(data)))
 
 
 def show_backtest(
     data: "xr.DataArray",
     weights: "xr.DataArray",
     competition_type: str | None = None,
-    training: "TrainingLog | None" = None,
+    log: "BacktestLog | None" = None,
 ) -> None:
-    """Show a backtest, which of the contest's rules it meets, and what the model adds.
+    """Show a backtest: the contest's rules, the performance beside two benchmarks, and what the model adds.
 
     In a submission, nothing.
 
@@ -134,13 +135,14 @@ def show_backtest(
     ----------
     data : xarray.DataArray
         (field, time, asset): the days of the weights, and some 60 days before them for the costs; with
-        `training`, the lookback period before them: `strategy.load_range`.
+        `log`, the lookback period before them: `strategy.load_range`.
     weights : xarray.DataArray
         (time, asset), as `backtest_ml` returned them.
     competition_type : str, optional
         Whose rules are checked. Default: the name of the data, which the platform's loaders set.
-    training : TrainingLog, optional
-        The log of the backtest; with it the report has a line without the model.
+    log : BacktestLog, optional
+        The log of the backtest. With it the report has a line without the model, and is on the weights that
+        the strategy returned: `backtest_ml` cuts positions above the limit, a submission does not.
 
     Notes
     -----
@@ -152,7 +154,45 @@ def show_backtest(
     ValueError
         A competition whose rules are not known.
     """
-    if not is_submission():
-        from lib.report import backtest_report
+    if is_submission():
+        return
+    from lib.common.competitions import rules_of
+    from lib.common.rules import as_table, check_rules, sharpe_ratio_of
+    from lib.report.display import show_figures, show_heat_map, show_table, show_text, source_of
+    from lib.report.evaluation import EQUAL, STRATEGY, evaluate
+    from lib.report.figures import contributions_figure, holdings_figure, performance_figure
+    from lib.report.tables import COLUMNS
+    from lib.stats.performance import drawdowns, monthly_returns, performance_table
+    from lib.stats.portfolios import contributions
 
-        backtest_report.show(data, weights, competition_type, training)
+    rules = rules_of(competition_type or str(data.name))
+    if log is not None and (fault := log.fault(weights)):
+        show_text(fault)
+        return
+    found, source = evaluate(data, weights, rules, log), source_of(data)
+    data = data.sel(time=slice(None, weights.time.values[-1]))
+    mine = found.portfolios[STRATEGY]
+    first, last = (str(day)[:10] for day in weights.time.values[[0, -1]])
+    show_text(f"The contest's rules, checked on the days from {first} to {last}:")
+    show_table(as_table(check_rules(data, found.weights, sharpe_ratio_of(mine.returns), rules)))
+    if not found.measures:
+        return
+    show_text("Performance after costs:")
+    show_table(performance_table(found.portfolios, found.measures, EQUAL))
+    if found.sentence:
+        show_text(found.sentence)
+    show_figures(performance_figure({name: each.returns for name, each in found.portfolios.items()}, source))
+    if not (mine.weights != 0).any():
+        return
+    months = monthly_returns(mine.returns[1:])  # what is bought on the first day earns from the next one on
+    if months.notna().sum().sum() > 2:  # a month, and the year
+        show_text("Returns of the strategy by month:")
+        show_heat_map(months)
+    worst = drawdowns(mine.returns)
+    if len(worst) > 1:
+        show_text("The deepest drawdowns of the strategy:")
+        show_table(worst, COLUMNS)
+    show_figures(
+        contributions_figure(contributions(data, mine.weights), source),
+        holdings_figure(found.weights, mine.turnover, source),
+    )

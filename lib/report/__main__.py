@@ -1,4 +1,4 @@
-"""A backtest from the command line, with what the model adds to it.
+"""The backtest of the notebook's strategy from the command line, with what the model adds to it.
 
 python -m lib.report --start 2022-09-01 --end 2023-10-17 --set retrain_interval=1
 """
@@ -7,12 +7,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from lib.backtest import backtest, check_range, leaving_no_files
-from lib.common.command_line import add_range, add_settings, parse_settings, print_any_text
+import pandas as pd
+
+from lib.backtest import check_range, leaving_no_files
+from lib.common.command_line import OK, add_notebook, add_range, add_settings, parse_settings, run_command
 from lib.common.competitions import COMPETITIONS
-from lib.report.backtest_report import EQUAL, Evaluation, evaluate
-from lib.report.outputs import all_judged, spread_in_words
-from lib.report.training_log import TrainingLog
+from lib.common.errors import WrongValueError
+from lib.notebook.strategy import strategy_of
+from lib.report.backtest_log import BacktestLog
+from lib.report.evaluation import EQUAL, Evaluation, evaluate
+from lib.report.outputs import traded_outputs
+from lib.report.tables import outputs_sentence
 from lib.stats.performance import performance_table
 from lib.strategy import Strategy
 
@@ -21,33 +26,48 @@ def evaluated(strategy: Strategy, start: str, end: str | None) -> tuple[Evaluati
     """Backtest a strategy and evaluate it; the second value says how much the outputs of a day differ."""
     import qnt.log as qnlog
 
-    training = TrainingLog(strategy.train_model)
+    log = BacktestLog(strategy)
     with leaving_no_files(), qnlog.Settings(info=False):
-        weights, _ = backtest(strategy, start, end, train=training)
-        data = strategy.load_range(start, end)
-    found = evaluate(data, weights, COMPETITIONS[strategy.competition_type], training)
-    _, out_of_sample, traded = all_judged(training.outputs(data, weights), data)
-    return found, spread_in_words(traded, out_of_sample)
+        weights, data = log.backtest(start, end), strategy.load_range(start, end)
+    found = evaluate(data, weights, COMPETITIONS[strategy.competition_type], log)
+    trainings = log.evaluated(data, weights)
+    if not trainings:
+        return found, log.without_table(weights)
+    later = pd.concat([training.out_of_sample for training in trainings], ignore_index=True)
+    return found, outputs_sentence(traded_outputs(trainings), later)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a wrong parameter or date ends it with a sentence and exit code 1."""
-    parser = argparse.ArgumentParser(prog="python -m lib.report", description=__doc__.partition("\n")[0])
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; for its exit codes see `lib.common.command_line.EXIT_CODES`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.report",
+        description=__doc__.partition("\n")[0],
+        epilog="exit code: 0 done, 2 an input was refused, 130 stopped by hand (Ctrl-C)",
+    )
+    add_notebook(parser)
     add_settings(parser, "parameters of the strategy, such as sizing=ranked")
-    add_range(parser, "first day of the backtest", "last day; default: the last there is")
-    given = parser.parse_args(arguments)
-    print_any_text()
-    try:
-        strategy = Strategy(**parse_settings(given.set))
-        start, end = check_range(strategy, given.start, given.end)
-    except (TypeError, ValueError) as error:
-        raise SystemExit(str(error)) from None
-    found, spread = evaluated(strategy, start, end)
+    add_range(
+        parser,
+        "first day of the backtest; default: the notebook's start_date",
+        "last day; default: the notebook's end_date, or the last there is where --start is given",
+    )
+    return run_command(lambda: _report(parser.parse_args(arguments)))
+
+
+def _report(given: argparse.Namespace) -> int:
+    made = strategy_of(given.notebook, parse_settings(given.set))
+    print(made.headline)
+    days = (made.start_date, given.end or made.end_date) if given.start is None else (given.start, given.end)
+    start, end = check_range(made.strategy, *days)
+    found, spread = evaluated(made.strategy, start, end)
     if not found.measures:
-        raise SystemExit("A single day has no statistics: end later.")
+        raise WrongValueError("A single day has no statistics: end later.")
+    first, last = (str(day)[:10] for day in found.weights.time.values[[0, -1]])
+    print(f"Backtest from {first} to {last}\n")
     print(performance_table(found.portfolios, found.measures, EQUAL).to_string())
     print(f"\n{found.sentence}\n{spread}".replace("**", ""))
+    return OK
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

@@ -1,7 +1,9 @@
 """The display of tables, text and figures in a notebook and in the page made from it."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -9,27 +11,24 @@ if TYPE_CHECKING:
     import xarray as xr
     from pandas.io.formats.style import Styler
 
-FORMATS = {  # by the beginning of a column's name
-    "loss": "{:.4f}",
-    "seconds": "{:.2f}",
-    "accuracy": "{:.1%}",
-    "majority": "{:.1%}",
-    "yesterday": "{:.1%}",
-    "weight": "{:.2%}",
-    "change": "{:+z.2%}",
-    "depth": "{:.2%}",
-}
-GROUPS = ("_in_training", "_out_of_sample")  # columns that end so get a second line of headings
 NO_BREAK = "\u2011"  # a hyphen that keeps a date in one line
 DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _home: list[Any] = []  # the cell whose output carries plotly's script
 
 
-def show_table(table: "pd.DataFrame") -> None:
+class Column(NamedTuple):
+    """How a column of a table is shown: its heading, the format of its values, and a heading above."""
+
+    heading: str
+    style: str = ""
+    group: str = ""
+
+
+def show_table(table: "pd.DataFrame", columns: Mapping[str, Column] = MappingProxyType({})) -> None:
     """Display a table as `readable` makes it."""
     from IPython.display import display
 
-    display(readable(table))
+    display(readable(table, columns))
 
 
 def show_heat_map(table: "pd.DataFrame") -> None:
@@ -52,13 +51,16 @@ def heat_map(table: "pd.DataFrame") -> "Styler":
     return table.rename_axis(index=None).style.map(background).format("{:z.1%}", na_rep="")
 
 
-def readable(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Return a table for reading: rounded, shares in percent, without empty columns, headings in words."""
+def readable(table: "pd.DataFrame", columns: Mapping[str, Column] = MappingProxyType({})) -> "pd.DataFrame":
+    """Return a table for reading: rounded, without empty columns, with headings in words.
+
+    `columns` says how a column is shown, by its name; another one is shown as it is.
+    """
     import pandas as pd
 
     table = table.loc[:, (table.notna() & (table != "")).any()].reset_index()
     for name in table.columns:
-        style = FORMATS.get(name.split("_")[0])
+        style = columns[name].style if name in columns else ""
         if style:
             table[name] = [style.format(value) if value == value else "" for value in table[name]]
     for name in table.select_dtypes("datetime").columns:
@@ -67,22 +69,17 @@ def readable(table: "pd.DataFrame") -> "pd.DataFrame":
         table[name] = [DATE.sub(_unbroken, text) if isinstance(text, str) else text for text in table[name]]
     corner = table.columns[0].replace("_", " ")
     table = table.set_index(table.columns[0]).rename_axis(None)
-    headings = [_heading(name) for name in table.columns]
-    if any(group for group, _ in headings):
+    shown = [columns.get(name) or Column(name.replace("_", " ")) for name in table.columns]
+    if any(column.group for column in shown):
+        headings = [(column.group, column.heading) for column in shown]
         table.columns = pd.MultiIndex.from_tuples(headings, names=[None, corner])
     else:
-        table.columns = pd.Index([name for _, name in headings], name=corner)
+        table.columns = pd.Index([column.heading for column in shown], name=corner)
     return table
 
 
 def _unbroken(date: "re.Match[str]") -> str:
     return date[0].replace("-", NO_BREAK)
-
-
-def _heading(name: str) -> tuple[str, str]:
-    """Split "accuracy_out_of_sample" into ("out of sample", "accuracy")."""
-    group = next((ending for ending in GROUPS if name.endswith(ending)), "")
-    return group.replace("_", " ").strip(), name.removesuffix(group).replace("_", " ")
 
 
 def show_text(text: str) -> None:

@@ -1,15 +1,19 @@
-"""The figures of a backtest: equity, performance beside a benchmark, and holdings."""
+"""The figures of a report: trainings, outputs, performance, contributions and holdings."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from lib.common.figure_style import BLUE, COLOURS, ORANGE, axis, layout, rows, shades
+from lib.common.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout, line_style, rows, shades
+from lib.report.outputs import has_classes
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
+
+    from lib.engine.models import TrainedModels
 
 YEAR = 252  # trading days of a rolling Sharpe ratio
 SHORTEST = YEAR * 3 // 2  # trading days of a backtest of which a third or more has a rolling Sharpe ratio
@@ -20,21 +24,144 @@ LINES = {
     "equal weights": {"color": ORANGE, "width": 1.8},
 }
 WIDEST = 750  # days that a heat map shows: more would be narrower than a pixel each
+MOST_ASSETS = 30  # bars
+BINS = 10  # groups of equally many outputs
+FEWEST_IN_BIN = 30
+GREEN = COLOURS[2]
 
 
-def equity_figure(equity: "xr.DataArray", source: str = "") -> "go.Figure":
-    """Draw equity (time,), of two days or more, on a log scale; `source` says what the prices are."""
+def loss_figure(models: "TrainedModels", classes: bool, source: str = "") -> "go.Figure":
+    """Draw the loss by evaluation, a line for each asset; the last point is the loss after training.
+
+    Parameters
+    ----------
+    models : TrainedModels
+        At least one asset has a model.
+    classes : bool
+        True if every target is 0 or 1: the loss of always predicting 0.5 is drawn.
+    source : str
+        What the prices are; the title repeats it.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    first, last = (str(day)[:10] for day in equity.time.values[[0, -1]])
-    figure.add_scatter(
-        x=equity.time.values, y=equity.values, mode="lines", line={"color": BLUE}, hovertemplate="%{y:.3f}"
-    )
-    figure.update_layout(layout(f"Equity, {first} to {last}", source, 340))
-    figure.update_xaxes(**axis())
-    figure.update_yaxes(title_text="equity, 1 at the start (log scale)", type="log", **axis())
+    for number, (asset, fit) in enumerate(models.fits.items()):
+        figure.add_scatter(
+            y=[*fit.losses, fit.loss_after],
+            name=asset,
+            mode="lines",
+            line={**line_style(number), "width": 1.6},
+            hovertemplate="%{y:.4f}",
+        )
+    first, last = models.window
+    figure.update_layout(layout(f"Loss by evaluation, {first} to {last}", source, 420), showlegend=True)
+    figure.update_xaxes(title_text="evaluation of the loss", **axis())
+    figure.update_yaxes(title_text="mean squared error", **axis())
+    if classes:
+        note = {"annotation_text": "always predicting 0.5", "annotation_font_color": GREY}
+        figure.add_hline(0.25, line={"color": GREY, "dash": "dot"}, annotation_position="bottom left", **note)
     return figure
+
+
+def outputs_figure(
+    in_sample: pd.DataFrame, out_of_sample: pd.DataFrame, outputs: "xr.DataArray", source: str = ""
+) -> "go.Figure":
+    """Draw the outcome by output, and the spread of the outputs across assets on each day.
+
+    Parameters
+    ----------
+    in_sample, out_of_sample : pandas.DataFrame
+        Columns `output` and `target`, from `lib.report.outputs`. For targets other than 0 and 1 there is no
+        calibration: the line "target = output" is left out.
+    outputs : xarray.DataArray
+        (time, asset), the outputs as they were traded; NaN is none.
+    source : str
+        What the prices are; the title repeats it.
+    """
+    from plotly.subplots import make_subplots
+
+    classes = has_classes(in_sample) and has_classes(out_of_sample)
+    titles = [
+        f"{'Calibration: mean' if classes else 'Mean'} of the target, by output (bars: two standard errors)",
+        "Outputs of a day: highest, median (dashed) and lowest of the assets",
+    ]
+    figure = make_subplots(
+        rows=2, cols=1, vertical_spacing=0.17, row_heights=[0.55, 0.45], subplot_titles=titles
+    )
+    figure.update_annotations(x=0, xanchor="left", font={"size": 13, "color": GREY})
+    seen = []
+    for name, colour, table in (("in sample", GREY, in_sample), ("out of sample", BLUE, out_of_sample)):
+        points = outcome_by_output(table)
+        if not len(points):
+            continue
+        seen.append(points["output"])
+        figure.add_scatter(
+            x=points["output"],
+            y=points["target"],
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": 1.6},
+            error_y={"array": 2 * points["error"], "color": colour, "thickness": 1, "width": 3},
+            customdata=points["count"],
+            hovertemplate="output %{x:.3f}: %{y:.3f}, mean of %{customdata}",
+            row=1,
+            col=1,
+        )
+    if seen and classes:
+        ends = [min(map(min, seen)), max(map(max, seen))]
+        figure.add_scatter(
+            x=ends,
+            y=ends,
+            name="target = output",
+            mode="lines",
+            line={"color": ORANGE, "dash": "dot", "width": 1.4},
+            hovertemplate="%{y:.3f}",
+            row=1,
+            col=1,
+        )
+    daily = outputs.where(outputs.count("asset") > 0, drop=True)
+    for name, values, dash in (
+        ("highest", daily.max("asset"), "solid"),
+        ("median", daily.median("asset"), "dash"),
+        ("lowest", daily.min("asset"), "solid"),
+    ):
+        figure.add_scatter(
+            x=daily.time.values,
+            y=values.values,
+            name=name,
+            mode="lines",
+            showlegend=False,
+            line={"color": GREEN, "dash": dash, "width": 1.4},
+            hovertemplate=f"{name} %{{y:.3f}}<extra></extra>",
+            row=2,
+            col=1,
+        )
+    figure.update_layout(layout("Outputs of the models", source, 640, panels=True), hovermode="closest")
+    figure.update_xaxes(**axis())
+    figure.update_yaxes(**axis())
+    figure.update_xaxes(title_text="output", row=1)
+    figure.update_yaxes(title_text="mean of the target", row=1)
+    figure.update_yaxes(title_text="output", row=2)
+    return figure
+
+
+def outcome_by_output(table: pd.DataFrame) -> pd.DataFrame:
+    """Return groups of equally many outputs in order: mean `output` and `target`, its `error`, and `count`.
+
+    The standard error takes the days as independent; assets that move together make it larger. Empty for less
+    than `FEWEST_IN_BIN` outputs.
+    """
+    groups = min(BINS, len(table) // FEWEST_IN_BIN)
+    table = table.sort_values("output", kind="stable")
+    number = np.arange(len(table)) * groups // max(len(table), 1)
+    points = table.groupby(number).agg(
+        output=("output", "mean"),
+        target=("target", "mean"),
+        spread=("target", "std"),
+        count=("target", "size"),
+    )
+    points["error"] = points["spread"] / points["count"] ** 0.5
+    return points if groups else points.iloc[:0]
 
 
 def performance_figure(lines: Mapping[str, "xr.DataArray"], source: str = "") -> "go.Figure":
@@ -84,11 +211,64 @@ def _listed(lines: Mapping[str, "xr.DataArray"]) -> str:
     return f"{', '.join(names)} and {last}" if names else last
 
 
-def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
+def _series(returns: "xr.DataArray") -> tuple["xr.DataArray", ...]:
+    """Equity, drawdown and rolling Sharpe ratio of returns."""
+    import qnt.stats as qns
+
+    equity = qns.calc_equity(returns)
+    year = {"max_periods": YEAR, "min_periods": YEAR, "points_per_year": YEAR}
+    return equity, qns.calc_underwater(equity), qns.calc_sharpe_ratio_annualized(returns, **year)
+
+
+def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
+    """Draw what each asset earned, from the largest gain to the largest loss.
+
+    Parameters
+    ----------
+    earned : pandas.Series
+        By asset, in falling order, from `lib.stats.portfolios.contributions`. Of many, the middle
+        ones share a bar.
+    source : str
+        What the prices are; the title repeats it.
+    """
+    import plotly.graph_objects as go
+
+    if len(earned) > MOST_ASSETS:
+        half = MOST_ASSETS // 2
+        middle = earned.iloc[half:-half]
+        rest = pd.Series({f"{len(middle)} others": middle.sum()})
+        earned = pd.concat([earned.iloc[:half], rest, earned.iloc[-half:]])
+    figure = go.Figure()
+    figure.add_bar(
+        x=earned.to_numpy(),
+        y=earned.index,
+        orientation="h",
+        marker={"color": [BLUE if value >= 0 else ORANGE for value in earned]},
+        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+    )
+    height = 120 + 17 * max(len(earned), 4)
+    figure.update_layout(
+        layout("Contribution of each asset", source, height), hovermode="closest", bargap=0.25
+    )
+    figure.update_xaxes(
+        title_text="of the capital, costs taken off, without compounding", tickformat=".1~%", **axis()
+    )
+    figure.update_yaxes(autorange="reversed", **{**axis(), "showgrid": False})
+    figure.update_yaxes(title_text="asset", dtick=1)
+    return figure
+
+
+def holdings_figure(weights: "xr.DataArray", turnover: "xr.DataArray", source: str = "") -> "go.Figure":
     """Draw the weights (time, asset) of all assets ever held as a heat map, with exposure and turnover.
 
-    Exposure is the sum of the absolute weights of a day, turnover the sum of their absolute changes since the
-    day before, both as shares of the capital.
+    Parameters
+    ----------
+    weights : xarray.DataArray
+        (time, asset). Exposure is the sum of the absolute weights of a day.
+    turnover : xarray.DataArray
+        (time,), the share of the capital traded on each day, from `lib.stats.portfolios.portfolio`.
+    source : str
+        What the prices are; the title repeats it.
     """
     weights = weights.transpose("time", "asset").fillna(0)
     held = weights.values != 0
@@ -116,10 +296,12 @@ def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
         **shades(shown.values),
     )
     exposure = np.abs(weights.values).sum(axis=1)
-    turnover = np.abs(np.diff(weights.values, axis=0, prepend=np.nan)).sum(axis=1)
-    for row, values in ((2, exposure), (3, turnover)):
+    for row, days, values in (
+        (2, weights.time.values, exposure),
+        (3, turnover.time.values, turnover.values),
+    ):
         figure.add_scatter(
-            x=weights.time.values,
+            x=days,
             y=values,
             showlegend=False,
             line={"color": BLUE, "width": 1.6},
@@ -134,12 +316,3 @@ def holdings_figure(weights: "xr.DataArray", source: str = "") -> "go.Figure":
     figure.update_yaxes(title_text="of the capital", tickformat=SHARE, rangemode="tozero")
     figure.update_yaxes(title_text="", tickformat=None, autorange="reversed", dtick=1, showgrid=False, row=1)
     return figure
-
-
-def _series(returns: "xr.DataArray") -> tuple["xr.DataArray", ...]:
-    """Equity, drawdown and rolling Sharpe ratio of returns."""
-    import qnt.stats as qns
-
-    equity = qns.calc_equity(returns)
-    year = {"max_periods": YEAR, "min_periods": YEAR, "points_per_year": YEAR}
-    return equity, qns.calc_underwater(equity), qns.calc_sharpe_ratio_annualized(returns, **year)

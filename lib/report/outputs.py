@@ -1,118 +1,241 @@
-"""The outputs of models by day, computed as in the strategy, beside the outcomes."""
+"""The outputs of models on each day beside the outcomes, in sample and out of sample."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lib.engine.inputs import get_target_classes, training_examples
+from lib.common.market_data import ending_with
+from lib.common.registry import find, needs_universe
+from lib.engine.inputs import get_target_classes, model_inputs, training_examples
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import last_outputs, model_outputs
+from lib.features import target
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from lib.strategy import Strategy
 
-def outputs_of(models: TrainedModels, data: "xr.DataArray", days: Iterable) -> "xr.DataArray":
-    """Return the output of each model on each day.
+ACCURACIES = ("accuracy", "majority_accuracy", "yesterday_accuracy")
+CORRELATIONS = ("correlation", "rank_correlation")
+IN_SAMPLE = ("asset", "output", "target")
+
+
+class EvaluatedTraining(NamedTuple):
+    """One training of a backtest with its outputs (time, asset), in sample and out of sample."""
+
+    models: TrainedModels
+    outputs: "xr.DataArray"
+    in_sample: pd.DataFrame  # see `in_sample_outputs`
+    out_of_sample: pd.DataFrame  # see `out_of_sample_outputs`
+
+
+def outputs_of(
+    models: TrainedModels, data: "xr.DataArray", days: Iterable, strategy: "Strategy | None" = None
+) -> "xr.DataArray":
+    """Compute the output of each model on each day.
 
     Parameters
     ----------
     models : TrainedModels
     data : xarray.DataArray
-        (field, time, asset): the days, and the lookback period before them.
+        (field, time, asset): the days, and the lookback period before them, of the whole universe.
     days : iterable of numpy.datetime64
         Days of `data`. On each the models see the lookback window that ends with it, from an empty memory, as
         in `strategy.predict`.
+    strategy : Strategy, optional
+        The strategy that predicts. Default: the one that trained.
 
     Returns
     -------
     xarray.DataArray
-        (time, asset): the days, and the assets of `data` that have a model. NaN where a model has no answer,
+        (time, asset): the days, and the assets of `data` that have a model. NaN where a model has no output,
         since a feature is not finite that day.
     """
     import xarray as xr
 
-    strategy, days = models.strategy, np.asarray(list(days), dtype="M8[ns]")
-    data = data.sel(asset=[asset for asset in models if asset in data.get_index("asset")])
-    assets, time = data.asset.values.tolist(), data.time.values
+    strategy, days = strategy or models.strategy, np.asarray(list(days), dtype="M8[ns]")
+    index = data.get_index("asset")
+    assets, time = [asset for asset in index if asset in models], data.time.values
     values = np.full((len(days), len(assets)), np.nan)
     for row, end in enumerate(np.searchsorted(time, days) if assets else []):
         begin = np.searchsorted(time, time[end] - np.timedelta64(strategy.lookback_period, "D"))
-        answers = last_outputs(models, data[:, begin : end + 1], strategy)
-        values[row] = [answers.get(asset, np.nan) for asset in assets]
+        window = data[:, begin : end + 1]
+        with ending_with(window):
+            found = last_outputs(models, window, strategy)
+        values[row] = [found.get(asset, np.nan) for asset in assets]
     return xr.DataArray(values, {"time": days, "asset": np.array(assets, dtype=str)}, ("time", "asset"))
 
 
-def judged_in_training(models: TrainedModels, data: "xr.DataArray") -> pd.DataFrame:
-    """Return the `output` and the `target` of each day and asset trained on.
+def in_sample_outputs(models: TrainedModels, data: "xr.DataArray") -> pd.DataFrame:
+    """Return `asset`, `output` and `target` of each day and asset in the training set.
 
-    The models answer as they were trained: to the whole window, as one sequence.
+    Outputs are computed as in the training: the whole window as one sequence.
     """
-    assets = [asset for asset in models if asset in data.get_index("asset")]
     window = data.sel(time=slice(*models.window))
-    examples = training_examples(window, models.strategy, assets) if assets and window.sizes["time"] else {}
-    examples = {asset: xy for asset, xy in examples.items() if len(xy[1])}
-    answers = model_outputs(models, {asset: x for asset, (x, _) in examples.items()})
-    return _table([answers[asset] for asset in examples], [y for _, y in examples.values()])
+    if not window.sizes["time"]:
+        return _no_rows(IN_SAMPLE)
+    with ending_with(window):
+        examples = training_examples(window, models.strategy, _selected(models, data))
+    examples = {asset: xy for asset, xy in examples.items() if asset in models and len(xy[1])}
+    outputs = model_outputs(models, {asset: x for asset, (x, _) in examples.items()})
+    tables = [
+        pd.DataFrame({"asset": asset, "output": outputs[asset], "target": y})
+        for asset, (_, y) in examples.items()
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else _no_rows(IN_SAMPLE)
 
 
-def judged_out_of_sample(
-    outputs: "xr.DataArray", data: "xr.DataArray", models: TrainedModels
+def out_of_sample_outputs(
+    models: TrainedModels, data: "xr.DataArray", days: Iterable, outputs: "xr.DataArray | None" = None
 ) -> pd.DataFrame:
-    """Return the `output` and the `target` of each day after the training whose target is known by now."""
-    from dataclasses import replace
+    """Compare the outputs of models on each day with the outcome, and with two rules without a model.
 
-    later = outputs.sel(time=outputs.time > models.window[1].astype("M8[ns]"))
-    if not later.size:
-        return _table([], [])
-    strategy = replace(models.strategy, leave_out_unknown=True)
-    target = get_target_classes(data.sel(asset=later.asset), strategy).sel(time=later.time).values
-    known = np.isfinite(later.values) & np.isfinite(target)
-    return _table([later.values[known]], [target[known]])
-
-
-def all_judged(
-    stretches: list[tuple[TrainedModels, "xr.DataArray"]], data: "xr.DataArray"
-) -> tuple[pd.DataFrame, pd.DataFrame, "xr.DataArray"]:
-    """Return both tables of all trainings in `TrainingLog.outputs`, and the outputs traded, (time, asset)."""
-    import xarray as xr
-
-    in_sample = pd.concat([judged_in_training(models, data) for models, _ in stretches])
-    later = pd.concat([judged_out_of_sample(outputs, data, models) for models, outputs in stretches])
-    ends = [models.window[1].astype("M8[ns]") for models, _ in stretches[1:]]
-    traded = [rows.sel(time=rows.time < end) for (_, rows), end in zip(stretches, ends, strict=False)]
-    return in_sample, later, xr.concat([*traded, stretches[-1][1]], "time", join="outer")
-
-
-def spread_in_words(outputs: "xr.DataArray", judged: pd.DataFrame) -> str:
-    """Return a sentence on how much the outputs of a day differ across assets, and how high they are.
+    Later days are used only for the outcome.
 
     Parameters
     ----------
-    outputs : xarray.DataArray
-        (time, asset), as they were traded; NaN is none.
-    judged : pandas.DataFrame
-        Columns `output` and `target`, out of sample.
+    models : TrainedModels
+    data : xarray.DataArray
+        (field, time, asset), from the beginning of the training window to after the days.
+    days : iterable of numpy.datetime64
+        Trading days after the training window.
+    outputs : xarray.DataArray, optional
+        (time, asset), of these days at least, from `outputs_of`, where they are known already.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each day and asset with an output whose target is known by the end of `data`: `day`,
+        `asset`, `output`, `target`, and three columns that are 1 where the rule was right and 0 where it was
+        not, so that their means are accuracies (for targets of 0 and 1). `accuracy`: the model, an output
+        above 0.5 meaning "rises". `majority_accuracy`: the more frequent class of the training window.
+        `yesterday_accuracy`: the last target known by that day's close; NaN where there is none.
+
+    Raises
+    ------
+    ValueError
+        A day is not among those of `data`, or `data` begin after the training window.
     """
-    count = outputs.count("asset")
-    daily = outputs.std("asset").values[count.values > 1]
-    if not len(daily):
-        return "No day has outputs of two assets to compare."
-    equal = daily < 1e-9
-    if equal.all():
-        return "On every day all assets get the same output: **the model chooses nothing.**"
-    sentence = (
-        f"On an average day the outputs of the assets differ by {daily.mean():.3f} (standard deviation) "
-        f"around {float(outputs.mean()):.3f}"
-    )
-    if len(judged):
-        sentence += f"; the mean of what they predict was {judged['target'].mean():.3f} out of sample"
-    same = f" On {equal.mean():.0%} of the days they do not differ at all." if equal.any() else ""
-    return f"{sentence}.{same}"
+    days = np.asarray(list(days), dtype="M8[ns]")
+    index = data.get_index("asset")
+    assets = [asset for asset in index if asset in models]
+    if not assets or len(days) == 0:
+        return _no_rows(("day", *IN_SAMPLE, *ACCURACIES))
+    _check(models, data, days)
+    strategy, time = replace(models.strategy, leave_out_unknown=True), data.time.values
+    truth = _targets(models, data, strategy, assets)
+    values, before = np.full((2, *truth.shape), np.nan)  # (time, asset)
+    if outputs is None:
+        outputs = outputs_of(models, data, days)
+    ends = np.searchsorted(time, days)
+    for end in ends:
+        begin = np.searchsorted(time, time[end] - np.timedelta64(strategy.lookback_period, "D"))
+        window = data.isel(time=slice(begin, end + 1))
+        before[end] = _last_known(_targets(models, window, strategy, assets))
+    values[ends] = outputs.sel(time=days, asset=assets).values
+    rises = truth > 0.5
+    right = {"accuracy": (values > 0.5) == rises, "majority_accuracy": _majority(models, data) == rises}
+    right["yesterday_accuracy"] = np.where(np.isnan(before), np.nan, (before > 0.5) == rises)
+    known = np.isfinite(values) & np.isfinite(truth)
+    day, asset = np.nonzero(known)
+    table = {"day": time[day], "asset": np.array(assets)[asset], "output": values[known]}
+    table["target"] = truth[known]
+    return pd.DataFrame(table | {name: right[name][known].astype(float) for name in ACCURACIES})
 
 
-def _table(outputs: list[np.ndarray], targets: list[np.ndarray]) -> pd.DataFrame:
-    columns = {"output": outputs, "target": targets}
-    return pd.DataFrame({name: np.concatenate([*parts, np.empty(0)]) for name, parts in columns.items()})
+def evaluate_trainings(
+    stretches: list[tuple[TrainedModels, np.ndarray]], data: "xr.DataArray", strategy: "Strategy"
+) -> list[EvaluatedTraining]:
+    """Evaluate each training on its days, both given in pairs; the first day is that of the training."""
+    found = []
+    for models, days in stretches:
+        outputs = outputs_of(models, data, days, strategy)
+        later = out_of_sample_outputs(models, data, days[days > models.window[1]], outputs)
+        found.append(EvaluatedTraining(models, outputs, in_sample_outputs(models, data), later))
+    return found
+
+
+def traded_outputs(trainings: list[EvaluatedTraining]) -> "xr.DataArray":
+    """Return the outputs (time, asset) that were traded: on the day of a training, those of its models."""
+    import xarray as xr
+
+    ends = [training.models.window[1].astype("M8[ns]") for training in trainings[1:]]
+    earlier = [
+        training.outputs.sel(time=training.outputs.time < end)
+        for training, end in zip(trainings, ends, strict=False)
+    ]
+    return xr.concat([*earlier, trainings[-1].outputs], "time", join="outer")
+
+
+def has_classes(table: pd.DataFrame) -> bool:
+    """Return True if each `target` is 0 or 1, so that accuracies mean something."""
+    return bool(table["target"].isin([0, 1]).all())
+
+
+def correlations(table: pd.DataFrame) -> dict[str, float]:
+    """Return the correlation and rank correlation of `output` and `target`; NaN where one never changes."""
+    ranks = table[["output", "target"]].rank()
+    return dict(zip(CORRELATIONS, map(_correlation, (table, ranks)), strict=True))
+
+
+def _correlation(table: pd.DataFrame) -> float:
+    pair = table[["output", "target"]].to_numpy(dtype=float).T
+    if pair.shape[1] < 3 or (np.ptp(pair, axis=1) <= 1e-9 * np.abs(pair).max(axis=1)).any():
+        return float("nan")
+    return float(np.corrcoef(pair)[0, 1])
+
+
+def _check(models: TrainedModels, data: "xr.DataArray", days: np.ndarray) -> None:
+    absent = np.setdiff1d(days, data.time.values)
+    if len(absent):
+        raise ValueError(
+            f"The data lack {len(absent)} of the days to evaluate, {str(absent[0])[:10]} the first of them."
+        )
+    if data.time.values[0] > models.window[0] + np.timedelta64(7, "D"):  # it may begin with a holiday
+        raise ValueError(
+            f"The data begin on {str(data.time.values[0])[:10]}, after the training window, which begins on "
+            f"{models.window[0]}: load data from there on."
+        )
+
+
+def _selected(models: TrainedModels, data: "xr.DataArray") -> list[str]:
+    """Return the assets of the training in the order of `data`, with those that got no model."""
+    return [asset for asset in data.get_index("asset") if asset in models or asset in models.dropped]
+
+
+def _targets(
+    models: TrainedModels, data: "xr.DataArray", strategy: "Strategy", assets: list[str]
+) -> np.ndarray:
+    """Return the target (time, asset) as in the training, where it sees the selected assets or all."""
+    everything = needs_universe(find("target", strategy.target, target))
+    seen = data if everything else data.sel(asset=_selected(models, data))
+    with ending_with(data):
+        return get_target_classes(seen, strategy).sel(asset=assets).values
+
+
+def _majority(models: TrainedModels, data: "xr.DataArray") -> np.ndarray:
+    """Return True for each asset whose more frequent class among the days trained on is "rises"."""
+    window = data.sel(time=slice(*models.window))
+    assets = [asset for asset in data.get_index("asset") if asset in models]
+    values = _targets(models, window, models.strategy, assets)
+    with ending_with(window):
+        known = np.isfinite(values) & model_inputs(window, models.strategy, assets)[1].T
+    return ((values > 0.5) & known).sum(axis=0) * 2 > known.sum(axis=0)
+
+
+def _last_known(values: np.ndarray) -> np.ndarray:
+    """Return the last finite value of each column of (time, asset), as (asset,); NaN without any."""
+    found = np.full(values.shape[1], np.nan)
+    for row in values[::-1]:
+        found = np.where(np.isnan(found), row, found)
+        if not np.isnan(found).any():
+            break
+    return found
+
+
+def _no_rows(columns: Iterable[str]) -> pd.DataFrame:
+    return pd.DataFrame({name: np.empty(0) for name in columns})

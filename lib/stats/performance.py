@@ -41,11 +41,11 @@ def performance_table(
         the benchmark. Empty where a ratio has no value.
     """
     base = portfolios[benchmark].returns.values
-    columns = {name: _column(each, measures[name], base) for name, each in portfolios.items()}
+    columns = {name: _column(each, measures[name], base, benchmark) for name, each in portfolios.items()}
     return pd.DataFrame(columns).rename_axis("measure")
 
 
-def _column(each: Portfolio, measures: Measures, base: np.ndarray) -> dict[str, str]:
+def _column(each: Portfolio, measures: Measures, base: np.ndarray, benchmark: str) -> dict[str, str]:
     import qnt.stats as qns
 
     returns = each.returns.values
@@ -66,10 +66,10 @@ def _column(each: Portfolio, measures: Measures, base: np.ndarray) -> dict[str, 
         "Calmar ratio": _ratio(year / -depth if depth else np.nan),
         "maximum drawdown": f"{depth:z.2%}",
         "its days": f"{_day(worst['from'].iloc[0])} to {_day(worst['lowest on'].iloc[0])}" if depth else "",
-        "turnover per day": f"{each.turnover:.2%}",
+        "turnover per day": f"{float(each.turnover.mean()):.2%}",
         "trading cost per year": f"{free - year:z.2%}",
         "win rate": f"{(moved > 0).mean():.1%}" if len(moved) else "",
-        "beta to equal weights": _ratio(_beta(returns, base)),
+        f"beta to {benchmark}": _ratio(_beta(returns, base)),
     }
 
 

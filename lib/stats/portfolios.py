@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from lib.common.competitions import Competition
 
+ROUNDING = 1e-9  # difference of weights that rounding may cause
+
 
 class Portfolio(NamedTuple):
     """Daily returns (time,) after costs and without them, and the weights (time, asset) they come from."""
@@ -17,7 +19,7 @@ class Portfolio(NamedTuple):
     weights: "xr.DataArray"
     returns: "xr.DataArray"
     before_costs: "xr.DataArray"
-    turnover: float  # share of the capital traded on an average day
+    turnover: "xr.DataArray"  # (time,), the share of the capital traded on each day
 
 
 def portfolio(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition") -> Portfolio:
@@ -45,7 +47,7 @@ def portfolio(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition
         held.sel(time=returns.time), qns.calc_equity(returns), arranged.sel(time=returns.time), **daily
     )
     free = qns.calc_relative_return(data, weights, slippage_factor=0)
-    return Portfolio(weights, returns, free, float(turnover.mean()))
+    return Portfolio(weights, returns, free, turnover)
 
 
 def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
@@ -67,6 +69,14 @@ def contributions(data: "xr.DataArray", weights: "xr.DataArray") -> pd.Series:
     held = held.sel(asset=(held != 0).any("time"))
     returns = qns.calc_relative_return(data.sel(asset=held.asset), held, per_asset=True)
     return returns.fillna(0).sum("time").to_series().sort_values(ascending=False, kind="stable")
+
+
+def same_positions(first: "xr.DataArray", second: "xr.DataArray", tolerance: float = ROUNDING) -> bool:
+    """Return True if two tables of weights (time, asset) hold the same; an absent asset is not held."""
+    if not np.array_equal(first.time.values, second.time.values):
+        return False
+    pair = with_same_assets(first, second)
+    return bool(np.abs(pair[0].values - pair[1].values).max(initial=0) <= tolerance)
 
 
 def with_same_assets(*tables: "xr.DataArray") -> "list[xr.DataArray]":

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.backtest import backtest, check_range
+from lib.backtest import check_range
 from lib.common.competitions import COMPETITIONS
 from lib.compare.comparison import compare
 from lib.offline.synthetic import generate
-from lib.report.backtest_report import evaluate
-from lib.report.training_log import TrainingLog
+from lib.report.backtest_log import BacktestLog
+from lib.report.evaluation import evaluate
 from lib.strategy import Strategy
 from tests.compare.shared import HERE
 from tests.report.planted import STRATEGY, planted_market
@@ -50,8 +50,8 @@ def judged(market: xr.DataArray, features: list, folder: Path, days: int) -> tup
 def sentence(market: xr.DataArray) -> str:
     """What the report says of the model."""
     start, _ = check_range(LEARNING, str(market.time.values[-DAYS])[:10])
-    log = TrainingLog(LEARNING.train_model)
-    weights = backtest(LEARNING, start, train=log)[0]
+    log = BacktestLog(LEARNING)
+    weights = log.backtest(start)
     return evaluate(LEARNING.load_range(start), weights, COMPETITIONS["stocks_nasdaq100"], log).sentence
 
 

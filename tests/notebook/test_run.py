@@ -200,7 +200,7 @@ def test_as_a_submission_and_by_hand(
 def test_with_its_debug_cells_as_a_submission(notebook: Notebook, tmp_path: Path) -> None:
     """Should somebody leave them in: no backtest runs, and nothing is shown."""
     script = "\n".join(cell.source for cell in code_cells(notebook))
-    script += "\nimport sys; unused = {'qnt.backtester', 'lib.report.figures', 'lib.report.training_log'}"
+    script += "\nimport sys; unused = {'qnt.backtester', 'lib.report.figures', 'lib.report.backtest_log'}"
     script += "\nassert not unused & set(sys.modules)"
     run_python(script, cwd=tmp_path, SUBMISSION_ID="-1")
     assert (tmp_path / "fractions.nc.gz").exists()

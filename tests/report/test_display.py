@@ -8,6 +8,7 @@ import plotly.io as pio
 import pytest
 
 from lib.report import display
+from lib.report.tables import COLUMNS
 
 HYPHEN = "\u2011"
 
@@ -100,7 +101,7 @@ def test_a_table_for_people() -> None:
             "left_out": ["", ""],
         }
     ).set_index("trained_to")
-    readable = display.readable(table)
+    readable = display.readable(table, COLUMNS)
     assert readable.index.tolist() == [f"2024{HYPHEN}06{HYPHEN}03", f"2024{HYPHEN}12{HYPHEN}02"]
     assert readable.columns.names == [None, "trained to"]
     assert readable.columns.tolist() == [
@@ -119,7 +120,7 @@ def test_a_date_within_a_text_stays_on_one_line() -> None:
 
 def test_weights_are_percentages_and_changes_have_a_sign() -> None:
     table = pd.DataFrame({"weight": [0.1], "change": [0.05]}, index=pd.Index(["A"], name="asset"))
-    readable = display.readable(table)
+    readable = display.readable(table, COLUMNS)
     assert readable.loc["A"].tolist() == ["10.00%", "+5.00%"]
     assert readable.columns.name == "asset"
 

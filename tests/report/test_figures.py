@@ -9,12 +9,22 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 
-from lib.common.figure_style import COLOURS, GREY, shades
-from lib.report.contributions_figure import MOST_ASSETS, contributions_figure
-from lib.report.figures import SHORTEST, WIDEST, YEAR, equity_figure, holdings_figure, performance_figure
-from lib.report.loss_figure import loss_figure
-from lib.report.outputs_figure import outputs_figure
-from tests.report.test_loss_figure import models
+from lib import Strategy
+from lib.common.figure_style import COLOURS, DASHES, GREY, line_style, shades
+from lib.engine.models import Fit, TrainedModels
+from lib.report.figures import (
+    FEWEST_IN_BIN,
+    MOST_ASSETS,
+    SHORTEST,
+    WIDEST,
+    YEAR,
+    contributions_figure,
+    holdings_figure,
+    loss_figure,
+    outcome_by_output,
+    outputs_figure,
+    performance_figure,
+)
 
 PAGES = {"light": "#ffffff", "dark": "#111111"}  # of JupyterLab
 SOURCE = "a market made up for this test"
@@ -41,6 +51,18 @@ def outputs(days: int = 80, spread: float = 0.02) -> tuple[pd.DataFrame, pd.Data
     return table, table.iloc[::2], traded
 
 
+def traded(days: int = 40) -> xr.DataArray:
+    """The share of the capital traded on each day."""
+    return abs(series(days)).rename("turnover")
+
+
+def models() -> TrainedModels:
+    found = TrainedModels(Strategy(), (np.datetime64("2024-02-24"), np.datetime64("2024-06-03")))
+    for k in range(15):
+        found.fits[f"NAS:{k}"] = Fit((0.5 + k / 10, 0.4, 0.3), 0.25, 0.5, 0.5, 70)
+    return found
+
+
 def weights(days: int = 40) -> xr.DataArray:
     """Weights of A from the tenth day on, of B on all days, of C never."""
     values = np.zeros((days, 3))
@@ -50,8 +72,7 @@ def weights(days: int = 40) -> xr.DataArray:
 
 
 FIGURES = {
-    "loss": lambda: loss_figure(models(), SOURCE),
-    "equity": lambda: equity_figure(1 + series(), SOURCE),
+    "loss": lambda: loss_figure(models(), True, SOURCE),
     "performance": lambda: performance_figure(three(400), SOURCE),
     "performance of a month": lambda: performance_figure(three(21), SOURCE),
     "outputs": lambda: outputs_figure(*outputs(), SOURCE),
@@ -59,9 +80,9 @@ FIGURES = {
     "contributions of many": lambda: contributions_figure(
         pd.Series({f"A{k}": 0.1 - k / 100 for k in range(50)}), SOURCE
     ),
-    "holdings": lambda: holdings_figure(weights(), SOURCE),
-    "holdings with shorts": lambda: holdings_figure(weights() - 0.06, SOURCE),
-    "holdings of nothing": lambda: holdings_figure(weights() * 0, SOURCE),
+    "holdings": lambda: holdings_figure(weights(), traded(), SOURCE),
+    "holdings with shorts": lambda: holdings_figure(weights() - 0.06, traded(), SOURCE),
+    "holdings of nothing": lambda: holdings_figure(weights() * 0, traded(), SOURCE),
 }
 
 
@@ -130,7 +151,7 @@ def test_title_and_source(figure: go.Figure) -> None:
 
 
 def test_without_a_source_none_is_claimed() -> None:
-    assert "Prices" not in holdings_figure(weights()).layout.title.text
+    assert "Prices" not in holdings_figure(weights(), traded()).layout.title.text
 
 
 def test_every_plot_has_units_and_hover_text(figure: go.Figure) -> None:
@@ -186,17 +207,16 @@ def test_holdings_by_hand() -> None:
     assert (heat.z[1][10:] == 0.05).all()
     assert (heat.z[0] == 0.1).all()
     assert list(exposure.y) == pytest.approx([0.1] * 10 + [0.15] * 30)
-    assert np.isnan(turnover.y[0])
-    assert list(turnover.y[1:]) == pytest.approx([0] * 9 + [0.05] + [0] * 29)
+    assert list(turnover.y) == traded().values.tolist()
 
 
 def test_small_shares_can_be_told_apart_on_their_axis() -> None:
-    axes = holdings_figure(weights()).layout
+    axes = holdings_figure(weights(), traded()).layout
     assert {axes.yaxis2.tickformat, axes.yaxis3.tickformat} == {".2~%"}  # not "1%", "1%" for 0.5 % and 1 %
 
 
 def test_a_long_backtest_is_thinned_and_says_so() -> None:
-    figure = holdings_figure(weights(2 * WIDEST))
+    figure = holdings_figure(weights(2 * WIDEST), traded(2 * WIDEST))
     assert len(figure.data[0].x) == WIDEST
     assert len(figure.data[1].x) == 2 * WIDEST
     assert "one day of 2" in figure.layout.title.text
@@ -213,11 +233,9 @@ def test_shorts_have_a_colour_of_their_own() -> None:
 def test_a_day_on_which_all_weights_are_nan_is_a_day_without_positions():
     held = weights()
     held[3] = np.nan
-    exposure, turnover = (np.array(trace.y) for trace in holdings_figure(held).data[1:])
+    exposure = np.array(holdings_figure(held, traded()).data[1].y)
     assert exposure[3] == 0
     assert np.isfinite(exposure).all()
-    assert turnover[3] == pytest.approx(exposure[2])
-    assert turnover[4] == pytest.approx(exposure[4])
 
 
 def test_the_line_without_the_model_can_be_told_from_the_strategy_it_covers() -> None:
@@ -232,3 +250,41 @@ def test_many_contributions_share_a_bar_in_the_middle() -> None:
     assert len(bars.y) == MOST_ASSETS + 1
     assert bars.y[MOST_ASSETS // 2] == "20 others"
     assert sum(bars.x) == pytest.approx(earned.sum())
+
+
+def test_losses_by_evaluation() -> None:
+    figure = loss_figure(models(), True)
+    assert [trace.name for trace in figure.data] == [f"NAS:{k}" for k in range(15)]
+    assert list(figure.data[2].y) == [0.7, 0.4, 0.3, 0.25]
+    assert figure.layout.shapes[0].y0 == 0.25
+
+
+def test_no_two_lines_look_alike() -> None:
+    styles = {(trace.line.color, trace.line.dash) for trace in loss_figure(models(), True).data}
+    assert len(styles) == 15
+    many = len(COLOURS) * len(DASHES)
+    assert len({tuple(line_style(number).values()) for number in range(many)}) == many
+
+
+def test_a_target_that_is_a_number_has_no_line_of_always_predicting_a_half() -> None:
+    assert not loss_figure(models(), False).layout.shapes
+
+
+def test_outcome_by_output_by_hand() -> None:
+    table = pd.DataFrame({"output": [0.6, 0.4] * FEWEST_IN_BIN, "target": [1.0, 0.0] * FEWEST_IN_BIN})
+    points = outcome_by_output(table)
+    assert points["output"].tolist() == pytest.approx([0.4, 0.6])
+    assert points["target"].tolist() == [0, 1]
+    assert points["count"].tolist() == [FEWEST_IN_BIN] * 2
+    assert len(outcome_by_output(table.iloc[:20])) == 0
+    assert len(outcome_by_output(table.iloc[:0])) == 0
+
+
+def test_numbers_have_no_calibration() -> None:
+    in_sample, later, traded_outputs = outputs()
+    names = [trace.name for trace in outputs_figure(in_sample, later, traded_outputs).data]
+    assert "target = output" in names
+    numbers = in_sample.assign(target=in_sample["target"] + 0.5)
+    figure = outputs_figure(numbers, later, traded_outputs)
+    assert "target = output" not in [trace.name for trace in figure.data]
+    assert "Calibration" not in figure.layout.annotations[0].text

@@ -1,14 +1,184 @@
+from dataclasses import replace
+
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 
 from lib import Strategy
-from lib.report.outputs import all_judged, judged_in_training, outputs_of, spread_in_words
-from lib.report.outputs_figure import FEWEST_IN_BIN, calibration
+from lib.common.market_data import field
+from lib.engine.models import TrainedModels
+from lib.engine.training import train_model
+from lib.report.outputs import (
+    ACCURACIES,
+    IN_SAMPLE,
+    _majority,
+    evaluate_trainings,
+    in_sample_outputs,
+    out_of_sample_outputs,
+    outputs_of,
+    traded_outputs,
+)
+from tests.labelled import get_features
 from tests.vectors import vector
 
-STRATEGY = Strategy(top_assets=3, hidden_size=3)
+TRAINED_TO = "2024-06-03"
+STRATEGY = Strategy(top_assets=4, hidden_size=6)
+
+
+def relative_to_window(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    """A feature that looks at its whole window: safe, as long as the window ends with the day."""
+    close = field(data, "close")
+    return close / np.nanmean(close, axis=0)
+
+
+def trained(data: xr.DataArray, strategy: Strategy) -> TrainedModels:
+    end = np.datetime64(TRAINED_TO)
+    start = end - np.timedelta64(strategy.train_period, "D")
+    return train_model(data.sel(time=slice(start, end)), strategy)
+
+
+def days_after(data: xr.DataArray, count: int = 12) -> np.ndarray:
+    days = data.time.values
+    return days[days > np.datetime64(TRAINED_TO)][:count]
+
+
+def asked_alone(models: TrainedModels, window: xr.DataArray, asset: str) -> float:
+    """What the model says of the last day of the window, through torch and the public features."""
+    import torch
+
+    features = get_features(window.sel(asset=list(models)), models.strategy).sel(asset=asset)
+    x = torch.tensor(features.values.T, dtype=torch.float32)[None]
+    if not models.strategy.whole_sequence:
+        x = x[:, -1:]
+    with torch.no_grad():
+        return float(models[asset](x)[0, -1])
+
+
+@pytest.fixture(scope="module")
+def data() -> xr.DataArray:
+    return vector("loaded")
+
+
+@pytest.fixture(scope="module")
+def models(data: xr.DataArray) -> TrainedModels:
+    return trained(data, STRATEGY)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"whole_sequence": True}, {"features": [relative_to_window]}],
+    ids=["last day only", "whole sequence", "a feature of the whole window"],
+)
+def test_each_day_is_asked_as_if_it_were_today(data: xr.DataArray, changed: dict) -> None:
+    models = trained(data, replace(STRATEGY, **changed))
+    days = days_after(data, 5)
+    judged = out_of_sample_outputs(models, data, days).set_index(["day", "asset"])
+    opened = data.sel(field="open")
+    rows = 0
+    for day in days:
+        window = data.sel(time=slice(day - np.timedelta64(155, "D"), day))
+        tomorrow = data.time.values[data.time.values > day][0]
+        for asset in models:
+            rises = bool(opened.sel(time=tomorrow, asset=asset) > opened.sel(time=day, asset=asset))
+            output = asked_alone(models, window, asset)
+            assert judged.loc[(day, asset), "output"] == pytest.approx(output, abs=1e-5)
+            assert judged.loc[(day, asset), "accuracy"] == ((output > 0.5) == rises)
+            rows += 1
+    assert len(judged) == rows
+
+
+def test_days_to_come_change_nothing_but_the_verdict(data: xr.DataArray, models: TrainedModels) -> None:
+    days = days_after(data)
+    spoilt = data.copy(deep=True)
+    spoilt.loc[{"time": slice(days[8], None)}] *= np.random.default_rng(1).uniform(
+        0.5, 2, data.sizes["asset"]
+    )
+    before = out_of_sample_outputs(models, data, days[:7])
+    assert before.equals(out_of_sample_outputs(models, spoilt, days[:7]))
+    assert not out_of_sample_outputs(models, data, days).equals(out_of_sample_outputs(models, spoilt, days))
+
+
+def test_the_more_frequent_class_is_that_of_the_training(data: xr.DataArray) -> None:
+    models = trained(data, replace(STRATEGY, leave_out_unknown=True))
+    window = data.sel(time=slice(*models.window))
+    judged = out_of_sample_outputs(models, window, window.time.values)
+    shares = judged.groupby("asset")["majority_accuracy"].mean()
+    assert shares.to_dict() == pytest.approx(
+        {asset: fit.majority_accuracy for asset, fit in models.fits.items()}
+    )
+
+
+@pytest.mark.parametrize(("target", "ahead"), [("next_open_up", 1), ("tradable_open_up", 2)])
+def test_yesterday_is_what_was_known_by_the_close(data: xr.DataArray, target: str, ahead: int) -> None:
+    models = trained(data, replace(STRATEGY, target=target))
+    judged = out_of_sample_outputs(models, data, days_after(data))
+    opened = data.sel(field="open", asset=judged.asset.unique()).to_pandas()
+    known = opened > opened.shift(1)  # on the day itself
+    came = opened.shift(-ahead) > opened.shift(1 - ahead)
+    expected = [known.loc[row.day, row.asset] == came.loc[row.day, row.asset] for row in judged.itertuples()]
+    assert judged["yesterday_accuracy"].tolist() == [float(known) for known in expected]
+
+
+def test_a_day_whose_future_is_unknown_is_not_judged(data: xr.DataArray, models: TrainedModels) -> None:
+    days = days_after(data, 3)
+    judged = out_of_sample_outputs(models, data.sel(time=slice(None, days[-1])), days)
+    assert sorted(judged.day.unique()) == sorted(days[:2])
+
+
+def test_a_missing_feature_is_not_judged(data: xr.DataArray) -> None:
+    def holey(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+        days = data.time.dt.day.values[:, None]
+        return np.where(days % 2 == 0, np.nan, field(data, "close"))
+
+    models = trained(data, replace(STRATEGY, features=[holey]))
+    judged = out_of_sample_outputs(models, data, days_after(data))
+    assert len(judged)
+    assert (judged.day.dt.day % 2 == 1).all()
+
+
+def test_without_models_or_days(data: xr.DataArray, models: TrainedModels) -> None:
+    untrained = TrainedModels(STRATEGY, models.window)
+    for table in (
+        out_of_sample_outputs(untrained, data, days_after(data)),
+        out_of_sample_outputs(models, data, []),
+    ):
+        assert table.empty
+        assert table.columns.tolist() == ["day", *IN_SAMPLE, *ACCURACIES]
+
+
+def test_an_asset_that_left_the_data_is_not_asked(data: xr.DataArray, models: TrainedModels) -> None:
+    gone = next(iter(models))
+    judged = out_of_sample_outputs(models, data.drop_sel(asset=gone), days_after(data))
+    assert set(judged.asset) == set(models) - {gone}
+
+
+def test_data_that_do_not_reach(data: xr.DataArray, models: TrainedModels) -> None:
+    days = days_after(data, 3)
+    with pytest.raises(ValueError, match=r"lack 1 of the days to evaluate, 2024-06-06"):
+        out_of_sample_outputs(models, data.sel(time=slice(None, "2024-06-05")), days)
+    with pytest.raises(ValueError, match=r"begin on 2024-05-01, after the training window"):
+        out_of_sample_outputs(models, data.sel(time=slice("2024-05-01", None)), days)
+
+
+def test_a_tie_of_the_classes_is_no_rise(data):
+    """Of as many rises as falls in the training window the majority says "does not rise"."""
+
+    def alternating(data, strategy):
+        rises = (np.arange(data.sizes["time"]) + len(data.time) % 2) % 2.0
+        return np.broadcast_to(rises[:, None], data.shape[1:]).copy()
+
+    strategy = replace(STRATEGY, target=alternating)
+    window = data.sel(time=slice("2024-03-01", TRAINED_TO))
+    window = window.isel(time=slice(window.sizes["time"] % 2, None))  # an even number of days
+    models = train_model(window, strategy)
+    assert not _majority(models, window.sel(asset=list(models))).any()
+    one_more = train_model(window.isel(time=slice(1, None)), strategy)  # and one rise more than falls
+    kept = window.isel(time=slice(1, None)).sel(asset=list(one_more))
+    rises = alternating(kept, strategy)
+    assert (rises.mean(axis=0) > 0.5).all() == _majority(one_more, kept).all()
+
+
+SMALL = Strategy(top_assets=3, hidden_size=3)
 
 
 @pytest.fixture(scope="module")
@@ -17,62 +187,35 @@ def market() -> xr.DataArray:
 
 
 @pytest.fixture(scope="module")
-def models(market: xr.DataArray):
-    return STRATEGY.train_model(market[:, 80:150])
+def small(market: xr.DataArray) -> TrainedModels:
+    return SMALL.train_model(market[:, 80:150])
 
 
-def test_outputs_are_asked_as_predict_asks(market: xr.DataArray, models) -> None:
+def test_outputs_are_asked_as_predict_asks(market: xr.DataArray, small) -> None:
     days = market.time.values[150:153]
-    outputs = outputs_of(models, market, days)
+    outputs = outputs_of(small, market, days)
     assert outputs.dims == ("time", "asset")
-    assert outputs.asset.values.tolist() == list(models)
+    assert outputs.asset.values.tolist() == list(small)
     window = market.sel(time=slice(days[1] - np.timedelta64(155, "D"), days[1]))
     uncut = Strategy(top_assets=3, hidden_size=3, min_weight=0, max_weight=1)
-    weights, _ = uncut.predict(models, window, None)
+    weights, _ = uncut.predict(small, window, None)
     raw = outputs.sel(time=days[1]).clip(min=0)  # below 0 nothing is held
     np.testing.assert_allclose(weights[0].sel(asset=raw.asset), raw / max(float(raw.sum()), 1))
 
 
-def test_in_training_each_day_is_judged_once(market: xr.DataArray, models) -> None:
-    judged = judged_in_training(models, market)
-    assert len(judged) == sum(fit.days for fit in models.fits.values())
+def test_in_training_each_day_is_judged_once(market: xr.DataArray, small) -> None:
+    judged = in_sample_outputs(small, market)
+    assert len(judged) == sum(fit.days for fit in small.fits.values())
     right = ((judged["output"] > 0.5) == (judged["target"] > 0.5)).mean()
-    assert right == pytest.approx(np.mean([fit.accuracy for fit in models.fits.values()]))
+    assert right == pytest.approx(np.mean([fit.accuracy for fit in small.fits.values()]))
 
 
-def test_a_day_of_two_trainings_is_traded_by_the_later_one(market: xr.DataArray, models) -> None:
-    later = STRATEGY.train_model(market[:, 85:155])
+def test_a_day_of_two_trainings_is_traded_by_the_later_one(market: xr.DataArray, small) -> None:
+    later = SMALL.train_model(market[:, 85:155])
     days = market.time.values
-    stretches = [
-        (models, outputs_of(models, market, days[149:155])),
-        (later, outputs_of(later, market, days[154:158])),
-    ]
-    _, judged, traded = all_judged(stretches, market)
+    found = evaluate_trainings([(small, days[149:155]), (later, days[154:158])], market, SMALL)
+    traded = traded_outputs(found)
     assert traded.time.values.tolist() == days[149:158].tolist()
-    expected = stretches[1][1].isel(time=0)
+    expected = found[1].outputs.isel(time=0)
     assert traded.sel(time=days[154], asset=expected.asset).values.tolist() == expected.values.tolist()
-    assert len(judged) == 3 * 5 + 3 * 3  # after each training
-
-
-def test_calibration_by_hand() -> None:
-    table = pd.DataFrame({"output": [0.6, 0.4] * FEWEST_IN_BIN, "target": [1.0, 0.0] * FEWEST_IN_BIN})
-    points = calibration(table)
-    assert points["output"].tolist() == pytest.approx([0.4, 0.6])
-    assert points["target"].tolist() == [0, 1]
-    assert points["count"].tolist() == [FEWEST_IN_BIN] * 2
-    assert len(calibration(table.iloc[:20])) == 0
-    assert len(calibration(table.iloc[:0])) == 0
-
-
-def test_where_outputs_do_not_differ_the_model_chooses_nothing() -> None:
-    values = np.array([[0.5, 0.5, np.nan], [0.25, 0.25, 0.25]])
-    time = pd.bdate_range("2020-01-01", periods=2)
-    outputs = xr.DataArray(values, {"time": time, "asset": ["A", "B", "C"]}, ("time", "asset"))
-    none = pd.DataFrame({"output": [], "target": []})
-    assert "the model chooses nothing" in spread_in_words(outputs, none)
-    outputs[1, 0] = 0.55
-    words = spread_in_words(outputs, pd.DataFrame({"output": [0.5], "target": [1.0]}))
-    assert "differ by 0.071" in words
-    assert "was 1.000 out of sample" in words
-    assert "On 50% of the days they do not differ at all" in words
-    assert spread_in_words(outputs[:, :1], none).startswith("No day has outputs of two")
+    assert [len(each.out_of_sample) for each in found] == [3 * 5, 3 * 3]  # after each training

@@ -6,8 +6,7 @@ import pytest
 import qnt.stats as qns
 import xarray as xr
 
-from lib import Strategy, print_stats
-from lib.backtest import backtest
+from lib import Strategy
 from lib.report import (
     show_backtest,
     show_backtest_trainings,
@@ -15,44 +14,35 @@ from lib.report import (
     show_training,
     show_weights,
 )
+from lib.report.backtest_log import BacktestLog
 from lib.report.display import source_of
-from lib.report.training_log import TrainingLog
 from lib.stats.portfolios import equal_weights
 from tests.processes import run_python
 from tests.vectors import vector
 
 IN_A_SUBMISSION = """
 import sys
-from lib.report import print_stats, show_backtest, show_training, show_backtest_trainings
-from lib.report import show_outputs, show_weights
-for show in (print_stats, show_backtest, show_training, show_weights):
+from lib.report import show_backtest, show_backtest_trainings, show_outputs, show_training, show_weights
+for show in (show_backtest, show_training, show_weights):
     assert show(None, None) is None
 assert show_backtest_trainings(None, None, None) is None is show_outputs(None, None, None)
-NAMES = ("figures", "loss_figure", "display", "training_log", "contest", "weights_table", "backtest_report")
-REPORTS = [f"lib.report.{name}" for name in NAMES]
-for name in ("plotly", "IPython", *REPORTS):
-    assert name not in sys.modules, name
+loaded = [name for name in sys.modules if name.startswith("lib.report.")]
+assert not loaded, loaded
+assert "plotly" not in sys.modules and "IPython" not in sys.modules
 """
 
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What each figure was drawn from."""
-    places = {
-        "figures": ("equity_figure", "performance_figure", "holdings_figure"),
-        "loss_figure": ("loss_figure",),
-        "outputs_figure": ("outputs_figure",),
-        "contributions_figure": ("contributions_figure",),
-    }
     drawn: dict[str, Any] = {}
-    for module, names in places.items():
-        for name in names:
-            place = f"lib.report.{module}.{name}"
-            monkeypatch.setattr(place, lambda *data, name=name: drawn.update({name: data}))
+    for name in ("performance", "holdings", "loss", "outputs", "contributions"):
+        place = f"lib.report.figures.{name}_figure"
+        monkeypatch.setattr(place, lambda *data, name=name: drawn.update({f"{name}_figure": data}))
     monkeypatch.setattr("lib.report.display.show_figures", lambda *figures: None)
     monkeypatch.setattr("lib.report.display.show_heat_map", lambda table: drawn.update(months=table))
     monkeypatch.setattr(
-        "lib.report.display.show_table", lambda table: drawn.update({table.index.name: table})
+        "lib.report.display.show_table", lambda table, columns=None: drawn.update({table.index.name: table})
     )
     return drawn
 
@@ -71,25 +61,6 @@ def weights() -> xr.DataArray:
 def test_a_submission_shows_nothing_and_imports_nothing_for_it() -> None:
     out, _ = run_python(IN_A_SUBMISSION, SUBMISSION_ID="-1")
     assert out == ""
-
-
-def test_print_stats(
-    data: xr.DataArray, weights: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture
-) -> None:
-    print_stats(data, weights)
-    expected = qns.calc_stat(data, weights)
-    assert figures["time"].equals(expected.to_pandas().tail())
-    equity, source = figures["equity_figure"]
-    np.testing.assert_allclose(equity.values, expected.sel(field="equity", time=weights.time).values)
-    assert source == "a test"
-
-
-def test_a_single_day_has_no_statistics(
-    data: xr.DataArray, weights: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture
-) -> None:
-    print_stats(data, weights[-1:])
-    assert figures == {}
-    assert capsys.readouterr().out.startswith("A single day has no statistics")
 
 
 def test_weights_of_the_last_day(weights: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture) -> None:
@@ -114,7 +85,7 @@ def test_backtest(
     assert "on the days from 2024-01-01 to 2024-12-30:" in capsys.readouterr().out
     benchmark = qns.calc_stat(data, equal_weights(data, weights.time.values)).sel(field="relative_return")
     np.testing.assert_allclose(equal.values, benchmark.sel(time=equal.time).values)
-    assert source == figures["holdings_figure"][1] == "a test"
+    assert source == figures["holdings_figure"][2] == "a test"
     assert figures["holdings_figure"][0] is weights
 
 
@@ -123,10 +94,9 @@ def test_a_backtest_with_its_trainings_says_what_the_model_adds(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     strategy = Strategy(top_assets=3, hidden_size=3)
-    log = TrainingLog(strategy.train_model)
-    weights = backtest(strategy, "2024-11-15", train=log)[0]
-    data = strategy.load_range("2024-11-15")
-    show_backtest(data, weights, training=log)
+    log = BacktestLog(strategy)
+    weights, data = log.backtest("2024-11-15"), strategy.load_range("2024-11-15")
+    show_backtest(data, weights, log=log)
     show_outputs(log, data, weights)
     assert list(figures["performance_figure"][0]) == ["strategy", "without the model", "equal weights"]
     assert figures["measure"].columns.tolist() == ["strategy", "without the model", "equal weights"]
@@ -139,9 +109,9 @@ def test_a_backtest_with_its_trainings_says_what_the_model_adds(
 def test_a_model_that_chooses_nothing_has_no_figure_of_its_outputs(
     data: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture
 ) -> None:
-    log = TrainingLog(Strategy(top_assets=2, model="constant").train_model)
+    log = BacktestLog(Strategy(top_assets=2, model="constant"))
     window = data.sel(time=slice("2024-05-01", "2024-08-09"))
-    show_training(log(window), window)
+    show_training(log.train_model(window), window)
     show_outputs(log, data, data.sel(field="close", time=slice("2024-08-09", "2024-08-20")) * 0)
     assert "the model chooses nothing" in capsys.readouterr().out
     assert "outputs_figure" not in figures
@@ -178,20 +148,33 @@ def test_a_competition_without_known_rules(data: xr.DataArray, weights: xr.DataA
         show_backtest(data, weights, "crypto")
 
 
-def test_trainings(data: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture) -> None:
+def test_trainings(
+    figures: dict, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     strategy = Strategy(top_assets=2, hidden_size=3)
-    log = TrainingLog(strategy.train_model)
-    window = data.sel(time=slice("2024-05-01", "2024-08-09"))
-    models = log(window)
+    window = strategy.load_data(100)
+    models = strategy.train_model(window)
     show_training(models, window)
     shown = capsys.readouterr().out
     assert figures["asset"].index.tolist() == list(models)
     assert "2 models, trained in" in shown
-    assert figures["loss_figure"] == (models, "a test")
-    show_backtest_trainings(log, data, data.sel(field="close", time=slice("2024-08-09", "2024-08-20")) * 0)
+    assert figures["loss_figure"][:2] == (models, True)
+    log = BacktestLog(strategy)
+    weights = log.backtest("2024-12-16", "2024-12-26")
+    show_backtest_trainings(log, strategy.load_range("2024-12-16"), weights)
     shown = capsys.readouterr().out
-    assert figures["trained_to"]["days_out_of_sample"].tolist() == [14]
-    assert "over 14 predictions" in shown
+    assert figures["trained_to"]["days_out_of_sample"].tolist() == [16]
+    assert "over 16 predictions" in shown
+
+
+def test_turnover_has_one_value(
+    figures: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: xr.DataArray, weights: xr.DataArray
+) -> None:
+    """The number in the table is the mean of the line in the figure."""
+    show_backtest(data, weights)
+    line = figures["holdings_figure"][1]
+    assert figures["measure"].loc["turnover per day", "strategy"] == f"{float(line.mean()):.2%}"
 
 
 def test_source_is_what_the_loader_said(data: xr.DataArray) -> None:

@@ -1,0 +1,235 @@
+"""The log of a backtest: every training and prediction of its strategy."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lib.backtest import backtest
+from lib.engine.models import TrainedModels
+from lib.report.outputs import EvaluatedTraining, evaluate_trainings
+from lib.report.tables import trainings_table
+from lib.stats.portfolios import same_positions
+from lib.strategy import loads_own_data
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from lib.strategy import Strategy
+
+
+class Training(NamedTuple):
+    """The models of one call of `train_model`, and the last day that it saw."""
+
+    day: np.datetime64
+    models: Any
+
+
+class Prediction(NamedTuple):
+    """The weights of one call of `predict`, and the last day that it saw."""
+
+    day: np.datetime64
+    weights: "xr.DataArray"
+
+
+class BacktestLog:
+    """A strategy's `load_data`, `train_model` and `predict`, which keep what they return.
+
+    Pass them to `qnt.backtester.backtest_ml`. The library cuts positions above the limit from the weights
+    that it returns; the log has them as the strategy returned them, and as a submission would write them.
+
+    Parameters
+    ----------
+    strategy : Strategy
+
+    Attributes
+    ----------
+    trainings : list of Training
+        All calls of `train_model`, in order.
+    predictions : list of Prediction
+        All calls of `predict`, in order.
+    """
+
+    def __init__(self, strategy: "Strategy"):
+        self.strategy = strategy
+        self.trainings: list[Training] = []
+        self.predictions: list[Prediction] = []
+        self._loaded: xr.DataArray | None = None  # the most data that an own `load_data` returned
+        self._known: tuple = (None, None, [])  # data, weights, and what `evaluated` returned for them
+
+    def load_data(self, period: int) -> Any:
+        """Load data; of a `load_data` of the user's own keep the longest that end on the same day."""
+        loaded = self.strategy.load_data(period)
+        if loads_own_data(self.strategy):
+            data = loaded[0] if isinstance(loaded, tuple) else loaded
+            known = self._loaded
+            if known is None or _last_day(known) != _last_day(data) or len(data.time) > len(known.time):
+                self._loaded = data
+        return loaded
+
+    def train_model(self, data: "xr.DataArray") -> Any:
+        """Train on `data`, keep the models and return them."""
+        models = self.strategy.train_model(data)
+        self.trainings.append(Training(_last_day(data), models))
+        return models
+
+    def predict(self, models: Any, data: "xr.DataArray", state: Any) -> Any:
+        """Predict the last day of `data`, keep the weights and return them with the state."""
+        result = self.strategy.predict(models, data, state)
+        weights = result[0] if isinstance(result, tuple) else result
+        self.predictions.append(Prediction(_last_day(data), weights))
+        return result
+
+    def backtest(self, start: str, end: str | None = None) -> "xr.DataArray":
+        """Backtest the strategy with `lib.backtest.backtest` and return the weights (time, asset)."""
+        calls = {"load_data": self.load_data, "train": self.train_model, "predict": self.predict}
+        result = backtest(self.strategy, start, end, **calls)
+        return result[0] if isinstance(result, tuple) else result
+
+    def used_trainings(self, days: np.ndarray) -> list[Training]:
+        """Return the trainings of the backtest of these days, by ascending day.
+
+        `backtest_ml` trains twice before its days begin, for the last day and as a trial of the first one:
+        the calls before the last ascending run of days are left out, and days that are not in the backtest.
+        """
+        return _last_run(self.trainings, days)
+
+    def fault(self, weights: "xr.DataArray") -> str:
+        """Return why `weights` (time, asset) are not those of the logged backtest, or "".
+
+        An interrupted backtest leaves the weights of the run before it under the same name.
+        """
+        days = _days(weights)
+        if not self.trainings and not self.predictions:
+            return (
+                "The log holds no backtest: pass its train_model and predict to backtest_ml, "
+                "and run the backtest."
+            )
+        seen = np.array([entry.day for entry in _last_run(self.predictions, days)], dtype="M8[D]")
+        missing = np.setdiff1d(days, seen)
+        if not len(missing):
+            return ""
+        until = f"after {seen[-1]}" if len(seen) else "before its first day"
+        return (
+            f"The backtest did not run to its end: it stopped {until}, and these weights, which end on "
+            f"{days[-1]}, are those of an earlier run. Run the backtest again."
+        )
+
+    def returned_weights(self, weights: "xr.DataArray", data: "xr.DataArray") -> "xr.DataArray | None":
+        """Return the weights (time, asset) as `predict` returned them, before the library cleaned them.
+
+        Parameters
+        ----------
+        weights : xarray.DataArray
+            (time, asset), as `backtest_ml` returned them.
+        data : xarray.DataArray
+            (field, time, asset): the days of the weights at least.
+
+        Returns
+        -------
+        xarray.DataArray or None
+            None where `weights` are not what the library makes of them.
+        """
+        import qnt.log as qnlog
+        import qnt.output as qnout
+        import xarray as xr
+
+        days = _days(weights)
+        rows = [_row(entry) for entry in _last_run(self.predictions, days)]
+        if self.fault(weights) or not rows:
+            return None
+        returned = xr.concat(rows, "time", join="outer", coords="minimal", compat="override")
+        returned = returned.transpose("time", "asset").sortby("asset").rename(weights.name)
+        with qnlog.Settings(info=False, err=False):
+            cleaned = qnout.clean(
+                returned.fillna(0), data.sel(time=weights.time), self.strategy.competition_type
+            )
+        return returned if same_positions(cleaned.reindex(time=weights.time), weights) else None
+
+    def seen(self, data: "xr.DataArray") -> "xr.DataArray":
+        """Return the data that the strategy saw: `data`, or those of its own `load_data`."""
+        return data if self._loaded is None else self._loaded
+
+    def evaluated(self, data: "xr.DataArray", weights: "xr.DataArray") -> list[EvaluatedTraining]:
+        """Return each training of the backtest with its outputs, in sample and out of sample.
+
+        The days of a training end with the day of the next one: on it, the next training's outputs are
+        traded. Computed once for the same data and weights; empty where the models are not `TrainedModels`.
+
+        Parameters
+        ----------
+        data : xarray.DataArray
+            (field, time, asset): the data of the backtest, from the first training window on.
+        weights : xarray.DataArray
+            (time, asset): the weights that it returned. Their days are the days of the backtest.
+        """
+        if self._known[0] is not data or self._known[1] is not weights:
+            days = weights.time.values
+            used = self.used_trainings(days)
+            if not all(isinstance(training.models, TrainedModels) for training in used):
+                used = []
+            ends = [training.day for training in used[1:]] + [_days(weights)[-1]]
+            stretches = [
+                (training.models, days[(days >= training.day) & (days <= end)])
+                for training, end in zip(used, ends, strict=False)
+            ]
+            self._known = (data, weights, evaluate_trainings(stretches, self.seen(data), self.strategy))
+        return self._known[2]
+
+    def table(self, data: "xr.DataArray", weights: "xr.DataArray", by_asset: bool = False) -> pd.DataFrame:
+        """Return a row for each training of the backtest, or for each training and asset.
+
+        Parameters as for `evaluated`; for the columns see `lib.report.tables.trainings_table`.
+
+        Raises
+        ------
+        ValueError
+            The weights are not of this backtest, or the models are not `TrainedModels`.
+        """
+        fault = self.fault(weights) or self.without_table(weights)
+        if fault:
+            raise ValueError(fault)
+        return trainings_table(self.evaluated(data, weights), by_asset)
+
+    def without_table(self, weights: "xr.DataArray") -> str:
+        """Return why there is no table of the trainings, or ""."""
+        for training in self.used_trainings(_days(weights)):
+            if not isinstance(training.models, TrainedModels):
+                return foreign_models(training.models)
+        return ""
+
+
+def foreign_models(models: Any) -> str:
+    """Return a sentence on models that the report cannot read."""
+    return (
+        f"train_model returned {type(models).__name__}, not TrainedModels of lib.engine.models, so there are "
+        "no losses, accuracies or outputs to show."
+    )
+
+
+def _last_run(calls: list, days: np.ndarray) -> list:
+    """Return the last calls whose days ascend, those on `days` only."""
+    used: list = []
+    for call in reversed(calls):
+        if used and call.day >= used[-1].day:
+            break
+        used.append(call)
+    known = np.asarray(days, dtype="M8[D]")
+    return [call for call in used[::-1] if call.day in known]
+
+
+def _last_day(data: "xr.DataArray") -> np.datetime64:
+    return data.time.values[-1].astype("M8[D]")
+
+
+def _days(weights: "xr.DataArray") -> np.ndarray:
+    return weights.time.values.astype("M8[D]")
+
+
+def _row(entry: Prediction) -> "xr.DataArray":
+    """Return the weights (time, asset) of a prediction's day."""
+    weights = entry.weights
+    day = np.array([entry.day], dtype="M8[ns]")
+    if "time" not in weights.dims:
+        weights = weights.drop_vars("time", errors="ignore").expand_dims(time=day)
+    return weights.drop_vars("field", errors="ignore").reindex(time=day)

@@ -1,0 +1,162 @@
+"""The evaluation of a backtest: the strategy beside itself without the model, and beside equal weights.
+
+The backtest without the model has the same selection, sizing and state, and one half for every output. It
+needs no training: the assets of each training are known, and a day's weights follow from outputs and data.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lib.common.market_data import check_data
+from lib.engine.chain import predict_days
+from lib.engine.constant import ANSWER
+from lib.engine.weights import KnownOutputs
+from lib.report.outputs import EvaluatedTraining, traded_outputs
+from lib.stats.added_value import AddedValue, Measures, added_value, in_words, measured
+from lib.stats.portfolios import Portfolio, equal_weights, portfolio, same_positions
+from lib.strategy import Strategy, uses_methods_of_strategy
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from lib.common.competitions import Competition
+    from lib.report.backtest_log import BacktestLog
+
+STRATEGY, WITHOUT, EQUAL = "strategy", "without the model", "equal weights"
+NOT_THESE = (
+    "The weights are not what the strategy makes of these trainings: there is no line without the model."
+)
+OWN_METHODS = "The strategy has a train_model or predict of its own: there is no line without the model."
+NOTHING = "The strategy never holds anything: "
+
+
+class Evaluation(NamedTuple):
+    """The portfolios of a report by name, their measures, and what the model adds where that is known."""
+
+    portfolios: dict[str, Portfolio]
+    measures: dict[str, Measures]
+    value: AddedValue | None
+    sentence: str
+    weights: "xr.DataArray"  # (time, asset) as the strategy returned them
+
+
+class Baseline(NamedTuple):
+    """The weights (time, asset) without the model, or why there are none."""
+
+    weights: "xr.DataArray | None"
+    sizing: str = ""  # in place of the strategy's, where that holds nothing without a model
+    missing: str = ""
+
+
+def evaluate(
+    data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition", log: "BacktestLog | None" = None
+) -> Evaluation:
+    """Compute the portfolios of a backtest, their measures, and what the model adds.
+
+    Parameters as for `lib.report.show_backtest`. With `log` the weights are those that the strategy returned,
+    else as given; without it, or for a single day, `value` is None.
+    """
+    returned = None if log is None else log.returned_weights(weights, data)
+    own = weights if returned is None else returned
+    prices = data.sel(time=slice(None, weights.time.values[-1]))
+    portfolios = {STRATEGY: portfolio(prices, own, rules)}
+    days = portfolios[STRATEGY].returns.time.values
+    baseline = Baseline(None)
+    if log is not None and len(days) > 1:
+        baseline = (
+            Baseline(None, missing=NOT_THESE) if returned is None else without_model(log, data, weights)
+        )
+    if baseline.weights is not None:
+        portfolios[WITHOUT] = portfolio(prices, baseline.weights, rules)
+    portfolios[EQUAL] = portfolio(prices, equal_weights(prices, days), rules)
+    if len(days) < 2:
+        return Evaluation(portfolios, {}, None, "", own)
+    measures = measured({name: each.returns for name, each in portfolios.items()})
+    if log is not None and not (portfolios[STRATEGY].weights != 0).any():
+        return Evaluation(portfolios, measures, None, NOTHING + _why_nothing(log, data, weights), own)
+    if baseline.weights is None:
+        return Evaluation(portfolios, measures, None, baseline.missing, own)
+    pair = [portfolios[name] for name in (STRATEGY, WITHOUT)]
+    value = added_value(
+        measures[STRATEGY],
+        measures[WITHOUT],
+        [each.returns for each in pair],
+        [each.weights for each in pair],
+    )
+    return Evaluation(portfolios, measures, value, in_words(value, baseline.sizing), own)
+
+
+def without_model(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> Baseline:
+    """Compute the weights of the backtest if every output were one half.
+
+    Parameters
+    ----------
+    log : BacktestLog
+        The log of the backtest.
+    data : xarray.DataArray
+        (field, time, asset): the days of the weights, and the lookback period before them.
+    weights : xarray.DataArray
+        (time, asset), as `backtest_ml` returned them.
+
+    Returns
+    -------
+    Baseline
+        Without weights where the strategy's own do not follow from the trainings. Where the strategy's sizing
+        holds nothing without a model, as "above_half" does, the sizing is "as_output": the selected assets in
+        nearly equal weights.
+    """
+    strategy = log.strategy
+    if not uses_methods_of_strategy(strategy):
+        return Baseline(None, missing=OWN_METHODS)
+    returned, trainings = log.returned_weights(weights, data), log.evaluated(data, weights)
+    if returned is None or not trainings:
+        return Baseline(None, missing=NOT_THESE)
+    seen, days = check_data(log.seen(data)), weights.time.values
+    if not same_positions(_chain(trainings, seen, days, strategy, constant=False), returned):
+        return Baseline(None, missing=NOT_THESE)
+    for sizing in (strategy.sizing, "as_output"):
+        sized = replace(strategy, sizing=sizing)
+        found = _chain(trainings, seen, days, sized, constant=True)
+        if (found != 0).any():
+            break
+    return Baseline(found, "" if sized == strategy else "as_output")
+
+
+def _chain(
+    trainings: list[EvaluatedTraining],
+    data: "xr.DataArray",
+    days: np.ndarray,
+    strategy: Strategy,
+    constant: bool,
+) -> "xr.DataArray":
+    """Return weights (time, asset) of the days, each blended with the day before."""
+    traded = {  # of a day with a new training the later one counts
+        day: (training.models, row) for training in trainings for day, row in _by_day(training.outputs)
+    }
+    steps = []
+    for day, at in zip(days, np.searchsorted(data.time.values, days), strict=True):
+        models, row = traded.get(day, ((), {}))
+        outputs = dict.fromkeys(row, ANSWER) if constant else row
+        steps.append((KnownOutputs(outputs, models), data.isel(time=slice(at, at + 1))))
+    held = [weights.values[0] for weights, _ in predict_days(strategy.predict, steps)]
+    return data.isel(field=0, drop=True).sel(time=days).copy(data=np.stack(held))
+
+
+def _by_day(outputs: "xr.DataArray") -> list[tuple[np.datetime64, dict[str, float]]]:
+    assets = outputs.asset.values.tolist()
+    rows = zip(outputs.time.values, outputs.values.tolist(), strict=True)
+    return [(day, {a: x for a, x in zip(assets, row, strict=True) if np.isfinite(x)}) for day, row in rows]
+
+
+def _why_nothing(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> str:
+    """Return why a strategy has no position on any day."""
+    trainings = log.evaluated(data, weights)
+    if not uses_methods_of_strategy(log.strategy) or not trainings:
+        return "predict returned no position on any day."
+    if not any(len(training.models) for training in trainings):
+        return "no asset got a model in any training."
+    if not np.isfinite(traded_outputs(trainings).values).any():
+        return "no model has an output, since on each day a feature has no value."
+    return f"no output becomes a weight of at least min_weight ({log.strategy.min_weight})."

@@ -1,0 +1,290 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from lib import Strategy, indicators
+from lib.common.competitions import COMPETITIONS
+from lib.common.market_data import field
+from lib.common.registry import label, whole_universe
+from lib.common.rules import check_rules
+from lib.features import feature, target
+from lib.report import show_backtest, show_backtest_trainings, show_training
+from lib.report.backtest_log import BacktestLog
+from lib.report.evaluation import (
+    EQUAL,
+    NOT_THESE,
+    NOTHING,
+    OWN_METHODS,
+    STRATEGY,
+    WITHOUT,
+    Evaluation,
+    evaluate,
+    without_model,
+)
+from lib.sizing import sizing
+from lib.stats.added_value import verdict
+from tests.report.planted import STRATEGY as PLANTED
+from tests.report.planted import planted_market
+from tests.switches import long
+
+RULES = COMPETITIONS["stocks_nasdaq100"]
+SMALL = Strategy(top_assets=4, hidden_size=3, retrain_interval=10)
+START = "2024-12-02"
+
+
+class Run(NamedTuple):
+    log: BacktestLog
+    weights: xr.DataArray
+    data: xr.DataArray
+
+
+def run(strategy: Strategy, start: str = START) -> Run:
+    log = BacktestLog(strategy)
+    return Run(log, log.backtest(start), strategy.load_range(start))
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def check_it_is_the_constant_model(strategy: Strategy, constant: Strategy | None = None) -> Run:
+    """Compare the baseline with a backtest of the constant model, as the strategy returned both."""
+    done = run(strategy)
+    found = without_model(done.log, done.data, done.weights)
+    assert found.missing == ""
+    constant = constant or replace(strategy, model="constant")
+    assert found.sizing == ("" if constant.sizing == strategy.sizing else constant.sizing)
+    other = run(constant)
+    expected = other.log.returned_weights(other.weights, other.data)
+    same = found.weights.reindex_like(expected, fill_value=0)
+    np.testing.assert_allclose(same.values, expected.values, rtol=0, atol=1e-12)
+    assert (expected != 0).any()
+    return done
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"max_weight": 0.3, "sizing": "ranked"}, {"whole_sequence": True, "sizing": "ranked"}],
+    ids=["published", "above the limit", "ranked"],
+)
+def test_it_is_the_backtest_of_the_constant_model_without_its_training(parameters: dict) -> None:
+    check_it_is_the_constant_model(replace(SMALL, **parameters))
+
+
+def test_an_asset_without_features_that_day_is_left_out_in_both() -> None:
+    def sometimes(data: xr.DataArray, strategy: Strategy) -> xr.DataArray:
+        even = data.time.dt.day % 2 == 0
+        return (data.sel(field="close") * 0 + 0.1).where(even)
+
+    check_it_is_the_constant_model(replace(SMALL, features=("trend", sometimes)))
+
+
+def test_a_sizing_that_holds_nothing_without_a_model_is_replaced() -> None:
+    strategy = replace(SMALL, sizing="above_half", whole_sequence=True)
+    check_it_is_the_constant_model(strategy, replace(strategy, model="constant", sizing="as_output"))
+
+
+@target
+@whole_universe
+def beats_the_median(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    """1 where the next open is above this one by more than that of the median asset."""
+    opens = field(data, "open")
+    change = indicators.shift(opens, -1) / opens
+    with np.errstate(all="ignore"):
+        return np.where(np.isnan(change), np.nan, change > np.nanmedian(change, axis=1, keepdims=True))
+
+
+def next_change(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    """A number instead of a class: the change to the next open in percent."""
+    opens = field(data, "open")
+    return 100 * (indicators.shift(opens, -1) / opens - 1)
+
+
+target.pop("beats_the_median")  # other tests see the shipped ones only
+SIZINGS = list(sizing)
+COMBINATIONS = [
+    *[(name, "next_open_up", SIZINGS[k % len(SIZINGS)]) for k, name in enumerate(feature)],
+    *[("rank", name, "ranked") for name in (*target, beats_the_median, next_change)],
+]
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN slice")
+@pytest.mark.parametrize(
+    ("of_feature", "of_target", "of_sizing"),
+    COMBINATIONS,
+    ids=["-".join(map(label, combination)) for combination in COMBINATIONS],
+)
+def test_every_feature_target_and_sizing_has_its_tables_and_its_baseline(
+    of_feature: str, of_target: Any, of_sizing: str
+) -> None:
+    strategy = replace(
+        SMALL, features=(of_feature,), target=of_target, sizing=of_sizing, max_weight=0.5, hidden_size=2
+    )
+    done = run(strategy, "2024-12-16")
+    found = evaluate(done.data, done.weights, RULES, done.log)
+    assert list(found.portfolios) == [STRATEGY, WITHOUT, EQUAL]
+    assert found.sentence.startswith(("The model adds", NOTHING))
+    table = done.log.table(done.data, done.weights)
+    assert (table["assets"] == 4).all()
+    assert (table["days_out_of_sample"] > 0).iloc[0]  # a later training may have no known outcome yet
+    score = "correlation" if of_target is next_change else "accuracy"
+    assert np.isfinite(table[f"{score}_out_of_sample"].iloc[0])
+    if of_target == "next_open_up":  # asked alone, each day's outputs are those that were traded
+        first = done.log.evaluated(done.data, done.weights)[0]
+        window = window_to(done.data, done.weights.time.values[0], strategy)
+        uncut = replace(strategy, sizing="as_output", min_weight=0, max_weight=1)
+        weights, _ = uncut.predict(first.models, window, None)
+        outputs = first.outputs[0].clip(min=0)
+        expected = outputs / max(float(outputs.sum()), 1)
+        np.testing.assert_allclose(weights[0].sel(asset=outputs.asset), expected, atol=1e-12)
+
+
+def window_to(data: xr.DataArray, day: np.datetime64, strategy: Strategy) -> xr.DataArray:
+    return data.sel(time=slice(day - np.timedelta64(strategy.lookback_period, "D"), day))
+
+
+def test_a_position_above_the_limit_fails_as_in_a_submission() -> None:
+    """`backtest_ml` cuts the weights that it returns; what a submission writes is not cut."""
+    done = run(replace(SMALL, max_weight=0.25))
+    assert float(done.weights.max()) <= 0.1 + 1e-9
+    found = evaluate(done.data, done.weights, RULES, done.log)
+    checks = {check.rule: check.holds for check in check_rules(done.data, found.weights, 1.0, RULES)}
+    assert checks["largest position"] is False
+    assert float(found.portfolios[STRATEGY].weights.max()) > 0.2
+
+
+def test_weights_of_something_else_have_no_line_without_the_model() -> None:
+    done = run(SMALL)
+    assert without_model(done.log, done.data, done.weights * 0.9).missing == NOT_THESE
+    found = evaluate(done.data, done.weights * 0.9, RULES, done.log)
+    assert found.sentence == NOT_THESE
+    assert found.weights.equals(done.weights * 0.9)
+
+
+def never(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    """No value on the last day of a window."""
+    close = field(data, "close").copy()
+    close[-1] = np.nan
+    return close
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"sizing": lambda outputs, strategy: outputs * 0}, "no output becomes a weight"),
+        ({"features": (never,)}, "on each day a feature has no value"),
+        ({"features": (lambda data, strategy: field(data, "close") * np.nan,)}, "no asset got a model"),
+    ],
+    ids=["sizing", "no value", "no model"],
+)
+def test_a_strategy_that_holds_nothing_is_told_why(parameters: dict, reason: str) -> None:
+    done = run(replace(SMALL, **parameters))
+    sentence = evaluate(done.data, done.weights, RULES, done.log).sentence
+    assert sentence.startswith(NOTHING)
+    assert reason in sentence
+
+
+class OwnPredict(Strategy):
+    """Hold the first assets, whatever the models say, and count the days."""
+
+    def predict(self, models, data, state):
+        weights = data.sel(field="close", drop=True).isel(time=slice(-1, None)) * 0
+        weights[:, :5] = 0.05
+        return weights, {"days": 1 + (state or {"days": 0})["days"]}
+
+
+class Stateless(OwnPredict):
+    """Return weights alone."""
+
+    def predict(self, models, data, state):
+        return super().predict(models, data, state)[0]
+
+
+class OwnModels(OwnPredict):
+    """Train nothing that the engine knows."""
+
+    def train_model(self, data):
+        return {"mean": float(data.mean())}
+
+
+class Narrow(Strategy):
+    """Train on the later half of the window."""
+
+    def train_model(self, data):
+        return super().train_model(data.isel(time=slice(data.sizes["time"] // 2, None)))
+
+
+class OwnData(Strategy):
+    """Load half of the assets, with a field of one's own."""
+
+    def load_data(self, period):
+        data = super().load_data(period)
+        data = data.isel(asset=slice(None, None, 2))
+        middle = data.sel(field=["high", "low"]).mean("field").expand_dims(field=["middle"])
+        return xr.concat([data, middle], "field").transpose(*data.dims).rename(data.name)
+
+
+def of_own_field(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    return indicators.roc(field(data, "middle"), 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "sentence"),
+    [
+        (OwnPredict, True, OWN_METHODS),
+        (Stateless, True, OWN_METHODS),
+        (OwnModels, False, OWN_METHODS),
+        (Narrow, True, OWN_METHODS),
+        (OwnData, True, "The model adds"),
+    ],
+    ids=["predict", "no state", "models", "training", "data"],
+)
+def test_any_strategy_has_a_report(kind: type, table: bool, sentence: str, capsys) -> None:
+    strategy = kind(
+        **{name: getattr(SMALL, name) for name in ("top_assets", "hidden_size", "retrain_interval")}
+    )
+    if kind is OwnData:
+        strategy = replace(strategy, features=(of_own_field,))
+    done = run(strategy)
+    found = evaluate(done.data, done.weights, RULES, done.log)
+    assert found.sentence.startswith(sentence)
+    assert np.isfinite(found.measures[STRATEGY].sharpe_ratio)
+    capsys.readouterr()
+    show_backtest_trainings(done.log, done.data, done.weights)
+    show_backtest(done.data, done.weights, log=done.log)
+    models = done.log.trainings[-1].models
+    show_training(models, window_to(done.log.seen(done.data), done.log.trainings[-1].day, strategy))
+    shown = capsys.readouterr().out
+    assert ("returned dict, not TrainedModels" in shown) != table
+    assert ("predictions: " in shown) == table
+    assert sentence in shown
+
+
+def planted(strength: float, seed: int, days: int, use_market) -> Evaluation:
+    market = planted_market(strength, seed, days)
+    use_market(market)
+    done = run(PLANTED, str(market.time.values[90])[:10])
+    return evaluate(done.data, done.weights, RULES, done.log)
+
+
+def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
+    """With 0.3 of the daily volatility: a model that sees it is right on 62 of 100 days."""
+    found = planted(0.3, 1, 330, use_market)
+    assert found.value is not None
+    assert verdict(found.value) == "adds"
+    assert found.value.return_interval[0] > 0
+    ratios = {name: measures.sharpe_ratio for name, measures in found.measures.items()}
+    assert ratios["strategy"] > ratios[WITHOUT] + 1
+
+
+@long
+def test_on_pure_chance_it_is_reported_no_more_often_than_stated(use_market) -> None:
+    """One of 40 by chance; more than two of 20 would have a probability of 1.2 %."""
+    found = [planted(0.0, seed, 160, use_market).value for seed in range(20)]
+    assert [verdict(value) for value in found if value is not None].count("adds") <= 2
