@@ -1,4 +1,4 @@
-"""References of functions and objects: the globals, closures, defaults, attributes and items that they use."""
+"""References of functions and objects: globals, closures, defaults, attributes and items."""
 
 import dis
 import functools
@@ -12,9 +12,8 @@ from typing import Any
 Reference = tuple[str, Any]  # the name under which a value is used, and the value
 LIBRARY = Path(__file__).parents[1]
 FILES_OF_THE_USER = ("features.py", "model.py", "universe.py", "sizing.py")
-INSTALLED = tuple(
-    {sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-) + ("<frozen",)
+PATHS = sysconfig.get_paths()
+INSTALLED = (*(PATHS[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")), "<frozen")
 # attributes of a class that say nothing about what it does
 IGNORED = {"__dict__", "__weakref__", "__module__", "__doc__", "__firstlineno__", "__static_attributes__"}
 
@@ -119,6 +118,8 @@ def is_of_user(value: Any) -> bool:
             return name == "__main__"
     else:
         name = getattr(value, "__module__", None) or ""
+        if isinstance(value, type) and name == "__main__":
+            return True
         module = sys.modules.get(name)
         file = getattr(getattr(value, "__code__", module), "co_filename", None)
         file = file or getattr(module, "__file__", None) or ""
@@ -168,7 +169,7 @@ def numbers_in(value: Any, most: int = 100_000) -> list[Any]:
             elif item.dtype.names:
                 left += [item[name] for name in reversed(item.dtype.names)]
             continue
-        if hasattr(type(item), "__getstate__") and not isinstance(item, Mapping | list | tuple | set | frozenset):
+        if not isinstance(item, Mapping | list | tuple | set | frozenset):
             try:
                 item = item.__getstate__()  # a tree of scikit-learn has its numbers there alone
             except Exception:  # nothing to look into

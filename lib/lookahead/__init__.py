@@ -13,10 +13,10 @@ from tqdm import tqdm
 from lib.common.errors import WrongValueError
 from lib.common.market_data import check_data
 from lib.lookahead.findings import Leak, LeakReport, merged, shortened
-from lib.lookahead.questions import askable, overrides
-from lib.lookahead.tables import METHODS, functions_of_user
+from lib.lookahead.questions import askable
+from lib.lookahead.tables import functions_of_user
 from lib.lookahead.trials import Trials
-from lib.strategy import Strategy
+from lib.strategy import Strategy, own_methods
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,21 +40,22 @@ def check(
     """Look for look-ahead: in each feature, the selection, the training, and a chain of predictions.
 
     The strategy may be of any kind: a subclass, or functions in place of `load_data`, `train_model` and
-    `predict`, with models and a state of their own. Each answer for a random day is first computed from data that end on that day, while the platform's
-    library loads nothing later either. It is compared with the answer
+    `predict`, with models and a state of their own. Each answer for a random day is first computed from data
+    that end on that day, while the platform's library loads nothing later either. It is compared with the
+    answer
 
     - when the later days are present as noise, and the library loads all it has, as it does in a backtest.
       Tables that the functions know from elsewhere (variables of another cell, closures, attributes) are
-      changed after the day too: arrays, frames, lists and dicts with a time axis. Features see the later days too, and are computed once more with gaps planted before the day, which
-      reveals a back-fill;
+      changed after the day too: arrays, frames, lists and dicts with a time axis. Features see the later
+      days too, and are computed once more with gaps planted before the day, which reveals a back-fill;
     - after questions about the last day, with which a backtest begins (on the first three days, in new
       processes; on Linux only);
     - when the same prices stand under other dates (on the first three days).
 
     The check thus finds a function that reads later rows of its argument or of a table from elsewhere; a
-    function that loads data by itself, except through `strategy.load_data`, which ends on the day in a backtest
-    as well; and a function that remembers. Data and tables are changed **in place**, and restored; read-only
-    data are copied first. A feature that spreads the end of its window over the window, such as
+    function that loads data by itself, except through `strategy.load_data`, which ends on the day in a
+    backtest as well; and a function that remembers. Data and tables are changed **in place**, and restored;
+    read-only data are copied first. A feature that spreads the end of its window over the window, such as
     ``close / close[-1]``, spoils the training without knowing the future: a kind of its own. An answer that
     differs when it is computed again is reported as not deterministic. An answer that depends on dates is
     reported as such: the calendar, or a table of prices.
@@ -132,7 +133,7 @@ def _has_own_code(strategy: Strategy) -> bool:
     """Return True if a function or method of the strategy is not this project's."""
     functions = (function for _, function in functions_of_user(strategy))
     foreign = (not getattr(function, "__module__", "").startswith("lib.") for function in functions)
-    return bool(overrides(strategy, *METHODS)) or any(foreign)
+    return bool(own_methods(strategy)) or any(foreign)
 
 
 def _watched() -> bool:

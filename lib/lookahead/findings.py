@@ -159,8 +159,10 @@ def merged(leaks: Iterable[tuple[int, Leak]], stages: tuple[str, ...]) -> tuple[
     found: list[Leak] = []
     for stage, kind in kinds.items():
         of_stage = [(row, leak) for row, leak in leaks if leak.stage == stage and leak.kind == kind]
-        if kind == "random" and kinds.get("prediction") != "random" and not any(
-            leak.asset for _, leak in of_stage
+        if (
+            kind == "random"
+            and kinds.get("prediction") != "random"
+            and not any(leak.asset for _, leak in of_stage)
         ):
             continue
         days = dict(sorted(of_stage, reverse=True, key=lambda pair: pair[0]))

@@ -11,6 +11,7 @@ import numpy as np
 from lib.common.market_data import ending_with, field
 from lib.common.references import numbers_in
 from lib.engine import published
+from lib.engine.chain import predict_days
 from lib.engine.inputs import (
     feature_names,
     feature_values,
@@ -21,7 +22,7 @@ from lib.engine.inputs import (
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import model_outputs
 from lib.engine.training import lesson_of
-from lib.strategy import Strategy
+from lib.strategy import Strategy, own_methods, uses_methods_of_strategy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -96,9 +97,9 @@ def questions_about(
 ) -> Questions:
     """Return the questions about a row of data, by stage.
 
-    Only features see rows after it, if any, at most `later`. Whatever loads data through the strategy gets them up to the
-    row, as in a backtest. `trained` keeps the models of the published network by what they were trained on.
-    Without it that network is not trained: the questions are about its examples, and there is no prediction.
+    Only features see rows after it, if any, at most `later`. Whatever loads data through the strategy gets
+    them up to the row, as in a backtest. `trained` keeps the models of the published network by what they
+    were trained on. Without it that network is not trained: the questions are about its examples, and there is no prediction.
     """
     index = data.get_index("asset")
     first = first_row(data, row, strategy.lookback_period)
@@ -150,11 +151,11 @@ def questions_about(
         return answers
 
     def chain() -> np.ndarray:
-        state: Any = None
+        days = range(row + 1 - CHAIN, row + 1)
+        firsts = [first_row(data, day, strategy.lookback_period) for day in days]
+        windows = (data[:, k : day + 1].copy(deep=True) for k, day in zip(firsts, days, strict=True))
         answers = []
-        for day in range(row + 1 - CHAIN, row + 1):
-            window = data[:, first_row(data, day, strategy.lookback_period) : day + 1].copy(deep=True)
-            weights, state = strategy.predict(train(), window, state)
+        for weights, _ in predict_days(strategy.predict, ((train(), window) for window in windows)):
             last = weights.isel(time=-1) if "time" in weights.dims else weights
             answers.append(last.reindex(asset=index, fill_value=0).values.astype(float))
         return np.stack(answers)
@@ -174,28 +175,23 @@ def feature_labels(strategy: Strategy) -> list[str]:
     return [f"feature {name}" + f" ({k + 1})" * (names.count(name) > 1) for k, name in enumerate(names)]
 
 
-def overrides(strategy: Strategy, *methods: str) -> list[str]:
-    """Return those of some methods that a subclass of `Strategy` overrides."""
-    return [name for name in methods if getattr(type(strategy), name) is not getattr(Strategy, name)]
-
-
 def uses_features(strategy: Strategy) -> bool:
-    """Return False where `train_model` and `predict` are both overridden, and the features are as published."""
+    """Return False where `train_model` and `predict` are overridden, and the features are as published."""
     published_ones = (Strategy.features, Strategy.selection)
-    own = len(overrides(strategy, "train_model", "predict"))
-    return own < 2 or (strategy.features, strategy.selection) != published_ones
+    both = {"train_model", "predict"} <= set(own_methods(strategy))
+    return not both or (strategy.features, strategy.selection) != published_ones
 
 
 def depends_on_examples_only(strategy: Strategy) -> bool:
     """Return True if features, selection and target are the only code of the user's own."""
-    return not overrides(strategy, "train_model", "predict") and published.is_published(strategy)
+    return uses_methods_of_strategy(strategy) and published.is_published(strategy)
 
 
 def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedModels]) -> Any:
     """Return the models of a training window, from `trained` where the examples are the same.
 
     The training of the published network is a function of the examples and the parameters alone, so that it
-    need not be repeated. A model, or a method, of the user's own may read anything: it is always trained anew.
+    need not be repeated. A model, or a method, of the user's own may read anything: it always trains anew.
     """
     if not depends_on_examples_only(strategy):
         return strategy.train_model(data)

@@ -1,8 +1,8 @@
-"""Tables that a strategy's functions know from elsewhere than their arguments, such as prices of another cell.
+"""Tables that a strategy's functions know besides their arguments, such as prices of another cell.
 
-The functions are followed through their globals, closures, defaults and attributes. Each array, frame, list or
-dict with a time axis can be changed after a day, like the data themselves. What has no time axis, or cannot be
-changed or followed, is named.
+The functions are followed through their globals, closures, defaults and attributes. Each array, frame, list
+or dict with a time axis can be changed after a day, like the data themselves. What has no time axis, or
+cannot be changed or followed, is named.
 """
 
 import datetime
@@ -26,7 +26,7 @@ from lib.common.registry import Choices, find, label
 from lib.features import feature, target
 from lib.lookahead.questions import feature_labels
 from lib.sizing import sizing
-from lib.strategy import Strategy
+from lib.strategy import METHODS, Strategy
 from lib.universe import selection
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 MOST_OBJECTS = 20_000  # followed; a strategy that refers to more is not followed to its end
 DIGITS = 6  # a number with more significant digits was computed, one with fewer may be written by hand
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-METHODS = ("load_data", "train_model", "predict")
 CLOSED = (BuiltinFunctionType, np.ufunc, np.dtype, np.random.Generator, np.random.RandomState, re.Pattern)
 CLOSED += (logging.Logger, threading.Thread)
 CLOSED += (datetime.date, datetime.timedelta, datetime.tzinfo, pd.Timestamp, pd.Timedelta, range, slice)
@@ -126,7 +125,8 @@ def functions_of_user(strategy: Strategy) -> list[Reference]:
             own = ((name, item) for name, item in vars(kind).items() if not name.startswith("__"))
             found += [(name if name in METHODS else f"attribute {name}", item) for name, item in own]
     fields = type(strategy).__dataclass_fields__
-    return found + [(f"attribute {name}", item) for name, item in vars(strategy).items() if name not in fields]
+    own = ((name, item) for name, item in vars(strategy).items() if name not in fields)
+    return found + [(f"attribute {name}", item) for name, item in own]
 
 
 class _Walk:
@@ -160,7 +160,7 @@ class _Walk:
             if _is_computed(value) or (isinstance(value, str) and value in self.assets):
                 self.known.constants.append(f"`{name}` ({owner})")
             return
-        if id(value) in self.seen or isinstance(value, ModuleType | Choices | CLOSED):
+        if id(value) in self.seen or isinstance(value, (ModuleType, Choices, *CLOSED)):
             return
         self.seen[id(value)] = value
         if isinstance(value, FunctionType):
@@ -248,7 +248,8 @@ def _labelled(value: Any) -> list[tuple[np.ndarray, int]] | None:
     if kind == "xarray" and type(value).__name__ == "Dataset":
         return [pair for name in value.data_vars for pair in _labelled(value[name]) or ()]
     if kind == "xarray" and type(value).__name__ == "DataArray":
-        found = [(_times(value.indexes[dim]), axis) for axis, dim in enumerate(value.dims) if dim in value.indexes]
+        indexes = [(value.indexes.get(dim), axis) for axis, dim in enumerate(value.dims)]
+        found = [(_times(index), axis) for index, axis in indexes if index is not None]
         return [(times, axis) for times, axis in found if times is not None]
     if isinstance(value, dict) and len(value) > 1:
         times = _times(pd.Index(list(value), tupleize_cols=False))
@@ -267,11 +268,14 @@ def _times(index: pd.Index) -> np.ndarray | None:
         return index.tz_localize(None).to_numpy().astype("M8[ns]")
     if index.dtype.kind in "iu" and len(index) and index.min() > 1900_00_00 and index.max() < 2200_00_00:
         index = pd.Index(index.astype(str))  # such as 20240131
-    elif index.dtype.kind not in "OTUS" or not len(index):
-        return None
-    elif not all(
-        isinstance(item, datetime.date | np.datetime64) or (isinstance(item, str) and ISO_DATE.match(item))
-        for item in index
+    elif (
+        index.dtype.kind not in "OTUS"
+        or not len(index)
+        or not all(
+            isinstance(item, datetime.date | np.datetime64)
+            or (isinstance(item, str) and ISO_DATE.match(item))
+            for item in index
+        )
     ):
         return None
     times = pd.to_datetime(index, errors="coerce")

@@ -26,12 +26,11 @@ from lib.lookahead.questions import (
     answers_to,
     depends_on_examples_only,
     difference,
-    overrides,
     questions_about,
     random_gaps,
 )
 from lib.lookahead.tables import Known, known_to
-from lib.strategy import Strategy
+from lib.strategy import Strategy, loads_own_data
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,11 +64,11 @@ class Trials:
         strategy = make(data)
         self.known: Known = known_to(strategy, data, [("strategy", make)])
         self.read: set[str] = set()  # files and connections that functions opened
-        self.loads = bool(overrides(strategy, "load_data"))
+        self.loads = loads_own_data(strategy)
         self.stages = tuple(["load_data"] * self.loads + list(self._questions(data, rows[0])))
 
     def future(self, row: int) -> Iterator[Leak]:
-        """Yield the stages whose answer changes when later days are noise and the library loads all it has."""
+        """Yield stages whose answer changes when later days are noise and the library loads all it has."""
         past = self.data[:, : row + 1]
         day = past.time.values[-1]
         self.trained.clear()  # of no use on another day
@@ -160,9 +159,7 @@ class Trials:
             questions = [questions_about(self.make(past), past, row, self.gaps[row]) for _ in range(times)]
             return {stage: [answer_to(each[stage]) for each in questions] for stage in questions[0]}
 
-    def _kind(
-        self, stage: str, row: int, noisy: Answer, longer: Answer | None, found: Difference
-    ) -> str:
+    def _kind(self, stage: str, row: int, noisy: Answer, longer: Answer | None, found: Difference) -> str:
         """Return the kind of leak, where an answer changes with later days or with noise in them."""
         past = self.data[:, : row + 1]
         day = past.time.values[-1]
@@ -318,8 +315,10 @@ def _record(event: str, arguments: tuple) -> None:
         return
     what = arguments[0]
     if event == "open":
+        if not isinstance(what, str | bytes):
+            return
         written = isinstance(arguments[1], str) and not set(arguments[1]).isdisjoint("wax")
-        if not isinstance(what, str | bytes) or written or os.fsdecode(what).startswith(("/proc", "/dev", "/sys")):
+        if written or os.fsdecode(what).startswith(("/proc", "/dev", "/sys")):
             return
     frame: Any = sys._getframe(1)
     of_user = False
@@ -332,7 +331,7 @@ def _record(event: str, arguments: tuple) -> None:
         of_user = of_user or is_of_user_file(frame.f_code.co_filename)
         frame = frame.f_back
     if of_user:
-        found.add(os.path.basename(os.fsdecode(what)) if event == "open" else f"{event.split('.')[0]} connection")
+        found.add(os.path.basename(os.fsdecode(what)) if event == "open" else event)
 
 
 def in_child(function: Callable[[], Result]) -> Result | None:
