@@ -99,7 +99,8 @@ def questions_about(
 
     Only features see rows after it, if any, at most `later`. Whatever loads data through the strategy gets
     them up to the row, as in a backtest. `trained` keeps the models of the published network by what they
-    were trained on. Without it that network is not trained: the questions are about its examples, and there is no prediction.
+    were trained on. Without it that network is not trained: the questions are about its examples, and there
+    is no prediction.
     """
     index = data.get_index("asset")
     first = first_row(data, row, strategy.lookback_period)

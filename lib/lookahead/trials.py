@@ -42,6 +42,8 @@ SURE_AFTER = 2  # days on which a stage repeated itself, after which it is not a
 # dates so far apart that the calendar repeats, days of the week and leap years included
 CYCLE = np.timedelta64(28 * 365 + 7, "D")
 LIMITS = ("BASE_URL", "MAX_DATETIME_LIMIT", "MAX_DATE_LIMIT")  # what qnt.data.common keeps of its limit
+# modules that read files of the platform or of the project, or code
+NO_READS = ("qnt", "importlib", "lib.offline", "lib.engine")
 SECONDS = 300  # that a child process may take
 Result = TypeVar("Result")
 
@@ -324,7 +326,7 @@ def _record(event: str, arguments: tuple) -> None:
     of_user = False
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] in ("qnt", "importlib") or module.startswith("lib.offline"):
+        if module.startswith(NO_READS):
             return
         if module == __name__:
             break
