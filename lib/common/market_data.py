@@ -130,8 +130,14 @@ def load_range(competition_type: str, first: Any, last: Any = None) -> "xr.DataA
 def ending_with(data: "xr.DataArray") -> Iterator[None]:
     """Within the ``with``, let what is loaded end with the last day of `data`."""
     time = getattr(data, "time", None)
-    last = None if time is None or time.dtype.kind != "M" or not time.size else str(time.values[-1])[:10]
-    token = _data_end.set(last)
+    with ending_on(None if time is None or time.dtype.kind != "M" or not time.size else time.values[-1]):
+        yield
+
+
+@contextmanager
+def ending_on(day: np.datetime64 | None) -> Iterator[None]:
+    """Limit what is loaded inside the block to days up to `day`, or lift the limit with None."""
+    token = _data_end.set(None if day is None else str(day)[:10])
     try:
         yield
     finally:
@@ -163,3 +169,8 @@ def data_limit(day: np.datetime64) -> Iterator[None]:
     finally:
         for name, value in kept.items():
             setattr(common, name, value)
+
+
+def data_end() -> str | None:
+    """Return the last day that can be loaded inside a running `train_model` or `predict`, else None."""
+    return _data_end.get()

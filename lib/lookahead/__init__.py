@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from lib.common.errors import WrongValueError
 from lib.common.market_data import check_data
-from lib.lookahead.leak_report import Leak, LeakReport, merged
+from lib.lookahead.findings import Leak, LeakReport, merged, shortened
+from lib.lookahead.questions import askable
+from lib.lookahead.tables import functions_of_user
 from lib.lookahead.trials import Trials
-from lib.lookahead.windows import askable
-from lib.strategy import Strategy
+from lib.strategy import Strategy, own_methods
 
 if TYPE_CHECKING:
     import xarray as xr
 
 DATE_SHIFT_DAYS = 3  # of the days tried, how many under other dates too: a look-up of dates shows on any day
 MEMORY_DAYS = 3  # of the days tried, how many in new processes too: a memory shows on any day
-NOT_ALL = "Not tried: numbers computed from all data beforehand. Pass a function data -> Strategy for those."
+LOADING_DAYS = 3  # of the days tried, on how many an own load_data is called
+NOT_ALL = "Not tried: numbers, names and models computed from all data beforehand"
+INSTEAD = "Pass a function data -> Strategy for those."
 NO_PROCESS = (
     "Not tried: whether a function remembers what it saw first; no process could be started for that."
 )
@@ -35,26 +39,31 @@ def check(
 ) -> LeakReport:
     """Look for look-ahead: in each feature, the selection, the training, and a chain of predictions.
 
-    Each answer for a random day is first computed from data that end on that day, while the platform's
-    library loads nothing later either. It is compared with the answer
+    The strategy may be of any kind: a subclass, or functions in place of `load_data`, `train_model` and
+    `predict`, with models and a state of their own. Each answer for a random day is first computed from data
+    that end on that day, while the platform's library loads nothing later either. It is compared with the
+    answer
 
     - when the later days are present as noise, and the library loads all it has, as it does in a backtest.
-      Features see the later days too, and are computed once more with gaps planted before the day, which
-      reveals a back-fill;
+      Tables that the functions know from elsewhere (variables of another cell, closures, attributes) are
+      changed after the day too: arrays, frames, lists and dicts with a time axis. Features see the later
+      days too, and are computed once more with gaps planted before the day, which reveals a back-fill;
     - after questions about the last day, with which a backtest begins (on the first three days, in new
       processes; on Linux only);
     - when the same prices stand under other dates (on the first three days).
 
-    The check thus finds a function that reads later rows of its argument; a function that loads data by
-    itself, except through `strategy.load_data`, which ends on the day in a backtest as well; a function that
-    reads `data` from outside its argument (they are changed **in place**, and restored; a read-only array is
-    copied, and then this is not found); and a function that remembers. An answer that differs when it is
-    computed again is reported as not deterministic. An answer that depends on dates is reported as such: the
-    calendar, or a table of prices.
+    The check thus finds a function that reads later rows of its argument or of a table from elsewhere; a
+    function that loads data by itself, except through `strategy.load_data`, which ends on the day in a
+    backtest as well; and a function that remembers. Data and tables are changed **in place**, and restored;
+    read-only data are copied first. A feature that spreads the end of its window over the window, such as
+    ``close / close[-1]``, spoils the training without knowing the future: a kind of its own. An answer that
+    differs when it is computed again is reported as not deterministic. An answer that depends on dates is
+    reported as such: the calendar, or a table of prices.
 
-    It cannot see a number computed from all data beforehand, such as a mean or a fitted scaler, which looks
+    It cannot see a number computed from all data beforehand, such as a mean or a fitted model, which looks
     like any constant: for that, pass a function that makes the strategy from data. Nor does it see what a
-    function remembers from before the check.
+    function remembers from before the check. Files that functions read, and objects that cannot be followed,
+    are named in the report.
 
     Parameters
     ----------
@@ -77,9 +86,10 @@ def check(
     ------
     ValueError
         No day has whole windows before it and a day after it. `trend` fills the first `lwma_period` + 1 days
-        of a window backwards, so a window must be longer: then nothing that is asked about its last day reads
-        those.
+        of a window backwards, so a window must be longer: then no question about its last day reads those.
     """
+    if days < 1:
+        raise WrongValueError(f"days is {days}: it must be 1 or more.")
     data = check_data(data)
     if not data.values.flags.writeable:
         data = data.copy(deep=True)
@@ -101,18 +111,33 @@ def check(
                 found += ((row, leak) for leak in trials.future(row))
                 if k < DATE_SHIFT_DAYS:
                     found += ((row, leak) for leak in trials.dates(row))
+                if trials.loads and k < LOADING_DAYS:
+                    found += ((row, leak) for leak in trials.loading(row))
                 bar.update()
 
-    own = given and any(
-        map(callable, (*given.features, given.target, given.selection, given.model, given.sizing))
+    notes = [NO_PROCESS] * (remembered is None)
+    if given and _has_own_code(given):
+        constants = trials.known.constants
+        notes.insert(0, f"{NOT_ALL}{f', such as {shortened(constants)}' if constants else ''}. {INSTEAD}")
+    return LeakReport(
+        merged(found, trials.stages),
+        data.time.values[rows].astype("M8[D]"),
+        trials.stages,
+        tuple(notes),
+        tables=tuple(map(str, trials.known.tables)),
+        unseen=(*trials.known.closed, *(f"the file or connection {name}" for name in sorted(trials.read))),
     )
-    notes = [NOT_ALL] * bool(own) + [NO_PROCESS] * (remembered is None)
-    stages = trials.stages
-    return LeakReport(merged(found, stages), data.time.values[rows].astype("M8[D]"), stages, tuple(notes))
+
+
+def _has_own_code(strategy: Strategy) -> bool:
+    """Return True if a function or method of the strategy is not this project's."""
+    functions = (function for _, function in functions_of_user(strategy))
+    foreign = (not getattr(function, "__module__", "").startswith("lib.") for function in functions)
+    return bool(own_methods(strategy)) or any(foreign)
 
 
 def _watched() -> bool:
-    """Whether a person sees stderr: in a notebook or a terminal."""
+    """Return True if a person sees stderr, in a notebook or a terminal."""
     from qnt.graph import is_notebook
 
     return sys.stderr.isatty() or is_notebook()

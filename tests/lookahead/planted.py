@@ -7,7 +7,7 @@ import xarray as xr
 
 from lib.common.market_data import field
 from lib.indicators import roc, shift
-from lib.lookahead.leak_report import LeakReport
+from lib.lookahead.findings import LeakReport
 from lib.strategy import Strategy
 from tests.markets import random_market
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.lookahead.answers import Difference, answer_to, difference
+from lib.lookahead.questions import Difference, answer_to, difference
 
 RNG = np.random.default_rng(0)
 WALK = 50 + np.cumsum(RNG.normal(size=(2, 60, 3)), axis=1)

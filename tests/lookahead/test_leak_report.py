@@ -4,7 +4,7 @@ import numpy as np
 
 from lib.common.market_data import field
 from lib.lookahead import check
-from lib.lookahead.leak_report import Leak, LeakReport, merged
+from lib.lookahead.findings import Leak, LeakReport, merged
 from tests.lookahead.planted import kinds, small, whole_market
 from tests.markets import random_market
 

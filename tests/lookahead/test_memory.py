@@ -6,7 +6,7 @@ import numpy as np
 
 from lib.common.market_data import field
 from lib.lookahead import check
-from lib.lookahead.leak_report import LEAKS
+from lib.lookahead.findings import LEAKS
 from lib.strategy import Strategy
 from tests.lookahead.planted import SMALL, kinds, small, whole_market
 

@@ -3,8 +3,7 @@
 import numpy as np
 
 from lib.common.market_data import field
-from lib.lookahead.questions import LATER, questions_about
-from lib.lookahead.windows import CHAIN, askable, random_gaps
+from lib.lookahead.questions import CHAIN, LATER, askable, questions_about, random_gaps
 from lib.strategy import Strategy
 from lib.universe import low_volatility
 from tests.lookahead.planted import SMALL, small

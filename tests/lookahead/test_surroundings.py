@@ -9,8 +9,8 @@ import pytest
 import qnt.data as qndata
 from qnt.data import common
 
-from lib.lookahead import surroundings
-from lib.lookahead.surroundings import LIMITS, data_limit, in_child, other_future
+from lib.lookahead import trials
+from lib.lookahead.trials import LIMITS, data_limit, in_child, other_future
 from tests.markets import random_market
 from tests.systems import on_linux
 
@@ -78,5 +78,5 @@ def test_a_copy_that_dies_has_no_answer(end, capfd):
 
 @on_linux
 def test_a_copy_that_hangs_is_ended(monkeypatch):
-    monkeypatch.setattr(surroundings, "SECONDS", 0.2)
+    monkeypatch.setattr(trials, "SECONDS", 0.2)
     assert in_child(lambda: time.sleep(600)) is None

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lib.engine import cores
-from lib.lookahead.surroundings import in_child
+from lib.lookahead.trials import in_child
 from lib.offline import market_cache
 from tests.template.test_readme import blocks
 

@@ -1,0 +1,70 @@
+"""No planted leak is missed silently, and no honest strategy is accused."""
+
+import pytest
+
+from lib.lookahead import check
+from tests.lookahead.corpus import HONEST, LEAKS
+from tests.lookahead.planted import kinds
+from tests.markets import random_market
+from tests.switches import LONG
+
+# one of each kind in the ordinary suite
+SOME_LEAKS = [
+    "next_close",
+    "by_last",
+    "selection_of_frame",
+    "selection_of_days",
+    "by_object",
+    "target_of_table",
+]
+SOME_LEAKS += ["feature_by_number", "selection_of_pickle", "predict_function_of_table", "training_of_table"]
+SOME_LEAKS += ["loading_by_last", "selection_of_mapped_file"]
+SOME_HONEST = [
+    "rolling_mean",
+    "loading_through_the_strategy",
+    "constants_by_hand",
+    "own_functions",
+    "own_load",
+]
+SOME_HONEST += ["own_rule_without_state", "own_training", "own_predict"]
+DEPEND_ON_DATES = ("table_up_to_the_day", "meetings_known_in_advance")
+
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
+
+@pytest.fixture
+def market(use_market):
+    market = random_market(12, days=60)
+    market.values[:7] = market[:7].ffill("time").bfill("time").fillna(1).values
+    market.values[7] = 1
+    use_market(market.copy(deep=True))
+    return market
+
+
+def test_the_corpus_is_large():
+    assert len(LEAKS) >= 44
+    assert len(HONEST) >= 25
+
+
+@pytest.mark.parametrize("name", LEAKS if LONG else SOME_LEAKS)
+def test_a_planted_leak_is_not_missed_silently(name, market, tmp_path):
+    case = LEAKS[name]
+    prices = market.copy(deep=True)
+    before = market.copy(deep=True)
+    report = check(case.make(market, prices, tmp_path), market, days=3)
+    assert report.leaks == (case.told == "leak"), report
+    if case.told == "named":
+        assert report.notes or report.unseen
+    elif case.told != "leak":
+        assert case.told in kinds(report).values(), report
+    assert case.words in str(report), report
+    assert market.identical(before)
+    assert prices.identical(before)
+
+
+@pytest.mark.parametrize("name", HONEST if LONG else SOME_HONEST)
+def test_an_honest_strategy_is_not_accused(name, market, tmp_path):
+    report = check(HONEST[name](market, market.copy(deep=True), tmp_path), market, days=3)
+    assert not report.leaks, report
+    assert set(kinds(report).values()) <= ({"dates"} if name in DEPEND_ON_DATES else set()), report
+    assert report.unseen == ()
