@@ -1,4 +1,4 @@
-"""The installer: it adds what is missing of requirements.txt and reports which qnt will be imported.
+"""Install what requirements.txt names and is missing, and say which qnt will be imported.
 
 Run it once, as `python init.py` or, in a notebook, as `%run init.py`. `python init.py --tests` also installs
 the tools that the tests need.
@@ -9,34 +9,29 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import queue
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OLDEST, NEWEST = (3, 11), (3, 13)  # torch 2.13.0 and the platform's library have builds for these
 MODULES = {"pytest-xdist": "xdist"}  # modules that are not named like their package
-PLUMBING = ("pip", "setuptools", "wheel")  # a new environment has old versions, and packages require newer
-SILENCE = 10  # seconds without output after which a line says that the work goes on
 PROGRESS = ("Downloading", "Using cached", "Building", "Installing", "Attempting", "WARNING: Retrying")
 SIZE = (  # measured on Linux with the CPU build of torch, which is half of it
     "All packages take 1.6 GB on disk, the tools for the tests 0.1 GB more. On Linux, torch from PyPI adds "
     "several GB for NVIDIA graphics cards."
 )
-OFFLINE_WORDS = (  # how pip and its libraries report that there is no network
-    "NewConnectionError",
-    "NameResolutionError",
-    "ConnectTimeoutError",
-    "ProxyError",
-    "Network is unreachable",
-    "Temporary failure in name resolution",
-    "Connection refused",
-)
+HINTS = {  # by a word in pip's output
+    "NewConnectionError": "No package index can be reached: connect this machine to the network",
+    "NameResolutionError": "No package index can be reached: connect this machine to the network",
+    "Connection refused": "No package index can be reached: connect this machine to the network",
+    "Network is unreachable": "No package index can be reached: connect this machine to the network",
+    "externally-managed-environment": "This Python belongs to the operating system: make one of your own "
+    "(python -m venv .venv)",
+    "": "pip failed: fix what its last lines below name",
+}
 
 
 def main(arguments=()) -> None:
@@ -50,22 +45,15 @@ def main(arguments=()) -> None:
     check_python(sys.version_info[:3])
     text = (HERE / "requirements.txt").read_text(encoding="utf-8")
     required = read_requirements(text, tests="--tests" in arguments)
-    present = [requirement for requirement in required if is_satisfied(requirement)]
-    missing = [requirement for requirement in required if requirement not in present]
+    missing = [requirement for requirement in required if not is_satisfied(requirement)]
     if missing:
-        install(missing, present)
-        print("Checking that everything can be imported.", flush=True)
-        check_by_importing([module_of(requirement) for requirement in required])
+        loaded = [item.name for item in missing if module_of(item) in sys.modules]
+        install(missing, [item for item in required if item not in missing])
         names = ", ".join(f"{item.name} {metadata.version(item.name)}" for item in missing)
-        print(f"Installed {names}.")
-        if present:
-            print(f"{len(present)} of {len(required)} packages were there already and were not changed.")
-        if any(module_of(requirement) in sys.modules for requirement in missing):
-            print("Restart the kernel: it still runs the old version of some of them.")
+        print(f"Installed {names}; {len(required) - len(missing)} of {len(required)} were there already.")
+        if loaded:
+            print(f"Restart the kernel: it still runs the old version of {', '.join(loaded)}.")
     else:
-        # Importing torch and the rest takes many seconds. They were imported after they were installed, so it
-        # is enough that their modules are still where Python looks.
-        check_findable(required)
         print(f"All {len(required)} packages are there already: nothing was changed.")
     print(which_qnt())
 
@@ -82,89 +70,25 @@ def check_python(version: tuple[int, ...]) -> None:
 
 def read_requirements(text: str, tests: bool) -> list:
     """Return the requirements that apply to this Python, with or without the tools for the tests."""
+    try:
+        from pip._vendor.packaging.requirements import Requirement  # packaging itself may be missing
+    except ImportError:
+        give_up(f"This Python has no pip. Install it: {Path(sys.executable).name} -m ensurepip --upgrade")
     if not tests:
         text = text.partition("\n# To test\n")[0]
-    lines = (line.partition(" #")[0].strip() for line in text.splitlines())
-    found = [
-        packaging("requirements").Requirement(line) for line in lines if line and not line.startswith("#")
-    ]
-    return [requirement for requirement in found if not requirement.marker or requirement.marker.evaluate()]
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    found = [Requirement(line) for line in lines if line]
+    return [item for item in found if not item.marker or item.marker.evaluate()]
 
 
 def is_satisfied(requirement) -> bool:
-    """Return whether the requirement allows the installed version; pre-releases count."""
+    """Return True if the installed version is allowed, and its module can be found; pre-releases count."""
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
         return False
-    return requirement.specifier.contains(version, prereleases=True)
-
-
-def install(missing: list, present: list) -> None:
-    """Install what is missing with pip; packages that are there keep their version."""
-    names = ", ".join(map(str, missing))
-    print(f"Installing {names}.\n{SIZE}", flush=True)
-    held = installed_versions()
-    for name in [*PLUMBING, *map(canonical, missing)]:
-        held.pop(name, None)
-    done = pip_install(missing, held)
-    if done.returncode and "ResolutionImpossible" in done.stdout:
-        print(
-            "That conflicts with other packages: only those in requirements.txt keep their version.",
-            flush=True,
-        )
-        done = pip_install(missing, {name: held[name] for name in map(canonical, present)})
-    if done.returncode:
-        give_up(failure(names, done.stdout))
-    for requirement in missing:
-        if not is_satisfied(requirement):
-            give_up(f"pip reported success, but {requirement} is not there:\n{end(done.stdout)}")
-
-
-def pip_install(missing: list, held: dict[str, str]) -> subprocess.CompletedProcess:
-    """Call pip, with the `held` packages as constraints."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "constraints.txt"
-        path.write_text("".join(f"{name}=={held[name]}\n" for name in sorted(held)), encoding="utf-8")
-        options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "3"]
-        done = run_visibly("-m", "pip", "install", *options, "--constraint", str(path), *map(str, missing))
-    importlib.invalidate_caches()
-    return done
-
-
-def installed_versions() -> dict[str, str]:
-    """Return the version of every installed package, by its canonical name."""
-    installed: dict[str, str] = {}
-    for distribution in metadata.distributions():
-        name, version = distribution.metadata["Name"], distribution.version
-        try:
-            packaging("version").Version(version)
-            # Of two with the same name Python imports the first.
-            installed.setdefault(packaging("utils").canonicalize_name(name), version)
-        except (AttributeError, TypeError, ValueError):  # a leftover of a removed package: pip would stumble
-            continue
-    return installed
-
-
-def canonical(requirement) -> str:
-    """Return the canonical spelling of a package's name."""
-    return packaging("utils").canonicalize_name(requirement.name)
-
-
-def failure(names: str, output: str) -> str:
-    """Return what could not be installed, why, as far as pip reports it, and what to do."""
-    if any(word in output for word in OFFLINE_WORDS):
-        why = "No package index can be reached: connect this machine to the network"
-    elif "externally-managed-environment" in output:
-        why = "This Python belongs to the operating system: make one of your own (python -m venv .venv)"
-    else:
-        why = "pip failed: fix what its last lines below name"
-    return f"Could not install {names}. {why} and run init.py again.\n{end(output)}"
-
-
-def end(output: str) -> str:
-    """Return the last lines of pip's output."""
-    return "\n".join(f"    {line}" for line in output.strip().splitlines()[-12:])
+    allowed = requirement.specifier.contains(version, prereleases=True)
+    return allowed and importlib.util.find_spec(module_of(requirement)) is not None
 
 
 def module_of(requirement) -> str:
@@ -172,57 +96,33 @@ def module_of(requirement) -> str:
     return MODULES.get(requirement.name, requirement.name.replace("-", "_"))
 
 
-def check_by_importing(modules: list[str]) -> None:
-    """Import each module in a fresh process, so that this one stays small and keeps what it has loaded."""
-    code = "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)"
-    done = run_visibly("-c", code, *modules)
-    if done.returncode:
-        give_up(f"Everything is installed, but importing it fails:\n{end(done.stdout)}")
-
-
-def check_findable(required: list) -> None:
-    """End with a sentence where a package is registered as installed but its module is gone."""
-    lost = [item.name for item in required if importlib.util.find_spec(module_of(item)) is None]
+def install(missing: list, present: list) -> None:
+    """Install packages with pip, keep the version of those that are present, and import them once."""
+    names = ", ".join(map(str, missing))
+    print(f"Installing {names}.\n{SIZE}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        held = Path(folder) / "constraints.txt"
+        lines = [f"{item.name}=={metadata.version(item.name)}\n" for item in present]
+        held.write_text("".join(lines), encoding="utf-8")
+        options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "3"]
+        code, output = run("-m", "pip", "install", *options, "--constraint", str(held), *map(str, missing))
+    if code:
+        why = next(hint for word, hint in HINTS.items() if word in output)
+        give_up(f"Could not install {names}. {why} and run init.py again.\n{end(output)}")
+    importlib.invalidate_caches()
+    lost = [str(item) for item in missing if not is_satisfied(item)]
     if lost:
         again = f"{Path(sys.executable).name} -m pip install --force-reinstall --no-deps {' '.join(lost)}"
-        give_up(f"Installed, but Python does not find {', '.join(lost)}. Install again: {again}")
+        give_up(f"pip reported success, but {', '.join(lost)} cannot be found. Install it again: {again}")
+    print("Checking that everything can be imported.", flush=True)
+    imports = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    code, output = run("-c", imports, *map(module_of, [*present, *missing]))
+    if code:
+        give_up(f"Everything is installed, but importing it fails:\n{end(output)}")
 
 
-def which_qnt() -> str:
-    """Return which library `import qnt` will find, and what it needs."""
-    spec = importlib.util.find_spec("qnt")
-    if spec is None or spec.origin is None or HERE / "lib" / "offline" in Path(spec.origin).parents:
-        own = os.environ.get("QNT_OFFLINE_MARKET")
-        market = (
-            f"the market file {Path(own).name}"
-            if own
-            else "a synthetic market (random numbers, not real prices)"
-        )
-        return f"qnt is not installed: its stand-in will be used, with {market}."
-    try:
-        version = metadata.version("qnt")
-    except metadata.PackageNotFoundError:
-        version = "(version unknown)"
-    key = os.environ.get("API_KEY")
-    if not key:
-        advice = "Set API_KEY first, to the key of your Quantiacs profile"
-    else:
-        advice = 'API_KEY is "default": enough to import it' if key == "default" else "API_KEY is set"
-    return f"qnt {version} is installed and will be used. {advice}."
-
-
-def packaging(part: str):
-    """Return a module of the `packaging` library: its own, or the copy that pip carries."""
-    for home in ("packaging", "pip._vendor.packaging"):
-        try:
-            return importlib.import_module(f"{home}.{part}")
-        except ImportError:
-            continue
-    return give_up(f"This Python has no pip. Give it one: {Path(sys.executable).name} -m ensurepip --upgrade")
-
-
-def run_visibly(*arguments: str) -> subprocess.CompletedProcess:
-    """Run this Python again and return its output; meanwhile print pip's progress, and a sign of life."""
+def run(*arguments: str) -> tuple[int, str]:
+    """Run this Python again and return its exit code and output; print pip's progress meanwhile."""
     process = subprocess.Popen(
         [sys.executable, *arguments],
         stdin=subprocess.DEVNULL,
@@ -232,32 +132,37 @@ def run_visibly(*arguments: str) -> subprocess.CompletedProcess:
         errors="replace",
         env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
     )
-    lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=forward, args=(process.stdout, lines), daemon=True).start()
-    kept, started, shown = [], time.monotonic(), time.monotonic()
-    while True:
-        try:
-            line = lines.get(timeout=1)
-        except queue.Empty:
-            line = ""
-        if line is None:
-            break
-        kept.append(line)
-        if line.strip().startswith(PROGRESS):
-            print(f"  {line.strip()[:150]}", flush=True)
-            shown = time.monotonic()
-        elif time.monotonic() - shown >= SILENCE:
-            shown = time.monotonic()
-            print(f"  working for {shown - started:.0f} s", flush=True)
-    return subprocess.CompletedProcess(process.args, process.wait(), "".join(kept))
+    lines = []
+    with process:
+        for line in process.stdout or ():
+            lines.append(line)
+            if line.strip().startswith(PROGRESS):
+                print(f"  {line.strip()[:150]}", flush=True)
+    return process.returncode, "".join(lines)
 
 
-def forward(stream, lines: queue.Queue) -> None:
-    """Put each line of a stream into a queue, and None at its end."""
-    for line in stream:
-        lines.put(line)
-    stream.close()
-    lines.put(None)
+def end(output: str) -> str:
+    """Return the last lines of an output, indented."""
+    return "\n".join(f"    {line}" for line in output.strip().splitlines()[-12:])
+
+
+def which_qnt() -> str:
+    """Return which library `import qnt` will find, and what it needs."""
+    spec = importlib.util.find_spec("qnt")
+    if spec is None or spec.origin is None or HERE / "lib" / "offline" in Path(spec.origin).parents:
+        own = os.environ.get("QNT_OFFLINE_MARKET")
+        synthetic = "a synthetic market (random numbers, not real prices)"
+        market = f"the market file {Path(own).name}" if own else synthetic
+        return f"qnt is not installed: its stand-in will be used, with {market}."
+    try:
+        version = metadata.version("qnt")
+    except metadata.PackageNotFoundError:
+        version = "(version unknown)"
+    key = os.environ.get("API_KEY")
+    advice = "API_KEY is set" if key else "Set API_KEY first, to the key of your Quantiacs profile"
+    if key == "default":
+        advice = 'API_KEY is "default": enough to import it'
+    return f"qnt {version} is installed and will be used. {advice}."
 
 
 def give_up(sentence: str):

@@ -55,8 +55,8 @@ def state_write(state: State | None, path: str | os.PathLike | None = None) -> N
     """
     if state is not None and not isinstance(state, State):
         raise StateError(
-            f"state_write takes a State or None, not a {type(state).__name__}: pass what predict returned, and "
-            "keep values of your own in its memory (state.with_memory)."
+            f"state_write takes a State or None, not a {type(state).__name__}: pass what predict returned. "
+            "Values of your own belong in its memory (state.with_memory)."
         )
     place = _out_path() if path is None else os.fsdecode(path)
     try:
