@@ -10,18 +10,12 @@ import numpy as np
 
 from lib.common.market_data import ending_with, field
 from lib.common.references import numbers_in
-from lib.engine import published
+from lib.engine import lstm
 from lib.engine.chain import predict_days
-from lib.engine.inputs import (
-    feature_names,
-    feature_values,
-    get_target_classes,
-    model_inputs,
-    select_assets,
-)
+from lib.engine.examples import training_set_of
+from lib.engine.inputs import feature_names, feature_values, get_target_classes, model_inputs, select_assets
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import model_outputs
-from lib.engine.training import lesson_of
 from lib.strategy import Strategy, own_methods, uses_methods_of_strategy
 
 if TYPE_CHECKING:
@@ -134,7 +128,7 @@ def questions_about(
             answers = np.full((len(strategy.features) + 1, *training.shape[1:]), np.nan)
             if assets:
                 window = training.copy(deep=True)
-                target = get_target_classes(window.sel(asset=assets), strategy).values
+                target = get_target_classes(window, strategy, assets).values
                 places = index.get_indexer(assets)
                 answers[:, :, places] = np.stack([*feature_values(window, strategy, assets), target])
         return answers
@@ -185,7 +179,7 @@ def uses_features(strategy: Strategy) -> bool:
 
 def depends_on_examples_only(strategy: Strategy) -> bool:
     """Return True if features, selection and target are the only code of the user's own."""
-    return uses_methods_of_strategy(strategy) and published.is_published(strategy)
+    return uses_methods_of_strategy(strategy) and lstm.is_published(strategy)
 
 
 def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedModels]) -> Any:
@@ -197,7 +191,7 @@ def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedM
     if not depends_on_examples_only(strategy):
         return strategy.train_model(data)
     with ending_with(data):
-        examples = lesson_of(data, strategy).examples
+        examples = training_set_of(data, strategy).examples
     key = hashlib.sha256(repr(strategy.as_dict()).encode())
     for asset, arrays in examples.items():
         key.update(f"{asset} {[array.shape for array in arrays]}".encode())
