@@ -6,6 +6,7 @@ cannot be changed or followed, is named.
 """
 
 import datetime
+import io
 import itertools
 import logging
 import mmap
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
 MOST_OBJECTS = 20_000  # followed; a strategy that refers to more is not followed to its end
 DIGITS = 6  # a number with more significant digits was computed, one with fewer may be written by hand
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-CLOSED = (BuiltinFunctionType, np.ufunc, np.dtype, np.random.Generator, np.random.RandomState, re.Pattern)
-CLOSED += (logging.Logger, threading.Thread)
-CLOSED += (datetime.date, datetime.timedelta, datetime.tzinfo, pd.Timestamp, pd.Timedelta, range, slice)
+# of which there is nothing to follow
+CLOSED: tuple[type, ...] = (BuiltinFunctionType, np.ufunc, np.dtype, range, slice, re.Pattern)
+CLOSED += (np.random.Generator, np.random.RandomState, logging.Logger, threading.Thread)
+CLOSED += (datetime.date, datetime.timedelta, datetime.tzinfo, pd.Timestamp, pd.Timedelta)
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
 
@@ -120,13 +122,14 @@ def functions_of_user(strategy: Strategy) -> list[Reference]:
     models: Mapping[str, Any] = getattr(sys.modules.get("lib.model"), "model", {})
     if callable(strategy.model) or strategy.model.partition("(")[0] in models:
         found.append((f"model {label(strategy.model)}", find("model", strategy.model, models)))
-    for kind in type(strategy).__mro__:
-        if issubclass(kind, Strategy) and kind is not Strategy and is_of_user(kind):
-            own = ((name, item) for name, item in vars(kind).items() if not name.startswith("__"))
+    for owner in type(strategy).__mro__:
+        if issubclass(owner, Strategy) and owner is not Strategy and is_of_user(owner):
+            own = ((name, item) for name, item in vars(owner).items() if not name.startswith("__"))
             found += [(name if name in METHODS else f"attribute {name}", item) for name, item in own]
     fields = type(strategy).__dataclass_fields__
-    own = ((name, item) for name, item in vars(strategy).items() if name not in fields)
-    return found + [(f"attribute {name}", item) for name, item in own]
+    return found + [
+        (f"attribute {name}", vars(strategy)[name]) for name in vars(strategy).keys() - fields.keys()
+    ]
 
 
 class _Walk:
@@ -134,6 +137,7 @@ class _Walk:
 
     def __init__(self, data: "xr.DataArray"):
         self.assets = set(data.asset.values.tolist())
+        self.first = data.time.values[0]
         self.axes = {data.sizes["time"]: data.time.values}
         self.known = Known()
         self.unlabelled: list[tuple[str, str, Any]] = []
@@ -172,7 +176,7 @@ class _Walk:
         elif _is_array(value) or _is_numbers(value):
             self.unlabelled.append((name, owner, value))
         else:
-            children = references_of_object(value)
+            children = None if isinstance(value, io.IOBase) else references_of_object(value)
             if children is None:
                 self.known.closed.append(f"`{name}` ({owner}), a {type(value).__name__}")
                 return
@@ -220,7 +224,7 @@ class _Walk:
             self.known.constants.append(f"`{name}` ({owner})")
 
     def _add(self, table: Table) -> None:
-        if len(table.times) and table.times.max() > min(times[0] for times in self.axes.values()):
+        if len(table.times) and table.times.max() > self.first:
             try:
                 first = table.times.min() - np.timedelta64(1, "D")
                 with table.changed_after(first, np.random.default_rng(0)):

@@ -16,6 +16,7 @@ from unittest.mock import patch
 import numpy as np
 
 from lib.common import market_data
+from lib.common.market_data import data_limit
 from lib.common.references import is_of_user_file
 from lib.lookahead.findings import Leak
 from lib.lookahead.questions import (
@@ -41,7 +42,6 @@ REPEATS = 3  # questions asked again where an answer differs: two random selecti
 SURE_AFTER = 2  # days on which a stage repeated itself, after which it is not asked again
 # dates so far apart that the calendar repeats, days of the week and leap years included
 CYCLE = np.timedelta64(28 * 365 + 7, "D")
-LIMITS = ("BASE_URL", "MAX_DATETIME_LIMIT", "MAX_DATE_LIMIT")  # what qnt.data.common keeps of its limit
 # modules that read files of the platform or of the project, or code
 NO_READS = ("qnt", "importlib", "lib.offline", "lib.engine")
 SECONDS = 300  # that a child process may take
@@ -220,22 +220,6 @@ def _asked(stage: str, ask: Callable[[], Answer], day: np.datetime64) -> Answer:
 
 
 # ---- temporary changes around a question ----
-
-
-@contextmanager
-def data_limit(day: np.datetime64) -> Iterator[None]:
-    """Let the platform's library load nothing after a day, as in a pass, within the ``with``."""
-    from qnt.data import common
-
-    kept = {name: getattr(common, name) for name in LIMITS}
-    if common.MAX_DATE_LIMIT is not None:
-        day = min(day.astype("M8[D]"), np.datetime64(common.MAX_DATE_LIMIT, "D"))
-    try:
-        common.set_max_datetime(str(day)[:10])
-        yield
-    finally:
-        for name, value in kept.items():
-            setattr(common, name, value)
 
 
 @contextmanager

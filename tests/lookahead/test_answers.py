@@ -59,6 +59,34 @@ def test_a_value_that_appears_is_an_infinite_difference():
     assert difference(gap, WALK) == difference(WALK, gap) == Difference(1, 2, np.inf)
 
 
+def test_the_size_is_that_of_the_largest_difference_and_not_of_rounding():
+    answer = changed(changed(WALK, 7, 0, 0.5), 9, 2, -2.0) * (1 + 1e-15)
+    found = difference(WALK, answer)
+    assert found is not None
+    assert (found.days_before, found.asset) == (59 - 7, 0)
+    assert found.size == pytest.approx(2)
+    gap = WALK * (1 + 1e-15)
+    gap[1, 58, 2] = np.nan
+    assert difference(WALK, gap) == Difference(1, 2, np.inf)
+
+
+def test_a_difference_on_all_days_is_one_of_the_whole_window():
+    whole, end = WALK / WALK[:, -1:], changed(WALK, slice(50, 60), 1, 1.0)
+    assert difference(WALK, whole).whole_window
+    assert not difference(WALK, end).whole_window
+    assert not difference(WALK, np.where(np.arange(3) < 1, whole, end)).whole_window
+
+
+def test_models_of_another_kind_are_compared_by_their_numbers():
+    models = [np.array([1e9, 2.0]), np.array([[0.001]])]
+    assert difference(models, [models[0] * (1 + 1e-12), models[1]]) is None
+    found = difference(models, [models[0], models[1] * 1.01])
+    assert found is not None
+    assert (found.asset, found.size) == (-1, pytest.approx(1e-5))
+    assert difference(models, models[:1]) == Difference(0, -1, np.inf)
+    assert difference(models, WALK) == Difference(0, -1, np.inf)
+
+
 def test_an_error_is_an_answer():
     def broken():
         raise KeyError("2053")

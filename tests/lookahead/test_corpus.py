@@ -26,7 +26,7 @@ SOME_HONEST = [
     "own_functions",
     "own_load",
 ]
-SOME_HONEST += ["own_rule_without_state", "own_training", "own_predict"]
+SOME_HONEST += ["own_rule_without_state", "own_training", "own_predict", "batch_norm", "windowed", "renamed"]
 DEPEND_ON_DATES = ("table_up_to_the_day", "meetings_known_in_advance")
 
 pytestmark = pytest.mark.usefixtures("in_one_process")

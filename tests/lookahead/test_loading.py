@@ -74,7 +74,7 @@ def test_what_is_loaded_once_and_kept_is_a_leak(market):
     assert report.leaks
 
 
-def test_load_data_of_a_strategy_ends_on_the_day_and_is_no_leak(market):
+def test_load_data_of_a_strategy_is_no_finding(market):
     other = Strategy()
     for load in (lambda strategy: strategy.load_data(30), lambda strategy: other.load_data(30)):
 
@@ -83,7 +83,7 @@ def test_load_data_of_a_strategy_ends_on_the_day_and_is_no_leak(market):
             return field(data, "close") / mean
 
         strategy = small(selection=winners(load), features=["trend", above_mean])
-        assert not check(strategy, market, days=1).leaks
+        assert not check(strategy, market, days=1).findings
 
 
 def test_what_is_loaded_up_to_the_day_is_no_leak(market):

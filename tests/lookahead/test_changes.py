@@ -9,8 +9,9 @@ import pytest
 import qnt.data as qndata
 from qnt.data import common
 
+from lib.common.market_data import LIMITS, data_limit
 from lib.lookahead import trials
-from lib.lookahead.trials import LIMITS, data_limit, in_child, other_future
+from lib.lookahead.trials import in_child, other_future
 from tests.markets import random_market
 from tests.systems import on_linux
 
