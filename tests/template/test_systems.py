@@ -10,7 +10,7 @@ import yaml
 
 from lib.engine import cores
 from lib.lookahead.surroundings import in_child
-from lib.offline import market_cache
+from lib.offline import market
 from tests.template.test_readme import blocks
 
 PROJECT = Path(__file__).parents[2]
@@ -96,7 +96,7 @@ def test_without_fork_and_user_ids_everything_runs_in_this_process(monkeypatch):
     monkeypatch.setattr("sys.platform", "win32")
     assert cores.available() == 1
     assert in_child(lambda: 1) is None
-    assert market_cache.folders()[-1].name.endswith("-user")
+    assert market.folders()[-1].name.endswith("-user")
 
 
 def lines_of(job: str) -> list[str]:
