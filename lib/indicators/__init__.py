@@ -8,12 +8,24 @@ full. An argument called ``ma`` is a number of periods or a function from a seri
 Importing this package takes milliseconds; importing ``qnt.ta``, which compiles its loops, takes seconds.
 """
 
-from lib.indicators.averages import dema, ema, lwma, sma, tema, vwma, wilder_ma, wma
-from lib.indicators.changes import change, roc, shift, sroc
+from lib.indicators.averages import change, dema, ema, lwma, roc, shift, sma, sroc, tema, vwma, wilder_ma, wma
 from lib.indicators.cumulative import ad_line, ad_ratio, chaikin_adl, chaikin_osc, obv
-from lib.indicators.dispersion import beta, correlation, covariance, std, variance
-from lib.indicators.oscillators import macd, rsi, slow_stochastic, stochastic, stochastic_k, trix
-from lib.indicators.ranges import atr, dms, tr
+from lib.indicators.oscillators import (
+    atr,
+    beta,
+    correlation,
+    covariance,
+    dms,
+    macd,
+    rsi,
+    slow_stochastic,
+    std,
+    stochastic,
+    stochastic_k,
+    tr,
+    trix,
+    variance,
+)
 
 __all__ = ["dema", "ema", "lwma", "sma", "tema", "vwma", "wilder_ma", "wma"]
 __all__ += ["change", "roc", "shift", "sroc"]

@@ -1,11 +1,11 @@
-"""Moving averages: simple, weighted by age or by volume, and exponential ones."""
+"""Moving averages, shifts, and changes over a number of values."""
 
 from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
 
-from lib.indicators.windows import Series, count, counted, ring
+from lib.indicators.windows import Average, Series, count, counted, ring, smoothed
 
 
 def sma(series: Series, periods: int = 20) -> Series:
@@ -134,3 +134,39 @@ def _weighted(series: Series, factors: list[float]) -> Series:
         return out
 
     return counted(weighted, series)
+
+
+def shift(series: Series, periods: int = 1) -> Series:
+    """The value `periods` values ago, NaN where there is none.
+
+    A negative number looks **ahead**, which only a target may do.
+    """
+    n = count("periods", periods, lowest=None)
+
+    def moved(dense: np.ndarray) -> np.ndarray:
+        out = np.full_like(dense, np.nan)
+        if abs(n) < len(dense):
+            out[max(n, 0) : len(dense) + min(n, 0)] = dense[max(-n, 0) : len(dense) - max(n, 0)]
+        return out
+
+    return counted(moved, series)
+
+
+@np.errstate(all="ignore")
+def change(series: Series, periods: int = 1) -> Series:
+    """Difference to the value `periods` values ago."""
+    return series - shift(series, periods)
+
+
+@np.errstate(all="ignore")
+def roc(series: Series, periods: int = 7) -> Series:
+    """Rate of change in percent, ``100 * (x / shift(x, periods) - 1)``; a division by 0 gives an infinity."""
+    return 100 * (series / shift(series, periods) - 1)
+
+
+def sroc(series: Series, ma: Average = 13, periods: int = 21) -> Series:
+    """Rate of change in percent of the moving average `ma`, an `ema` by default.
+
+    Source: the smoothed rate of change of Fred Schutzman.
+    """
+    return roc(smoothed(series, ma, ema), periods)

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.indicators.averages import ema
-from lib.indicators.changes import change
+from lib.indicators.averages import change, ema
 from lib.indicators.windows import Average, Series, over_time, smoothed
 
 

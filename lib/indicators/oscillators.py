@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from lib.indicators.averages import ema, sma, tema, wilder_ma
-from lib.indicators.changes import change, roc
-from lib.indicators.windows import Average, Series, count, counted, smoothed
+from lib.indicators.averages import change, ema, roc, shift, sma, tema, wilder_ma
+from lib.indicators.windows import Average, Series, count, counted, ring, smoothed
 
 
 @np.errstate(all="ignore")
@@ -75,3 +74,88 @@ def macd(
 def trix(series: Series, periods: int = 18) -> Series:
     """Daily change in percent of the triple exponential mean `tema` (Jack Hutson, 1983)."""
     return roc(tema(series, periods), 1)
+
+
+@np.errstate(all="ignore")
+def tr(high: Series, low: Series, close: Series) -> Series:
+    """True range in units of the price: the day's range, widened to the previous close.
+
+    NaN where any of the three is, and on the first day with a close.
+    """
+    previous = shift(close, 1)
+    return np.maximum(high, previous) - np.minimum(low, previous)
+
+
+def atr(high: Series, low: Series, close: Series, ma: Average = 14) -> Series:
+    """Average true range in units of the price: `tr` averaged with `ma`, `wilder_ma` by default."""
+    return smoothed(tr(high, low, close), ma, wilder_ma)
+
+
+@np.errstate(all="ignore")
+def dms(
+    high: Series, low: Series, close: Series, di_ma: Average = 14, adx_ma: Average = 20, adxr_periods: int = 7
+) -> tuple[Series, Series, Series, Series]:
+    """Directional movement system.
+
+    Parameters
+    ----------
+    high, low, close : see `lib.indicators`
+    di_ma, adx_ma
+        Averages of the movements and of their difference, `wilder_ma` by default.
+    adxr_periods : int
+        Distance of the two values whose mean is the rating.
+
+    Returns
+    -------
+    plus_di, minus_di, adx, adxr
+        The averaged upward and downward movement and their averaged relative difference, in percent, and its
+        rating. NaN where a range or both movements are 0.
+    """
+    up, down = high - shift(high, 1), shift(low, 1) - low
+    average_range = atr(high, low, close, di_ma)
+    plus_di = 100 * smoothed(np.maximum(up, 0) * (up > down), di_ma, wilder_ma) / average_range
+    minus_di = 100 * smoothed(np.maximum(down, 0) * (down > up), di_ma, wilder_ma) / average_range
+    adx = smoothed(100 * abs(plus_di - minus_di) / (plus_di + minus_di), adx_ma, wilder_ma)
+    return plus_di, minus_di, adx, (adx + shift(adx, adxr_periods)) / 2
+
+
+def covariance(x: Series, y: Series, periods: int = 1) -> Series:
+    """Covariance of the last `periods` pairs; a gap in either series counts as a gap in both."""
+    n = count("periods", periods)
+
+    def within(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        out = np.full_like(first, np.nan)
+        if len(first) > n:
+            mean_first = sum(first[rows] for rows in ring(n, len(first), n)) / n
+            mean_second = sum(second[rows] for rows in ring(n, len(first), n)) / n
+            products = (
+                (first[rows] - mean_first) * (second[rows] - mean_second) for rows in ring(n, len(first), n)
+            )
+            out[n:] = sum(products) / n
+        return out
+
+    return counted(within, x, y)
+
+
+def variance(series: Series, periods: int = 1) -> Series:
+    """Variance of the last `periods` values."""
+    return covariance(series, series, periods)
+
+
+def std(series: Series, periods: int = 1) -> Series:
+    """Standard deviation of the last `periods` values."""
+    return variance(series, periods) ** 0.5
+
+
+@np.errstate(all="ignore")
+def beta(price_x: Series, price_y: Series, periods: int = 252) -> Series:
+    """Covariance of the daily returns of x and y, divided by the variance of those of y."""
+    x, y = roc(price_x, 1) / 100, roc(price_y, 1) / 100
+    return covariance(x, y, periods) / variance(y, periods)
+
+
+@np.errstate(all="ignore")
+def correlation(price_x: Series, price_y: Series, periods: int = 252) -> Series:
+    """Correlation of the daily returns of x and y, -1..1; NaN where either does not vary."""
+    x, y = roc(price_x, 1) / 100, roc(price_y, 1) / 100
+    return covariance(x, y, periods) / (std(y, periods) * std(x, periods))

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from lib.rehearsal.working_folder import copy_into
 
 from lib.notebook.run import run_notebook
-from lib.rehearsal.working_folder import copy_into
 from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,6 @@ from lib.engine.torch_training import new_model
 from lib.engine.training import train_model
 from lib.strategy import Strategy
 from tests import reference
-from tests.contest.conftest import here  # noqa: F401 (a fixture)
 from tests.contest.test_all_days import chain
 from tests.engine.test_prediction import check_single_passes, window
 from tests.labelled import get_features, weights_in
