@@ -11,7 +11,7 @@ from lib.rehearsal.execution import Execution
 from lib.rehearsal.passes import PassResult
 from lib.rehearsal.submission import Submission, defined_names
 from lib.rehearsal.weight_checks import positions, some, weight_faults
-from lib.state.state_checks import as_record
+from lib.state.positions import as_record
 
 if TYPE_CHECKING:
     import xarray as xr

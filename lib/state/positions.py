@@ -9,17 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.state.state_checks import (
-    StateError,
-    as_record,
-    check_same,
-    day_of,
-    from_record,
-    memory_of,
-    parameters_of,
-    short,
-    weights_of,
-)
+from lib.common.errors import UserError
 
 VERSION = 2  # 1 had no memory; a state without one is still written so
 
@@ -180,3 +170,143 @@ def restore(record: Any) -> State:
         raise StateError(f"its record is damaged: {short(record['date'])} is not a date")
     memory = [from_record(record.get(name, {})) for name in ("memory", "memory_before")]
     return State(day, record["weights"], record["before"], record["fingerprint"], *memory)
+
+
+EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
+ROUNDING = 1e-6  # what adding up float weights may be off by
+DEEPEST = 8
+ARRAY = "numpy.ndarray"  # the only key of a dict that stands for an array
+ARRAYS = "biufmM"  # kinds of arrays that a memory may hold: bools, numbers, dates
+
+
+class StateError(UserError, ValueError):
+    """A state that cannot be used, read or written; the message says why, and what to do."""
+
+
+def day_of(value: Any) -> np.datetime64:
+    """The calendar day of anything that numpy reads as a date; StateError where it is not one."""
+    try:
+        day = np.datetime64(value, "D")
+    except (ValueError, TypeError, OverflowError):
+        raise StateError(f"{short(value)} is not a date") from None
+    if not EARLIEST <= day <= LATEST:  # nor is NaT
+        raise StateError(f"the date {day} is not between {EARLIEST} and {LATEST}")
+    return day
+
+
+def weights_of(weights: Any, what: str) -> Mapping[str, float]:
+    """Asset -> weight, sorted and without zeros, read-only.
+
+    Raises
+    ------
+    StateError
+        Not a mapping from names to numbers, a weight NaN or beyond 1, or a sum of |w| beyond 1.
+    """
+    if not isinstance(weights, Mapping):
+        raise StateError(f"the {what} are not a mapping from asset to number")
+    for asset, weight in weights.items():
+        if not _is_name(asset):
+            raise StateError(f"the {what} name an asset {short(asset)}, which is not a name")
+        if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
+            raise StateError(f"the {what} say {short(weight)} for {asset:.60}, which is not a number")
+        if not -1 - ROUNDING <= weight <= 1 + ROUNDING:  # nor is NaN
+            raise StateError(f"the {what} say {short(weight)} for {asset:.60}, which is not between -1 and 1")
+    row = {str(asset): float(weights[asset]) for asset in sorted(weights) if weights[asset] != 0}
+    total = math.fsum(map(abs, row.values()))
+    if total > 1 + ROUNDING:
+        raise StateError(f"the {what} add up to {total:.4f}, more than the whole capital")
+    return MappingProxyType(row)
+
+
+def parameters_of(values: Any) -> dict[str, Any]:
+    """Parameters by name, sorted, of None, bool, int, float, str, lists and dicts; else a StateError."""
+    if not isinstance(values, Mapping):
+        raise StateError("the parameters are not a mapping from name to value")
+    return _plain(values, "", 0)
+
+
+def check_same(day: np.datetime64, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise a StateError where the state of a day was made with other parameters than those of now."""
+    universe, made = "competition_type", f"The state of {day}"
+    advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
+
+    def shown(values: Mapping[str, Any], key: str) -> str:
+        return f"{values[key]!r:.60}" if key in values else "not set"
+
+    changed = [
+        key for key in sorted({*then, *now}) if key not in then or key not in now or then[key] != now[key]
+    ]
+    if universe in changed:
+        raise StateError(
+            f"{made} holds positions in the universe {shown(then, universe)}, the strategy trades "
+            f"{shown(now, universe)}. Set {universe} back, {advice}"
+        )
+    if changed:
+        listed = "; ".join(f"{key:.60} was {shown(then, key)}, is {shown(now, key)}" for key in changed)
+        raise StateError(f"{made} was made with other parameters: {listed}. Set them back, {advice}")
+
+
+def memory_of(values: Any) -> Mapping[str, Any]:
+    """Return a copy of a user's own values by name, read-only; StateError where one cannot be kept."""
+    if not isinstance(values, Mapping):
+        raise StateError("the memory is not a mapping from name to value")
+    return MappingProxyType(_plain(values, "", 0, "memory"))
+
+
+def as_record(value: Any) -> Any:
+    """Return a value of a memory without arrays: each becomes a dict of its type, shape and bytes."""
+    if isinstance(value, np.ndarray):
+        return {ARRAY: [value.dtype.str, list(value.shape), value.tobytes()]}
+    if isinstance(value, list):
+        return [as_record(item) for item in value]
+    return {key: as_record(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def from_record(value: Any) -> Any:
+    """Return the value that `as_record` was given; StateError where the record is damaged."""
+    if isinstance(value, list):
+        return [from_record(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if set(value) != {ARRAY}:
+        return {key: from_record(item) for key, item in value.items()}
+    try:
+        kind, shape, content = value[ARRAY]
+        if np.dtype(kind).kind not in ARRAYS:
+            raise ValueError
+        return np.frombuffer(content, np.dtype(kind)).reshape(shape)
+    except (ValueError, TypeError):
+        raise StateError("its record is damaged: an array in its memory has another size or type") from None
+
+
+def _plain(value: Any, name: str, depth: int, what: str = "parameter") -> Any:
+    """Return a copy that shares no list or dict with the value; only a memory may hold arrays."""
+    if what == "memory" and isinstance(value, np.ndarray) and value.dtype.kind in ARRAYS:
+        copy = np.array(value, order="C")
+        copy.flags.writeable = False
+        return copy
+    scalar: Any = value.item() if isinstance(value, np.generic) else value
+    if scalar is None or type(scalar) in (bool, str):
+        return scalar
+    if type(scalar) in (int, float) and -(2**63) < scalar < 2**63:  # nor NaN, which equals nothing
+        return scalar
+    if isinstance(value, list | tuple) and depth < DEEPEST:
+        return [_plain(item, name, depth + 1, what) for item in value]
+    if isinstance(value, Mapping) and depth < DEEPEST and all(map(_is_name, value)) and ARRAY not in value:
+        return {str(key): _plain(value[key], name or key, depth + 1, what) for key in sorted(value)}
+    raise StateError(f"the {what} {name:.60} holds {short(value)}, which cannot be kept as plain data")
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and value.isprintable()
+
+
+def short(value: Any) -> str:
+    """A value in at most 60 printable characters: a foreign value may be huge, or upset a terminal."""
+    if isinstance(value, str | bytes):
+        value = value[:60]
+    if isinstance(value, str | bytes | float | bool | None) or (
+        isinstance(value, int) and abs(value) < 2**63
+    ):
+        return ascii(value)[:60]
+    return f"a value of type {type(value).__name__:.40}"

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.state.positions import VERSION, State, StateWarning, restore
-from lib.state.state_checks import StateError
+from lib.state.positions import VERSION, State, StateError, StateWarning, restore
 
 DAY = np.datetime64("2024-12-27")
 PARAMETERS = {

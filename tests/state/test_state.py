@@ -362,7 +362,7 @@ def test_the_later_state_is_kept_before_it_is_overwritten(path, monkeypatch):
 
 def test_what_is_too_large_or_may_not_be_read_is_not_overwritten(path, monkeypatch):
     path.write_bytes(b"x" * 100)
-    monkeypatch.setattr("lib.state.state_file.LARGEST", 99)
+    monkeypatch.setattr("lib.state.LARGEST", 99)
     with pytest.raises(StateError, match=r"could not be written .*it has more than .* untouched"):
         state_write(NEW, path)
     with pytest.raises(StateError, match=r"State file .*it has more than"):

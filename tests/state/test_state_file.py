@@ -19,7 +19,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib.state import State, StateError, StateWarning, state_file, state_read, state_write
+from lib.state import State, StateError, StateWarning, state_read, state_write
 from tests.state.conftest import AFRESH, DAY, NEW, OLD, packed
 from tests.switches import LONG
 
@@ -141,7 +141,7 @@ FILE_FAULTS = [
     Fault(
         "hostile models beside a good state", hostile_models, r"asks for \w+\.mkdir\. Nothing in it was run"
     ),
-    Fault("class of this project", packed(StateError), r"asks for lib\.state\.state_checks\.StateError"),
+    Fault("class of this project", packed(StateError), r"asks for lib\.state\.positions\.StateError"),
     Fault(
         "unfolds without end", packed(b"\x80\x02]q\x00(" + b"h\x00" * 99 + b"e."), "a part that occurs twice"
     ),
@@ -150,7 +150,7 @@ FILE_FAULTS = [
         "parameters nested without end", with_record(fingerprint={"a": [[[[[[[[[[0]]]]]]]]]]}), "parameter a "
     ),
     Fault(
-        "newer version", with_record(version=2), "newer version .*record 2, .* up to 1.* Update the project"
+        "newer version", with_record(version=3), "newer version .*record 3, .* up to 2.* Update the project"
     ),
     Fault("absurd version", with_record(version=2**2000), "newer version .*record a value of type int"),
     Fault(
@@ -215,7 +215,7 @@ def test_the_canary_would_have_sung(path):
 
 
 def test_a_file_that_unpacks_without_end_is_refused(path, monkeypatch):
-    monkeypatch.setattr(state_file, "LARGEST", 3 << 20)
+    monkeypatch.setattr(state_module, "LARGEST", 3 << 20)
     path.write_bytes(gzip.compress(bytes(5 << 20), 1))
     with pytest.raises(StateError, match="unpacks to more than 3 MiB"):
         state_read(path)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib.state.state_checks import StateError, day_of, parameters_of, weights_of
+from lib.state.positions import StateError, day_of, parameters_of, weights_of
 from tests.switches import LONG
 
 UNTIMED = settings(
