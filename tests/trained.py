@@ -7,12 +7,12 @@ from lib import Strategy
 from lib.engine import training
 from lib.engine.inputs import model_inputs
 from lib.engine.prediction import model_outputs
-from lib.engine.published import MODEL_FILE, class_is_published
+from lib.engine.published import MODEL_FILE, source_is_published
 from tests.vectors import vector
 
 # what only the shipped class LSTM can show; a user may have another
 needs_published_model = pytest.mark.skipif(
-    not class_is_published(MODEL_FILE), reason="the class LSTM of lib/model.py was edited"
+    not source_is_published(MODEL_FILE.read_text("utf-8")), reason="the class LSTM of lib/model.py was edited"
 )
 SMALL = Strategy(top_assets=3, hidden_size=5)
 

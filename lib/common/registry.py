@@ -7,7 +7,9 @@ parameters are those that the function declares after its first two arguments, e
 import ast
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from lib.common.errors import WrongTypeError, WrongValueError, suggest
@@ -24,6 +26,7 @@ class Choices(dict[str, Callable]):
         """Name what is chosen, such as "feature", for messages."""
         super().__init__()
         self.kind = kind
+        self._sources: dict[str, tuple[Callable, str]] = {}
 
     def __call__(self, function: Callable) -> Callable:
         """Register `function` under its name; a class is returned as it is."""
@@ -38,7 +41,25 @@ class Choices(dict[str, Callable]):
                 return functools.partial(choice, **_checked(self.kind, choice, settings))
 
         self[function.__name__] = choice
+        self._sources[function.__name__] = choice, _source_of(function)
         return choice
+
+    def source(self, name: str) -> str:
+        """Return the text, at registration, of the file that defines a choice; empty if there is none.
+
+        Empty too where another function took the place of the registered one.
+        """
+        choice, text = self._sources.get(name, (None, ""))
+        return text if self.get(name) is choice else ""
+
+
+def _source_of(function: Callable) -> str:
+    """Return the text of the file that defines a function or class; empty for a cell of a notebook."""
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    try:
+        return Path(file).read_text(encoding="utf-8") if file else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def whole_universe(function: Callable) -> Callable:

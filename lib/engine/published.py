@@ -3,6 +3,7 @@
 import ast
 import functools
 import hashlib
+import inspect
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,20 +20,34 @@ PUBLISHED_CLASS = "2e49135968b3238a53627f6c7eae5ce6cefd9537cf16e01217519f76f3353
 
 
 def is_published(strategy: "Strategy") -> bool:
-    """Whether the strategy's model is the published network, which `lib.engine.fast_lstm` implements.
+    """Return True if the strategy's model is the network that `lib.engine.fast_lstm` implements.
 
-    Needs no torch. Where the answer is no, a line on stderr says, once per model, that training runs in
-    torch.
+    Needs no torch. Otherwise a line on stderr says, once per model, that training runs in torch.
     """
-    if strategy.model == "LSTM" and class_is_published(MODEL_FILE):
+    named = strategy.model == "LSTM"
+    if named and _registered_is_published():
         return True
-    edited = strategy.model == "LSTM"
-    _report_once("LSTM of lib/model.py was edited: it" if edited else label(strategy.model))
+    _report_once("LSTM was edited or replaced: it" if named else label(strategy.model))
     return False
 
 
+def _registered_is_published() -> bool:
+    """Return True if the class that would train in torch is the published one.
+
+    That class is in memory once `lib.model` is imported, and is judged by its source at that time. Before,
+    the file decides.
+    """
+    module = sys.modules.get("lib.model")
+    if module is None:
+        return source_is_published(MODEL_FILE.read_text(encoding="utf-8"))
+    registered = module.model.get("LSTM")
+    methods = [value for value in getattr(registered, "__dict__", {}).values() if inspect.isfunction(value)]
+    unchanged = all(method.__module__ == "lib.model" for method in (registered, *methods))
+    return unchanged and source_is_published(module.model.source("LSTM"))
+
+
 def needs_torch(strategy: "Strategy") -> bool:
-    """Whether the strategy's model is trained in torch."""
+    """Return True if the strategy's model is trained in torch."""
     return strategy.model not in MODELS and not is_published(strategy)
 
 
@@ -45,9 +60,10 @@ def _report_once(name: str) -> None:
     )
 
 
-def class_is_published(path: Path) -> bool:
-    """Whether the class `LSTM` in a file reads as published, comments and docstrings aside."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+@functools.lru_cache(maxsize=8)
+def source_is_published(source: str) -> bool:
+    """Return True if the class `LSTM` in a source reads as published, comments and docstrings aside."""
+    for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef) and node.name == "LSTM":
             for part in ast.walk(node):
                 if isinstance(part, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(part) is not None:
