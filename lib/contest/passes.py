@@ -169,8 +169,8 @@ def _outputs(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]
     with recording_loads() as loads:
         for day in days:
             with seen_on(strategy, data, day, strategy.train_period) as window, ending_with(window):
-                sets.append(training.lesson_of(window, strategy))
-        for day, models in zip(days, training.train_lessons(sets, strategy), strict=True):
+                sets.append(training.training_set_of(window, strategy))
+        for day, models in zip(days, training.train_sets(sets, strategy), strict=True):
             with seen_on(strategy, data, day, strategy.lookback_period) as window, ending_with(window):
                 outputs = prediction.last_outputs(models, window, strategy)
             passes.append(Pass(str(day), outputs, list(models), models.dropped, 0.0))

@@ -26,8 +26,8 @@ class Batch:
     Raises
     ------
     NotBatchableError
-        The module has parameters that are not float32, or a recurrent layer that is bidirectional or
-        projected.
+        The module has parameters that are not float32, a recurrent layer that is bidirectional or projected,
+        or, when the loss is computed, buffers that training changes.
     """
 
     def __init__(self, model: nn.Module):
@@ -35,6 +35,7 @@ class Batch:
             raise NotBatchableError("its parameters are not float32")
         self.model = written_out(copy.deepcopy(model))
         self.shapes = {name: p.shape for name, p in model.named_parameters() if p.requires_grad}
+        self.buffers = _versions(self.model)
         self.row = nn.utils.parameters_to_vector(trained(model)).detach().numpy().copy()
 
     @one_thread
@@ -67,6 +68,8 @@ class Batch:
         losses = torch.vmap(loss, randomness="same")(
             self._parameters(flat), torch.from_numpy(x), torch.from_numpy(y)
         )
+        if self.buffers != _versions(self.model):
+            raise NotBatchableError("training changes its buffers")
         (gradient,) = torch.autograd.grad(losses.sum(), flat)
         return losses.detach().numpy(), gradient.numpy()
 
@@ -81,6 +84,11 @@ class Batch:
             name: piece.reshape(-1, *shape)
             for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
         }
+
+
+def _versions(model: nn.Module) -> list[tuple[int, int]]:
+    """Return the identity of each buffer and the number of changes made to it."""
+    return [(id(buffer), buffer._version) for buffer in model.buffers()]
 
 
 def _twice(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -65,6 +65,10 @@ def fit(examples: Mapping[str, tuple], strategy: "Strategy") -> dict[str, tuple]
     """
     fitted: dict[str, tuple] = {}
     untrained = new_model(strategy)
+    if not trained(untrained):
+        return {
+            asset: (copy.deepcopy(untrained), (), answer(untrained, x)) for asset, (x, _) in examples.items()
+        }
     size = sum(parameter.numel() for parameter in trained(untrained))
     for assets, x, y in stacked(examples):
         try:
@@ -75,14 +79,17 @@ def fit(examples: Mapping[str, tuple], strategy: "Strategy") -> dict[str, tuple]
             _report(strategy, error)
             fit_part = partial(_fit_one_by_one, strategy)
             results = cores.spread(fit_part, x, y, at_once=ALONE, at_least=ALONE)
-        for asset, (row, losses, output) in zip(assets, results, strict=True):
-            fitted[asset] = _with(untrained, row), losses, output
+        for asset, (values, losses, output) in zip(assets, results, strict=True):
+            fitted[asset] = _with(untrained, *values), losses, output
     return fitted
 
 
 @one_thread
 def _fit_together(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tuple]:
-    """Parameters, losses and output of each asset, `x` being (asset, time, feature) and `y` (asset, time)."""
+    """Train on `x` (asset, time, feature) and `y` (asset, time).
+
+    Return for each asset the row of parameters with the buffers, the losses and the output.
+    """
     with seeded(strategy):
         batch = Batch(_new_model(strategy))
         rows = np.repeat(batch.row[None], len(x), axis=0)
@@ -94,7 +101,7 @@ def _fit_together(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tu
         )
     outputs = batch.outputs(rows, x)
     results = zip(rows, losses, outputs, strict=True)
-    return [(row, tuple(of_asset), output) for row, of_asset, output in results]
+    return [((row, {}), tuple(of_asset), output) for row, of_asset, output in results]
 
 
 def _fit_one_by_one(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tuple]:
@@ -102,10 +109,13 @@ def _fit_one_by_one(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[
     return [_fit_alone(*example, strategy) for example in zip(x, y, strict=True)]
 
 
-def _with(model: nn.Module, row: np.ndarray) -> nn.Module:
-    """A copy of the model with these trained parameters, in evaluation mode."""
+def _with(model: nn.Module, row: np.ndarray, buffers: Mapping[str, np.ndarray]) -> nn.Module:
+    """Return a copy of the model with trained parameters and buffers, in evaluation mode."""
     model = copy.deepcopy(model)
     nn.utils.vector_to_parameters(torch.from_numpy(row.copy()), trained(model))
+    for name, values in buffers.items():
+        owner, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(owner), attribute, torch.from_numpy(values))
     return model.eval()
 
 
@@ -137,7 +147,8 @@ def _fit_alone(x: np.ndarray, y: np.ndarray, strategy: "Strategy") -> tuple:
         for _ in range(strategy.epochs):
             optimiser.step(closure)
     row = nn.utils.parameters_to_vector(trained(model)).detach().numpy()
-    return row, tuple(losses), answer(model, x)
+    buffers = {name: buffer.detach().numpy() for name, buffer in model.named_buffers()}
+    return (row, buffers), tuple(losses), answer(model, x)
 
 
 def answer(model: Any, x: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ class TrainingWarning(UserWarning):
     """An asset was left out because its model could not be trained."""
 
 
-class Lesson(NamedTuple):
+class TrainingSet(NamedTuple):
     """The examples of one training window: the selected assets, and the sequence and target of each."""
 
     window: tuple[np.datetime64, np.datetime64]  # first and last day
@@ -55,7 +55,7 @@ def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
         wrong form.
     """
     started = time.perf_counter()
-    (models,) = train_lessons([lesson_of(data, strategy)], strategy)
+    (models,) = train_sets([training_set_of(data, strategy)], strategy)
     models.seconds = time.perf_counter() - started
     for asset, reason in models.dropped.items():
         warnings.warn(
@@ -64,15 +64,15 @@ def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
     return models
 
 
-def lesson_of(data: "xr.DataArray", strategy: "Strategy") -> Lesson:
+def training_set_of(data: "xr.DataArray", strategy: "Strategy") -> TrainingSet:
     """Apply the strategy's selection, features and target to a training window; errors as `train_model`."""
     data = check_data(data)
     assets = select_assets(data, strategy)
     first, last = data.time.values[[0, -1]].astype("M8[D]")
-    return Lesson((first, last), assets, training_examples(data, strategy, assets) if assets else {})
+    return TrainingSet((first, last), assets, training_examples(data, strategy, assets) if assets else {})
 
 
-def train_lessons(lessons: Sequence[Lesson], strategy: "Strategy") -> list[TrainedModels]:
+def train_sets(training_sets: Sequence[TrainingSet], strategy: "Strategy") -> list[TrainedModels]:
     """Train the models of several windows, which share the calls of the published network.
 
     A model has the same bits as if its window had been trained alone; a batched product in torch does not
@@ -80,18 +80,18 @@ def train_lessons(lessons: Sequence[Lesson], strategy: "Strategy") -> list[Train
     """
     started = time.perf_counter()
     examples = [
-        {(k, asset): xy for asset, xy in lesson.examples.items() if len(xy[1])}
-        for k, lesson in enumerate(lessons)
+        {(k, asset): xy for asset, xy in training_set.examples.items() if len(xy[1])}
+        for k, training_set in enumerate(training_sets)
     ]
-    if len(lessons) > 1 and not published.needs_torch(strategy):
+    if len(training_sets) > 1 and not published.needs_torch(strategy):
         examples = [{key: xy for part in examples for key, xy in part.items()}]
     fitted = {key: fit for part in examples if part for key, fit in _fit(part, strategy).items()}
     trained = []
-    for k, lesson in enumerate(lessons):
-        models = TrainedModels(strategy, lesson.window)
-        for asset in lesson.assets:
+    for k, training_set in enumerate(training_sets):
+        models = TrainedModels(strategy, training_set.window)
+        for asset in training_set.assets:
             model, losses, output = fitted.get((k, asset), (None, (), np.empty(0)))
-            reason = _add(models, asset, model, losses, output, lesson.examples[asset][1])
+            reason = _add(models, asset, model, losses, output, training_set.examples[asset][1])
             if reason:
                 models.dropped[asset] = reason
         trained.append(models)

@@ -21,7 +21,7 @@ from lib.engine.inputs import (
 )
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import model_outputs
-from lib.engine.training import lesson_of
+from lib.engine.training import training_set_of
 from lib.strategy import Strategy, own_methods, uses_methods_of_strategy
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedM
     if not depends_on_examples_only(strategy):
         return strategy.train_model(data)
     with ending_with(data):
-        examples = lesson_of(data, strategy).examples
+        examples = training_set_of(data, strategy).examples
     key = hashlib.sha256(repr(strategy.as_dict()).encode())
     for asset, arrays in examples.items():
         key.update(f"{asset} {[array.shape for array in arrays]}".encode())

@@ -223,7 +223,9 @@ def test_windows_trained_together_have_the_bits_of_windows_trained_alone():
     strategy = Strategy(hidden_size=5, top_assets=4, train_period=60)
     days = days_between(MARKET, np.datetime64("2024-12-09"), END)
     windows = [window_of(MARKET, day, 60) for day in days]
-    together = training.train_lessons([training.lesson_of(window, strategy) for window in windows], strategy)
+    together = training.train_sets(
+        [training.training_set_of(window, strategy) for window in windows], strategy
+    )
     for models, window in zip(together, windows, strict=True):
         alone = strategy.train_model(window)
         assert list(models) == list(alone)

@@ -1,12 +1,14 @@
+import pickle
 import random
 from itertools import pairwise
 
 import numpy as np
+import pytest
 import torch
 
 from lib import Strategy
 from lib.engine.torch_training import answer, new_model
-from lib.engine.training import train_model
+from lib.engine.training import train_model, training_set_of
 from lib.model import LSTM
 from tests.vectors import vector
 
@@ -98,3 +100,75 @@ def test_a_pass_with_dropout_can_be_repeated():
     weights = [DROPOUT.predict(DROPOUT.train_model(data(71)), data(107), None)[0] for _ in range(2)]
     assert np.array_equal(*weights)
     assert float(weights[0].sum()) > 0
+
+
+class Normalised(torch.nn.Module):
+    """A network whose buffers follow the training data."""
+
+    def __init__(self, n_features, strategy):
+        super().__init__()
+        self.inner = torch.nn.Linear(n_features, 4)
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.outer = torch.nn.Linear(4, 1)
+
+    def forward(self, x):
+        h = self.norm(self.inner(x).transpose(1, 2)).transpose(1, 2)
+        return self.outer(torch.tanh(h)).squeeze(-1)
+
+
+class Counting(Dropout):
+    """A network with a buffer that it replaces instead of changing it."""
+
+    def __init__(self, n_features, strategy):
+        super().__init__(n_features, strategy)
+        self.register_buffer("mean", torch.zeros(n_features), persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.mean = x.detach().mean(dim=(0, 1))
+        return super().forward(x - self.mean)
+
+
+@pytest.mark.parametrize(("model", "buffer"), [(Normalised, "norm.running_mean"), (Counting, "mean")])
+def test_a_trained_model_keeps_its_buffers(model, buffer):
+    """What the stored model answers is what the training reports."""
+    strategy = Strategy(model=model, top_assets=2)
+    training_set = training_set_of(data(), strategy)
+    models = train_model(data(), strategy)
+    kept = []
+    for asset, trained in pickle.loads(pickle.dumps(models)).items():
+        kept.append(trained.get_buffer(buffer).tolist())
+        x, y = training_set.examples[asset]
+        loss = np.mean((answer(trained, x) - y) ** 2)
+        assert loss == pytest.approx(models.fits[asset].loss_after, rel=1e-6)
+    assert kept[0] != kept[1]
+    assert np.any(kept)
+
+
+class Rule(torch.nn.Module):
+    """A rule without parameters."""
+
+    def __init__(self, n_features, strategy):
+        super().__init__()
+
+    def forward(self, x):
+        return (x[..., 0] > 0).float()
+
+
+class Frozen(Rule):
+    def __init__(self, n_features, strategy):
+        super().__init__(n_features, strategy)
+        self.threshold = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
+
+
+@pytest.mark.parametrize("model", [Rule, Frozen])
+def test_a_rule_without_parameters_takes_no_step(model):
+    strategy = Strategy(model=model, top_assets=3)
+    models = train_model(data(), strategy)
+    for asset, (x, y) in training_set_of(data(), strategy).examples.items():
+        fit = models.fits[asset]
+        assert fit.losses == ()
+        assert fit.loss_after == pytest.approx(np.mean(((x[:, 0] > 0) - y) ** 2))
+    weights, _ = strategy.predict(models, data(71), None)
+    assert len(pickle.loads(pickle.dumps(models))) == 3
+    assert float(weights.sum()) > 0
