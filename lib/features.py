@@ -3,8 +3,8 @@
 A feature takes data (field, time, asset) and the strategy, and returns an array (time, asset). It may use the
 values of each day and of the days before it; `lib.lookahead` checks that it does. It is given the selected
 assets, or, marked with `whole_universe`, all of them. Further arguments with defaults are its parameters, set
-as in `"rsi(periods=21)"`. A target takes the same and returns what the model should have answered, NaN where
-that is not known yet.
+as in `"rsi(periods=21)"`. A target takes the same, may be marked alike, and returns what the model should
+have answered, NaN where that is not known yet.
 """
 
 from typing import TYPE_CHECKING

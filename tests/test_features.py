@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
+from lib.common.registry import whole_universe
 from lib.engine.inputs import feature_values, get_target_classes
+from lib.engine.training import training_examples
 from tests import reference
 from tests.labelled import get_features
 from tests.vectors import vector
@@ -191,3 +193,29 @@ def test_a_strategy_of_ready_features_trains_and_predicts():
     assert len(models) == 3
     assert float(weights.sum()) > 0
     assert state.parameters["features"] == ["trend", *READY]
+
+
+def above_the_mean(data, strategy):
+    """A target that depends on which assets it is given."""
+    close = data.sel(field="close")
+    return (close > close.mean("asset")).astype(float)
+
+
+@whole_universe
+def above_the_mean_of_all(data, strategy):
+    return above_the_mean(data, strategy)
+
+
+@pytest.mark.parametrize(("target", "given"), [(above_the_mean_of_all, "all"), (above_the_mean, "selected")])
+def test_a_target_of_the_whole_universe_takes_all_assets(target, given):
+    data, chosen = (
+        vector("loaded").isel(time=slice(-40, None)),
+        vector("train_features").asset.values.tolist(),
+    )
+    examples = training_examples(data, Strategy(target=target), chosen)
+    seen = data if given == "all" else data.sel(asset=chosen)
+    expected = above_the_mean(seen, None).sel(asset=chosen).values.T
+    assert np.array_equal([examples[asset][1] for asset in chosen], expected)
+    assert (
+        not np.array_equal(above_the_mean(data.sel(asset=chosen), None).values.T, expected) or given != "all"
+    )

@@ -63,13 +63,13 @@ def _source_of(function: Callable) -> str:
 
 
 def whole_universe(function: Callable) -> Callable:
-    """Mark a feature that is given all assets of the data instead of the selected ones, such as a rank."""
+    """Mark a feature or target that takes all assets of the data, such as a rank, not the selected ones."""
     function.whole_universe = True  # type: ignore[attr-defined]
     return function
 
 
 def needs_universe(value: Any) -> bool:
-    """Whether a feature is marked with `whole_universe`."""
+    """Return True if a feature or target is marked with `whole_universe`."""
     return getattr(_unbound(value)[0], "whole_universe", False)
 
 

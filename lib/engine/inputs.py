@@ -51,34 +51,47 @@ def feature_names(strategy: "Strategy") -> list[str]:
 
 
 def feature_values(data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None) -> np.ndarray:
-    """The strategy's features of every day, (feature, time, asset), float64; of some `assets` in their order.
+    """Compute the strategy's features of every day, (feature, time, asset), float64.
 
-    NaN, or infinite, where a feature has no value; training and prediction leave such days out.
+    Of all assets of `data`, or of those in `assets`, in their order. NaN, or infinite, where a feature has no
+    value; training and prediction leave such days out.
     """
-    places = slice(None) if assets is None else data.get_index("asset").get_indexer(assets)
-    chosen = data if assets is None else data.isel(asset=places)
-    features = []
-    for function in (find("feature", item, feature) for item in strategy.features):
-        if assets is not None and needs_universe(function):
-            features.append(_values(function(data, strategy), data, "feature", function)[:, places])
-        else:
-            features.append(_values(function(chosen, strategy), chosen, "feature", function))
-    return np.stack(features)
+    return np.stack([one_feature(item, data, strategy, assets) for item in strategy.features])
 
 
-def get_target_classes(data: "xr.DataArray", strategy: "Strategy") -> "xr.DataArray":
-    """What the model should have answered on every day, dims (time, asset), float64.
+def one_feature(
+    item: str | Callable, data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None
+) -> np.ndarray:
+    """Compute one feature of every day, (time, asset), float64; see `feature_values`."""
+    return _values_of(find("feature", item, feature), "feature", data, strategy, assets)
+
+
+def get_target_classes(
+    data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None
+) -> "xr.DataArray":
+    """Compute the target of every day, dims (time, asset), float64, of the same assets as `feature_values`.
 
     A day whose future is not known is 0, as published; with `leave_out_unknown` it is NaN and not trained on.
     """
     import xarray as xr
 
     data = check_data(data)
-    function = find("target", strategy.target, target)
-    values = _values(function(data, strategy), data, "target", function)
+    values = _values_of(find("target", strategy.target, target), "target", data, strategy, assets)
     if not strategy.leave_out_unknown:
         values = np.where(np.isnan(values), 0.0, values)
-    return xr.DataArray(values, dims=("time", "asset"), coords={"time": data.time, "asset": data.asset})
+    coords = {"time": data.time, "asset": data.asset if assets is None else assets}
+    return xr.DataArray(values, dims=("time", "asset"), coords=coords)
+
+
+def _values_of(
+    function: Callable, kind: str, data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None
+) -> np.ndarray:
+    """Apply a feature or target to `assets` of the data, or, marked with `whole_universe`, to all."""
+    places = slice(None) if assets is None else data.get_index("asset").get_indexer(assets)
+    if assets is None or needs_universe(function):
+        return _checked(function(data, strategy), data, kind, function)[:, places]
+    chosen = data.isel(asset=places)
+    return _checked(function(chosen, strategy), chosen, kind, function)
 
 
 def model_inputs(
@@ -92,16 +105,6 @@ def model_inputs(
         values = feature_values(data, strategy, assets).transpose(2, 1, 0)
         x = np.ascontiguousarray(values, dtype=np.float32)
     return x, np.asarray(np.isfinite(x).all(axis=2))
-
-
-def training_examples(
-    data: "xr.DataArray", strategy: "Strategy", assets: list[str]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By asset the sequence (time, feature) and the target (time,), float32, without unknown days."""
-    x, known = model_inputs(data, strategy, assets)
-    y = get_target_classes(data.sel(asset=assets), strategy).values.T.astype(np.float32)
-    known = known & np.isfinite(y)
-    return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(assets)}
 
 
 def stacked(
@@ -121,7 +124,7 @@ def equally_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
     return list(by_length.values())
 
 
-def _values(array: "Array", data: "xr.DataArray", kind: str, function: Callable) -> np.ndarray:
+def _checked(array: "Array", data: "xr.DataArray", kind: str, function: Callable) -> np.ndarray:
     """Values (time, asset), float64; an error where the array has other dims, days or assets than `data`."""
     what = f"{kind} {name_of(function)}"
     if not isinstance(array, np.ndarray):

@@ -8,6 +8,7 @@ import numpy as np
 from lib.common.market_data import check_data
 from lib.engine.inputs import model_inputs
 from lib.engine.models import TrainedModels
+from lib.engine.warm_up import check_lookback_window
 from lib.engine.weights import KnownOutputs, weights_of_day
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Str
     if not assets:
         return {}
     x, finite = model_inputs(data, strategy, assets)
+    if not finite[:, -1].any():
+        check_lookback_window(data, strategy, assets)
     inputs = {}
     for k, asset in enumerate(assets):
         if finite[k, -1]:

@@ -10,8 +10,9 @@ import numpy as np
 from lib.common.market_data import check_data
 from lib.engine import fast_training, published
 from lib.engine.constant import MODELS
-from lib.engine.inputs import select_assets, training_examples
+from lib.engine.inputs import get_target_classes, model_inputs, select_assets
 from lib.engine.models import Fit, TrainedModels
+from lib.engine.warm_up import check_training_window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,6 +71,17 @@ def training_set_of(data: "xr.DataArray", strategy: "Strategy") -> TrainingSet:
     assets = select_assets(data, strategy)
     first, last = data.time.values[[0, -1]].astype("M8[D]")
     return TrainingSet((first, last), assets, training_examples(data, strategy, assets) if assets else {})
+
+
+def training_examples(
+    data: "xr.DataArray", strategy: "Strategy", assets: list[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Compute by asset the sequence (time, feature) and the target (time,), float32, without unknown days."""
+    x, known = model_inputs(data, strategy, assets)
+    check_training_window(x, data, strategy, assets)
+    y = get_target_classes(data, strategy, assets).values.T.astype(np.float32)
+    known = known & np.isfinite(y)
+    return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(assets)}
 
 
 def train_sets(training_sets: Sequence[TrainingSet], strategy: "Strategy") -> list[TrainedModels]:

@@ -134,7 +134,7 @@ def questions_about(
             answers = np.full((len(strategy.features) + 1, *training.shape[1:]), np.nan)
             if assets:
                 window = training.copy(deep=True)
-                target = get_target_classes(window.sel(asset=assets), strategy).values
+                target = get_target_classes(window, strategy, assets).values
                 places = index.get_indexer(assets)
                 answers[:, :, places] = np.stack([*feature_values(window, strategy, assets), target])
         return answers

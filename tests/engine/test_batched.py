@@ -11,8 +11,8 @@ from torch import nn
 from lib import Strategy
 from lib.engine import gru, torch_training
 from lib.engine.batched import Batch
-from lib.engine.inputs import training_examples
 from lib.engine.torch_recurrent import NotBatchableError
+from lib.engine.training import training_examples
 from tests.switches import LONG
 from tests.vectors import vector
 
