@@ -21,7 +21,7 @@ model = Choices("model")
 class LSTM(nn.Module):
     """The published model: two layers of LSTM and a linear layer.
 
-    As long as this class reads as it does now, `lib/engine/fast_lstm.py` trains it in numpy. Once it is
+    As long as this class reads as it does now, `lib/engine/lstm.py` trains it in numpy. Once it is
     edited, it is trained in torch.
     """
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.common.errors import WrongTypeError, WrongValueError
 from lib.common.registry import canonical, find
-from lib.engine.constant import MODELS
+from lib.engine.models import MODELS
 from lib.features import feature, target
 from lib.sizing import sizing
 from lib.universe import selection
@@ -63,7 +63,7 @@ def _number(name: str, value: Any, whole: bool) -> int | float:
     return int(value) if whole else float(value)
 
 
-def looked_up(strategy: "Strategy") -> dict[str, Any]:
+def resolve_functions(strategy: "Strategy") -> dict[str, Any]:
     """Each function of a strategy by its parameter, as `lib.common.registry.canonical` writes it.
 
     Raises

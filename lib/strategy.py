@@ -17,7 +17,7 @@ from lib.common.errors import WrongTypeError, WrongValueError, suggest
 from lib.common.market_data import ending_with
 from lib.common.registry import full_name_of, label
 from lib.engine import prediction, training
-from lib.parameter_checks import checked, looked_up
+from lib.parameter_checks import checked, resolve_functions
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -119,7 +119,7 @@ class Strategy:
                 f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): "
                 "no weight lies between."
             )
-        for name, value in looked_up(self).items():
+        for name, value in resolve_functions(self).items():
             object.__setattr__(self, name, value)
 
     @classmethod

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from lib import Strategy
 from lib.common.registry import whole_universe
+from lib.engine.examples import training_examples
 from lib.engine.inputs import feature_values, get_target_classes
-from lib.engine.training import training_examples
 from tests import reference
 from tests.labelled import get_features
 from tests.vectors import vector

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import Strategy, lookahead
-from lib.engine.weights import raw_weights
+from lib.engine.prediction import raw_weights
 from lib.sizing import above_half, as_output, ranked, sizing
 from tests.markets import random_market, window
 from tests.vectors import vector

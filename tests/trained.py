@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from lib import Strategy
-from lib.engine import training
+from lib.engine import lstm
 from lib.engine.inputs import model_inputs
+from lib.engine.lstm import MODEL_FILE, source_is_published
 from lib.engine.prediction import model_outputs
-from lib.engine.published import MODEL_FILE, source_is_published
 from tests.vectors import vector
 
 # what only the shipped class LSTM can show; a user may have another
@@ -29,7 +29,7 @@ def outputs(models, data, strategy):
 
 
 def use_torch(monkeypatch):
-    monkeypatch.setattr(training.published, "is_published", lambda strategy: False)
+    monkeypatch.setattr(lstm, "is_published", lambda strategy: False)
 
 
 def daily(data, strategy):

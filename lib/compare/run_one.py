@@ -57,7 +57,7 @@ def execute(
 
 
 def _backtest(strategy: Strategy, planned: Record) -> Record:
-    from lib.engine.published import needs_torch
+    from lib.engine.models import needs_torch
 
     data = strategy.load_range(planned["start"], planned["end"])
     if provenance.market_fingerprint(data) != planned["market"]:

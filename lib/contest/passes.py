@@ -13,9 +13,9 @@ import numpy as np
 from lib.common.market_data import data_limit, ending_with, recording_loads
 from lib.engine import prediction, training
 from lib.engine.chain import last_rows, predict_days, window_of
-from lib.engine.models import TrainedModels
-from lib.engine.published import needs_torch
-from lib.engine.weights import KnownOutputs
+from lib.engine.examples import training_set_of
+from lib.engine.models import TrainedModels, needs_torch
+from lib.engine.prediction import KnownOutputs
 from lib.runs import project_code
 from lib.runs.user_functions import register
 from lib.strategy import Strategy, loads_own_data
@@ -169,7 +169,7 @@ def _outputs(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]
     with recording_loads() as loads:
         for day in days:
             with seen_on(strategy, data, day, strategy.train_period) as window, ending_with(window):
-                sets.append(training.training_set_of(window, strategy))
+                sets.append(training_set_of(window, strategy))
         for day, models in zip(days, training.train_sets(sets, strategy), strict=True):
             with seen_on(strategy, data, day, strategy.lookback_period) as window, ending_with(window):
                 outputs = prediction.last_outputs(models, window, strategy)

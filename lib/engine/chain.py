@@ -26,7 +26,7 @@ def predict_days(
     predict : callable
         `strategy.predict`: (models, data, state) to the weights of the last day and the next state.
     steps : iterable of (models, data)
-        By day, in order: what `train_model` returned, or a `lib.engine.weights.KnownOutputs`, and the data
+        By day, in order: what `train_model` returned, or a `lib.engine.prediction.KnownOutputs`, and the data
         that end on the day.
     state
         The state before the first day; None starts without positions.

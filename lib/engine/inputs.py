@@ -1,6 +1,6 @@
 """The inputs of training and prediction: a user's functions applied to data, with their answers checked."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,23 +105,6 @@ def model_inputs(
         values = feature_values(data, strategy, assets).transpose(2, 1, 0)
         x = np.ascontiguousarray(values, dtype=np.float32)
     return x, np.asarray(np.isfinite(x).all(axis=2))
-
-
-def stacked(
-    examples: Mapping[str, tuple[np.ndarray, np.ndarray]],
-) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
-    """Assets whose sequences are equally long, with their sequences and targets stacked."""
-    for assets in equally_long({asset: x for asset, (x, _) in examples.items()}):
-        x, y = (np.stack([examples[asset][part] for asset in assets]) for part in (0, 1))
-        yield assets, x, y
-
-
-def equally_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """Assets grouped by the length of their sequences."""
-    by_length: dict[int, list[str]] = {}
-    for asset, x in inputs.items():
-        by_length.setdefault(len(x), []).append(asset)
-    return list(by_length.values())
 
 
 def _checked(array: "Array", data: "xr.DataArray", kind: str, function: Callable) -> np.ndarray:

@@ -1,6 +1,6 @@
 """L-BFGS without line search on a numpy vector, step for step as `torch.optim.LBFGS` takes it.
 
-Torch's optimiser spends as much time on its bookkeeping as `fast_lstm` on its evaluations.
+Torch's optimiser spends as much time on its bookkeeping as `lstm` on its evaluations.
 
 Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4 (the two loops); constants and order of
 tests from torch.

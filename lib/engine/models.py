@@ -7,14 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.engine import fast_lstm
-from lib.engine.constant import Constant
-from lib.engine.inputs import equally_long
+from lib.engine import lstm
+from lib.engine.examples import equally_long
 
 if TYPE_CHECKING:
     import torch
 
     from lib.strategy import Strategy
+
+
+CONSTANT_OUTPUT = 0.5
+
+
+class Constant:
+    """A model named "constant" without torch and training: one half for every asset and day."""
+
+    def __call__(self, x: Any) -> Any:
+        """Map (asset, time, feature), an array or a tensor of finite numbers, to (asset, time)."""
+        return x[..., 0] * 0 + CONSTANT_OUTPUT
+
+
+MODELS = {"constant": Constant}  # the models besides those of lib/model.py
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class TrainedModels(Mapping):
     """Trained models by asset, with the report of their training.
 
     `models[asset]` is a `torch.nn.Module`, from (1, time, feature) to (1, time). A model trained by
-    `lib.engine.fast_lstm` becomes one on access, so that a pass that only predicts needs no torch.
+    `lib.engine.lstm` becomes one on access, so that a pass that only predicts needs no torch.
 
     Attributes
     ----------
@@ -52,7 +65,7 @@ class TrainedModels(Mapping):
         self.dropped: dict[str, str] = {}
 
     def add(self, asset: str, model: Any, fit: Fit) -> None:
-        """Add a model, a torch module or a row of parameters in the order of `fast_lstm`, and its report."""
+        """Add a model, a torch module or a row of parameters in the order of `lstm`, and its report."""
         self._models[asset], self.fits[asset] = model, fit
 
     def __getitem__(self, asset: str) -> "torch.nn.Module":
@@ -85,9 +98,7 @@ class TrainedModels(Mapping):
         for assets in equally_long({asset: inputs[asset] for asset in rows}):
             x = np.stack([inputs[asset] for asset in assets])
             parameters = np.stack([rows[asset] for asset in assets])
-            outputs.update(
-                zip(assets, fast_lstm.outputs(parameters, x, self.strategy.hidden_size), strict=True)
-            )
+            outputs.update(zip(assets, lstm.outputs(parameters, x, self.strategy.hidden_size), strict=True))
         return outputs
 
     def row(self, asset: str) -> np.ndarray | None:
@@ -128,6 +139,11 @@ def _as_module(row: np.ndarray, strategy: "Strategy") -> "torch.nn.Module":
     from lib.engine.torch_training import new_model
 
     model = new_model(strategy)
-    flat = fast_lstm.to_torch(row, len(strategy.features), strategy.hidden_size)
+    flat = lstm.to_torch(row, len(strategy.features), strategy.hidden_size)
     torch.nn.utils.vector_to_parameters(torch.from_numpy(flat), model.parameters())
     return model.eval()
+
+
+def needs_torch(strategy: "Strategy") -> bool:
+    """Return True if the strategy's model is trained in torch."""
+    return strategy.model not in MODELS and not lstm.is_published(strategy)

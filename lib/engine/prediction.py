@@ -1,29 +1,38 @@
 """Prediction: from models, data and the previous state to the weights of the day."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Container, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.common.market_data import check_data
+from lib.common.market_data import check_data, field
+from lib.common.registry import find, name_of
 from lib.engine.inputs import model_inputs
 from lib.engine.models import TrainedModels
 from lib.engine.warm_up import check_lookback_window
-from lib.engine.weights import KnownOutputs, weights_of_day
+from lib.sizing import sizing
+from lib.state import State, StateWarning
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.state import State
     from lib.strategy import Strategy
+
+
+class KnownOutputs(NamedTuple):
+    """Models whose outputs for the day are known already; `predict` takes it in their place."""
+
+    outputs: Mapping[str, float]  # by asset, for the last day of the data
+    models: Container[str]  # assets that have a model, with an output or without
 
 
 def predict(
     models: Mapping[str, Any] | KnownOutputs,
     data: "xr.DataArray",
-    state: "State | None",
+    state: State | None,
     strategy: "Strategy",
-) -> tuple["xr.DataArray", "State"]:
+) -> tuple["xr.DataArray", State]:
     """Weights of the last day of `data`, blended with the day before.
 
     Parameters
@@ -84,7 +93,103 @@ def model_outputs(models: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -
     outputs = models.fast_outputs(inputs) if isinstance(models, TrainedModels) else {}
     others = [asset for asset in inputs if asset not in outputs]
     if others:
-        from lib.engine.torch_training import answer
+        from lib.engine.torch_training import output_of
 
-        outputs |= {asset: answer(models[asset], inputs[asset]) for asset in others}
+        outputs |= {asset: output_of(models[asset], inputs[asset]) for asset in others}
     return outputs
+
+
+def weights_of_day(
+    outputs: Mapping[str, float],
+    models: Container[str],
+    data: "xr.DataArray",
+    state: State | None,
+    strategy: "Strategy",
+) -> tuple["xr.DataArray", State]:
+    """The part of `predict` that follows the models' `outputs` for the last day of `data`.
+
+    Of `models` only the names of the assets that have one count, of `data` only the last day; all else as in
+    `predict`.
+    """
+    if state is not None and not isinstance(state, State):
+        raise TypeError(
+            f"predict takes the state that it returned the day before, or None, not {type(state).__name__}: "
+            "state_read reads the file that backtest_ml wrote, too."
+        )
+    days = data.get_index("time")
+    day = days[-1].to_datetime64()
+    parameters = strategy.as_dict()
+    carried_in: Mapping[str, float] = {}
+    memory: Mapping[str, Any] = {}
+    if state is not None:
+        carried_in = state.carried_into(day, parameters, strategy.defaults())
+        memory = state.memory_carried_into(day)
+    missed = 0 if state is None else len(days) - 1 - int(days.searchsorted(state.date, side="right"))
+    if state is not None and missed > 0:
+        warnings.warn(
+            f"The state is of {state.date}: {missed} trading days lie between it and {str(day)[:10]}. Its "
+            "positions count as those of the day before. To start without positions, move the state file "
+            "away.",
+            StateWarning,
+            stacklevel=2,
+        )
+
+    price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1]
+    tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
+
+    assets = data.get_index("asset").tolist()
+    new = raw_weights(outputs, assets, liquid, models, strategy)
+
+    gone = sorted(set(carried_in).difference(assets))
+    old = np.array([carried_in.get(asset, 0.0) for asset in [*assets, *gone]])
+    blended = blend(np.append(new, np.zeros(len(gone))), old, strategy.min_weight, strategy.max_weight)
+
+    kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
+    next_state = State(day, kept, dict(carried_in), parameters, memory, memory)
+    last_day = data.isel(field=0, time=slice(-1, None), drop=True)  # a slice: a list would copy the indexes
+    weights = last_day.copy(deep=False, data=[np.where(tradable, blended[: len(assets)], 0.0)])
+    return weights, next_state
+
+
+def raw_weights(
+    outputs: Mapping[str, float],
+    assets: list[str],
+    liquid: np.ndarray,
+    models: Container[str],
+    strategy: "Strategy",
+) -> np.ndarray:
+    """Raw weights (asset,) of the day: the strategy's `sizing` of the outputs of the liquid assets.
+
+    0 where an asset is not liquid or has no output. NaN, so that it is not held even if it was before, where
+    the output is not finite, and, as published, where an asset with a model has no data that day.
+
+    Raises
+    ------
+    ValueError
+        The sizing does not return one number for each output.
+    """
+    new = np.where(liquid > 0, [outputs.get(asset, 0.0) for asset in assets], 0.0)
+    sized = (liquid > 0) & np.isfinite(new) & [asset in outputs for asset in assets]
+    if sized.any():
+        function = find("sizing", strategy.sizing, sizing)
+        raw = np.asarray(function(new[sized], strategy))
+        if raw.shape != (sized.sum(),) or raw.dtype.kind not in "fiub":
+            raise ValueError(
+                f"sizing {name_of(function)} must return one number for each of the {sized.sum()} outputs "
+                f"given, not an array of {raw.dtype} with shape {raw.shape}."
+            )
+        new[sized] = raw
+    new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan
+    return new
+
+
+def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:
+    """Today's weights (asset,) from today's raw weights and yesterday's weights, in the same order.
+
+    The mean of both where there was a position, else the raw weight; below `min_weight` nothing; scaled to a
+    sum of at most 1; cut at `max_weight`. An asset without a finite raw weight is not held, even
+    if it was before.
+    """
+    weights = np.where(old == 0, new, (new + old) / 2)
+    weights = np.where(np.isfinite(weights) & (weights >= min_weight), weights, 0.0)
+    return np.minimum(weights / max(weights.sum(), 1.0), max_weight)

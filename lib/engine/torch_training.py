@@ -12,18 +12,17 @@ import torch
 from torch import nn
 
 from lib.common.registry import find, label
-from lib.engine import cores
-from lib.engine.batched import Batch, check_shape, trained
-from lib.engine.fast_lstm import one_thread
-from lib.engine.inputs import stacked
+from lib.engine.examples import in_chunks, stacked
 from lib.engine.lbfgs import minimise
+from lib.engine.lstm import one_thread
+from lib.engine.torch_models import Batch, check_shape, trained
 from lib.model import model as models_by_name
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy
 
 
-TOGETHER, ALONE = 16, 2  # most assets of one call, the second for modules that cannot be batched
+TOGETHER = 16  # most assets of one call
 
 
 @contextmanager
@@ -66,19 +65,14 @@ def fit(examples: Mapping[str, tuple], strategy: "Strategy") -> dict[str, tuple]
     fitted: dict[str, tuple] = {}
     untrained = new_model(strategy)
     if not trained(untrained):
-        return {
-            asset: (copy.deepcopy(untrained), (), answer(untrained, x)) for asset, (x, _) in examples.items()
-        }
-    size = sum(parameter.numel() for parameter in trained(untrained))
+        outputs = {asset: output_of(untrained, x) for asset, (x, _) in examples.items()}
+        return {asset: (copy.deepcopy(untrained), (), output) for asset, output in outputs.items()}
     for assets, x, y in stacked(examples):
         try:
-            at_least = cores.fewest_rows(size, days=x.shape[1])
-            fit_part = partial(_fit_together, strategy)
-            results = cores.spread(fit_part, x, y, at_once=TOGETHER, at_least=at_least)
+            results = in_chunks(partial(_fit_together, strategy), x, y, TOGETHER)
         except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
             _report(strategy, error)
-            fit_part = partial(_fit_one_by_one, strategy)
-            results = cores.spread(fit_part, x, y, at_once=ALONE, at_least=ALONE)
+            results = [_fit_alone(*example, strategy) for example in zip(x, y, strict=True)]
         for asset, (values, losses, output) in zip(assets, results, strict=True):
             fitted[asset] = _with(untrained, *values), losses, output
     return fitted
@@ -102,11 +96,6 @@ def _fit_together(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tu
     outputs = batch.outputs(rows, x)
     results = zip(rows, losses, outputs, strict=True)
     return [((row, {}), tuple(of_asset), output) for row, of_asset, output in results]
-
-
-def _fit_one_by_one(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tuple]:
-    """As `_fit_together`, for modules that cannot be batched."""
-    return [_fit_alone(*example, strategy) for example in zip(x, y, strict=True)]
 
 
 def _with(model: nn.Module, row: np.ndarray, buffers: Mapping[str, np.ndarray]) -> nn.Module:
@@ -148,10 +137,10 @@ def _fit_alone(x: np.ndarray, y: np.ndarray, strategy: "Strategy") -> tuple:
             optimiser.step(closure)
     row = nn.utils.parameters_to_vector(trained(model)).detach().numpy()
     buffers = {name: buffer.detach().numpy() for name, buffer in model.named_buffers()}
-    return (row, buffers), tuple(losses), answer(model, x)
+    return (row, buffers), tuple(losses), output_of(model, x)
 
 
-def answer(model: Any, x: np.ndarray) -> np.ndarray:
+def output_of(model: Any, x: np.ndarray) -> np.ndarray:
     """The answer (time,) of a model, in evaluation mode, to a sequence (time, feature) float32."""
     if isinstance(model, nn.Module):
         model.eval()

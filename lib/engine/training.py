@@ -2,23 +2,23 @@
 
 import time
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.common.market_data import check_data
-from lib.engine import fast_training, published
-from lib.engine.constant import MODELS
-from lib.engine.inputs import get_target_classes, model_inputs, select_assets
-from lib.engine.models import Fit, TrainedModels
-from lib.engine.warm_up import check_training_window
+from lib.engine import lstm
+from lib.engine.examples import TrainingSet, in_chunks, stacked, training_set_of
+from lib.engine.lbfgs import minimise
+from lib.engine.models import MODELS, Fit, TrainedModels, needs_torch
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from lib.strategy import Strategy
 
+TOGETHER = 16  # most assets of one call: more would leave the processor's cache
 ADVICE = "A smaller learning_rate may help"
 
 
@@ -26,12 +26,8 @@ class TrainingWarning(UserWarning):
     """An asset was left out because its model could not be trained."""
 
 
-class TrainingSet(NamedTuple):
-    """The examples of one training window: the selected assets, and the sequence and target of each."""
-
-    window: tuple[np.datetime64, np.datetime64]  # first and last day
-    assets: list[str]
-    examples: dict[str, tuple[np.ndarray, np.ndarray]]
+class FeatureWarning(UserWarning):
+    """A feature has no value on most days of the training window."""
 
 
 def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
@@ -56,8 +52,14 @@ def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
         wrong form.
     """
     started = time.perf_counter()
-    (models,) = train_sets([training_set_of(data, strategy)], strategy)
+    training_set = training_set_of(data, strategy)
+    (models,) = train_sets([training_set], strategy)
     models.seconds = time.perf_counter() - started
+    for sentence in training_set.warnings:
+        key = sentence.partition(" has ")[0], strategy.train_period
+        if key not in _warned:  # the sentences of other windows differ by a day
+            _warned.add(key)
+            warnings.warn(sentence, FeatureWarning, stacklevel=2)
     for asset, reason in models.dropped.items():
         warnings.warn(
             f"{asset} is left out until the next training: {reason}.", TrainingWarning, stacklevel=2
@@ -65,23 +67,7 @@ def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
     return models
 
 
-def training_set_of(data: "xr.DataArray", strategy: "Strategy") -> TrainingSet:
-    """Apply the strategy's selection, features and target to a training window; errors as `train_model`."""
-    data = check_data(data)
-    assets = select_assets(data, strategy)
-    first, last = data.time.values[[0, -1]].astype("M8[D]")
-    return TrainingSet((first, last), assets, training_examples(data, strategy, assets) if assets else {})
-
-
-def training_examples(
-    data: "xr.DataArray", strategy: "Strategy", assets: list[str]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Compute by asset the sequence (time, feature) and the target (time,), float32, without unknown days."""
-    x, known = model_inputs(data, strategy, assets)
-    check_training_window(x, data, strategy, assets)
-    y = get_target_classes(data, strategy, assets).values.T.astype(np.float32)
-    known = known & np.isfinite(y)
-    return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(assets)}
+_warned: set[tuple[str, int]] = set()
 
 
 def train_sets(training_sets: Sequence[TrainingSet], strategy: "Strategy") -> list[TrainedModels]:
@@ -95,7 +81,7 @@ def train_sets(training_sets: Sequence[TrainingSet], strategy: "Strategy") -> li
         {(k, asset): xy for asset, xy in training_set.examples.items() if len(xy[1])}
         for k, training_set in enumerate(training_sets)
     ]
-    if len(training_sets) > 1 and not published.needs_torch(strategy):
+    if len(training_sets) > 1 and not needs_torch(strategy):
         examples = [{key: xy for part in examples for key, xy in part.items()}]
     fitted = {key: fit for part in examples if part for key, fit in _fit(part, strategy).items()}
     trained = []
@@ -117,11 +103,49 @@ def _fit(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
     if strategy.model in MODELS:
         model = MODELS[strategy.model]()
         return {key: (model, (), model(x)) for key, (x, _) in examples.items()}
-    if published.is_published(strategy):
-        return fast_training.fit(examples, strategy)
+    if lstm.is_published(strategy):
+        return _fit_published(examples, strategy)
     from lib.engine import torch_training
 
     return torch_training.fit(examples, strategy)
+
+
+def _fit_published(examples: Mapping[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
+    """By asset the row of trained parameters, the losses before each step, and the output after training.
+
+    `examples` are by asset the sequence (time, feature) and the target (time,), float32; so is the output. A
+    model has the same bits whichever others are trained, and in whichever process.
+    """
+    fit_part = partial(
+        _fit_together,
+        hidden=strategy.hidden_size,
+        seed=strategy.seed,
+        learning_rate=strategy.learning_rate,
+        epochs=strategy.epochs,
+    )
+    fitted: dict[Any, tuple] = {}
+    for assets, x, y in stacked(examples):
+        fitted.update(zip(assets, in_chunks(fit_part, x, y, TOGETHER), strict=True))
+    return fitted
+
+
+@lstm.one_thread
+def _fit_together(
+    x: np.ndarray, y: np.ndarray, hidden: int, seed: int, learning_rate: float, epochs: int
+) -> list[tuple]:
+    start = lstm.initial_parameters(x.shape[2], hidden, seed)
+    rows = np.repeat(lstm.from_torch(start, x.shape[2], hidden)[None], len(x), axis=0)
+    losses = minimise(
+        rows,
+        lambda active, chosen: lstm.loss_and_gradient(chosen, x[active], y[active], hidden),
+        learning_rate,
+        epochs,
+    )
+    with np.errstate(all="ignore"):  # a training that diverges is recognised by its loss
+        output = lstm.outputs(rows, x, hidden)
+    return [
+        (row.copy(), tuple(of_asset), out) for row, of_asset, out in zip(rows, losses, output, strict=True)
+    ]
 
 
 def _add(

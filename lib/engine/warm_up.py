@@ -3,7 +3,6 @@
 Windows are calendar days, and the days that a feature needs before its first value are trading days.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,16 +21,12 @@ LONGEST = 4_000  # trading days tried to find out how many a feature needs
 HOLIDAYS = 10  # most calendar days in a row on which a market is closed
 
 
-class FeatureWarning(UserWarning):
-    """A feature has no value on most days of the training window."""
-
-
 def check_training_window(
     x: np.ndarray, data: "xr.DataArray", strategy: "Strategy", assets: list[str]
-) -> None:
+) -> list[str]:
     """Check that the models train on at least half of the window's days, `x` being (asset, time, feature).
 
-    Warns once per strategy where a feature begins later.
+    Return a sentence for each feature that begins later.
 
     Raises
     ------
@@ -41,22 +36,21 @@ def check_training_window(
     days = x.shape[1]
     known = np.isfinite(x).any(axis=0)  # (time, feature)
     if known[days // 2].all() or not _is_complete(data, strategy.train_period):
-        return
+        return []
+    sentences = []
     for number, item in enumerate(strategy.features):
         if not known[:, number].any():
             _refuse(item, "train_period", data, strategy, assets)
             continue
         first = int(known[:, number].argmax())
-        if first * 2 > days and (label(item), strategy.train_period) not in _warned:
-            _warned.add((label(item), strategy.train_period))
+        if first * 2 > days:
             period = _calendar_days(2 * first, days, strategy.train_period)
-            warnings.warn(
+            sentences.append(
                 f"Feature {label(item)} has no value on the first {first} of the {days} trading days of a "
                 f"training window: the models train on {days - first} days. Set train_period to {period} or "
-                "more to train on as many days as the feature needs, or shorten the feature.",
-                FeatureWarning,
-                stacklevel=2,
+                "more to train on as many days as the feature needs, or shorten the feature."
             )
+    return sentences
 
 
 def check_lookback_window(data: "xr.DataArray", strategy: "Strategy", assets: list[str]) -> None:
@@ -70,9 +64,6 @@ def check_lookback_window(data: "xr.DataArray", strategy: "Strategy", assets: li
     if _is_complete(data, strategy.lookback_period):
         for item in strategy.features:
             _refuse(item, "lookback_period", data, strategy, assets)
-
-
-_warned: set[tuple[str, int]] = set()
 
 
 def _refuse(

@@ -10,18 +10,12 @@ import numpy as np
 
 from lib.common.market_data import ending_with, field
 from lib.common.references import numbers_in
-from lib.engine import published
+from lib.engine import lstm
 from lib.engine.chain import predict_days
-from lib.engine.inputs import (
-    feature_names,
-    feature_values,
-    get_target_classes,
-    model_inputs,
-    select_assets,
-)
+from lib.engine.examples import training_set_of
+from lib.engine.inputs import feature_names, feature_values, get_target_classes, model_inputs, select_assets
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import model_outputs
-from lib.engine.training import training_set_of
 from lib.strategy import Strategy, own_methods, uses_methods_of_strategy
 
 if TYPE_CHECKING:
@@ -185,7 +179,7 @@ def uses_features(strategy: Strategy) -> bool:
 
 def depends_on_examples_only(strategy: Strategy) -> bool:
     """Return True if features, selection and target are the only code of the user's own."""
-    return uses_methods_of_strategy(strategy) and published.is_published(strategy)
+    return uses_methods_of_strategy(strategy) and lstm.is_published(strategy)
 
 
 def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedModels]) -> Any:

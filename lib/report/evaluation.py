@@ -11,8 +11,8 @@ import numpy as np
 
 from lib.common.market_data import check_data
 from lib.engine.chain import predict_days
-from lib.engine.constant import ANSWER
-from lib.engine.weights import KnownOutputs
+from lib.engine.models import CONSTANT_OUTPUT
+from lib.engine.prediction import KnownOutputs
 from lib.report.outputs import EvaluatedTraining, traded_outputs
 from lib.stats.added_value import AddedValue, Measures, added_value, in_words, measured
 from lib.stats.portfolios import Portfolio, equal_weights, portfolio, same_positions
@@ -138,7 +138,7 @@ def _chain(
     steps = []
     for day, at in zip(days, np.searchsorted(data.time.values, days), strict=True):
         models, row = traded.get(day, ((), {}))
-        outputs = dict.fromkeys(row, ANSWER) if constant else row
+        outputs = dict.fromkeys(row, CONSTANT_OUTPUT) if constant else row
         steps.append((KnownOutputs(outputs, models), data.isel(time=slice(at, at + 1))))
     held = [weights.values[0] for weights, _ in predict_days(strategy.predict, steps)]
     return data.isel(field=0, drop=True).sel(time=days).copy(data=np.stack(held))

@@ -9,7 +9,8 @@ import pandas as pd
 
 from lib.common.market_data import ending_with
 from lib.common.registry import find, needs_universe
-from lib.engine.inputs import get_target_classes, model_inputs, training_examples
+from lib.engine.examples import training_examples
+from lib.engine.inputs import get_target_classes, model_inputs
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import last_outputs, model_outputs
 from lib.features import target

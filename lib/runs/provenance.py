@@ -55,7 +55,7 @@ def is_synthetic() -> bool:
 
 def versions(strategy: Strategy) -> dict[str, str]:
     """Versions of what computes a run; torch only where the strategy uses it."""
-    from lib.engine.published import needs_torch
+    from lib.engine.models import needs_torch
 
     packages = ["numpy", "pandas", "xarray"] + (["torch"] if needs_torch(strategy) else [])
     found = {"python": platform.python_version(), "qnt": engine()}

@@ -41,7 +41,7 @@ def test_a_market_that_ended_long_ago_is_named(use_market, period):
 
 @pytest.mark.parametrize("call", ["train_model", "predict"])
 def test_data_that_cannot_be_used_are_refused_before_anything_is_trained(call, monkeypatch):
-    monkeypatch.setattr("lib.engine.training.select_assets", lambda *_: pytest.fail("went on"))
+    monkeypatch.setattr("lib.engine.examples.select_assets", lambda *_: pytest.fail("went on"))
     data = vector("loaded").isel(time=slice(-3, None)).assign_coords(time=[1, 2, 3])
     with pytest.raises(ValueError, match="time labels of data must be dates"):
         getattr(Strategy(), call)(*([data] if call == "train_model" else [{}, data, None]))

@@ -18,6 +18,7 @@ from lib.contest.all_days import PassError, RunStopped, whole_run
 from lib.contest.kept_days import identity_of
 from lib.engine import training
 from lib.engine.chain import days_between, window_of
+from lib.engine.examples import training_set_of
 from tests.contest.strategies import OWN, TINY, broken
 from tests.markets import changed_after, random_market
 from tests.switches import LONG, long
@@ -223,9 +224,7 @@ def test_windows_trained_together_have_the_bits_of_windows_trained_alone():
     strategy = Strategy(hidden_size=5, top_assets=4, train_period=60)
     days = days_between(MARKET, np.datetime64("2024-12-09"), END)
     windows = [window_of(MARKET, day, 60) for day in days]
-    together = training.train_sets(
-        [training.training_set_of(window, strategy) for window in windows], strategy
-    )
+    together = training.train_sets([training_set_of(window, strategy) for window in windows], strategy)
     for models, window in zip(together, windows, strict=True):
         alone = strategy.train_model(window)
         assert list(models) == list(alone)

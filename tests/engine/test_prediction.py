@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.engine.prediction import predict
-from lib.engine.weights import blend
+from lib.engine.prediction import blend, predict
 from lib.state import State, StateError, StateWarning
 from tests.labelled import weights_in
 from tests.vectors import vector

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from lib import Strategy
-from lib.engine.torch_training import answer, new_model
-from lib.engine.training import train_model, training_set_of
+from lib.engine.examples import training_set_of
+from lib.engine.torch_training import new_model, output_of
+from lib.engine.training import train_model
 from lib.model import LSTM
 from tests.vectors import vector
 
@@ -93,7 +94,7 @@ def test_dropout_works_in_training_and_not_in_prediction():
         assert max(abs(a - b) for a, b in pairwise(losses)) > 1e-3
         model.train()  # even where somebody turned it back
         x = np.ones((5, 1), np.float32)
-        assert np.array_equal(answer(model, x), answer(model, x))
+        assert np.array_equal(output_of(model, x), output_of(model, x))
 
 
 def test_a_pass_with_dropout_can_be_repeated():
@@ -139,7 +140,7 @@ def test_a_trained_model_keeps_its_buffers(model, buffer):
     for asset, trained in pickle.loads(pickle.dumps(models)).items():
         kept.append(trained.get_buffer(buffer).tolist())
         x, y = training_set.examples[asset]
-        loss = np.mean((answer(trained, x) - y) ** 2)
+        loss = np.mean((output_of(trained, x) - y) ** 2)
         assert loss == pytest.approx(models.fits[asset].loss_after, rel=1e-6)
     assert kept[0] != kept[1]
     assert np.any(kept)

@@ -150,3 +150,13 @@ def test_data_stay_as_they_are():
     before = data.copy(deep=True)
     train_model(data, SMALL)
     xr.testing.assert_identical(data, before)
+
+
+def test_many_assets_go_in_several_rounds(monkeypatch):
+    models = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
+    monkeypatch.setattr("lib.engine.training.TOGETHER", 2)
+    others = train_model(window(40), Strategy(top_assets=9, hidden_size=5))
+    assert list(models) == list(others)
+    assert len(models) >= 8
+    for asset in models:
+        assert np.array_equal(models.row(asset), others.row(asset))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lib import Strategy
-from lib.engine import warm_up
-from lib.engine.warm_up import FeatureWarning
+from lib.engine import training
+from lib.engine.training import FeatureWarning
 from tests.vectors import vector
 
 SMALL = Strategy(top_assets=3, hidden_size=3)
@@ -16,7 +16,7 @@ SMALL = Strategy(top_assets=3, hidden_size=3)
 
 @pytest.fixture(autouse=True)
 def _warn_anew(monkeypatch):
-    monkeypatch.setattr(warm_up, "_warned", set())
+    monkeypatch.setattr(training, "_warned", set())
 
 
 def window(period):

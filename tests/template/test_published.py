@@ -1,6 +1,6 @@
 import pytest
 
-from lib.engine.published import MODEL_FILE, source_is_published
+from lib.engine.lstm import MODEL_FILE, source_is_published
 
 EDITS = {
     "num_layers=2": "num_layers=3",

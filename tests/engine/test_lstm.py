@@ -6,6 +6,7 @@ import pytest
 
 import lib.model
 from lib import Strategy
+from lib.engine import lstm, models
 from lib.engine.training import train_model
 from tests.trained import SMALL, needs_published_model, window
 
@@ -25,13 +26,7 @@ def _model_restored(monkeypatch):
 
 
 def needs_torch():
-    from lib.engine import published
-
-    return published.needs_torch(Strategy())
-
-
-def trained_losses():
-    return {asset: fit.losses for asset, fit in train_model(window(40), SMALL).fits.items()}
+    return models.needs_torch(Strategy())
 
 
 @pytest.mark.usefixtures("_model_restored")
@@ -39,8 +34,8 @@ def test_a_class_registered_under_the_published_name_is_what_trains():
     assert not needs_torch()
     lib.model.model(LSTM)
     assert needs_torch()
-    models = train_model(window(40), SMALL)
-    assert type(next(iter(models.values()))) is LSTM
+    trained = train_model(window(40), SMALL)
+    assert type(next(iter(trained.values()))) is LSTM
     lib.model.model(lib.model.LSTM)
     assert not needs_torch()
 
@@ -53,13 +48,9 @@ def test_a_method_replaced_at_run_time_is_what_trains(monkeypatch):
 @pytest.mark.usefixtures("_model_restored")
 def test_an_edit_counts_once_it_is_imported(monkeypatch, tmp_path):
     """The class in memory trains, whatever the file says by now; a reload brings the edit in."""
-    from lib.engine import published
-
     edited = tmp_path / "model.py"
-    edited.write_text(
-        published.MODEL_FILE.read_text("utf-8").replace("squeeze(-1)", "squeeze(-1) * 2"), "utf-8"
-    )
-    monkeypatch.setattr(published, "MODEL_FILE", edited)
+    edited.write_text(lstm.MODEL_FILE.read_text("utf-8").replace("squeeze(-1)", "squeeze(-1) * 2"), "utf-8")
+    monkeypatch.setattr(lstm, "MODEL_FILE", edited)
     assert not needs_torch()
     spec = importlib.util.spec_from_file_location("lib.model", edited)
     module = importlib.util.module_from_spec(spec)
@@ -69,11 +60,9 @@ def test_an_edit_counts_once_it_is_imported(monkeypatch, tmp_path):
 
 
 def test_where_torch_is_not_loaded_the_file_decides(monkeypatch, tmp_path):
-    from lib.engine import published
-
     monkeypatch.delitem(importlib.sys.modules, "lib.model")
     assert not needs_torch()
     edited = tmp_path / "model.py"
     edited.write_text("", "utf-8")
-    monkeypatch.setattr(published, "MODEL_FILE", edited)
+    monkeypatch.setattr(lstm, "MODEL_FILE", edited)
     assert needs_torch()

@@ -1,12 +1,19 @@
-"""Recurrent layers of torch that can be batched: sweeps in numpy, with their gradients."""
+"""Batches of models in torch: one module with the parameters of each asset, evaluated for all together.
 
+Parameters are rows (assets, size): those that training changes, as `torch.nn.utils.parameters_to_vector` lays
+them out. Recurrent layers, for which torch has no batching rule, run as the sweeps of `lib.engine.recurrent`,
+with the same parameters.
+"""
+
+import copy
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from lib.engine import gru, recurrent
+from lib.engine import recurrent
+from lib.engine.lstm import one_thread
 
 LAYERS = (nn.LSTM, nn.GRU, nn.RNN)
 LSTM_ORDER = [0, 1, 3, 2]
@@ -17,14 +24,108 @@ class NotBatchableError(RuntimeError):
     """A module, or a use of it, that cannot be evaluated for all assets together."""
 
 
-def written_out(module: nn.Module) -> nn.Module:
+class Batch:
+    """One module with a row of parameters per asset.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        From (1, time, feature) to (1, time); stays as it is.
+
+    Raises
+    ------
+    NotBatchableError
+        The module has parameters that are not float32, a recurrent layer that is bidirectional or projected,
+        or, when the loss is computed, buffers that training changes.
+    """
+
+    def __init__(self, model: nn.Module):
+        if any(p.dtype != torch.float32 for p in model.parameters()):
+            raise NotBatchableError("its parameters are not float32")
+        self.model = with_batchable_layers(copy.deepcopy(model))
+        self.shapes = {name: p.shape for name, p in model.named_parameters() if p.requires_grad}
+        self.buffers = _versions(self.model)
+        self.row = nn.utils.parameters_to_vector(trained(model)).detach().numpy().copy()
+
+    @one_thread
+    def outputs(self, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Outputs (assets, time) in evaluation mode for `x` (assets, time, feature), float32."""
+        if len(rows) == 1:
+            return self.outputs(*_twice(rows, x))[:1]
+        self.model.eval()
+        with torch.no_grad():
+            return torch.vmap(self._output)(
+                self._parameters(torch.from_numpy(rows)), torch.from_numpy(x)
+            ).numpy()
+
+    def loss_and_gradient(
+        self, rows: np.ndarray, x: np.ndarray, y: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean squared error over all days (assets,) in training mode, and its gradient by `rows`.
+
+        Random numbers, such as dropout's, are the same for all assets: those that one asset alone would draw.
+        """
+        if len(rows) == 1:
+            losses, gradients = self.loss_and_gradient(*_twice(rows, x, y))
+            return losses[:1], gradients[:1]
+        self.model.train()
+        flat = torch.from_numpy(rows).requires_grad_()
+
+        def loss(parameters: dict, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return nn.functional.mse_loss(self._output(parameters, x), y)
+
+        losses = torch.vmap(loss, randomness="same")(
+            self._parameters(flat), torch.from_numpy(x), torch.from_numpy(y)
+        )
+        if self.buffers != _versions(self.model):
+            raise NotBatchableError("training changes its buffers")
+        (gradient,) = torch.autograd.grad(losses.sum(), flat)
+        return losses.detach().numpy(), gradient.numpy()
+
+    def _output(self, parameters: dict, x: torch.Tensor) -> torch.Tensor:
+        output = torch.func.functional_call(self.model, parameters, (x[None],))
+        check_shape(output.shape, x[None].shape)
+        return output[0]
+
+    def _parameters(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        pieces = rows.split([shape.numel() for shape in self.shapes.values()], dim=1)
+        return {
+            name: piece.reshape(-1, *shape)
+            for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
+        }
+
+
+def _versions(model: nn.Module) -> list[tuple[int, int]]:
+    """Return the identity of each buffer and the number of changes made to it."""
+    return [(id(buffer), buffer._version) for buffer in model.buffers()]
+
+
+def _twice(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """One asset as two: torch computes a product for one alone in another way, with other last digits."""
+    return tuple(np.repeat(array, 2, axis=0) for array in arrays)
+
+
+def trained(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a model that training changes."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def check_shape(output: torch.Size, inputs: torch.Size) -> None:
+    """Refuse an output that is not one number per day."""
+    if output != inputs[:2]:
+        raise ValueError(
+            f"the model must return one number per day, shape {tuple(inputs[:2])}, not {tuple(output)}."
+        )
+
+
+def with_batchable_layers(module: nn.Module) -> nn.Module:
     """The module with each recurrent layer replaced by its equal that can be batched."""
     if type(module) in LAYERS:
         return _Recurrent(module)
     if isinstance(module, nn.RNNBase):
         raise NotBatchableError(f"it derives {type(module).__name__} from a recurrent layer")
     for name, child in module.named_children():
-        setattr(module, name, written_out(child))
+        setattr(module, name, with_batchable_layers(child))
     return module
 
 
@@ -93,10 +194,10 @@ class _Layer(torch.autograd.Function):
         if kind == "LSTM":
             h, *kept = recurrent.lstm(x, w_ih, w_hh, bias)
         elif kind == "GRU":
-            h, *kept = gru.gru(x, w_ih, w_hh, bias, b_hh[:, -hidden:])
+            h, *kept = recurrent.gru(x, w_ih, w_hh, bias, b_hh[:, -hidden:])
         else:
-            h = gru.rnn(x, w_ih, w_hh, bias, kind == "RNN_relu")
-        return torch.from_numpy(recurrent.in_one_piece(h[1:])), (x, w_ih, w_hh, h, kept)
+            h = recurrent.rnn(x, w_ih, w_hh, bias, kind == "RNN_relu")
+        return torch.from_numpy(recurrent.contiguous(h[1:])), (x, w_ih, w_hh, h, kept)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
@@ -107,14 +208,14 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_h: torch.Tensor, _: Any) -> tuple:
         x, w_ih, w_hh, h, kept = ctx.kept
-        grad = recurrent.in_one_piece(_numpy(grad_h))
+        grad = recurrent.contiguous(_numpy(grad_h))
         if ctx.kind == "LSTM":
             shares = [recurrent.lstm_back(grad, w_hh, *kept)]
         elif ctx.kind == "GRU":
-            shares = list(gru.gru_back(grad, w_hh, h, *kept))
+            shares = list(recurrent.gru_back(grad, w_hh, h, *kept))
         else:
-            shares = [gru.rnn_back(grad, w_hh, h, ctx.kind == "RNN_relu")]
-        shares = [np.ascontiguousarray(each) for each in shares]  # as `in_one_piece`, for the products below
+            shares = [recurrent.rnn_back(grad, w_hh, h, ctx.kind == "RNN_relu")]
+        shares = [np.ascontiguousarray(each) for each in shares]  # as `contiguous`, for the products below
         share, answer = shares[0], shares[-1]  # of the input, and of the hidden state
         gradients = [
             share.swapaxes(1, 2) @ x,

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.engine import fast_lstm
-from lib.engine.fast_lstm import from_torch, to_torch
+from lib.engine import lstm
+from lib.engine.lstm import from_torch, to_torch
 from lib.engine.torch_training import new_model
 from lib.model import LSTM
 
@@ -32,8 +32,8 @@ def case(seed, assets, days, n_features, hidden):
 def test_output_loss_and_gradient_are_those_of_the_model_in_torch(seed, assets, days, n_features, hidden):
     model, rows, x, y = case(seed, assets, days, n_features, hidden)
     own = np.stack([from_torch(row, n_features, hidden) for row in rows])
-    loss, gradient = fast_lstm.loss_and_gradient(own, x, y, hidden)
-    output = fast_lstm.outputs(own, x, hidden)
+    loss, gradient = lstm.loss_and_gradient(own, x, y, hidden)
+    output = lstm.outputs(own, x, hidden)
     for k, row in enumerate(rows):
         torch.nn.utils.vector_to_parameters(torch.from_numpy(row), model.parameters())
         model.zero_grad()
@@ -48,8 +48,8 @@ def test_output_loss_and_gradient_are_those_of_the_model_in_torch(seed, assets, 
 
 def test_an_asset_does_not_know_its_neighbours():
     _, rows, x, y = case(1, 5, 20, 1, 34)
-    loss, gradient = fast_lstm.loss_and_gradient(rows, x, y, 34)
-    alone = fast_lstm.loss_and_gradient(rows[2:3], x[2:3], y[2:3], 34)
+    loss, gradient = lstm.loss_and_gradient(rows, x, y, 34)
+    alone = lstm.loss_and_gradient(rows[2:3], x[2:3], y[2:3], 34)
     assert np.array_equal(loss[2:3], alone[0])
     assert np.array_equal(gradient[2:3], alone[1])
 
@@ -59,22 +59,22 @@ def test_an_asset_does_not_know_its_neighbours():
 def test_initial_parameters_are_those_that_torch_draws(seed, n_features, hidden):
     model = new_model(Strategy(seed=seed, hidden_size=hidden, features=["trend"] * n_features))
     drawn = torch.cat([p.detach().flatten() for p in model.parameters()]).numpy()
-    assert np.allclose(fast_lstm.initial_parameters(n_features, hidden, seed), drawn, rtol=0, atol=6e-8)
+    assert np.allclose(lstm.initial_parameters(n_features, hidden, seed), drawn, rtol=0, atol=6e-8)
 
 
 @pytest.mark.parametrize(("n_features", "hidden"), [(1, 34), (4, 1), (4, 16), (3, 7)])
 def test_there_and_back(n_features, hidden):
-    row = fast_lstm.initial_parameters(n_features, hidden, 3)
-    own = fast_lstm.from_torch(row, n_features, hidden)
+    row = lstm.initial_parameters(n_features, hidden, 3)
+    own = lstm.from_torch(row, n_features, hidden)
     assert not np.array_equal(own, row)
-    assert np.array_equal(fast_lstm.to_torch(own, n_features, hidden), row)
+    assert np.array_equal(lstm.to_torch(own, n_features, hidden), row)
 
 
 def test_pieces_are_views():
-    rows = np.zeros((2, sum(int(np.prod(shape)) for shape in fast_lstm.shapes(2, 3))), np.float32)
-    for number, piece in enumerate(fast_lstm.split(rows, fast_lstm.shapes(2, 3)), 1):
+    rows = np.zeros((2, sum(int(np.prod(shape)) for shape in lstm.shapes(2, 3))), np.float32)
+    for number, piece in enumerate(lstm.split(rows, lstm.shapes(2, 3)), 1):
         piece[:] = number  # so that a gradient written to a piece is in its row
     assert np.bincount(rows[0].astype(int)).tolist() == [
         0,
-        *(int(np.prod(shape)) for shape in fast_lstm.shapes(2, 3)),
+        *(int(np.prod(shape)) for shape in lstm.shapes(2, 3)),
     ]

@@ -9,10 +9,9 @@ import torch
 from torch import nn
 
 from lib import Strategy
-from lib.engine import gru, torch_training
-from lib.engine.batched import Batch
-from lib.engine.torch_recurrent import NotBatchableError
-from lib.engine.training import training_examples
+from lib.engine import recurrent, torch_training
+from lib.engine.examples import training_examples
+from lib.engine.torch_models import Batch, NotBatchableError
 from tests.switches import LONG
 from tests.vectors import vector
 
@@ -171,7 +170,7 @@ def compare(name, seed, epochs, monkeypatch):
         assert np.allclose(our_losses[:4], losses[:4], rtol=1e-5, atol=1e-5)
         if drift < 1e-4:
             assert np.allclose(our_output, output, rtol=1e-5, atol=max(1e-5, 30 * drift))
-        again = torch_training.answer(model, x)
+        again = torch_training.output_of(model, x)
         assert np.allclose(again, our_output, rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
@@ -185,7 +184,7 @@ def test_together_equals_one_optimiser_per_asset(name, capfd, monkeypatch):
 def test_states_that_overflow_end_in_values_and_in_no_warning():
     """Those of a relu are not bounded, and a training that diverges is recognised by its loss."""
     weight = np.full((1, 1, 1), 1e9, np.float32)
-    h = gru.rnn(np.ones((1, 9, 1), np.float32), weight, weight, np.zeros((1, 1), np.float32), relu=True)
+    h = recurrent.rnn(np.ones((1, 9, 1), np.float32), weight, weight, np.zeros((1, 1), np.float32), relu=True)
     assert h[1] == 1e9
     assert h[-1] == np.inf
     fitted = torch_training.fit(examples(2, 40), strategy(Relu, learning_rate=10, epochs=9))
