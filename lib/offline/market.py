@@ -1,12 +1,18 @@
 """The market of the offline engine: the file that `QNT_OFFLINE_MARKET` names, or else a synthetic one.
 
 A synthetic market is generated on first use and cached in the folder `QNT_OFFLINE_CACHE`, by default one in
-`XDG_CACHE_HOME` or `~/.cache`.
+`XDG_CACHE_HOME` or `~/.cache`, in files of numpy in which every array has a checksum. A file is replaced
+atomically, and a damaged one counts as missing.
 """
 
 import hashlib
+import io
 import os
 import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,14 +21,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.offline import market_cache, market_file, synthetic
+from lib.common.files import replace_file
+from lib.offline import market_file, synthetic
 from lib.offline.market_file import MarketError
-from lib.offline.nyse import Day
-from lib.offline.synthetic import FIELDS
+from lib.offline.synthetic import DIMS, FIELDS, Day
 
 __all__ = ["FIELDS", "KINDS", "MarketError", "describe", "ever_liquid", "is_synthetic", "last_day", "read"]
 
 HERE = Path(__file__).parent
+PROJECT = "qnt-offline"
 KINDS: dict[str, dict[str, Any]] = {
     "stocks_nasdaq100": {"assets": 100, "seed": 100, "exchange": "NAS"},
     "stocks_s&p500": {"assets": 500, "seed": 500, "exchange": "NYS"},
@@ -94,4 +101,47 @@ def _generated(kind: str) -> xr.DataArray:
     # The name changes with the generator and its parameters, so that no outdated market is read.
     sources = b"".join(module.read_bytes() for module in sorted(HERE.glob("*.py")))
     version = hashlib.sha256(sources + repr(KINDS[kind]).encode()).hexdigest()[:16]
-    return market_cache.kept(f"{kind}-{version}", lambda: synthetic.generate(name=kind, **KINDS[kind]))
+    return kept(f"{kind}-{version}", lambda: synthetic.generate(name=kind, **KINDS[kind]))
+
+
+def kept(name: str, make: Callable[[], xr.DataArray]) -> xr.DataArray:
+    """Return the array cached as `name`; else make it and cache it in the first writable folder."""
+    files = [folder / f"{name}.npz" for folder in folders()]
+    for file in files:
+        with suppress(Exception):  # missing, or damaged, which surfaces as almost anything
+            return _read(file)
+    array = make()
+    for file in files:
+        with suppress(OSError):  # a full disk, a read-only home
+            _write(file, array)
+            break
+    return array
+
+
+def folders() -> list[Path]:
+    """Return the folders for generated markets, the preferred one first."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    chosen = os.environ.get("QNT_OFFLINE_CACHE") or Path(home) / PROJECT
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return [Path(chosen).expanduser(), Path(tempfile.gettempdir()) / f"{PROJECT}-{user}"]
+
+
+def _read(file: Path) -> xr.DataArray:
+    with zipfile.ZipFile(file) as entries:
+        values, *coords = (_whole(entries, name) for name in ("values", *DIMS))
+    return xr.DataArray(values, coords, DIMS)
+
+
+def _whole(entries: zipfile.ZipFile, name: str) -> np.ndarray:
+    with entries.open(f"{name}.npy") as entry:
+        array = np.lib.format.read_array(entry)
+        entry.read()  # checksums are compared at the end only, which a damaged header may not reach
+    return array
+
+
+def _write(file: Path, array: xr.DataArray) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    days = array.indexes["time"].values  # those of xarray have a dtype that numpy cannot save
+    content = io.BytesIO()
+    np.savez(content, values=array.values, field=array.field.values, time=days, asset=array.asset.values)
+    replace_file(file, content.getvalue())

@@ -5,20 +5,24 @@ IEEE 754 fixes these to the last bit, so the market is the same on every machine
 are not.
 """
 
+import datetime as dt
 from math import sqrt
 
 import numpy as np
+import pandas as pd
 import xarray as xr
+from numpy.random import PCG64
+from pandas.tseries import holiday as rules
+from pandas.tseries.holiday import Holiday
 
 from lib.common.market_data import FIELDS
 from lib.common.market_data import LAYOUT as DIMS
-from lib.offline import corporate_actions
-from lib.offline.nyse import Day, trading_days
-from lib.offline.random_bits import bits, normal, uniform
 
+Day = str | dt.date | np.datetime64
+TRADING_YEAR = 252
 SECTORS = 8
 STEPS = np.array([0.45, 0.9])  # overnight and intraday; their squares sum to 1, one day's variance
-DRIFT = 0.09 / corporate_actions.TRADING_YEAR
+DRIFT = 0.09 / TRADING_YEAR
 USUAL = 0.0105  # daily volatility of the market
 
 
@@ -47,11 +51,11 @@ def generate(
         raise ValueError(f"A market needs an asset and a trading day: {assets=} from {start} to {end}.")
     tickers = assets + max(1, 6 * assets // 10)
     shape = len(days), tickers
-    listed, gone = corporate_actions.lifetimes(bits(seed, 0), len(days), assets, tickers)
-    yields, ex_days = corporate_actions.dividends(bits(seed, 1), *shape)
+    listed, gone = lifetimes(bits(seed, 0), len(days), assets, tickers)
+    yields, ex_days = dividends(bits(seed, 1), *shape)
     path = _paths(seed, yields * ex_days)
     path *= (15 + 135 * uniform(bits(seed, 2), tickers)) / path[listed, 0, np.arange(tickers)]
-    halted = corporate_actions.halts(bits(seed, 3), *shape) & ~ex_days
+    halted = halts(bits(seed, 3), *shape) & ~ex_days
 
     opened, closed = path[:, 0], path[:, 1]
     reach = 0.008 * np.abs(normal(bits(seed, 4), 2, *shape))
@@ -63,8 +67,8 @@ def generate(
             closed,
             _volumes(seed, opened, closed),
             np.concatenate([opened[:1], closed[:-1]]) * yields * ex_days,
-            corporate_actions.splits(bits(seed, 5), *shape),
-            corporate_actions.index(bits(seed, 6), len(days), assets, listed, gone),
+            splits(bits(seed, 5), *shape),
+            index(bits(seed, 6), len(days), assets, listed, gone),
         ]
     )
     np.round(values, 4, out=values)
@@ -115,3 +119,118 @@ def _volumes(seed: int, opened: np.ndarray, closed: np.ndarray) -> np.ndarray:
     chance = uniform(bits(seed, 20), opened.shape[1])
     dollars = (4e7 + 9e8 * chance * chance * chance) * (0.5 + uniform(bits(seed, 21), *opened.shape))
     return np.rint(dollars * (1 + 30 * np.abs(closed / opened - 1)) / closed)
+
+
+def lifetimes(source: PCG64, days: int, assets: int, tickers: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return each ticker's first day and day after the last; 3 in 8 list late, 1 in 5 delists."""
+    order = np.argsort(uniform(source, tickers), kind="stable")
+    chance = uniform(source, 3, tickers)
+    old = assets + (tickers - assets) // 4
+    listed = np.where(order < old, 0, 1 + (0.9 * days * chance[0]).astype(int))
+    listed = np.minimum(listed, days - 1)
+    lived = np.maximum(1, ((days - listed) * (0.3 + 0.7 * chance[2])).astype(int))
+    return listed, np.where(chance[1] < 0.2, listed + lived, days)
+
+
+def dividends(source: PCG64, days: int, tickers: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return quarterly yields (ticker) as fractions of the price, and ex-dividend days (day, ticker)."""
+    chance = uniform(source, 3, tickers)
+    yields = np.where(chance[0] < 0.55, 0.001 + 0.006 * chance[1], 0)
+    quarter = TRADING_YEAR // 4
+    due = np.arange(days)[:, None] % quarter == (chance[2] * quarter).astype(int)
+    return yields, due & (yields > 0)
+
+
+def splits(source: PCG64, days: int, tickers: int) -> np.ndarray:
+    """Return the product of all splits so far (day, ticker): one in twenty years, 2:1 or 3:1."""
+    chance = uniform(source, days, tickers)
+    rare = 1 / (20 * TRADING_YEAR)
+    return np.cumprod(np.where(chance < rare / 4, 3.0, np.where(chance < rare, 2.0, 1.0)), axis=0)
+
+
+def halts(source: PCG64, days: int, tickers: int) -> np.ndarray:
+    """Return True on days without trading (day, ticker): one halt in six years, of one to five days."""
+    chance = uniform(source, days, tickers)
+    rare = 1 / (6 * TRADING_YEAR)
+    halted = np.zeros((days, tickers), dtype=bool)
+    for lag in range(min(5, days)):
+        halted[lag:] |= chance[: days - lag] < rare * (5 - lag) / 5
+    return halted
+
+
+def index(source: PCG64, days: int, assets: int, listed: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """Return 1 where a ticker is in the index, else 0 (day, ticker).
+
+    Each of some forty reviews replaces a random 3 % of the members. A delisted member is replaced at once if
+    another ticker is available.
+    """
+    review = max(5, days // 40)
+    members, table = np.zeros(len(listed), dtype=bool), np.zeros((days, len(listed)))
+    for day in range(days):
+        members &= gone > day
+        outside = (listed <= max(0, day - 1)) & (gone > day) & ~members
+        if day and day % review == 0:
+            joining = draw(source, outside, max(1, assets // 33))
+            members[draw(source, members, len(joining))] = False
+            members[joining] = True
+            outside[joining] = False
+        members[draw(source, outside, assets - int(members.sum()))] = True
+        table[day] = members
+    return table
+
+
+CALENDAR = rules.AbstractHolidayCalendar(
+    "NYSE",
+    rules=[
+        # The exchange does not observe a New Year's Day that is a Saturday.
+        Holiday("New Year", month=1, day=1, observance=rules.sunday_to_monday),
+        rules.USMartinLutherKingJr,
+        rules.USPresidentsDay,
+        rules.GoodFriday,
+        rules.USMemorialDay,
+        Holiday("Juneteenth", month=6, day=19, start_date="2022-01-01", observance=rules.nearest_workday),
+        Holiday("Independence Day", month=7, day=4, observance=rules.nearest_workday),
+        rules.USLaborDay,
+        rules.USThanksgivingDay,
+        Holiday("Christmas", month=12, day=25, observance=rules.nearest_workday),
+        Holiday("Mourning for President Ford", year=2007, month=1, day=2),
+        Holiday("Hurricane Sandy", year=2012, month=10, day=29),
+        Holiday("Hurricane Sandy", year=2012, month=10, day=30),
+        Holiday("Mourning for President Bush", year=2018, month=12, day=5),
+    ],
+)
+
+
+def trading_days(start: Day, end: Day) -> pd.DatetimeIndex:
+    """Return the trading days from `start` to `end`, both included; none where `end` is before `start`.
+
+    Exact for 2005-2024. Other years from 1998 on follow the same rules but lack unplanned closures.
+    """
+    first, last = pd.Timestamp(start).normalize(), pd.Timestamp(end)
+    return pd.bdate_range(first, last).difference(CALENDAR.holidays(first, last))
+
+
+def bits(seed: int, purpose: int) -> PCG64:
+    """Return the stream of raw bits for one purpose; streams do not depend on each other."""
+    return PCG64([seed, purpose])
+
+
+def uniform(source: PCG64, *shape: int) -> np.ndarray:
+    """Return numbers uniform in [0, 1)."""
+    # numpy promises to keep the raw bits of a bit generator, but not what Generator makes of them.
+    return (source.random_raw(shape) >> np.uint64(11)) * 2.0**-53
+
+
+def normal(source: PCG64, *shape: int) -> np.ndarray:
+    """Return nearly standard normal numbers, sums of twelve uniform ones; log and cos differ by machine."""
+    total = uniform(source, *shape)
+    for _ in range(11):
+        total += uniform(source, *shape)
+    return total - 6
+
+
+def draw(source: PCG64, flags: np.ndarray, count: int) -> list[int]:
+    """Return up to `count` random positions at which `flags` is true."""
+    among = np.flatnonzero(flags)
+    order = np.argsort(uniform(source, len(among)), kind="stable")
+    return among[order[: max(0, count)]].tolist()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from lib.offline import market_cache, synthetic
+from lib.offline import market as cache
+from lib.offline import synthetic
 
 SMALL = (1, "2020-01-02", "2020-01-06")
 
@@ -21,7 +22,7 @@ def market():
 def folder(monkeypatch, tmp_path):
     """Where markets are kept."""
     monkeypatch.setenv("QNT_OFFLINE_CACHE", str(tmp_path / "deep" / "cache"))
-    monkeypatch.setattr(market_cache.tempfile, "gettempdir", lambda: str(tmp_path / "temp"))
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "temp"))
     return tmp_path / "deep" / "cache"
 
 
@@ -34,20 +35,20 @@ def made(folder, market):
         return market
 
     make.calls = 0
-    market_cache.kept("some", make)
+    cache.kept("some", make)
     return make
 
 
 def test_it_is_made_once_and_read_as_made(made, market):
-    read = market_cache.kept("some", made)
+    read = cache.kept("some", made)
     xr.testing.assert_identical(read, market.rename(None))
     assert read.values.flags.c_contiguous
     assert made.calls == 1
 
 
 def test_another_name_is_another_market(made, market):
-    xr.testing.assert_equal(market_cache.kept("other", lambda: market * 2), market * 2)
-    xr.testing.assert_equal(market_cache.kept("some", made), market)
+    xr.testing.assert_equal(cache.kept("other", lambda: market * 2), market * 2)
+    xr.testing.assert_equal(cache.kept("some", made), market)
 
 
 def test_damage_anywhere_is_noticed_or_harmless(made, market, folder):
@@ -58,7 +59,7 @@ def test_damage_anywhere_is_noticed_or_harmless(made, market, folder):
     noticed = 0
     for spoiled in changed + cut:
         try:
-            read = market_cache._read(io.BytesIO(spoiled))
+            read = cache._read(io.BytesIO(spoiled))
         except Exception:
             noticed += 1
         else:
@@ -72,12 +73,12 @@ def test_damage_anywhere_is_noticed_or_harmless(made, market, folder):
 def test_a_header_that_names_fewer_or_earlier_numbers_is_noticed(tmp_path, old, new):
     """So much is left over then that its checksum is compared only where it is read to the end."""
     file = tmp_path / "some.npz"
-    market_cache._write(file, synthetic.generate(4, "2020-01-01", "2020-06-30"))
+    cache._write(file, synthetic.generate(4, "2020-01-01", "2020-06-30"))
     sound = file.read_bytes()
     assert sound.count(old)
     file.write_bytes(sound.replace(old, new))
-    with pytest.raises(market_cache.zipfile.BadZipFile, match="Bad CRC"):
-        market_cache._read(file)
+    with pytest.raises(cache.zipfile.BadZipFile, match="Bad CRC"):
+        cache._read(file)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +87,9 @@ def test_a_header_that_names_fewer_or_earlier_numbers_is_noticed(tmp_path, old, 
 def test_a_damaged_file_is_made_anew(made, market, folder, spoil):
     file = folder / "some.npz"
     file.write_bytes(spoil(file.read_bytes()))
-    xr.testing.assert_equal(market_cache.kept("some", made), market)
+    xr.testing.assert_equal(cache.kept("some", made), market)
     assert made.calls == 2
-    xr.testing.assert_equal(market_cache.kept("some", made), market)
+    xr.testing.assert_equal(cache.kept("some", made), market)
     assert made.calls == 2
 
 
@@ -97,7 +98,7 @@ def test_without_a_writable_folder_the_temporary_one_is_used(made, folder, tmp_p
     folder.rmdir()
     folder.write_text("in the way", encoding="utf-8")
     for _ in range(2):
-        market_cache.kept("some", made)
+        cache.kept("some", made)
     assert made.calls == 2
     (temporary,) = (tmp_path / "temp").iterdir()
     assert os.listdir(temporary) == ["some.npz"]
@@ -111,18 +112,18 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(made, marke
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", full_disk)
         with pytest.raises(OSError, match="No space left"):
-            market_cache._write(file, market * 2)
+            cache._write(file, market * 2)
     assert os.listdir(folder) == ["some.npz"]
-    xr.testing.assert_equal(market_cache._read(file), market)
+    xr.testing.assert_equal(cache._read(file), market)
 
 
 def test_a_writer_killed_half_way_leaves_the_old_file(made, market, folder):
     """The child is killed between last byte and renaming; a later writer removes the rest."""
     code = (
         "import os, sys, pathlib\n"
-        "from lib.offline import market_cache, synthetic\n"
+        "from lib.offline import market as cache, synthetic\n"
         "os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
-        "market_cache._write(pathlib.Path(sys.argv[1]), synthetic.generate(4, '2020-01-01', '2020-01-31'))\n"
+        "cache._write(pathlib.Path(sys.argv[1]), synthetic.generate(4, '2020-01-01', '2020-01-31'))\n"
     )
     child = subprocess.run(
         [sys.executable, "-c", code, str(folder / "some.npz")],
@@ -132,10 +133,10 @@ def test_a_writer_killed_half_way_leaves_the_old_file(made, market, folder):
     )
     assert abs(child.returncode) == 9, child.stderr.decode()
     (leftover,) = folder.glob(".*.part")
-    xr.testing.assert_equal(market_cache.kept("some", made), market)
+    xr.testing.assert_equal(cache.kept("some", made), market)
     assert made.calls == 1
     os.utime(leftover, (1e9, 1e9))
-    market_cache._write(folder / "some.npz", market)
+    cache._write(folder / "some.npz", market)
     assert os.listdir(folder) == ["some.npz"]
 
 
@@ -143,9 +144,9 @@ def test_folders_follow_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("QNT_OFFLINE_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert market_cache.folders()[0] == tmp_path / ".cache" / "qnt-offline"
+    assert cache.folders()[0] == tmp_path / ".cache" / "qnt-offline"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert market_cache.folders()[0] == tmp_path / "xdg" / "qnt-offline"
+    assert cache.folders()[0] == tmp_path / "xdg" / "qnt-offline"
     monkeypatch.setenv("QNT_OFFLINE_CACHE", "~/here")
-    assert market_cache.folders()[0] == tmp_path / "here"
-    assert market_cache.folders()[1].name.startswith("qnt-offline-")
+    assert cache.folders()[0] == tmp_path / "here"
+    assert cache.folders()[1].name.startswith("qnt-offline-")

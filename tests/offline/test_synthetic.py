@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from lib.offline import nyse, synthetic
+from lib.offline import synthetic
 
 PINNED = "6736434667b8337c"
 
@@ -48,7 +48,7 @@ def test_layout(market):
     assert market.sizes["asset"] == 160
     assert market.asset.values.tolist() == sorted(market.asset.values)
     assert market.asset.values[0] == "NAS:SYN001"
-    assert market.indexes["time"].equals(nyse.trading_days("2005-01-03", "2024-12-31"))
+    assert market.indexes["time"].equals(synthetic.trading_days("2005-01-03", "2024-12-31"))
 
 
 def test_names_stay_sorted_with_many_assets():

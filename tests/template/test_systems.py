@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lib.lookahead.trials import in_child
-from lib.offline import market_cache
+from lib.offline import market
 from tests.template.test_readme import blocks
 
 PROJECT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def test_without_fork_and_user_ids_everything_runs_in_this_process(monkeypatch):
         monkeypatch.delattr(os, name, raising=False)
     monkeypatch.setattr("sys.platform", "win32")
     assert in_child(lambda: 1) is None
-    assert market_cache.folders()[-1].name.endswith("-user")
+    assert market.folders()[-1].name.endswith("-user")
 
 
 def lines_of(job: str) -> list[str]:

@@ -1,11 +1,39 @@
-"""Limits on single positions."""
+"""The sizes of positions: normalized weights, and limits on single positions."""
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from lib.offline import uncovered
+from lib.offline import accounting, uncovered
 
-from ._holdings import calc_exposure
+from .data.common import ds
+
+
+def normalize(output: xr.DataArray, per_asset: bool = False) -> xr.DataArray:
+    """Return finite weights: non-finite ones become 0, each day is divided by its sum of sizes above 1.
+
+    With `per_asset` every weight is clipped to -1..1 instead. The result has dims (time, asset), sorted by
+    both, or (asset) in the given order. InvalidIndexError for a day or an asset that occurs twice.
+    """
+    output = output.where(np.isfinite(output)).fillna(0)
+    if ds.TIME in output.dims:
+        for dim in (ds.TIME, ds.ASSET):
+            if not output.indexes[dim].is_unique:
+                twice = output[dim].values[output.indexes[dim].duplicated()][0]
+                raise pd.errors.InvalidIndexError(f"The weights have {twice} more than once on axis {dim}.")
+        output = output.transpose(ds.TIME, ds.ASSET).sortby([ds.TIME, ds.ASSET])
+    if per_asset:
+        output = output.clip(-1, 1, keep_attrs=False)
+    else:
+        output = output / abs(output).sum(ds.ASSET).clip(min=1)
+    return output.drop_vars(ds.FIELD, errors="ignore")
+
+
+def calc_exposure(portfolio_history):
+    """Return the size of each position as a share of the day, from 0 to 1; NaN stays."""
+    size = abs(portfolio_history)
+    total = size.sum("asset")
+    return size / total.where(total > accounting.EPS, 1)
 
 
 def cut_big_positions(weights: xr.DataArray, max_weight: float = 0.049) -> xr.DataArray:

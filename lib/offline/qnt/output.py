@@ -1,18 +1,23 @@
-"""The output of a strategy: weights are normalized, aligned, cleaned, checked and written."""
+"""The output of a strategy: weights are aligned, cleaned, checked and written."""
 
 import gzip
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
-from lib.offline import uncovered
+from lib.common.competitions import COMPETITIONS
+from lib.offline import NotCoveredError, not_covered, uncovered
 
-from ._check import calc_sharpe_ratio_for_check, check
-from ._clean import clean
-from ._weights import align, normalize
-from .data.common import get_env
-from .log import log_info
+from . import exposure, stats
+from .data.common import ds, f, get_env
+from .data.stocks import NDX, SPX
+from .exposure import normalize as normalize
+from .log import Settings, log_err, log_info
 
-__all__ = ["align", "calc_sharpe_ratio_for_check", "check", "clean", "normalize", "write"]
+MIN_SHARPE_RATIO = COMPETITIONS[NDX].min_sharpe_ratio
 
 
 def write(output: xr.DataArray) -> None:
@@ -24,6 +29,222 @@ def write(output: xr.DataArray) -> None:
     log_info("Write output: " + path)
     with open(path, "wb") as out:
         out.write(file)
+
+
+def align(output: xr.DataArray, time_coord: xr.DataArray, start: Any = None, end: Any = None) -> xr.DataArray:
+    """Return normalized weights for exactly the days (and other axes) of `time_coord` from `start` to `end`.
+
+    Both ends are included; days that `output` lacks are 0.
+    """
+    days = time_coord.sel(time=slice(start, None)).sel(time=slice(None, end))
+    return normalize(xr.align(output, days, join="right")[0].fillna(0))
+
+
+def clean(
+    output: xr.DataArray, data: xr.DataArray, kind: str | None = None, debug: bool = True
+) -> xr.DataArray:
+    """Return weights that a contest accepts: wrong positions are set to 0 and missed days are added.
+
+    Parameters
+    ----------
+    output : dims (time, asset), or (asset) for the last day of `data`
+    data : market data for all days of `output`; the result has no other days
+    kind : the competition, by default the name of `data`
+    debug : print the steps to stdout
+
+    Returns
+    -------
+    DataArray (time, asset), sorted, normalized, no weight above the competition's limit. NotCoveredError for
+    competitions other than the two stock indexes.
+    """
+    kind = known_kind(kind, data, "clean")
+    output = unique(output.drop_vars(ds.FIELD, errors="ignore"), ds.ASSET)
+    single_day = ds.TIME not in output.dims
+    with Settings(info=None if debug else False, err2info=True):
+        log_info("Output cleaning...")
+        log_info("Fix unique timestamps")
+        if single_day:
+            output = on_last_day(output, data)
+        else:
+            output = unique(output, ds.TIME)
+            log_info("Forward filling missing prices...")
+            output = output.fillna(0).where(np.isfinite(data.sel(field=f.CLOSE)))
+            output = (output if kind else output.ffill(ds.TIME)).fillna(0)
+        if f.IS_LIQUID in data.field.values:
+            log_info("Check liquidity...")
+            if len(stats.calc_non_liquid(data, output).time) > 0:
+                log_info("WARNING! Strategy trades non-liquid assets.")
+                log_info("Applying liquidity filter...")
+                is_liquid = xr.align(data.sel(field=f.IS_LIQUID), output, join="right")[0]
+                output = xr.where(is_liquid == 0, 0, output)
+            log_info("Ok.")
+        else:
+            log_info("WARNING! 'is_liquid' field not found in data. Skipping liquidity check.")
+        if not single_day:
+            log_info("Check for missed dates...")
+            output = _with_missed_days(output, data)
+        if kind:
+            log_info("Normalize and cut big positions for index strategies (nasdaq100, s&p500)...")
+            output = exposure.cut_big_positions(normalize(output), stats.get_default_max_exposure(kind))
+        log_info("Final normalization...")
+        output = normalize(output)
+        log_info("Output cleaning complete.")
+    return output
+
+
+def known_kind(kind: str | None, data: xr.DataArray, function: str) -> str | None:
+    """Return the competition, None for unnamed data; warn where `kind` and the name of the data differ."""
+    kind = kind_of(kind, data)
+    if kind not in (NDX, SPX, None):
+        asked = not_covered(f"qnt.output.{function} for {kind!r}")
+        raise NotCoveredError(f"{asked} Here are {NDX} and {SPX}.")
+    if kind != data.name:
+        log_err("WARNING! The kind of the data and the output are different.")
+        log_err(f"The kind of the data is {data.name} and the kind of the output is {kind}")
+        log_err("The output will be cleaned with the data kind.")
+    return kind
+
+
+def kind_of(kind: str | None, data: xr.DataArray) -> str | None:
+    """Return `kind`, or else the name of the data, which may be None."""
+    return None if data.name is None and kind is None else str(kind or data.name)
+
+
+def on_last_day(output: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
+    """Return weights without a time axis as those of the last day of `data`."""
+    return output.drop_vars(ds.TIME, errors="ignore").expand_dims(time=[data.time.values.max()])
+
+
+def unique(output: xr.DataArray, dim: str) -> xr.DataArray:
+    """Return `output` sorted along `dim`, the first of equal labels only."""
+    return output.isel({dim: np.unique(output[dim], return_index=True)[1]})
+
+
+def _with_missed_days(output: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
+    if len(output.time) == 0:
+        log_info("WARNING! Output is empty.")
+        return output
+    missed = stats.find_missed_dates(output, data)
+    if len(missed) == 0:
+        log_info("Ok.")
+        return output
+    log_info("WARNING! Output contains missed dates.")
+    log_info("Adding missed dates and setting positions to zero...")
+    output = output.reindex(time=np.union1d(output.time.values, missed)).fillna(0)
+    if f.IS_LIQUID in data.field.values:
+        output = output.where(data.sel(field=f.IS_LIQUID) > 0)
+    return normalize(output.dropna(ds.ASSET, how="all").dropna(ds.TIME, how="all").fillna(0))
+
+
+def check(
+    output: xr.DataArray, data: xr.DataArray, kind: str | None = None, check_correlation: bool = True
+) -> None:
+    """Print what a contest would find wrong with the weights; errors are printed, not raised.
+
+    Arguments as for `clean`. Only Quantiacs has other strategies to compare with, as a line says with
+    `check_correlation`.
+    """
+    kind = known_kind(kind, data, "check")
+    single_day = ds.TIME not in output.dims
+    if single_day:
+        output = on_last_day(output, data)
+    try:
+        if f.IS_LIQUID in data.field.values:
+            _say("Check liquidity...", _not_liquid(output, data))
+        if not single_day:
+            _say("Check missed dates...", _missed_days(output, data))
+        if kind:
+            title = "Check max exposure for index stocks (nasdaq100, s&p500)…"
+            _say(title, _too_big(output, stats.get_default_max_exposure(kind)))
+        if single_day:
+            return
+        if abs(output).sum() == 0:
+            log_err("ERROR! Output is empty. All positions are zero.")
+            return
+        _say("Check the sharpe ratio...", _low_sharpe_ratio(output, data, kind))
+        if check_correlation:
+            log_info("Check correlation.")
+            stats.check_correlation(output, data)
+    except Exception as error:
+        log_err(error)
+
+
+def calc_sharpe_ratio_for_check(
+    data: xr.DataArray, output: xr.DataArray, kind: str | None = None, check_dates: bool = True
+) -> np.ndarray:
+    """Return the annualized Sharpe ratio since the contest's in-sample start, or the data's if that is later.
+
+    Arguments as for `clean`; with `check_dates` it warns on stderr where data or weights start too late. The
+    result is 0-dimensional, NaN for less than two days.
+    """
+    kind = kind_of(kind, data)
+    if kind is None:
+        raise ValueError("The data have no name: pass the competition as `kind` for its Sharpe ratio.")
+    start = pd.Timestamp(stats.get_default_is_start_date_for_type(kind))
+    first, last = pd.Timestamp(data.time.values.min()), pd.Timestamp(data.time.values.max())
+    invested = output.where(abs(output).sum(ds.ASSET) > 0).dropna(ds.TIME, how="all").time.values
+    if len(invested) == 0:
+        raise ValueError("The output holds no position on any day: it has no Sharpe ratio.")
+    if check_dates:
+        for warning in _late(start, first, data.time, pd.Timestamp(invested.min())):
+            log_err(warning)
+    start = max(start, first)
+    log_info(f"Period: {start.date()} - {last.date()}")
+    returns = stats.calc_relative_return(data, align(output, data.time, start, last))
+    return stats.calc_sharpe_ratio_annualized(returns).isel(time=-1).values
+
+
+def _say(title: str, findings: Iterable[str]) -> None:
+    """Print the title first, since the check itself may fail or print."""
+    log_info(title)
+    found = list(findings)
+    for finding in found:
+        log_err(finding)
+    if not found:
+        log_info("Ok.")
+
+
+def _not_liquid(output, data) -> Iterator[str]:
+    if len(stats.calc_non_liquid(data, output).time) > 0:
+        yield "ERROR! Strategy trades non-liquid assets."
+        yield "Multiply the output by data.sel(field='is_liquid') or use qnt.output.clean"
+
+
+def _missed_days(output, data) -> Iterator[str]:
+    if len(output.time) == 0:
+        yield "WARNING! Output is empty."
+    elif len(stats.find_missed_dates(output, data)) > 0:
+        yield "ERROR! Some dates were missed)"
+        yield "Your strategy dropped some days, your strategy should produce a continuous series."
+
+
+def _too_big(output, limit) -> Iterator[str]:
+    largest = abs(normalize(output)).max().item()
+    if largest > limit:
+        yield "ERROR! The max exposure is too high."
+        yield f"Max exposure: {largest} Hard limit: {limit}"
+        yield "Use qnt.output.cut_big_positions() or normalize_by_max_exposure() to fix."
+
+
+def _low_sharpe_ratio(output, data, kind) -> Iterator[str]:
+    ratio = calc_sharpe_ratio_for_check(data, output, kind, True)
+    log_info("Sharpe Ratio =", ratio)
+    if ratio < (limit := MIN_SHARPE_RATIO):
+        yield f"ERROR! The Sharpe Ratio is too low. {ratio} < {limit}"
+        yield f"Improve the strategy and make sure that the in-sample Sharpe Ratio more than {limit}."
+
+
+def _late(start, first, days, invested) -> Iterator[str]:
+    if (first - start).days > 10:
+        yield "WARNING! There are not enough points in the data"
+        yield f"The first point({first.date()}) should be earlier than {start.date()}"
+        yield "Load data more historical data."
+    elif len(days.sel(time=slice(None, start))) < 15:
+        yield "WARNING! There are not enough points in the data for the slippage calculation."
+        yield "Add 15 extra data points to the data head (load data more historical data)."
+    if (invested - start).days > 7:
+        yield "WARNING! There are not enough points in the output."
+        yield f"The output series should start from {start.date()} or earlier instead of {invested.date()}"
 
 
 __getattr__ = uncovered(__name__)

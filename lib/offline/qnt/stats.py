@@ -1,23 +1,22 @@
-"""Statistics of a portfolio: its returns and holdings.
+"""Statistics of a portfolio: its returns, their ratios, and its holdings.
 
 ``data`` is a market with dims field, time, asset; ``portfolio_history`` weights with dims time, asset; a
 weight of day t is traded at the next day's open. Periods are bars. Statistics are series over time, with a
 dimension asset with `per_asset`; a value depends only on the bars up to its own, except for the holding time.
+The recursions over days are in lib.offline.accounting.
 """
 
 import numpy as np
 import xarray as xr
 
-from lib.offline import uncovered
+from lib.common.competitions import COMPETITIONS
+from lib.offline import NotCoveredError, accounting, not_covered, uncovered
 
-from ._holdings import *
-from ._ratios import *
-from ._returns import *
-from ._rules import *
-from ._weights import normalize
+from .data.common import get_env
+from .data.stocks import NDX, SPX
+from .exposure import calc_exposure as calc_exposure
+from .exposure import normalize
 from .log import log_err
-
-print_correlation = check_correlation
 
 
 def calc_stat(
@@ -86,6 +85,297 @@ def calc_stat(
         {"field": list(statistics), **{dim: held[dim] for dim in dims}},
         ("time", "field", *dims[1:]),
     )
+
+
+def arrange_data(data, target_weights, per_asset, *additional_series):
+    """Return the market without days and assets that have no data, and all else aligned with it.
+
+    Weights where there is no data are dropped, missing ones become 0, and they are normalized. ValueError
+    where the market lacks an axis or a price, or has a label twice.
+    """
+    data = _sorted(_sound(data), "asset")
+    there = data.notnull().any("field")
+    if not (there.any("time").all() and there.any("asset").all()):
+        data = data.sel(asset=there.any("time"), time=there.any("asset"))
+    axes = {"time": data.time, "asset": data.asset}
+    weights = target_weights.transpose("time", "asset").reindex(axes).drop_vars("field", errors="ignore")
+    return data, normalize(weights, per_asset), *(series.reindex(axes) for series in additional_series)
+
+
+def calc_slippage(data, period_days=14, fract=None, points_per_year=None):
+    """Return the cost of trading a share: `fract` of the mean true range of `period_days` days.
+
+    Dims (time, asset). NaN until there are that many true ranges, each of which needs the previous close;
+    gaps are forward-filled.
+    """
+    data = _sound(data)
+    fract = get_default_slippage(data) if fract is None else fract
+    per_day = calc_points_per_day(points_per_year or calc_avg_points_per_year(data))
+    bars = data.sizes["time"]
+    day = {"time": min(per_day, bars)}
+    close = _field(data, "close").shift(day)
+    high, low = _field(data, "high").rolling(day).max(), _field(data, "low").rolling(day).min()
+    true_range = np.maximum(np.maximum(high - low, abs(high - close)), abs(close - low))
+    window = min(bars, period_days * per_day)
+    return true_range.rolling(time=window, min_periods=window).mean().ffill("time") * fract
+
+
+def calc_relative_return(
+    data,
+    portfolio_history,
+    slippage_factor=None,
+    roll_slippage_factor=None,
+    per_asset=False,
+    points_per_year=None,
+):
+    """Return the relative return of each bar, from the first day of the weights on.
+
+    A weight of day t is traded at the next day's open, adjusted for what prices did since the close; only
+    assets with open, close and slippage are traded. Dividends count. Arguments as for `calc_stat`; dims
+    (time,), with `per_asset` (time, asset).
+    """
+    if "roll" in data.field.values:
+        raise NotCoveredError(not_covered("the roll of futures in qnt.stats.calc_relative_return"))
+    weights = portfolio_history.shift(time=1)
+    weights[{"time": slice(1)}] = 0
+    slippage = calc_slippage(data, 14, slippage_factor, points_per_year)
+    data, weights, slippage = arrange_data(data, weights, per_asset, slippage)
+    open_, close = _field(data, "open"), _field(data, "close")
+    weights = normalize(weights * open_ / close.shift(time=1).ffill("time"), per_asset)
+    tradable = np.isfinite(open_) & np.isfinite(close) & np.isfinite(slippage) & (open_ > accounting.EPS)
+    open_, close = open_.ffill("time").fillna(0), close.ffill("time").fillna(0)
+    dividends = _field(data, "divs").fillna(0) if "divs" in data.field.values else xr.zeros_like(close)
+    calculate = accounting.asset_returns if per_asset else accounting.portfolio_returns
+    series = weights if per_asset else weights.sum("asset")
+    if series.size:
+        arrays = [x.values for x in (weights, tradable, open_, close, slippage, dividends)]
+        series = series.copy(data=calculate(*arrays))
+    return series.rename(None).sel(time=slice(portfolio_history.time.min(), None))
+
+
+def _sound(data):
+    """Return the market as (field, time, asset), its days sorted."""
+    if set(data.dims) != {"field", "time", "asset"}:
+        raise ValueError(f"market data need the dims field, time and asset; these have {data.dims}")
+    for dim in data.dims:
+        labels, count = np.unique(data[dim].values, return_counts=True)
+        if (count > 1).any():
+            raise ValueError(f"the data have the {dim} {labels[count > 1][0]} more than once: keep one")
+    missing = {"open", "high", "low", "close"} - set(data.field.values)
+    if missing:
+        raise ValueError(f"the data lack the field(s) {', '.join(sorted(missing))}")
+    return _sorted(data.transpose("field", "time", "asset"), "time")
+
+
+def _sorted(data, dim):
+    return data if data.indexes[dim].is_monotonic_increasing else data.sortby(dim)
+
+
+def _field(data, name):
+    return data.sel(field=name, drop=True)
+
+
+def calc_equity(relative_return):
+    """Return the value of the portfolio; 1 before the first bar."""
+    return (relative_return + 1).cumprod("time")
+
+
+def calc_underwater(equity):
+    """Return the distance from the highest equity so far, 0 or less."""
+    return equity / rolling(equity, None, 1).max() - 1
+
+
+def calc_max_drawdown(underwater):
+    """Return the lowest underwater so far."""
+    return rolling(underwater, None, 1).min()
+
+
+def calc_volatility(relative_return, max_periods=None, min_periods=2):
+    """Return the population standard deviation of the last `max_periods` returns."""
+    return rolling(relative_return, max_periods, min_periods).std()
+
+
+def calc_volatility_annualized(relative_return, max_periods=None, min_periods=2, points_per_year=None):
+    """Return `calc_volatility`, times the square root of the bars a year."""
+    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
+    return calc_volatility(relative_return, max_periods, min_periods) * pow(points_per_year, 1.0 / 2)
+
+
+def calc_mean_return(relative_return, max_periods=None, min_periods=1, points_per_year=None):
+    """Return the geometric mean of the last `max_periods` returns, NaN once more than everything was lost."""
+    with np.errstate(all="ignore"):
+        return np.exp(rolling(np.log(relative_return + 1), max_periods, min_periods).mean()) - 1
+
+
+def calc_mean_return_annualized(relative_return, max_periods=None, min_periods=1, points_per_year=None):
+    """Return `calc_mean_return`, compounded over a year."""
+    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
+    mean = calc_mean_return(relative_return, max_periods, min_periods)
+    with np.errstate(all="ignore"):
+        return np.power(mean + 1, points_per_year) - 1
+
+
+def calc_simple_mean_return_annualized(
+    relative_return, max_periods=None, min_periods=1, points_per_year=None
+):
+    """Return the arithmetic mean of the last `max_periods` returns, times the bars a year."""
+    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
+    return rolling(relative_return, max_periods, min_periods).mean() * points_per_year
+
+
+def calc_sharpe_ratio_annualized(
+    relative_return, max_periods=None, min_periods=2, points_per_year=None, mean_estimator="geometric"
+):
+    """Return mean over volatility, both annualized; NaN or infinite where volatility is 0.
+
+    `mean_estimator` is "geometric" or "arithmetic".
+    """
+    means = {"geometric": calc_mean_return_annualized, "arithmetic": calc_simple_mean_return_annualized}
+    if mean_estimator not in means:
+        raise ValueError(f"Unknown mean_estimator='{mean_estimator}'. Use 'arithmetic' or 'geometric'.")
+    points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
+    arguments = relative_return, max_periods, min_periods, points_per_year
+    return means[mean_estimator](*arguments) / calc_volatility_annualized(*arguments)
+
+
+def calc_bias(portfolio_history, per_asset=False):
+    """Return the sum of weights over the sum of their sizes, 0 without any; per asset the weights."""
+    if per_asset:
+        return portfolio_history
+    bias = portfolio_history.sum("asset") / abs(portfolio_history).sum("asset")
+    return bias.where(np.isfinite(bias)).fillna(0)
+
+
+def calc_non_liquid(data, portfolio_history):
+    """Return the weights held while `is_liquid` is 0 (NaN is not 0), for the days and assets with any."""
+    data, weights = arrange_data(data, portfolio_history, False)
+    held = weights.where(is_non_liquid(data, weights))
+    return held.dropna("asset", how="all").dropna("time", how="all")
+
+
+def is_non_liquid(data, weights):
+    """Return where arranged weights hold an illiquid asset; nowhere if the data lack `is_liquid`."""
+    if "is_liquid" not in data.field.values:
+        return xr.zeros_like(data.sel(field="close"), dtype=bool)
+    return (data.sel(field="is_liquid") == 0) & (weights != 0)
+
+
+def find_missed_dates(output, data):
+    """Return the days with a liquid asset (or a price) that `output` lacks since its first day, sorted."""
+    says = data.sel(field="is_liquid" if "is_liquid" in data.field.values else "close")
+    days = data.time.values[(says > 0).any("asset").values]
+    return np.setdiff1d(days[days >= output.time.values.min()], output.time.values)
+
+
+def calc_instruments(portfolio_history, per_asset=False):
+    """Return how many assets were ever held so far; per asset 1."""
+    if per_asset:
+        return xr.ones_like(portfolio_history)
+    return ((portfolio_history.fillna(0) != 0).cumsum("time") > 0).sum("asset").astype("float64")
+
+
+def calc_avg_turnover(
+    portfolio_history, equity, data, max_periods=None, min_periods=1, per_asset=False, points_per_year=None
+):
+    """Return the mean share of the capital traded per bar, over `max_periods` bars, by default a year."""
+    points_per_year = points_per_year or calc_avg_points_per_year(portfolio_history)
+    wanted = _shifted(portfolio_history.transpose("time", "asset"), 0)
+    open_ = data.sel(field="open", drop=True).transpose("time", "asset")
+    open_ = open_.sel(time=wanted.time, asset=wanted.asset)
+    held = _shifted(wanted, 0) * _shifted(equity, 1) * open_ / (_shifted(open_, open_[:1].values) * equity)
+    turnover = abs(wanted - held)
+    if not per_asset:
+        turnover = turnover.sum("asset")
+    max_periods = points_per_year if max_periods is None else max_periods
+    return rolling(turnover, max_periods, min_periods).mean()
+
+
+def calc_avg_holding_time(
+    portfolio_history, max_periods=None, min_periods=1, per_asset=False, points_per_year=None
+):
+    """Return the mean holding time in days of what was sold, weighted by size; NaN before the first sale.
+
+    The last weights but one count as 0, so that a position never closed has a holding time too.
+    """
+    per_day = calc_points_per_day(points_per_year or calc_avg_points_per_year(portfolio_history))
+    weights = portfolio_history.transpose("time", "asset").rename(None).copy()
+    weights[{"time": slice(-2, -1)}] = 0
+    sold, held = (weights.copy(data=x) for x in accounting.holding_log(weights.values))
+    if not per_asset:
+        total = sold.sum("asset")
+        sold, held = total, (sold * held).sum("asset") / total
+    spent = rolling(sold * held, max_periods, min_periods).sum()
+    return spent / rolling(sold, max_periods, min_periods).sum() / per_day
+
+
+def rolling(series, max_periods, min_periods):
+    """Return the rolling window over the last `max_periods` bars, no more than there are."""
+    bars = series.sizes["time"]
+    if bars == 0:
+        raise ValueError("there is no day to calculate statistics of")
+    periods = bars if max_periods is None else min(max_periods, bars)
+    return series.rolling(time=periods, min_periods=min(min_periods, periods))
+
+
+def _shifted(series, first):
+    """Return the value of the bar before; `first` for the first bar."""
+    shifted = series.shift(time=1)
+    shifted[{"time": slice(1)}] = first
+    return shifted
+
+
+def calc_avg_points_per_year(data):
+    """Return the bars a year: 251 for a stock index with fewer days than that, else from the mean step."""
+    _refuse_others(data.name)
+    if data.sizes["time"] < 251 and data.name in (NDX, SPX):
+        return 251
+    if data.sizes["time"] < 2:
+        raise ValueError("one day does not tell the bars a year: pass points_per_year, or name the data")
+    days = data.time.values.astype("datetime64[ns]")
+    mean_step = (days.max() - days.min()) / (len(days) - 1)
+    return round(np.timedelta64(8766, "h") / mean_step)
+
+
+def calc_points_per_day(days_per_year):
+    """Return 1 bar a day, or 24 where a year has 400 bars or more."""
+    return 1 if days_per_year < 400 else 24
+
+
+def get_default_is_start_date_for_type(name):
+    """Return the first day of the in-sample period of a competition, None for unnamed data."""
+    return _default("SD", name, "first_day", None)
+
+
+def get_default_slippage(data):
+    """Return the cost of a trade as a share of the average true range."""
+    return float(_default("SL", data.name, "slippage", 0.05))
+
+
+def get_default_max_exposure(name):
+    """Return the largest weight that a competition allows, 1 for unnamed data."""
+    return float(_default("ME", name, "max_position", 1))
+
+
+def check_correlation(portfolio_history, data, print_stack_trace=True):
+    """Print that only Quantiacs can compare with its other strategies."""
+    log_err("Correlation check failed.")
+    log_err("It needs the other strategies of Quantiacs: run it there.")
+
+
+def _default(prefix, name, rule, otherwise):
+    """Return a rule of a competition, which the environment may override; `otherwise` for unnamed data."""
+    _refuse_others(name)
+    if name not in COMPETITIONS:
+        return otherwise
+    return get_env(f"{prefix}_{name.upper()}", str(getattr(COMPETITIONS[name], rule)), True)
+
+
+def _refuse_others(name):
+    if name not in (NDX, SPX) and str(name).startswith(("stocks", "crypto", "futures")):
+        raise NotCoveredError(f"{not_covered(f'qnt.stats for {name!r}')} Here are {NDX} and {SPX}.")
+
+
+print_correlation = check_correlation
 
 
 __getattr__ = uncovered(__name__)

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.offline import nyse
+from lib.offline import synthetic
 
 
 def test_days_per_year_are_those_of_the_exchange():
-    days = nyse.trading_days("2005-01-01", "2024-12-31")
+    days = synthetic.trading_days("2005-01-01", "2024-12-31")
     counts = days.year.value_counts()
     unusual = {
         2006: 251,
@@ -44,14 +44,14 @@ def test_days_per_year_are_those_of_the_exchange():
 )
 def test_holidays_are_closed_and_their_neighbours_open(closed):
     day = pd.Timestamp(closed)
-    around = nyse.trading_days(day - pd.Timedelta(days=7), day + pd.Timedelta(days=7))
+    around = synthetic.trading_days(day - pd.Timedelta(days=7), day + pd.Timedelta(days=7))
     assert day not in around
     assert len(around) >= 7
 
 
 @pytest.mark.parametrize("open_day", ["2021-12-31", "2010-12-31", "2021-06-18", "2024-06-18", "2024-11-29"])
 def test_days_that_look_like_holidays_but_are_open(open_day):
-    assert nyse.trading_days(open_day, open_day).tolist() == [pd.Timestamp(open_day)]
+    assert synthetic.trading_days(open_day, open_day).tolist() == [pd.Timestamp(open_day)]
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_days_that_look_like_holidays_but_are_open(open_day):
 )
 def test_good_friday_moves_with_easter(year, month, day):
     friday = dt.date(year, month, day) - dt.timedelta(days=2)
-    assert len(nyse.trading_days(friday, friday)) == 0
-    assert len(nyse.trading_days(friday - dt.timedelta(days=7), friday)) == 5
+    assert len(synthetic.trading_days(friday, friday)) == 0
+    assert len(synthetic.trading_days(friday - dt.timedelta(days=7), friday)) == 5
 
 
 def test_an_empty_range_has_no_days():
-    assert nyse.trading_days("2024-01-05", "2024-01-04").tolist() == []
+    assert synthetic.trading_days("2024-01-05", "2024-01-04").tolist() == []
 
 
 @pytest.mark.parametrize(("day", "days"), [("2024-07-03", 1), ("2024-07-04", 0), ("2024-07-06", 0)])
 def test_a_time_of_day_is_dropped(day, days):
-    assert len(nyse.trading_days(f"{day}T09:30", np.datetime64(f"{day}T16:00:00.000000001"))) == days
+    assert len(synthetic.trading_days(f"{day}T09:30", np.datetime64(f"{day}T16:00:00.000000001"))) == days
