@@ -15,10 +15,10 @@ ORDER = [
     ["lib/runs/"],
     ["lib/backtest.py"],
     ["lib/strategy.py"],
-    ["lib/parameter_checks.py"],
     ["lib/engine/"],
     ["lib/features.py", "lib/universe.py", "lib/model.py", "lib/sizing.py"],
     ["lib/state", "lib/offline/", "lib/stats/"],
+    ["lib/parameters.py"],
     ["lib/indicators"],
     ["lib/common/"],
 ]
