@@ -19,13 +19,13 @@ from lib.common.registry import Choices, whole_universe
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 feature, target = Choices("feature"), Choices("target")
 
 
 @feature
-def trend(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+def trend(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
     """Daily change in percent of the linearly weighted average of the close: the published feature.
 
     Gaps in the close are forward-filled, then back-filled, then set to 1; so are gaps in the result. The
@@ -40,25 +40,25 @@ def trend(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
 
 
 @feature
-def momentum(data: "xr.DataArray", strategy: "Strategy", periods: int = 20) -> np.ndarray:
+def momentum(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
     """Change of the close in `periods` days in percent, over their square root (Jegadeesh & Titman 1993)."""
     return indicators.roc(field(data, "close"), periods) / np.sqrt(periods)
 
 
 @feature
-def volatility(data: "xr.DataArray", strategy: "Strategy", periods: int = 20) -> np.ndarray:
+def volatility(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
     """Standard deviation of the last `periods` daily returns in percent (Ang, Hodrick, Xing & Zhang 2006)."""
     return indicators.std(_returns(data), periods)
 
 
 @feature
-def rsi(data: "xr.DataArray", strategy: "Strategy", periods: int = 14) -> np.ndarray:
+def rsi(data: "xr.DataArray", strategy: "Parameters", periods: int = 14) -> np.ndarray:
     """Relative strength index of the close, moved from 0..100 to -1..1 (Wilder 1978)."""
     return indicators.rsi(field(data, "close"), periods) / 50 - 1
 
 
 @feature
-def atr_percent(data: "xr.DataArray", strategy: "Strategy", periods: int = 14) -> np.ndarray:
+def atr_percent(data: "xr.DataArray", strategy: "Parameters", periods: int = 14) -> np.ndarray:
     """Average true range in percent of the close (Wilder 1978)."""
     high, low, close = (field(data, name) for name in ("high", "low", "close"))
     with np.errstate(all="ignore"):
@@ -66,7 +66,7 @@ def atr_percent(data: "xr.DataArray", strategy: "Strategy", periods: int = 14) -
 
 
 @feature
-def ema_ratio(data: "xr.DataArray", strategy: "Strategy", periods: int = 15) -> np.ndarray:
+def ema_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 15) -> np.ndarray:
     """Distance of the close from its exponential mean in percent, over the root of `periods` (Appel 1979)."""
     close = field(data, "close")
     with np.errstate(all="ignore"):
@@ -74,7 +74,7 @@ def ema_ratio(data: "xr.DataArray", strategy: "Strategy", periods: int = 15) -> 
 
 
 @feature
-def volume_ratio(data: "xr.DataArray", strategy: "Strategy", periods: int = 20) -> np.ndarray:
+def volume_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
     """Logarithm of the day's volume over its mean of `periods` days (Gervais, Kaniel & Mingelgrin 2001)."""
     volume = field(data, "vol")
     with np.errstate(all="ignore"):
@@ -82,7 +82,7 @@ def volume_ratio(data: "xr.DataArray", strategy: "Strategy", periods: int = 20) 
 
 
 @feature
-def gap(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+def gap(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
     """Change from the previous close to the open in percent (overnight return: Lou, Polk & Skouras 2019)."""
     with np.errstate(all="ignore"):
         return 100 * (field(data, "open") / indicators.shift(field(data, "close"), 1) - 1)
@@ -90,7 +90,7 @@ def gap(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
 
 @feature
 @whole_universe
-def market(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+def market(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
     """Mean return of the day in percent over the liquid assets, the same for each asset (Sharpe 1964)."""
     returns = np.where(field(data, "is_liquid") > 0, _returns(data), np.nan)
     known = np.isfinite(returns)
@@ -101,7 +101,7 @@ def market(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
 
 @feature
 @whole_universe
-def rank(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+def rank(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
     """Rank of the return of the day among the liquid assets, lowest 0, highest 1 (Jegadeesh 1990)."""
     ranks = pd.DataFrame(np.where(field(data, "is_liquid") > 0, _returns(data), np.nan)).rank(axis=1)
     last = ranks.count(axis=1).to_numpy()[:, None]
@@ -110,14 +110,14 @@ def rank(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
 
 
 @target
-def next_open_up(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+def next_open_up(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
     """1 where the next open is above this day's open, else 0: the published target."""
     opens = field(data, "open")
     return _rises(opens, indicators.shift(opens, -1))
 
 
 @target
-def tradable_open_up(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+def tradable_open_up(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
     """1 where the open after the next is above the next, else 0: what a position of this day can earn."""
     opens = field(data, "open")
     return _rises(indicators.shift(opens, -1), indicators.shift(opens, -2))

@@ -12,7 +12,7 @@ from torch import nn
 from lib.common.registry import Choices
 
 if TYPE_CHECKING:
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 model = Choices("model")
 
@@ -25,7 +25,7 @@ class LSTM(nn.Module):
     edited, it is trained in torch.
     """
 
-    def __init__(self, n_features: int, strategy: "Strategy"):
+    def __init__(self, n_features: int, strategy: "Parameters"):
         super().__init__()
         self.lstm = nn.LSTM(n_features, strategy.hidden_size, num_layers=2, batch_first=True)
         self.linear = nn.Linear(strategy.hidden_size, 1)

@@ -12,13 +12,13 @@ import numpy as np
 from lib.common.registry import Choices
 
 if TYPE_CHECKING:
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 sizing = Choices("sizing")
 
 
 @sizing
-def as_output(outputs: np.ndarray, strategy: "Strategy") -> np.ndarray:
+def as_output(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
     """The outputs as they are: the published sizing.
 
     Outputs near one half add up to far more than 1, so that scaling turns them into nearly equal weights.
@@ -27,13 +27,13 @@ def as_output(outputs: np.ndarray, strategy: "Strategy") -> np.ndarray:
 
 
 @sizing
-def above_half(outputs: np.ndarray, strategy: "Strategy") -> np.ndarray:
+def above_half(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
     """The part of each output above one half, as its share of the sum of these parts; 0 where none is."""
     return _shares(np.maximum(outputs - 0.5, 0.0))
 
 
 @sizing
-def ranked(outputs: np.ndarray, strategy: "Strategy") -> np.ndarray:
+def ranked(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
     """The rank of each output, 1 for the lowest, as its share of the sum; equal outputs share a mean rank."""
     _, place, count = np.unique(outputs, return_inverse=True, return_counts=True)
     return _shares((np.cumsum(count) - (count - 1) / 2)[place])

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib.common import market_data
-from lib.common.competitions import rules_of
-from lib.common.errors import WrongTypeError, WrongValueError, suggest
+from lib.common.errors import WrongTypeError, suggest
 from lib.common.market_data import ending_with
-from lib.common.registry import full_name_of, label
+from lib.common.registry import canonical, find, label
 from lib.engine import prediction, training
-from lib.parameter_checks import checked, resolve_functions
+from lib.engine.models import MODELS
+from lib.features import feature, target
+from lib.parameters import Parameters
+from lib.sizing import sizing
+from lib.universe import selection
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,38 +34,13 @@ STATISTICS_DAYS = 60  # calendar days ahead of the weights, as in backtest_ml's 
 
 
 @dataclass(frozen=True)
-class Strategy:
+class Strategy(Parameters):
     """The LSTM strategy with its parameters; its methods are what `qnt.backtester.backtest_ml` calls.
 
     Parameters
     ----------
-    lookback_period, train_period, retrain_interval : int, calendar days
-        Data seen by one prediction, data seen by one training, and the time between trainings of a backtest.
-    top_assets : int
-        Number of assets to trade, those with the lowest volatility among the liquid ones.
-    hidden_size, learning_rate, epochs, seed
-        The network and its training: units per layer, length of a step of L-BFGS, number of its calls, and
-        the seed from which every asset's model starts.
-    lwma_period : int, trading days
-        Window of the weighted average in the feature `trend`.
-    min_weight, max_weight : float
-        Weights below the first become 0, those above the second are cut. The contest allows at most 0.1.
-    competition_type : "stocks_nasdaq100" or "stocks_s&p500"
-    features : names or functions
-        What the model sees: names in `lib/features.py`, such as "trend" or "rsi(periods=21)", or functions of
-        (data, strategy).
-    target, selection, model : name or function
-        What the model learns (`lib/features.py`), the assets to trade (`lib/universe.py`), and the model
-        (`lib/model.py`); "constant" is a model without training that answers one half.
-    sizing : name or function
-        How outputs become weights (`lib/sizing.py`).
-    leave_out_unknown : bool
-        Train without the days whose future is not known yet. The published strategy labels them 0.
-    whole_sequence : bool
-        Predict from all days of the lookback window, so that the network's memory is used. The published
-        strategy predicts from the last day only, with an empty memory.
-    log_price : bool
-        Compute `trend` from the logarithm of the price, as the published text says; its code uses the price.
+    **parameters
+        Those of `lib.parameters.Parameters`, which explains them.
 
     Raises
     ------
@@ -72,27 +50,6 @@ class Strategy:
         A value out of range (the range is named), or an unknown name (the nearest one is named).
     """
 
-    lookback_period: int = 155
-    train_period: int = 100
-    retrain_interval: int = 180
-    top_assets: int = 12
-    hidden_size: int = 34
-    learning_rate: float = 0.08
-    epochs: int = 1
-    seed: int = 42
-    lwma_period: int = 10
-    min_weight: float = 0.005
-    max_weight: float = 0.1
-    competition_type: str = "stocks_nasdaq100"
-    features: tuple[str | Callable, ...] = ("trend",)
-    target: str | Callable = "next_open_up"
-    selection: str | Callable = "low_volatility"
-    model: str | Callable = "LSTM"
-    sizing: str | Callable = "as_output"
-    leave_out_unknown: bool = False
-    whole_sequence: bool = False
-    log_price: bool = False
-
     def __init_subclass__(cls, **options: Any) -> None:
         """Let overriding methods load nothing after their data, and let `predict` leave the state out."""
         super().__init_subclass__(**options)
@@ -100,25 +57,9 @@ class Strategy:
             if name in vars(cls):
                 setattr(cls, name, _within_data(name, vars(cls)[name]))
 
-    def __new__(cls, *args: Any, **parameters: Any) -> "Strategy":
-        """Refuse an unknown parameter and name the nearest known one, which Python's own error would not."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in parameters:
-            if name not in known:
-                raise WrongTypeError(f"Strategy has no parameter {name!r}: {suggest(name, known)}")
-        return super().__new__(cls)
-
     def __post_init__(self) -> None:
         """Check every value, and look up every function."""
-        for field in dataclasses.fields(self):
-            value = checked(field.name, field.type, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
-        rules_of(self.competition_type)
-        if self.min_weight >= self.max_weight:
-            raise WrongValueError(
-                f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): "
-                "no weight lies between."
-            )
+        super().__post_init__()
         for name, value in resolve_functions(self).items():
             object.__setattr__(self, name, value)
 
@@ -173,15 +114,6 @@ class Strategy:
         kind = type("NotebookStrategy", (type(self),), {"__module__": "__main__", **methods})
         return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
-    def as_dict(self) -> dict[str, Any]:
-        """Every parameter as a plain value, a function by its name; kept with the state and every result."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
-
-    @classmethod
-    def defaults(cls) -> dict[str, Any]:
-        """Every default in the form of `as_dict`: the values of parameters that an older record lacks."""
-        return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
-
     def differences(self) -> list[str]:
         """Return what differs from the published strategy, such as "top_assets=6" or "own predict"."""
         published = Strategy.defaults()
@@ -226,10 +158,31 @@ class Strategy:
             return prediction.predict(models, data, state, self)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return full_name_of(value) if callable(value) else value
+def resolve_functions(strategy: Parameters) -> dict[str, Any]:
+    """Return each function of a strategy by its parameter, as `lib.common.registry.canonical` writes it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A name that is not registered, or a parameter that the function does not have.
+    """
+    registries: dict[str, Mapping[str, Callable]] = {
+        "target": target,
+        "selection": selection,
+        "sizing": sizing,
+    }
+    if strategy.model != "LSTM" and strategy.model not in MODELS:
+        from lib.model import model  # torch, whose import takes seconds
+
+        registries["model"] = {**model, **MODELS}
+    for item in strategy.features:
+        find("features", item, feature)
+    for name, known in registries.items():
+        find(name, getattr(strategy, name), known)
+    names: dict[str, Any] = {
+        name: canonical(getattr(strategy, name), known) for name, known in registries.items()
+    }
+    return names | {"features": tuple(canonical(item, feature) for item in strategy.features)}
 
 
 def own_methods(strategy: Strategy) -> list[str]:

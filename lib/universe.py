@@ -14,13 +14,13 @@ from lib.common.registry import Choices
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 selection = Choices("selection")
 
 
 @selection
-def low_volatility(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
+def low_volatility(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
     """The `top_assets` assets with the lowest standard deviation of daily returns: the published selection.
 
     The window is `lookback_period` **trading** days, or all there are. An asset with a gap in the window is

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib import Strategy
-from lib.parameter_checks import RANGES
+from lib.parameters import RANGES
 
 
 def test_the_defaults_as_plain_values():

@@ -12,7 +12,7 @@ from lib.engine.warm_up import check_training_window
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 
 class TrainingSet(NamedTuple):
@@ -24,7 +24,7 @@ class TrainingSet(NamedTuple):
     warnings: list[str]  # sentences on features that leave few days
 
 
-def training_set_of(data: "xr.DataArray", strategy: "Strategy") -> TrainingSet:
+def training_set_of(data: "xr.DataArray", strategy: "Parameters") -> TrainingSet:
     """Apply the strategy's selection, features and target to a training window; raises as `train_model`."""
     data = check_data(data)
     assets = select_assets(data, strategy)
@@ -37,14 +37,14 @@ def training_set_of(data: "xr.DataArray", strategy: "Strategy") -> TrainingSet:
 
 
 def training_examples(
-    data: "xr.DataArray", strategy: "Strategy", assets: list[str]
+    data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Compute by asset the sequence (time, feature) and the target (time,), float32, without unknown days."""
     return _examples(*model_inputs(data, strategy, assets), data, strategy, assets)
 
 
 def _examples(
-    x: np.ndarray, known: np.ndarray, data: "xr.DataArray", strategy: "Strategy", assets: list[str]
+    x: np.ndarray, known: np.ndarray, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     y = get_target_classes(data, strategy, assets).values.T.astype(np.float32)
     known = known & np.isfinite(y)

@@ -13,14 +13,14 @@ from lib.universe import selection
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
     Array = np.ndarray | xr.DataArray
 
 KEEP = "It must keep each of them, in order, with NaN where it has no value."
 
 
-def select_assets(data: "xr.DataArray", strategy: "Strategy") -> list[str]:
+def select_assets(data: "xr.DataArray", strategy: "Parameters") -> list[str]:
     """Names of the assets to train and trade, in the order of `data` (field, time, asset).
 
     Only assets that are liquid on the last day are offered to the strategy's `selection`. Empty where none
@@ -45,12 +45,14 @@ def select_assets(data: "xr.DataArray", strategy: "Strategy") -> list[str]:
     return offered.get_index("asset")[chosen].tolist()
 
 
-def feature_names(strategy: "Strategy") -> list[str]:
+def feature_names(strategy: "Parameters") -> list[str]:
     """Names of the strategy's features, as they are written or as their functions are called."""
     return [label(item) for item in strategy.features]
 
 
-def feature_values(data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None) -> np.ndarray:
+def feature_values(
+    data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
+) -> np.ndarray:
     """Compute the strategy's features of every day, (feature, time, asset), float64.
 
     Of all assets of `data`, or of those in `assets`, in their order. NaN, or infinite, where a feature has no
@@ -60,14 +62,14 @@ def feature_values(data: "xr.DataArray", strategy: "Strategy", assets: list[str]
 
 
 def one_feature(
-    item: str | Callable, data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None
+    item: str | Callable, data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> np.ndarray:
     """Compute one feature of every day, (time, asset), float64; see `feature_values`."""
     return _values_of(find("feature", item, feature), "feature", data, strategy, assets)
 
 
 def get_target_classes(
-    data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None
+    data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> "xr.DataArray":
     """Compute the target of every day, dims (time, asset), float64, of the same assets as `feature_values`.
 
@@ -84,7 +86,7 @@ def get_target_classes(
 
 
 def _values_of(
-    function: Callable, kind: str, data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None
+    function: Callable, kind: str, data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None
 ) -> np.ndarray:
     """Apply a feature or target to `assets` of the data, or, marked with `whole_universe`, to all."""
     places = slice(None) if assets is None else data.get_index("asset").get_indexer(assets)
@@ -95,7 +97,7 @@ def _values_of(
 
 
 def model_inputs(
-    data: "xr.DataArray", strategy: "Strategy", assets: list[str] | None = None
+    data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features as (asset, time, feature) float32, and whether each day (asset, time) is finite.
 

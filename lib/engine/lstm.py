@@ -36,7 +36,7 @@ from lib.engine import recurrent
 from lib.engine.recurrent import by_sequence
 
 if TYPE_CHECKING:
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 MODEL_FILE = Path(__file__).parents[1] / "model.py"
 # sha256 of the class `LSTM` that this module implements, without comments and docstrings
@@ -154,7 +154,7 @@ def _accumulate(dz, x, h, d_ih, d_hh, d_b_ih, d_b_hh) -> None:
     d_b_ih[:] = d_b_hh[:] = dz.sum(axis=1)
 
 
-def is_published(strategy: "Strategy") -> bool:
+def is_published(strategy: "Parameters") -> bool:
     """Return True if the strategy's model is the network of this module.
 
     Needs no torch. Otherwise a line on stderr says, once per model, that training runs in torch.

@@ -13,7 +13,7 @@ from lib.engine.examples import equally_long
 if TYPE_CHECKING:
     import torch
 
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 
 CONSTANT_OUTPUT = 0.5
@@ -58,7 +58,7 @@ class TrainedModels(Mapping):
         Wall time of the training.
     """
 
-    def __init__(self, strategy: "Strategy", window: tuple, seconds: float = 0.0):
+    def __init__(self, strategy: "Parameters", window: tuple, seconds: float = 0.0):
         self.strategy, self.window, self.seconds = strategy, window, seconds
         self._models: dict[str, Any] = {}
         self.fits: dict[str, Fit] = {}
@@ -133,7 +133,7 @@ def _load_models(content: bytes) -> TrainedModels:
     return models
 
 
-def _as_module(row: np.ndarray, strategy: "Strategy") -> "torch.nn.Module":
+def _as_module(row: np.ndarray, strategy: "Parameters") -> "torch.nn.Module":
     import torch
 
     from lib.engine.torch_training import new_model
@@ -144,6 +144,6 @@ def _as_module(row: np.ndarray, strategy: "Strategy") -> "torch.nn.Module":
     return model.eval()
 
 
-def needs_torch(strategy: "Strategy") -> bool:
+def needs_torch(strategy: "Parameters") -> bool:
     """Return True if the strategy's model is trained in torch."""
     return strategy.model not in MODELS and not lstm.is_published(strategy)

@@ -17,7 +17,7 @@ from lib.state import State, StateWarning
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 
 class KnownOutputs(NamedTuple):
@@ -31,7 +31,7 @@ def predict(
     models: Mapping[str, Any] | KnownOutputs,
     data: "xr.DataArray",
     state: State | None,
-    strategy: "Strategy",
+    strategy: "Parameters",
 ) -> tuple["xr.DataArray", State]:
     """Weights of the last day of `data`, blended with the day before.
 
@@ -45,7 +45,7 @@ def predict(
     state : State or None
         The state that the previous day returned; None starts without positions. A state of the same day gives
         the same weights again; one of a later day is not used, with a `StateWarning`.
-    strategy : Strategy
+    strategy : Parameters
 
     Returns
     -------
@@ -72,7 +72,7 @@ def predict(
     return weights_of_day(known.outputs, known.models, data, state, strategy)
 
 
-def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Strategy") -> dict[str, float]:
+def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Parameters") -> dict[str, float]:
     """Each model's output for the last day; an asset without finite features that day is left out."""
     index = data.get_index("asset")
     assets = [asset for asset in models if asset in index]
@@ -104,7 +104,7 @@ def weights_of_day(
     models: Container[str],
     data: "xr.DataArray",
     state: State | None,
-    strategy: "Strategy",
+    strategy: "Parameters",
 ) -> tuple["xr.DataArray", State]:
     """The part of `predict` that follows the models' `outputs` for the last day of `data`.
 
@@ -156,7 +156,7 @@ def raw_weights(
     assets: list[str],
     liquid: np.ndarray,
     models: Container[str],
-    strategy: "Strategy",
+    strategy: "Parameters",
 ) -> np.ndarray:
     """Raw weights (asset,) of the day: the strategy's `sizing` of the outputs of the liquid assets.
 

@@ -19,14 +19,14 @@ from lib.engine.torch_models import Batch, check_shape, trained
 from lib.model import model as models_by_name
 
 if TYPE_CHECKING:
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 
 TOGETHER = 16  # most assets of one call
 
 
 @contextmanager
-def seeded(strategy: "Strategy") -> Iterator[None]:
+def seeded(strategy: "Parameters") -> Iterator[None]:
     """Torch's random numbers from the strategy's seed; the caller's generators stay as they are."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(strategy.seed)
@@ -44,18 +44,18 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def new_model(strategy: "Strategy") -> nn.Module:
+def new_model(strategy: "Parameters") -> nn.Module:
     """A model before training: the same initial weights for every asset, drawn from the strategy's seed."""
     with seeded(strategy):
         return _new_model(strategy)
 
 
-def _new_model(strategy: "Strategy") -> nn.Module:
+def _new_model(strategy: "Parameters") -> nn.Module:
     return find("model", strategy.model, models_by_name)(len(strategy.features), strategy)
 
 
 @one_torch_thread()
-def fit(examples: Mapping[str, tuple], strategy: "Strategy") -> dict[str, tuple]:
+def fit(examples: Mapping[str, tuple], strategy: "Parameters") -> dict[str, tuple]:
     """By asset the trained model, the losses before each step, and the output (time,) after training.
 
     `examples` are by asset the sequence (time, feature) and the target (time,), float32. Each asset's
@@ -79,7 +79,7 @@ def fit(examples: Mapping[str, tuple], strategy: "Strategy") -> dict[str, tuple]
 
 
 @one_thread
-def _fit_together(strategy: "Strategy", x: np.ndarray, y: np.ndarray) -> list[tuple]:
+def _fit_together(strategy: "Parameters", x: np.ndarray, y: np.ndarray) -> list[tuple]:
     """Train on `x` (asset, time, feature) and `y` (asset, time).
 
     Return for each asset the row of parameters with the buffers, the losses and the output.
@@ -108,7 +108,7 @@ def _with(model: nn.Module, row: np.ndarray, buffers: Mapping[str, np.ndarray]) 
     return model.eval()
 
 
-def _report(strategy: "Strategy", error: Exception) -> None:
+def _report(strategy: "Parameters", error: Exception) -> None:
     reason = str(error).strip().partition("\n")[0][:100]
     line = f"Model {label(strategy.model)} is trained asset by asset, since torch cannot batch it: {reason}"
     if line not in _reported:
@@ -119,7 +119,7 @@ def _report(strategy: "Strategy", error: Exception) -> None:
 _reported: set[str] = set()
 
 
-def _fit_alone(x: np.ndarray, y: np.ndarray, strategy: "Strategy") -> tuple:
+def _fit_alone(x: np.ndarray, y: np.ndarray, strategy: "Parameters") -> tuple:
     inputs, target = torch.from_numpy(x)[None], torch.from_numpy(y)[None]
     losses: list[float] = []
     with seeded(strategy):

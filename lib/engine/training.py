@@ -16,7 +16,7 @@ from lib.engine.models import MODELS, Fit, TrainedModels, needs_torch
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 TOGETHER = 16  # most assets of one call: more would leave the processor's cache
 ADVICE = "A smaller learning_rate may help"
@@ -30,14 +30,14 @@ class FeatureWarning(UserWarning):
     """A feature has no value on most days of the training window."""
 
 
-def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
+def train_model(data: "xr.DataArray", strategy: "Parameters") -> TrainedModels:
     """Select assets and train a model for each, all from the same initial weights.
 
     Parameters
     ----------
     data : xarray.DataArray
         (field, time, asset); all its days are the training window.
-    strategy : Strategy
+    strategy : Parameters
 
     Returns
     -------
@@ -70,7 +70,7 @@ def train_model(data: "xr.DataArray", strategy: "Strategy") -> TrainedModels:
 _warned: set[tuple[str, int]] = set()
 
 
-def train_sets(training_sets: Sequence[TrainingSet], strategy: "Strategy") -> list[TrainedModels]:
+def train_sets(training_sets: Sequence[TrainingSet], strategy: "Parameters") -> list[TrainedModels]:
     """Train the models of several windows, which share the calls of the published network.
 
     A model has the same bits as if its window had been trained alone; a batched product in torch does not
@@ -98,7 +98,7 @@ def train_sets(training_sets: Sequence[TrainingSet], strategy: "Strategy") -> li
     return trained
 
 
-def _fit(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
+def _fit(examples: dict[Any, tuple], strategy: "Parameters") -> dict[Any, tuple]:
     """By key of `examples`, such as an asset, the trained model, the losses and the output after training."""
     if strategy.model in MODELS:
         model = MODELS[strategy.model]()
@@ -110,7 +110,7 @@ def _fit(examples: dict[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
     return torch_training.fit(examples, strategy)
 
 
-def _fit_published(examples: Mapping[Any, tuple], strategy: "Strategy") -> dict[Any, tuple]:
+def _fit_published(examples: Mapping[Any, tuple], strategy: "Parameters") -> dict[Any, tuple]:
     """By asset the row of trained parameters, the losses before each step, and the output after training.
 
     `examples` are by asset the sequence (time, feature) and the target (time,), float32; so is the output. A

@@ -15,14 +15,14 @@ from lib.engine.inputs import one_feature
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.strategy import Strategy
+    from lib.parameters import Parameters
 
 LONGEST = 4_000  # trading days tried to find out how many a feature needs
 HOLIDAYS = 10  # most calendar days in a row on which a market is closed
 
 
 def check_training_window(
-    x: np.ndarray, data: "xr.DataArray", strategy: "Strategy", assets: list[str]
+    x: np.ndarray, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> list[str]:
     """Check that the models train on at least half of the window's days, `x` being (asset, time, feature).
 
@@ -53,7 +53,7 @@ def check_training_window(
     return sentences
 
 
-def check_lookback_window(data: "xr.DataArray", strategy: "Strategy", assets: list[str]) -> None:
+def check_lookback_window(data: "xr.DataArray", strategy: "Parameters", assets: list[str]) -> None:
     """Check that the features can have a value on the last day, where no asset has all of them.
 
     Raises
@@ -67,7 +67,7 @@ def check_lookback_window(data: "xr.DataArray", strategy: "Strategy", assets: li
 
 
 def _refuse(
-    item: str | Callable, name: str, data: "xr.DataArray", strategy: "Strategy", assets: list[str]
+    item: str | Callable, name: str, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> None:
     """Raise the error if the feature has a value on the last day of longer data only."""
     days, period = data.sizes["time"], getattr(strategy, name)
@@ -82,7 +82,7 @@ def _refuse(
 
 
 def _days_needed(
-    item: str | Callable, data: "xr.DataArray", strategy: "Strategy", assets: list[str]
+    item: str | Callable, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> int | None:
     """Return the trading days up to the first value of a feature; None where it has none in any case.
 

@@ -18,6 +18,7 @@ from lib.features import target
 if TYPE_CHECKING:
     import xarray as xr
 
+    from lib.parameters import Parameters
     from lib.strategy import Strategy
 
 ACCURACIES = ("accuracy", "majority_accuracy", "yesterday_accuracy")
@@ -58,15 +59,15 @@ def outputs_of(
     """
     import xarray as xr
 
-    strategy, days = strategy or models.strategy, np.asarray(list(days), dtype="M8[ns]")
+    used, days = strategy or models.strategy, np.asarray(list(days), dtype="M8[ns]")
     index = data.get_index("asset")
     assets, time = [asset for asset in index if asset in models], data.time.values
     values = np.full((len(days), len(assets)), np.nan)
     for row, end in enumerate(np.searchsorted(time, days) if assets else []):
-        begin = np.searchsorted(time, time[end] - np.timedelta64(strategy.lookback_period, "D"))
+        begin = np.searchsorted(time, time[end] - np.timedelta64(used.lookback_period, "D"))
         window = data[:, begin : end + 1]
         with ending_with(window):
-            found = last_outputs(models, window, strategy)
+            found = last_outputs(models, window, used)
         values[row] = [found.get(asset, np.nan) for asset in assets]
     return xr.DataArray(values, {"time": days, "asset": np.array(assets, dtype=str)}, ("time", "asset"))
 
@@ -209,7 +210,7 @@ def _selected(models: TrainedModels, data: "xr.DataArray") -> list[str]:
 
 
 def _targets(
-    models: TrainedModels, data: "xr.DataArray", strategy: "Strategy", assets: list[str]
+    models: TrainedModels, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> np.ndarray:
     """Return the target (time, asset) as in the training, where it sees the selected assets or all."""
     everything = needs_universe(find("target", strategy.target, target))

@@ -19,6 +19,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lib import state as state_module
 from lib.state import State, StateError, StateWarning, state_read, state_write
 from tests.state.conftest import AFRESH, DAY, NEW, OLD, packed
 from tests.switches import LONG
