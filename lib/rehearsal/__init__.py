@@ -1,15 +1,18 @@
-"""A rehearsal of a submission: the notebook runs as on the platform, and its files are judged.
+"""A rehearsal of a submission: the notebook runs as on the platform, and its files are checked.
 
     python -m lib.rehearsal --days 5 [--end 2024-12-30] [--notebook strategy.ipynb] [--set top_assets=6]
     python -m lib.rehearsal --dates precheck
 
-Exit code 0 if the platform would accept every day, else 1.
+Exit code 0 if the platform would accept every day, 1 if not, 2 if the input was refused.
 """
 
 import contextlib
 import dataclasses
+import re
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,47 +21,50 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.common.command_line import parse_day
-from lib.common.competitions import COMPETITIONS
+from lib.common.competitions import COMPETITIONS, Competition
+from lib.notebook.cells import CodeCell
 from lib.rehearsal import market
-from lib.rehearsal.crash import explain
-from lib.rehearsal.fresh import fresh_python
-from lib.rehearsal.judgement import Verdict, judge
-from lib.rehearsal.one_pass import Pass, differences, run_pass
-from lib.rehearsal.stage import Stage
-from lib.rehearsal.submission import Submission, read_submission
-from lib.rehearsal.summary import summary
-from lib.rehearsal.working_folder import copy_into
+from lib.rehearsal.assessment import MAX_MEMORY, Assessment, assess
+from lib.rehearsal.execution import COLOURS
+from lib.rehearsal.passes import PassResult, Stage, copy_submission, differences, fresh_python, run_pass
+from lib.rehearsal.submission import MAY_FAIL, Submission, read_submission
+
+SUBMISSION = 5_000  # passes, one for each trading day since 2006
+SLOWEST = 6  # cells listed by name
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a rehearsal found; ``print(rehearsal)`` shows it.
+    """The passes of a rehearsal and their assessment; ``print(rehearsal)`` shows it.
 
     Attributes
     ----------
-    passes : list of Pass
-        What each run of the notebook left.
-    verdicts : list of Verdict
+    passes : list of PassResult
+    assessments : list of Assessment
         Faults and notes of each pass.
     submission : Submission
         The notebook that was run.
     """
 
-    passes: list[Pass]
-    verdicts: list[Verdict]
+    passes: list[PassResult]
+    assessments: list[Assessment]
     submission: Submission
 
     @property
     def passed(self) -> bool:
-        """Whether no pass has a fault."""
-        return not any(verdict.faults for verdict in self.verdicts)
+        """True if no pass has a fault."""
+        return not any(found.faults for found in self.assessments)
 
     def __str__(self) -> str:
-        """The report: see `lib.rehearsal.summary.summary`."""
+        """Return the report: see `report_text`."""
         name = self.submission.path.name
         notes = [] if name == "strategy.ipynb" else [f"submit {name} under the name strategy.ipynb"]
+        notes += [
+            f"{cell} is tagged {MAY_FAIL}: an error in it does not end the pass"
+            for cell in self.submission.may_fail
+        ]
         rules = COMPETITIONS[self.submission.competition_type]
-        return summary(self.passes, self.verdicts, rules, self.submission.cells, notes)
+        return report_text(self.passes, self.assessments, rules, self.submission.cells, notes)
 
 
 def rehearse(
@@ -71,7 +77,8 @@ def rehearse(
 ) -> Rehearsal:
     """Run the notebook as the platform does, once per day, each time in a new process.
 
-    A copy without the `#DEBUG#` cells runs in a folder of its own, with the files beside the notebook.
+    Each pass runs in a fresh copy of the notebook, without the `#DEBUG#` cells, and of the files beside it.
+    Only the state is handed from one pass to the next.
 
     Parameters
     ----------
@@ -86,7 +93,7 @@ def rehearse(
     twice : bool
         Run each pass twice from the same state, and compare weights and state bit by bit.
     fresh : bool
-        Run it in a new environment in which only `init.ipynb` installed something.
+        Run it in a new environment in which only `init.ipynb` installed packages.
 
     Raises
     ------
@@ -94,45 +101,149 @@ def rehearse(
         A wrong date, parameter or notebook, fewer trading days than asked for, or an environment that could
         not be made. No pass has run then.
     OSError
-        The notebook cannot be read.
+        The notebook or a file beside it cannot be read, or the disk is full.
     """
     last = parse_day("--end", end)
     submission = read_submission(Path(notebook), settings)
     kind = submission.competition_type
     # On Windows a file that an ended pass held open may stay for a moment.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        stage = Stage(
-            folder=Path(temporary).resolve(),
-            host=market.host(),
-            limit=60 * COMPETITIONS[kind].minutes_per_pass,
-            chained=isinstance(days, int),
-        )
-        stage.work.mkdir()
-        copy_into(submission, stage.work)
-        with contextlib.chdir(stage.work):  # the platform's library keeps a cache where it runs
+        folder = Path(temporary).resolve()
+        with _market_folder(folder, submission):
+            stage = Stage(
+                folder=folder,
+                host=market.host(),
+                limit=60 * COMPETITIONS[kind].minutes_per_pass,
+                chained=isinstance(days, int),
+            )
+            copy_submission(submission, stage.submission)
             dates = market.days_of(kind, days, last)
             if fresh:
-                stage = dataclasses.replace(stage, python=fresh_python(stage.folder, stage.work))
+                stage = dataclasses.replace(stage, python=fresh_python(folder, stage.submission))
             passes = [_run(stage, day, twice) for day in tqdm(dates, unit="pass", desc="Rehearsal")]
-            shown = market.shown_names(stage.work)
+            shown = market.shown_names(stage.submission)
             passes = [_renamed(done, shown) for done in passes]
-            data = market.prices_of(passes, kind, stage.work)
-    verdicts = judge(
-        passes, data, COMPETITIONS[kind], lambda done: explain(done.run, submission), stage.chained
-    )
-    return Rehearsal(passes, verdicts, submission)
+            data = market.prices_of(passes, kind, stage.submission)
+    assessments = assess(passes, data, COMPETITIONS[kind], submission, stage.chained)
+    return Rehearsal(passes, assessments, submission)
 
 
-def _run(stage: Stage, day: np.datetime64, twice: bool) -> Pass:
+@contextlib.contextmanager
+def _market_folder(folder: Path, submission: Submission) -> Iterator[None]:
+    """Work in a folder for what the platform's library keeps where it runs: a cache, a table of names."""
+    place = folder / "market"
+    place.mkdir()
+    table = submission.path.absolute().parent / market.TABLE
+    if table.is_file():
+        shutil.copy(table, place)
+    with contextlib.chdir(place):
+        yield
+
+
+def _run(stage: Stage, day: np.datetime64, twice: bool) -> PassResult:
     first = run_pass(stage, day)
     if not twice:
         return first
-    return dataclasses.replace(first, differences=differences(first, run_pass(stage, day, again=True)))
+    found, other = differences(first, run_pass(stage, day, again=True))
+    return dataclasses.replace(first, differences=found, other_differences=other)
 
 
-def _renamed(done: Pass, shown: Mapping[str, str]) -> Pass:
-    """The pass with its weights under the names that the notebook saw, which the state has too."""
+def _renamed(done: PassResult, shown: Mapping[str, str]) -> PassResult:
+    """Return the pass with its weights under the names that the notebook saw, which the state has too."""
     if done.weights is None:
         return done
     names = [shown.get(asset, asset) for asset in done.weights.asset.values.tolist()]
     return dataclasses.replace(done, weights=done.weights.assign_coords(asset=names))
+
+
+# ---- the printed report ----
+
+
+def report_text(
+    passes: Sequence[PassResult],
+    assessments: Sequence[Assessment],
+    rules: Competition,
+    cells: Sequence[CodeCell] = (),
+    notes: Sequence[str] = (),
+) -> str:
+    """Return a line for each day, fault and note, the seconds of the cells, and the outcome.
+
+    A note that holds for every pass stands once, at the end. Control characters, which names of assets and
+    errors may contain, are escaped.
+
+    Parameters
+    ----------
+    passes, assessments : sequences of PassResult and Assessment
+        Of the same length.
+    rules : Competition
+    cells : sequence of CodeCell
+        The notebook's cells.
+    notes : sequence of str
+        About the notebook as a whole.
+    """
+    counts = Counter(note for found in assessments for note in dict.fromkeys(found.notes))
+    common = [note for note, count in counts.items() if count == len(passes) > 1]
+    lines = []
+    for done, found in zip(passes, assessments, strict=True):
+        run = done.run
+        memory = "" if run.memory is None else f", {run.memory / 2**20:.0f} MiB"
+        outcome = "FAILED" if found.faults else "ok"
+        lines.append(f"{done.day}  {outcome}  {run.seconds:.1f} s{memory}{_invested(done)}")
+        lines += [f"    {fault}" for fault in found.faults]
+        lines += [f"    note: {note}" for note in found.notes if note not in common]
+    lines += _cell_lines(passes, cells)
+    lines += [f"Note: {note}" for note in [*(f"on every day, {note}" for note in common), *notes]]
+    lines.append(_forecast(passes, rules))
+    failed = sum(bool(found.faults) for found in assessments)
+    lines.append(
+        f"FAILED on {failed} of {len(passes)} days."
+        if failed
+        else f"PASSED: weights on each of {len(passes)} days, liquid and within the limits."
+    )
+    return printable("\n".join(lines))
+
+
+def printable(text: str) -> str:
+    """Return a text whose colours are removed and whose other control characters are escaped."""
+    text = COLOURS.sub("", text)
+    return re.sub(r"[^\n]", lambda found: found[0] if found[0].isprintable() else ascii(found[0])[1:-1], text)
+
+
+def _forecast(passes: Sequence[PassResult], rules: Competition) -> str:
+    """Return how long a submission would take, from the passes that ran to their end."""
+    allowed = f"(allowed: {rules.minutes_per_pass} minutes a pass, {MAX_MEMORY >> 30} GiB)"
+    complete = [done.run.seconds for done in passes if not done.run.exit_code]
+    if not complete:
+        return f"No pass ran to its end, so that the time of a submission cannot be told {allowed}."
+    seconds = float(np.mean(complete))
+    return (
+        f"A submission of about {SUBMISSION:,} passes would take {seconds * SUBMISSION / 3600:.1f} hours "
+        f"here, at {seconds:.1f} s a pass {allowed}."
+    )
+
+
+def _cell_lines(passes: Sequence[PassResult], cells: Sequence[CodeCell]) -> list[str]:
+    """Return the mean seconds of the slowest cells, and of all that is not a cell."""
+    seconds: dict[int, list[float]] = {}
+    for done in passes:
+        for cell in done.run.cells:
+            seconds.setdefault(cell.cell, []).append(cell.seconds)
+    if not seconds or not cells:
+        return []
+    mean = {index: float(np.mean(values)) for index, values in seconds.items()}
+    by_time = sorted((index for index in mean if mean[index] >= 0.05), key=lambda index: -mean[index])
+    slowest = by_time[:SLOWEST]
+    rest = [index for index in mean if index not in slowest]
+    total = float(np.mean([done.run.seconds for done in passes]))
+    lines = [f"  {mean[index]:6.2f} s  {cells[index]}" for index in sorted(slowest)]
+    if rest:
+        lines.append(f"  {sum(mean[index] for index in rest):6.2f} s  {len(rest)} other cells")
+    started = max(total - sum(mean.values()), 0.0)
+    return ["Seconds of a pass:", *lines, f"  {started:6.2f} s  starting Jupyter and making the page"]
+
+
+def _invested(done: PassResult) -> str:
+    if done.weights is None or set(done.weights.dims) != {"time", "asset"} or not done.weights.size:
+        return ""
+    row = np.abs(done.weights.isel(time=-1).values)
+    return f", {np.count_nonzero(row)} positions, {row.sum():.1%} of the capital"

@@ -3,17 +3,25 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from lib import rehearsal
-from lib.common.command_line import add_settings, parse_settings, print_any_text
-from lib.notebook.cells import PROJECT
+from lib.common.command_line import (
+    EXIT_CODES,
+    FAILED,
+    OK,
+    add_notebook,
+    add_settings,
+    parse_settings,
+    run_command,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the rehearsal that the command line asks for, print its report, and return the exit code."""
+    """Run the rehearsal that the command line describes, print its report, and return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m lib.rehearsal", description="Rehearse a submission of the notebook."
+        prog="python -m lib.rehearsal",
+        description="Rehearse a submission of the notebook.",
+        epilog=EXIT_CODES,
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -21,13 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     which.add_argument("--dates", choices=["precheck"], help="the days that the platform's precheck runs")
     parser.add_argument("--end", metavar="DATE", help="the last day (default: the last one there is)")
-    parser.add_argument(
-        "--notebook",
-        type=Path,
-        default=PROJECT / "strategy.ipynb",
-        metavar="FILE",
-        help="default: strategy.ipynb",
-    )
+    add_notebook(parser)
     add_settings(parser, "new values of the notebook's parameters, such as top_assets=6")
     parser.add_argument("--twice", action="store_true", help="run each pass twice and compare")
     parser.add_argument(
@@ -36,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="run in a new environment that only init.ipynb prepared (needs the network)",
     )
     options = parser.parse_args(arguments)
-    print_any_text()
-    try:
+
+    def rehearse() -> int:
         found = rehearsal.rehearse(
             options.notebook,
             options.dates or options.days,
@@ -46,11 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.twice,
             options.fresh,
         )
-    except (TypeError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(found, flush=True)
-    return 0 if found.passed else 1
+        print(found, flush=True)
+        return OK if found.passed else FAILED
+
+    return run_command(rehearse)
 
 
 if __name__ == "__main__":  # a worker process imports this file too

@@ -1,6 +1,6 @@
 """A configuration of nbconvert that writes a line of JSON per cell into `cells`, beside this file.
 
-It is copied into the folder of results and read by `jupyter nbconvert --config`; the run is as without it.
+The rehearsal copies it into the folder of results and names it to `jupyter nbconvert --config`.
 """
 
 import json
@@ -10,11 +10,11 @@ from typing import Any
 
 LOG = Path(__file__).with_name("cells")
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
-started: dict[int, float] = {}
+started: dict[int, float] = {}  # by index of the cell
 
 
 def start(cell: Any, cell_index: int) -> None:
-    """Note when a cell starts."""
+    """Record the time at which a cell starts."""
     started[cell_index] = time.perf_counter()
 
 

@@ -1,7 +1,9 @@
 """One execution of the notebook in a process of its own, with its time, memory, cells and error."""
 
+import contextlib
 import json
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,8 @@ ERROR_LINES = 6
 CONFIG = Path(__file__).with_name("cell_log_config.py")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 NOISE = "Kernel is running over TCP"  # ipykernel's warning, which is about no fault of the notebook
+MARK = "REHEARSAL_PASS"  # the environment variable by which the processes of a pass are found
+PATIENCE = 2  # seconds in which helpers of libraries end by themselves
 # A process reports at least the memory of the one that started it: so a small one starts the notebook's.
 MEASURE = """
 import subprocess, sys
@@ -34,7 +38,7 @@ sys.exit(code if code >= 0 else 128 - code)
 
 
 class CellRun(NamedTuple):
-    """A cell that was executed: its index in the notebook, its seconds, and its error if it had one."""
+    """An executed cell: its index in the notebook, its seconds, and its error if it had one."""
 
     cell: int
     seconds: float
@@ -55,11 +59,13 @@ class Execution:
     memory : int or None
         Bytes of its largest process at their peak; None where the system does not tell.
     timed_out : bool
-        Whether it was stopped for taking too long.
+        True where it was stopped for taking too long.
     cells : tuple of CellRun
         In the order in which they ran.
     last_lines : str
         The end of its output, where it failed.
+    left_running : tuple of str
+        Commands of the processes that it left running; they are ended here.
     """
 
     exit_code: int = 0
@@ -68,10 +74,11 @@ class Execution:
     timed_out: bool = False
     cells: tuple[CellRun, ...] = ()
     last_lines: str = ""
+    left_running: tuple[str, ...] = ()
 
 
 def command(python: str, results: Path) -> list[str]:
-    """The evaluator's command, with a configuration that logs the cells."""
+    """Return the evaluator's command, with a configuration that logs the cells."""
     words = ["-m", "nbconvert", "--to", "html", "--execute", "strategy.ipynb"]
     config = ["--config", str(results / CONFIG.name)]
     return [python, *words, "--output-dir", str(results), "--output", "strategy", *config]
@@ -80,12 +87,12 @@ def command(python: str, results: Path) -> list[str]:
 def execute(
     work: Path, results: Path, variables: Mapping[str, str | None], limit: float, python: str = sys.executable
 ) -> Execution:
-    """Execute `strategy.ipynb` in the folder `work`; it is stopped after `limit` seconds.
+    """Execute `strategy.ipynb` in the folder `work`, for at most `limit` seconds.
 
     Parameters
     ----------
     work, results : pathlib.Path
-        The folder that it runs in, and one for what is recorded about it.
+        The folder that it runs in, and one for records.
     variables : mapping of str to str or None
         Environment variables to set, or to unset where None.
     limit : float
@@ -97,8 +104,9 @@ def execute(
         path.unlink(missing_ok=True)
     shutil.copy(CONFIG, results)
     words = [sys.executable, "-c", MEASURE, str(peak), *command(python, results)]
+    mark = secrets.token_hex(8)
     started = time.perf_counter()
-    with log.open("wb") as output, environment(variables):
+    with log.open("wb") as output, environment({**variables, MARK: mark}):
         process = subprocess.Popen(words, cwd=work, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         code, timed_out = process.wait(limit), False
@@ -107,14 +115,18 @@ def execute(
         code, timed_out = process.wait(), True
     except BaseException:
         end(process)
+        _end_marked(mark)
         raise
+    seconds = time.perf_counter() - started
+    left_running = _end_marked(mark)
     return Execution(
         exit_code=code,
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
         memory=int(peak.read_text(encoding="utf-8")) if peak.exists() else None,
         timed_out=timed_out,
         cells=_cells(cells),
         last_lines=last_lines(log.read_text(encoding="utf-8", errors="replace")) if code else "",
+        left_running=() if timed_out else left_running,
     )
 
 
@@ -125,16 +137,33 @@ def end(process: subprocess.Popen) -> None:
     except psutil.NoSuchProcess:
         tree = []
     for member in tree:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-        except psutil.NoSuchProcess:
-            continue
     psutil.wait_procs(tree[1:], timeout=10)
     process.wait()
 
 
+def _end_marked(mark: str) -> tuple[str, ...]:
+    """End the processes that a pass left running, and return their commands.
+
+    Their parents have ended, so that only a variable of their environment tells where they come from.
+    """
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark:
+                found.append((process, " ".join(process.cmdline()) or process.name()))
+    if not found:
+        return ()
+    _, alive = psutil.wait_procs([process for process, _ in found], timeout=PATIENCE)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    return tuple(command for process, command in found if process in alive)
+
+
 def last_lines(output: str) -> str:
-    """The last lines of an output that say something."""
+    """Return the last lines of an output that are not empty."""
     lines = [line.rstrip() for line in COLOURS.sub("", output).splitlines() if line.strip(" -")]
     return "\n        ".join([line for line in lines if NOISE not in line][-ERROR_LINES:])
 

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import importlib
 import io
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,13 @@ import numpy as np
 
 from lib.common.command_line import environment
 from lib.common.competitions import COMPETITIONS
+from lib.common.errors import WrongValueError
 from lib.common.market_data import trading_days
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.rehearsal.one_pass import Pass
+    from lib.rehearsal.passes import PassResult
 
 KNOWN_FOR = np.timedelta64(6 * 365, "D")  # an asset without data for longer is unknown; the loaders' default
 EARLIEST = np.datetime64("1990-01-01")  # no competition has data before
@@ -26,16 +28,16 @@ TABLE = "id-translation.csv"  # the platform's library keeps it in the folder wh
 
 
 def days_of(kind: str, days: int | str, end: np.datetime64 | None) -> np.ndarray:
-    """The last trading days, or those of the platform's precheck: see `lib.rehearsal.rehearse`."""
+    """Return the last trading days, or those of the platform's precheck: see `lib.rehearsal.rehearse`."""
     if isinstance(days, int):
         return last_days(kind, days, end)
     if days != "precheck":
-        raise ValueError(f"days is {days!r}: it must be a number of days or 'precheck'.")
+        raise WrongValueError(f"days is {days!r}: it must be a number of days or 'precheck'.")
     return precheck_days(kind, end)
 
 
 def last_days(competition_type: str, days: int, end: np.datetime64 | None) -> np.ndarray:
-    """The last trading days up to and including `end`, datetime64[D], ascending.
+    """Return the last trading days up to and including `end`, datetime64[D], ascending.
 
     Raises
     ------
@@ -43,19 +45,21 @@ def last_days(competition_type: str, days: int, end: np.datetime64 | None) -> np
         There are fewer than `days`.
     """
     if days < 1:
-        raise ValueError(f"--days must be at least 1, not {days}.")
+        raise WrongValueError(f"--days must be at least 1, not {days}.")
     dates = trading_days(_load(competition_type, max_date=_text(end), tail=2 * days + 15))
     if len(dates) < days:
-        raise ValueError(f"There are only {len(dates)} trading days up to {end or 'the end'}: ask for fewer.")
+        raise WrongValueError(
+            f"There are only {len(dates)} trading days up to {end or 'the end'}: ask for fewer."
+        )
     return dates[-days:]
 
 
 def precheck_days(
     competition_type: str, end: np.datetime64 | None, passes: int = PRECHECK_PASSES
 ) -> np.ndarray:
-    """The days that the platform's precheck runs, datetime64[D], ascending.
+    """Return the days that the platform's precheck runs, datetime64[D], ascending.
 
-    They are the last trading day, the second in sample, and ``passes - 2`` quantiles between.
+    These are the last trading day, the second in sample, and ``passes - 2`` quantiles between.
 
     Raises
     ------
@@ -64,16 +68,16 @@ def precheck_days(
     """
     first = COMPETITIONS[competition_type].first_day
     if end is not None and end < np.datetime64(first):
-        raise ValueError(f"--end is {end}, before the first day in sample, {first}.")
+        raise WrongValueError(f"--end is {end}, before the first day in sample, {first}.")
     dates = trading_days(_load(competition_type, min_date=first, max_date=_text(end)))
     if len(dates) < 2:
-        raise ValueError(f"There are only {len(dates)} trading days from {first} to {end or 'the end'}.")
+        raise WrongValueError(f"There are only {len(dates)} trading days from {first} to {end or 'the end'}.")
     quantiles = [min(round(len(dates) * (k + 1) / (passes - 1)), len(dates) - 1) for k in range(passes - 2)]
     return np.unique(dates[[-1, 1, *quantiles]])
 
 
-def prices_of(passes: "Sequence[Pass]", kind: str, work: Path) -> "xr.DataArray":
-    """Prices of all assets and days that the passes wrote about."""
+def prices_of(passes: "Sequence[PassResult]", kind: str, work: Path) -> "xr.DataArray":
+    """Load the prices of all assets and days that the passes wrote about."""
     days = [done.day for done in passes]
     assets: set[str] = set()
     for done in passes:
@@ -89,7 +93,7 @@ def prices_of(passes: "Sequence[Pass]", kind: str, work: Path) -> "xr.DataArray"
 def prices(
     competition_type: str, first: np.datetime64, last: np.datetime64, assets: Iterable[str], work: Path
 ) -> "xr.DataArray":
-    """Data (field, time, asset) of assets under the names that a pass in the folder `work` shows.
+    """Load data (field, time, asset) of assets under the names that a pass in the folder `work` shows.
 
     Parameters
     ----------
@@ -111,7 +115,7 @@ def prices(
 
 
 def shown_names(work: Path) -> dict[str, str]:
-    """The name that a pass in the folder `work` shows, for each server's id in the folder's table.
+    """Return the name that a pass in the folder `work` shows, for each server's id in the folder's table.
 
     As a submission the library reads the table but adds nothing to it: an id that it lacks is shown as it is.
     Without a table, or without a library that translates, this is empty.
@@ -124,14 +128,14 @@ def shown_names(work: Path) -> dict[str, str]:
 
 
 def host() -> str:
-    """Address of the data service, without a day."""
+    """Return the address of the data service, without a day."""
     from qnt.data.common import ORIGIN_BASE_URL
 
     return ORIGIN_BASE_URL.split("/last/")[0].rstrip("/")
 
 
 def _translation() -> Any:
-    """The library's module that translates ids; None where the library has none."""
+    """Return the library's module that translates ids, or None where the library has none."""
     try:
         return importlib.import_module("qnt.data.id_translation")
     except ImportError:
@@ -141,6 +145,9 @@ def _translation() -> Any:
 def _load(competition_type: str, **window: Any) -> "xr.DataArray":
     import qnt.data as qndata
 
+    # The library keeps what it loads in a folder that it makes where it is imported; some of its versions
+    # fail in a working folder without.
+    os.makedirs(getattr(qndata.common, "CACHE_DIR", "data-cache"), exist_ok=True)
     # as a submission, so that the library writes no table of names into the folder
     with contextlib.redirect_stdout(io.StringIO()), environment({"SUBMISSION_ID": "-1"}):
         return qndata.load_data_by_type(competition_type, **window)

@@ -1,30 +1,20 @@
-"""The notebook as the evaluator runs it: its cells and its parameters."""
+"""The notebook as the evaluator runs it: its cells, its parameters, and facts read from its source."""
 
+import ast
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lib.common.competitions import rules_of
-from lib.notebook.cells import assignments, check_parameters
-from lib.rehearsal.source_code import literal_of
+from lib.common.errors import WrongValueError
+from lib.notebook.cells import DEBUG, CodeCell, assignments, check_parameters
 from lib.strategy import Strategy
 
-DEBUG = "#DEBUG#"
-
-
-class Cell(NamedTuple):
-    """A cell of the notebook: its number, counted from 1 over all cells, and its source."""
-
-    number: int
-    source: str
-
-    def __str__(self) -> str:
-        """Number and first line."""
-        lines = [line.strip() for line in self.source.splitlines() if line.strip(" #")]
-        first = next((line for line in lines if line != DEBUG), "empty")
-        return f"cell {self.number} ({first[:48]}{'…' if len(first) > 48 else ''})"
+MAY_FAIL = "raises-exception"  # Jupyter goes on after an error in a cell with this tag
+LOADERS = {"load_ndx_data": "stocks_nasdaq100", "load_spx_data": "stocks_s&p500"}
 
 
 @dataclass(frozen=True)
@@ -37,17 +27,23 @@ class Submission:
         The notebook that it was made from.
     content : dict
         The notebook that is run (nbformat 4): without `#DEBUG#` cells, with the settings.
-    cells, removed : tuple of Cell
+    cells, removed : tuple of CodeCell
         The cells of `content`, one for each of its entries, and the code cells that the evaluator removes.
+    may_fail : tuple of CodeCell
+        The cells tagged `raises-exception`.
     competition_type : str
         The competition that the notebook trades.
+    keeps_state : bool
+        True where the notebook reads or writes a state of this project.
     """
 
     path: Path
     content: dict[str, Any]
-    cells: tuple[Cell, ...]
-    removed: tuple[Cell, ...]
+    cells: tuple[CodeCell, ...]
+    removed: tuple[CodeCell, ...]
+    may_fail: tuple[CodeCell, ...]
     competition_type: str
+    keeps_state: bool
 
 
 def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Submission:
@@ -70,32 +66,70 @@ def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Su
         content = json.loads(path.read_text(encoding="utf-8"))
         raw = [(cell, "".join(cell["source"])) for cell in content["cells"]]
         kinds = [cell["cell_type"] for cell, _ in raw]
+        tags = [cell.get("metadata", {}).get("tags", []) for cell, _ in raw]
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no notebook {path}.") from None
-    except (ValueError, KeyError, TypeError):  # bad JSON and bad UTF-8 are ValueErrors
-        raise ValueError(f"{path} is not a notebook (nbformat 4).") from None
-    kept: list[tuple[dict, Cell]] = []
-    removed = []
+    except (ValueError, KeyError, TypeError, AttributeError):  # bad JSON and bad UTF-8 are ValueErrors
+        raise WrongValueError(f"{path} is not a notebook (nbformat 4).") from None
+    kept: list[tuple[dict, CodeCell]] = []
+    removed, may_fail = [], []
     known: dict[str, Any] = {}
-    for number, ((cell, source), kind) in enumerate(zip(raw, kinds, strict=True), start=1):
+    settings = dict(settings or {})
+    for number, ((cell, source), kind, tagged) in enumerate(zip(raw, kinds, tags, strict=True), start=1):
         if kind == "code" and source.startswith(DEBUG):
-            removed.append(Cell(number, source))
+            removed.append(CodeCell(number, source))
             continue
-        kept.append((cell, Cell(number, source)))
-        if kind == "code" and "parameters" in cell.get("metadata", {}).get("tags", []):
+        kept.append((cell, CodeCell(number, source)))
+        if kind == "code" and MAY_FAIL in tagged:
+            may_fail.append(CodeCell(number, source))
+        if kind == "code" and "parameters" in tagged:
             known |= assignments(source)
             if settings:
                 lines = "\n".join(f"{name} = {value!r}" for name, value in settings.items())
-                kept.append((cell | {"id": "settings", "source": lines}, Cell(number, lines)))
+                kept.append((cell | {"id": "settings", "source": lines}, CodeCell(number, lines)))
     code = "\n".join(cell.source for raw_cell, cell in kept if raw_cell["cell_type"] == "code")
-    settings = dict(settings or {})
     check_parameters(path, known, settings, code)
-    kind = literal_of("competition_type", known | settings, code) or Strategy.competition_type
+    kind = _competition(known | settings, code)
     rules_of(kind)
     return Submission(
         path=path,
         content=content | {"cells": [cell for cell, _ in kept]},
         cells=tuple(cell for _, cell in kept),
         removed=tuple(removed),
+        may_fail=tuple(may_fail),
         competition_type=kind,
+        keeps_state=bool(re.search(r"\bstate_(read|write)\b", code)),
     )
+
+
+def defined_names(source: str) -> set[str]:
+    """Return the names that a cell defines: variables, functions, classes and imports.
+
+    The cell may hold commands of IPython.
+    """
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        tree = ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError:
+        return set()
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+    return names
+
+
+def _competition(parameters: Mapping[str, Any], code: str) -> str:
+    """Return the competition that a notebook names, or whose loader it calls; else the default one."""
+    if parameters.get("competition_type") is not None:
+        return parameters["competition_type"]
+    named = r"""(?:\bcompetition_type *= *|\bload_data_by_type\( *)(['"])(.*?)\1"""
+    if found := re.search(named, code):
+        return found[2]
+    called = [kind for loader, kind in LOADERS.items() if loader in code]
+    return called[0] if len(called) == 1 else Strategy.competition_type

@@ -16,7 +16,7 @@ ROUNDING = 1e-9
 def weight_faults(
     weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray", rules: Competition
 ) -> list[str]:
-    """The faults of the weights that a pass wrote, in sentences.
+    """Return the faults of the weights that a pass wrote, in sentences.
 
     Parameters
     ----------
@@ -75,26 +75,26 @@ def weight_faults(
 
 
 def known_assets(data: "xr.DataArray") -> np.ndarray:
-    """Names of the assets that have data on some day."""
+    """Return the names of the assets that have data on some day."""
     close = data.sel(field="close").transpose("time", "asset").values
     return data.asset.values[np.isfinite(close).any(axis=0)].astype(str)
 
 
 def positions(weights: Mapping[str, float], day: np.datetime64, data: "xr.DataArray") -> dict[str, float]:
-    """Those of the weights other than 0 that can be traded on a day."""
+    """Return the weights other than 0 that can be traded on a day."""
     names = np.array([asset for asset, weight in weights.items() if weight], dtype=str)
     tradable = _tradable(data, np.array([day]), names)[0]
     return {str(asset): weights[str(asset)] for asset in names[tradable]}
 
 
 def some(names: Iterable[object]) -> str:
-    """The first five, and how many more."""
+    """Return the first five names, and how many more there are."""
     texts = [str(name) for name in names]
     return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
 
 
 def _tradable(data: "xr.DataArray", days: np.ndarray, assets: np.ndarray) -> np.ndarray:
-    """Whether each asset is liquid and has a price on each day, (day, asset)."""
+    """Return True where an asset is liquid and has a price on a day, (day, asset)."""
     bars = data.reindex(time=days.astype("M8[ns]"), asset=assets)
     liquid, close = (
         bars.sel(field=name).transpose("time", "asset").values for name in ("is_liquid", "close")

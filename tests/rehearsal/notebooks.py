@@ -249,7 +249,6 @@ FAULTS: dict[str, Case] = {
         "asset NAS:X stands in the weights more than once",
     ),
     # the state
-    "no state": Case(lambda draft: draft.replace(KEEP, "pass"), "no state was written"),
     "spoilt state": Case(
         after_write("import os\nopen(os.environ['OUT_STATE_PATH'], 'w').write('mine')"),
         "the state cannot be read",
@@ -288,6 +287,7 @@ CORRECT: dict[str, Case] = {
     "cells for people": Case(debug_cells),
     "own feature": Case(own_feature),
     "more output": Case(after_write("print('done')\nimport warnings\nwarnings.warn('careful')")),
+    "no state": Case(lambda draft: draft.replace(KEEP, "pass"), options=TWO_DAYS),
     "precheck without state": Case(lambda draft: draft.replace(KEEP, "pass"), options={"days": "precheck"}),
 }
 # What Jupyter has a part in. The others are about what a notebook leaves: a plain Python runs their cells, in
@@ -296,5 +296,11 @@ JUPYTER = {"error", "syntax", "misspelt name", "name of a removed cell", "import
 JUPYTER |= {"module that is missing", "module left elsewhere", "file that is missing", "input"}
 JUPYTER |= {"kernel dies", "exit", "kernel of its own", "too slow", "too large"}
 JUPYTER |= {"a file beside", "modules beside", "cells for people", "more output"}
+RUN_CELLS = """
+import json
+for cell in json.load(open("strategy.ipynb", encoding="utf-8"))["cells"]:
+    if cell["cell_type"] == "code":
+        exec("".join(cell["source"]), globals())
+"""
 # in the ordinary run; the others need LONG_TESTS=1
 SAMPLE = {"name of a removed cell", "second write", "illiquid", "unknown assets", "a file beside"}

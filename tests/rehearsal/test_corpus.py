@@ -3,16 +3,9 @@
 import pytest
 
 from lib import rehearsal
-from lib.rehearsal import execution, judgement
-from tests.rehearsal.notebooks import CORRECT, FAULTS, JUPYTER, SAMPLE, SMALL, Case, Draft
+from lib.rehearsal import assessment, execution
+from tests.rehearsal.notebooks import CORRECT, FAULTS, JUPYTER, RUN_CELLS, SAMPLE, SMALL, Case, Draft
 from tests.switches import LONG
-
-RUN_CELLS = """
-import json
-for cell in json.load(open("strategy.ipynb", encoding="utf-8"))["cells"]:
-    if cell["cell_type"] == "code":
-        exec("".join(cell["source"]), globals())
-"""
 
 
 def names(cases):
@@ -29,7 +22,7 @@ def run(tmp_path, monkeypatch):
         case.edit(draft)
         limits = dict(case.limits)
         if "MAX_MEMORY" in limits:
-            monkeypatch.setattr(judgement, "MAX_MEMORY", limits.pop("MAX_MEMORY"))
+            monkeypatch.setattr(assessment, "MAX_MEMORY", limits.pop("MAX_MEMORY"))
         rules = {kind: rule._replace(**limits) for kind, rule in rehearsal.COMPETITIONS.items()}
         monkeypatch.setattr(rehearsal, "COMPETITIONS", rules)
         options = {"days": 1, "end": "2024-12-30", "settings": SMALL} | dict(case.options)
@@ -41,7 +34,7 @@ def run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", names(FAULTS))
 def test_a_fault_is_named(name, run):
     found = run(name)
-    faults = [fault for verdict in found.verdicts for fault in verdict.faults]
+    faults = [fault for found_on_day in found.assessments for fault in found_on_day.faults]
     assert [fault for fault in faults if FAULTS[name].sentence in fault], str(found)
     assert len(faults) == 1, str(found)
     assert not found.passed

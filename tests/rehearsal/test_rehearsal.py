@@ -54,7 +54,7 @@ def test_four_planted_faults_are_found(tmp_path):
     draft = Draft()
     draft.before(KEEP, PLANTED)
     found = rehearsal.rehearse(draft.save(tmp_path, "mine.ipynb"), days=2, end=LAST[-1], settings=SMALL)
-    first, second = (" ".join(verdict.faults) for verdict in found.verdicts)
+    first, second = (" ".join(found_on_day.faults) for found_on_day in found.assessments)
     assert "illiquid positions: " in first
     assert "positions over the limit of 0.1: " in first
     assert "the state was reset: the pass began with 0 positions" in second
@@ -139,8 +139,8 @@ def test_a_fresh_environment_has_what_init_installed_and_nothing_else(tmp_path, 
         "init.ipynb": (PROJECT / "init.ipynb").read_text(encoding="utf-8"),
     }
     found = rehearsal.rehearse(draft.save(tmp_path), days=1, end=LAST[-1], settings=SMALL, fresh=True)
-    assert len(found.verdicts[0].faults) == 1, str(found)
-    assert "the module papermill is neither installed nor beside" in found.verdicts[0].faults[0]
+    assert len(found.assessments[0].faults) == 1, str(found)
+    assert "the module papermill is neither installed nor beside" in found.assessments[0].faults[0]
     assert (found.passes[0].weights > 0).any()  # all cells before it ran
 
 
@@ -155,7 +155,7 @@ def test_weights_under_the_services_ids_are_judged_right(table, tmp_path):
         draft.beside["id-translation.csv"] = "\n".join(["server_id,user_id", *rows]) + "\n"
     found = rehearsal.rehearse(draft.save(tmp_path), days=2, end=LAST[-1], settings=SMALL)
     assert found.passed, str(found)
-    assert all(verdict.notes == [] for verdict in found.verdicts)
+    assert all(found_on_day.notes == [] for found_on_day in found.assessments)
     held = set(found.passes[-1].state.weights)
     assert held == {name for name, weight in _last_row(found).items() if weight}
     assert not table or held & set(names)

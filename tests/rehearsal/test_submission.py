@@ -2,11 +2,10 @@
 
 import pytest
 
-from lib.rehearsal.crash import explain
+from lib.rehearsal.assessment import explain
 from lib.rehearsal.execution import CellRun, Execution
-from lib.rehearsal.source_code import defined_names
-from lib.rehearsal.submission import read_submission
-from lib.rehearsal.working_folder import copy_into
+from lib.rehearsal.passes import copy_submission
+from lib.rehearsal.submission import defined_names, read_submission
 from tests.rehearsal.notebooks import KEEP, PREDICT, Draft
 
 
@@ -19,7 +18,7 @@ def test_the_copy_has_no_debug_cells_and_what_lies_beside(tmp_path):
     draft.beside = {"mine.py": "", "params.json": "{}", "more/x.py": "", "fractions.nc.gz": ""}
     draft.beside |= {"state.out.pickle.gz": "", ".hidden": "", "runs/x": ""}
     submission = read_submission(draft.save(home, "mine.ipynb"))
-    copy_into(submission, folder)
+    copy_submission(submission, folder)
     kept = {"strategy.ipynb", "mine.py", "params.json", "more", "lib", "qnt"}
     assert {path.name for path in folder.iterdir()} == kept
     text = (folder / "strategy.ipynb").read_text(encoding="utf-8")
@@ -37,7 +36,7 @@ def test_folders_are_copied_where_links_are_not_allowed(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
     (tmp_path / "work").mkdir()
-    copy_into(read_submission(Draft().save(tmp_path)), tmp_path / "work")
+    copy_submission(read_submission(Draft().save(tmp_path)), tmp_path / "work")
     assert (tmp_path / "work" / "lib" / "strategy.py").is_file()
 
 

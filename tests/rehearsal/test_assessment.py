@@ -7,13 +7,15 @@ import pytest
 import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
+from lib.notebook.cells import CodeCell
+from lib.rehearsal import report_text
+from lib.rehearsal.assessment import MAX_MEMORY, assess
 from lib.rehearsal.execution import CellRun, Execution
-from lib.rehearsal.judgement import MAX_MEMORY, judge
-from lib.rehearsal.one_pass import Pass
-from lib.rehearsal.submission import Cell
-from lib.rehearsal.summary import summary
+from lib.rehearsal.passes import PassResult
+from lib.rehearsal.submission import read_submission
 from lib.state.positions import State
 from tests.markets import random_market
+from tests.rehearsal.public_notebooks import WRITE, save
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
 DAYS = np.array(["2024-12-26", "2024-12-27", "2024-12-30"], "M8[D]")
@@ -35,24 +37,26 @@ def row(day, held) -> xr.DataArray:
 
 
 @pytest.fixture
-def passes() -> list[Pass]:
+def passes() -> list[PassResult]:
     """Three days in order, as a correct strategy leaves them."""
     before: dict[str, float] = {}
     done = []
     for day, held in zip(DAYS, HELD, strict=True):
-        done.append(Pass(day, RUN, weights=row(day, held), state=State(day, held, before, {})))
+        done.append(PassResult(day, RUN, weights=row(day, held), state=State(day, held, before, {})))
         before = held
     return done
 
 
 def faults(passes, data, **options):
-    return [verdict.faults for verdict in judge(passes, data, RULES, **options)]
+    return [found_on_day.faults for found_on_day in assess(passes, data, RULES, **options)]
 
 
 def test_a_correct_submission_has_no_fault(passes, data):
-    verdicts = judge(passes, data, RULES)
-    assert verdicts == [([], [])] * 3
-    text = summary(passes, verdicts, RULES, [Cell(1, "# title\nimport numpy"), Cell(2, "x = 1")], ["a note"])
+    assessments = assess(passes, data, RULES)
+    assert assessments == [([], [])] * 3
+    text = report_text(
+        passes, assessments, RULES, [CodeCell(1, "# title\nimport numpy"), CodeCell(2, "x = 1")], ["a note"]
+    )
     assert text.splitlines() == [
         "2024-12-26  ok  4.0 s, 200 MiB, 2 positions, 15.0% of the capital",
         "2024-12-27  ok  4.0 s, 200 MiB, 2 positions, 18.0% of the capital",
@@ -87,7 +91,6 @@ ON_DAY_2 = {
         {"state": State(DAYS[0], HELD[0], {}, {})},
         "the state was not carried on: it is still of 2024-12-26",
     ),
-    "no state": ({"state": None}, "no state was written"),
     "unreadable state": ({"state": None, "state_problem": "it is empty"}, "cannot be read: it is empty"),
     "missed day": (
         {"weights": row(DAYS[0], HELD[0])},
@@ -151,10 +154,10 @@ ON_DAY_2 = {
 def test_a_fault_has_its_sentence(name, passes, data):
     change, sentence = ON_DAY_2[name]
     passes[1] = dataclasses.replace(passes[1], **change)
-    verdicts = judge(passes, data, RULES)
-    assert verdicts[0].faults == []
-    assert sentence in verdicts[1].faults[-1]
-    text = summary(passes, verdicts, RULES)
+    assessments = assess(passes, data, RULES)
+    assert assessments[0].faults == []
+    assert sentence in assessments[1].faults[-1]
+    text = report_text(passes, assessments, RULES)
     assert "2024-12-27  FAILED" in text
     assert sentence in text
     assert text.splitlines()[-1].startswith("FAILED on ")
@@ -169,7 +172,7 @@ def test_an_illiquid_position_is_a_fault(field, value, passes, data):
 def test_weights_of_0_are_right_where_nothing_in_the_state_can_be_traded(passes, data):
     data.loc[{"field": "is_liquid", "time": "2024-12-27", "asset": list(HELD[1])}] = 0
     passes[1] = dataclasses.replace(passes[1], weights=row(DAYS[1], {}))
-    assert judge(passes, data, RULES)[1] == ([], ["no position on this day"])
+    assert assess(passes, data, RULES)[1] == ([], ["no position on this day"])
 
 
 def test_no_position_on_any_day_is_a_fault(passes, data):
@@ -182,7 +185,7 @@ def test_no_position_on_any_day_is_a_fault(passes, data):
 
 def test_other_weights_than_those_of_the_state_are_worth_a_note(passes, data):
     passes[1] = dataclasses.replace(passes[1], weights=row(DAYS[1], HELD[1]) / 2)
-    wrong, notes = judge(passes, data, RULES)[1]
+    wrong, notes = assess(passes, data, RULES)[1]
     assert wrong == []
     assert notes == [
         "the weights written differ from those of the state, with which the next day continues: "
@@ -193,13 +196,68 @@ def test_other_weights_than_those_of_the_state_are_worth_a_note(passes, data):
 def test_a_short_position_is_a_fault_where_the_competition_is_long_only(passes, data):
     passes[1] = dataclasses.replace(passes[1], weights=-row(DAYS[1], HELD[1]))
     assert faults(passes, data)[1] == []
-    found = judge(passes, data, RULES._replace(long_only=True))[1].faults
+    found = assess(passes, data, RULES._replace(long_only=True))[1].faults
     assert "short positions, in a long-only competition: NAS:000 -0.080" in found[0]
 
 
 def test_without_a_chain_the_state_is_no_fault(passes, data):
     passes[1] = dataclasses.replace(passes[1], state=None)
     assert faults(passes, data, chained=False) == [[], [], []]
+
+
+@pytest.mark.parametrize("carried_in", [{}, {"days": 1}], ids=["reset", "carried on"])
+def test_the_memory_of_the_state_must_be_carried_on(carried_in, passes, data):
+    for k, memory in [(0, {}), (1, carried_in)]:
+        state = dataclasses.replace(passes[k].state, memory={"days": k + 1}, memory_carried_in=memory)
+        passes[k] = dataclasses.replace(passes[k], state=state)
+    passes.pop()
+    found = faults(passes, data)[1]
+    assert ("the memory of the state was reset" in " ".join(found)) == (carried_in == {})
+
+
+NO_STATE = "no state was written: every day starts without one"
+OTHER = "another kind of state is kept"
+OPTIONAL_STATE = {
+    "none": ({}, NO_STATE),
+    "another kind": ({"other_state": "checksum"}, OTHER),
+    "not a pickle": ({"state_problem": "not a gzip file"}, "the state file holds no complete pickle"),
+    "a random one": ({"other_state": "1", "other_differences": ("other bytes",)}, "left other bytes"),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONAL_STATE)
+def test_a_notebook_without_a_state_of_this_project_has_a_note_and_no_fault(name, passes, data, tmp_path):
+    change, sentence = OPTIONAL_STATE[name]
+    submission = read_submission(save([WRITE], tmp_path / "strategy.ipynb"))
+    passes = [dataclasses.replace(done, state=None, **change) for done in passes]
+    assessments = assess(passes, data, RULES, submission)
+    assert [found.faults for found in assessments] == [[], [], []]
+    assert all(sentence in " ".join(found.notes) for found in assessments)
+    assert report_text(passes, assessments, RULES).count(sentence) == 1  # once, not on every day
+
+
+def test_the_forecast_counts_complete_passes_only(passes, data):
+    crashed = [dataclasses.replace(done, run=Execution(exit_code=1, seconds=90)) for done in passes]
+    mixed = [*crashed[:2], passes[2]]
+    assert "at 4.0 s a pass" in report_text(mixed, assess(mixed, data, RULES), RULES)
+    text = report_text(crashed, assess(crashed, data, RULES), RULES)
+    assert "hours" not in text
+    assert "cannot be told" in text
+
+
+def test_what_a_pass_leaves_behind_is_worth_a_note(passes, data):
+    run = dataclasses.replace(RUN, left_running=("python helper.py",))
+    passes[1] = dataclasses.replace(passes[1], run=run, changed_files=("held.json",))
+    found = assess(passes, data, RULES)[1]
+    assert found.faults == []
+    assert all(name in note for name, note in zip(["helper.py", "held.json"], found.notes, strict=True))
+
+
+def test_control_characters_are_escaped_in_the_report(passes, data):
+    passes[1] = dataclasses.replace(passes[1], weights_problem="\x1b[31mred\x1b[0m \x1b]0;title\x07")
+    text = report_text(passes, assess(passes, data, RULES), RULES)
+    assert r"red \x1b]0;title\x07" in text
+    assert text.replace("\n", "").isprintable()
 
 
 def test_after_a_crash_the_positions_of_the_day_before_it_are_carried(passes, data):
@@ -211,4 +269,4 @@ def test_after_a_crash_the_positions_of_the_day_before_it_are_carried(passes, da
 
 def test_memory_may_be_unknown(passes, data):
     passes = [dataclasses.replace(done, run=Execution(seconds=1)) for done in passes]
-    assert "MiB" not in summary(passes, judge(passes, data, RULES), RULES)
+    assert "MiB" not in report_text(passes, assess(passes, data, RULES), RULES)

@@ -8,8 +8,7 @@ import pytest
 import xarray as xr
 
 from lib.rehearsal import execution
-from lib.rehearsal.one_pass import Pass, differences, run_pass
-from lib.rehearsal.stage import Stage
+from lib.rehearsal.passes import PassResult, Stage, differences, run_pass
 from lib.state import State
 
 DAY = np.datetime64("2024-12-27")
@@ -31,7 +30,7 @@ def stage(tmp_path) -> Stage:
 
 @pytest.fixture
 def run(stage, monkeypatch):
-    def run_program(source: str, again: bool = False, stage: Stage = stage) -> Pass:
+    def run_program(source: str, again: bool = False, stage: Stage = stage) -> PassResult:
         monkeypatch.setattr(execution, "command", lambda python, results: [python, "-c", source])
         return run_pass(stage, DAY, again)
 
@@ -109,14 +108,14 @@ def row(weight: float) -> xr.DataArray:
 
 
 def test_differences_are_found_bit_by_bit():
-    first = Pass(DAY, weights=row(0.1), state=State(DAY, {"A": 0.1}, {}, {}))
+    first = PassResult(DAY, weights=row(0.1), state=State(DAY, {"A": 0.1}, {}, {}))
     least = np.nextafter(0.1, 1)
-    assert differences(first, Pass(DAY, weights=row(0.1), state=State(DAY, {"A": 0.1}, {}, {}))) == ()
-    assert differences(first, Pass(DAY, weights=row(least), state=first.state)) == ("other weights",)
-    assert differences(first, Pass(DAY, weights=row(0.1), state=State(DAY, {"A": least}, {}, {}))) == (
+    assert differences(first, PassResult(DAY, weights=row(0.1), state=State(DAY, {"A": 0.1}, {}, {}))) == ()
+    assert differences(first, PassResult(DAY, weights=row(least), state=first.state)) == ("other weights",)
+    assert differences(first, PassResult(DAY, weights=row(0.1), state=State(DAY, {"A": least}, {}, {}))) == (
         "another state",
     )
-    assert differences(first, Pass(DAY, execution.Execution(exit_code=1), state=first.state)) == (
+    assert differences(first, PassResult(DAY, execution.Execution(exit_code=1), state=first.state)) == (
         "another exit code",
         "other weights",
     )
