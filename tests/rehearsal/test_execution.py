@@ -85,3 +85,19 @@ def test_the_command_is_the_evaluators(tmp_path):
     words = execution.command(sys.executable, tmp_path)
     assert words[1:6] == ["-m", "nbconvert", "--to", "html", "--execute"]
     assert "strategy.ipynb" in words
+
+
+LEAVES_ONE = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+"""
+
+
+@pytest.mark.parametrize("source", ["pass", LEAVES_ONE], ids=["none", "one"])
+def test_processes_left_running_are_named_and_ended(source, run, monkeypatch):
+    monkeypatch.setattr(execution, "PATIENCE", 0.05)
+    left = run(source).left_running
+    assert len(left) == (source == LEAVES_ONE)
+    assert all("time.sleep(600)" in command for command in left)
+    commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if command in left]

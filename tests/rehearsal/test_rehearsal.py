@@ -107,7 +107,7 @@ def test_a_notebook_of_any_sizing_passes(name, tmp_path):
 )
 def test_what_cannot_be_rehearsed_is_refused_in_a_sentence(arguments, sentence, capsys, monkeypatch):
     monkeypatch.setattr(rehearsal, "run_pass", lambda *arguments: pytest.fail("a kernel was started"))
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     output, error = capsys.readouterr()
     assert output == ""
     assert sentence in error

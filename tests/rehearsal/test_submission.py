@@ -1,12 +1,19 @@
 """The notebook is prepared as the evaluator prepares it, and wrong parameters are refused before it runs."""
 
+import json
+
+import numpy as np
 import pytest
 
-from lib.rehearsal.assessment import explain
+from lib.common.competitions import COMPETITIONS
+from lib.rehearsal import Rehearsal
+from lib.rehearsal.assessment import assess, explain
 from lib.rehearsal.execution import CellRun, Execution
-from lib.rehearsal.passes import copy_submission
+from lib.rehearsal.passes import PassResult, copy_submission
 from lib.rehearsal.submission import defined_names, read_submission
+from tests.markets import random_market
 from tests.rehearsal.notebooks import KEEP, PREDICT, Draft
+from tests.rehearsal.public_notebooks import save
 
 
 def test_the_copy_has_no_debug_cells_and_what_lies_beside(tmp_path):
@@ -30,14 +37,43 @@ def test_the_copy_has_no_debug_cells_and_what_lies_beside(tmp_path):
     assert (home / "params.json").read_text(encoding="utf-8") == "{}"
 
 
-def test_folders_are_copied_where_links_are_not_allowed(tmp_path, monkeypatch):
-    def refuse(*arguments, **options):
-        raise OSError("a required privilege is not held by the client")
+def test_the_copy_shares_nothing_with_the_project(tmp_path):
+    home, folder = tmp_path / "home", tmp_path / "work"
+    (home / "more" / "__pycache__").mkdir(parents=True)
+    (home / "more" / "x.py").write_text("x = 1", encoding="utf-8")
+    (home / "more" / "__pycache__" / "x.pyc").touch()
+    (home / "venv").mkdir()
+    (home / "venv" / "pyvenv.cfg").touch()
+    (tmp_path / "data.csv").write_text("1", encoding="utf-8")
+    for link, target in (("data.csv", tmp_path / "data.csv"), ("round", home), ("gone", home / "nowhere")):
+        try:
+            (home / "more" / link).symlink_to(target, target_is_directory=target.is_dir())
+        except OSError:  # Windows allows links to administrators only
+            continue
+    copy_submission(read_submission(Draft().save(home)), folder)
+    assert not [path for path in folder.rglob("*") if path.is_symlink() or path.name == "__pycache__"]
+    assert not (folder / "venv").exists()
+    assert not (folder / "more" / "round").exists()
+    assert (folder / "lib" / "strategy.py").is_file()
+    for path in folder.rglob("*"):
+        if path.is_file() and (folder / "more") in path.parents:
+            path.write_text("changed", encoding="utf-8")
+    assert (home / "more" / "x.py").read_text(encoding="utf-8") == "x = 1"
+    assert (tmp_path / "data.csv").read_text(encoding="utf-8") == "1"
 
-    monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
-    (tmp_path / "work").mkdir()
-    copy_submission(read_submission(Draft().save(tmp_path)), tmp_path / "work")
-    assert (tmp_path / "work" / "lib" / "strategy.py").is_file()
+
+COMPETITION_NAMED = {
+    "a keyword": ("qnbt.backtest(competition_type='stocks_s&p500', strategy=s)", "stocks_s&p500"),
+    "the loader by type": ("qndata.load_data_by_type('stocks_s&p500')", "stocks_s&p500"),
+    "the loader": ("data = qndata.stocks.load_spx_data(tail=60)", "stocks_s&p500"),
+    "nothing": ("x = 1", "stocks_nasdaq100"),
+}
+
+
+@pytest.mark.parametrize("name", COMPETITION_NAMED)
+def test_the_competition_of_another_projects_notebook_is_read(name, tmp_path):
+    source, kind = COMPETITION_NAMED[name]
+    assert read_submission(save([source], tmp_path / "strategy.ipynb")).competition_type == kind
 
 
 def test_the_competition_is_read_from_the_notebook(tmp_path):
@@ -105,3 +141,36 @@ def test_a_crash_without_a_failed_cell_shows_the_last_lines(tmp_path):
     )
     assert explain(run, submission).splitlines()[1].strip() == "KeyError: 'x'"
     assert f"in cell 3 ({submission.cells[2].source.splitlines()[0]}" in explain(run, submission)
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "advice"),
+    [
+        ("ModuleNotFoundError", "No module named 'qnt'", "the platform has it"),
+        ("ModuleNotFoundError", "qnt.exits is not covered by lib/offline, which", "the platform has it"),
+        ("NotCoveredError", "qnt.data.futures is not covered by", "the platform has it"),
+        ("ModuleNotFoundError", "No module named 'talib'", "the module talib is neither"),
+        ("ModuleNotFoundError", "import of x halted", "the last lines"),
+    ],
+)
+def test_the_advice_names_a_module_and_never_says_to_install_qnt(error, text, advice, tmp_path):
+    submission = read_submission(save(["import x"], tmp_path / "strategy.ipynb"))
+    run = Execution(1, cells=(CellRun(0, 0.1, error, text),), last_lines="the last lines")
+    said = explain(run, submission).splitlines()[1].strip()
+    assert said.startswith(advice)
+    assert "install" not in said or "talib" in said
+
+
+def test_a_cell_that_may_fail_is_worth_a_note(tmp_path):
+    path = save(["x = 1", "1 / 0"], tmp_path / "strategy.ipynb")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["cells"][1]["metadata"]["tags"] = ["raises-exception"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    submission = read_submission(path)
+    assert [str(cell) for cell in submission.may_fail] == ["cell 2 (1 / 0)"]
+    done = PassResult(
+        np.datetime64("2024-12-27"), Execution(cells=(CellRun(1, 0.1, "ZeroDivisionError", "by 0"),))
+    )
+    found = assess([done], random_market(0, days=20), COMPETITIONS["stocks_nasdaq100"], submission)
+    assert "cell 2 (1 / 0) failed, and the pass went on: ZeroDivisionError: by 0" in found[0].notes
+    assert "Note: cell 2 (1 / 0) is tagged raises-exception" in str(Rehearsal([done], found, submission))
