@@ -20,7 +20,7 @@ import numpy as np
 
 from lib.common.command_line import PROJECT, environment
 from lib.common.errors import WrongValueError
-from lib.notebook.kernel_start import python_path
+from lib.offline import is_stand_in
 from lib.rehearsal.execution import Execution, execute, last_lines
 from lib.rehearsal.submission import Submission
 from lib.state import DEFAULT_PATH, State, StateError, state_read
@@ -122,8 +122,8 @@ class PassResult:
 def copy_submission(submission: Submission, folder: Path) -> None:
     """Copy the notebook, as `strategy.ipynb`, into a folder, with the files and folders beside it.
 
-    Results of earlier runs, hidden files and this project's tests stay behind. The project's `lib` is added
-    where the notebook has none beside it.
+    Results of earlier runs, hidden files and this project's tests stay behind. The project's `lib` and its
+    stand-in for the platform's library are added where the notebook has none beside it.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def copy_submission(submission: Submission, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "strategy.ipynb").write_text(json.dumps(submission.content), encoding="utf-8")
     notebook = submission.path.absolute()
-    for path in [*sorted(notebook.parent.iterdir()), PROJECT / "lib"]:
+    for path in [*sorted(notebook.parent.iterdir()), PROJECT / "lib", PROJECT / "qnt"]:
         target = folder / path.name
         if target.exists() or path in (notebook, PROJECT / "tests") or (path / "pyvenv.cfg").exists():
             continue
@@ -204,10 +204,8 @@ def run_pass(stage: Stage, day: np.datetime64, again: bool = False) -> PassResul
         "MULTI_PASS_MODE_ENABLED": None,
         "PYTHONUNBUFFERED": "1",  # the last line of the output is the last that was printed, error or not
     }
-    if stage.python == sys.executable:
-        variables |= python_path(os.environ.get("PYTHONPATH", ""))
-    else:  # nothing of this Python's may be found there
-        variables |= python_path() | {"JUPYTER_PREFER_ENV_PATH": "1"}
+    if stage.python != sys.executable:  # nothing of this Python's may be found there
+        variables |= {"PYTHONPATH": None, "JUPYTER_PREFER_ENV_PATH": "1"}
     out, paths = _hand_over_state(stage, again)
     before = dict(_files(stage.work))
     run = execute(stage.work, stage.results, variables | paths, stage.limit, stage.python)
@@ -343,9 +341,7 @@ def fresh_python(folder: Path, submission: Path) -> str:
     """
     if not (submission / "init.ipynb").exists():
         raise WrongValueError("There is no init.ipynb beside the notebook: --fresh runs it to prepare.")
-    import qnt
-
-    if not Path(str(qnt.__file__)).is_relative_to(PROJECT / "lib"):
+    if not is_stand_in():
         raise WrongValueError(
             "--fresh cannot install qnt, which is not on PyPI: use it where qnt is not installed."
         )

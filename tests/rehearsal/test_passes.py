@@ -14,7 +14,6 @@ from lib.rehearsal import execution
 from lib.rehearsal.assessment import assess
 from lib.rehearsal.passes import PassResult, Stage, differences, read_weights, run_pass
 from lib.state import State
-from tests.conftest import REAL
 from tests.markets import random_market
 
 DAY = np.datetime64("2024-12-27")
@@ -101,37 +100,6 @@ def test_a_pass_changes_neither_the_submission_nor_the_next_pass(run, stage):
     assert (stage.submission / "lib" / "sizing.py").read_text(encoding="utf-8") == "x = 1\n"
     assert not (stage.submission / "seen.json").exists()
     assert run("open('data-cache', 'w')").changed_files == ()  # as the platform's library writes
-
-
-IMPORT_QNT = "import qnt.ta as qnta; open(r'{out}', 'w').write(f'{{qnta.__file__}} {{qnta.sma}}')"
-
-
-@pytest.mark.skipif(REAL, reason="the stand-in is not used where the real library is installed")
-@pytest.mark.parametrize("beside", ["nothing", "the real library", "another lib"])
-def test_a_program_that_imports_nothing_of_the_project_finds_qnt(beside, run, stage, tmp_path):
-    out = tmp_path / "out"
-    if beside == "the real library":  # anything that Python finds without the stand-in
-        (stage.submission / "qnt").mkdir()
-        (stage.submission / "qnt" / "__init__.py").write_text("", encoding="utf-8")
-        (stage.submission / "qnt" / "ta.py").write_text("sma = 'real'", encoding="utf-8")
-    if beside == "another lib":
-        (stage.submission / "lib.py").write_text("x = 1", encoding="utf-8")
-    done = run(IMPORT_QNT.format(out=out))
-    if beside == "another lib":
-        assert "No module named 'qnt'" in done.run.last_lines
-        return
-    assert done.run.exit_code == 0, done.run.last_lines
-    found = out.read_text(encoding="utf-8")
-    assert ("offline" in found) == (beside == "nothing")
-    assert found.endswith("real") == (beside == "the real library")
-
-
-def test_the_environments_own_sitecustomize_is_imported_too(run, tmp_path, monkeypatch):
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "sitecustomize.py").write_text("import sys\nsys.own = 'yes'", encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "own"))
-    done = run("import sys, sitecustomize; sys.exit(f'{sys.own} {sitecustomize.__file__}')")
-    assert done.run.last_lines == f"yes {tmp_path / 'own' / 'sitecustomize.py'}"
 
 
 def test_what_one_pass_wrote_is_not_taken_for_the_next_ones(run):
