@@ -36,7 +36,7 @@ from lib.notebook.cells import assignments, check_parameters, code_cells
 
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
 SILENCE = 10  # seconds after which a line says that the run goes on
-QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # it warns of its TCP transport, and fails loudly when stopped
+QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # else it warns of its transport, and when stopped
 _one_at_a_time = threading.Lock()  # the kernel inherits this process's environment
 
 
