@@ -1,6 +1,16 @@
 """The command line of the notebook, `python -m lib.notebook`."""
 
-from lib.notebook.run import main
+import sys
+
+from lib.common.command_line import run_command
+
+
+def start() -> int:
+    """Run the command; Ctrl-C ends it with a sentence even while the libraries are imported."""
+    from lib.notebook.run import main
+
+    return main()
+
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(start))

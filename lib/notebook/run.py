@@ -1,4 +1,4 @@
-"""The notebook, run with other parameters; all that the run writes lands in one folder.
+"""The execution of a notebook with other parameters; all that it writes lands in one folder.
 
 python -m lib.notebook --output runs/short --set top_assets=6 --start 2024-10-01
 """
@@ -19,13 +19,24 @@ import papermill
 from tqdm import tqdm
 
 from lib.backtest import check_range
-from lib.common.command_line import add_range, add_settings, environment, parse_settings, print_any_text
+from lib.common.command_line import (
+    EXIT_CODES,
+    FAILED,
+    OK,
+    PROJECT,
+    add_range,
+    add_settings,
+    environment,
+    parse_settings,
+    run_command,
+)
+from lib.common.errors import WrongValueError
 from lib.common.files import replace_file
-from lib.notebook.cells import PROJECT, assignments, check_parameters
+from lib.notebook.cells import assignments, check_parameters, code_cells
 
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
 SILENCE = 10  # seconds after which a line says that the run goes on
-QUIET_KERNEL = ["--IPKernelApp.log_level=ERROR"]  # ipykernel warns of its TCP transport in each run
+QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # else it warns of its transport, and when stopped
 _one_at_a_time = threading.Lock()  # the kernel inherits this process's environment
 
 
@@ -53,8 +64,8 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
         A parameter that the notebook does not have (the nearest is named), or a value of the wrong type.
     ValueError
         A value that `Strategy` refuses, or days on which the market has no data.
-    FileNotFoundError
-        There is no such notebook.
+    OSError
+        There is no such notebook, or the folder cannot be written, as on a full disk.
     papermill.PapermillExecutionError
         A cell failed.
     """
@@ -77,16 +88,19 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
                 progress_bar=sys.stderr.isatty(),
                 extra_arguments=QUIET_KERNEL,
             )
-        finally:
+        except papermill.PapermillExecutionError:
             _tidy(executed)
+            raise
+        except OSError as error:  # the executed notebook, which papermill writes after each cell
+            raise OSError(f"{output} cannot be written: {error.strerror or error}") from error
+    _tidy(executed)
     return executed
 
 
 def _check(path: Path, parameters: dict[str, Any]) -> None:
     """Refuse what the notebook or `Strategy` would refuse; papermill only warns of unknown parameters."""
-    cells = [cell for cell in nbformat.read(path, nbformat.NO_CONVERT).cells if cell.cell_type == "code"]
-    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
-    known = assignments("\n".join(tagged))
+    cells = code_cells(path)
+    known = assignments("\n".join(cell.source for cell in cells if cell.is_parameters))
     strategy = check_parameters(path, known, parameters, "\n".join(cell.source for cell in cells))
     values = known | parameters
     if strategy is not None and "start_date" in values:
@@ -94,9 +108,7 @@ def _check(path: Path, parameters: dict[str, Any]) -> None:
 
 
 def _tidy(path: Path) -> None:
-    """Keep of each progress bar in an executed notebook its last state: a page would show every one."""
-    if not path.exists():
-        return
+    """Keep the last state of each progress bar in an executed notebook: a page would show every one."""
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -116,7 +128,7 @@ def write_page(executed: Path) -> Path:
 
 
 def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
-    """Return streams in a row as one, without what a carriage return overwrote; other outputs as they are."""
+    """Merge consecutive stream outputs and drop text overwritten by carriage returns."""
     if name is None:
         return outputs
     lines = "".join(output.text for output in outputs).replace("\r\n", "\n").split("\n")
@@ -124,9 +136,13 @@ def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
     return [nbformat.v4.new_output("stream", name=name, text=text)] if text else []
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command; a wrong parameter or a failing cell ends it with a sentence and exit code 1."""
-    parser = argparse.ArgumentParser(prog="python -m lib.notebook", description=__doc__.partition("\n")[0])
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code, 1 if a cell fails."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.notebook",
+        description="Execute a notebook with other parameters; all that it writes lands in one folder.",
+        epilog=EXIT_CODES,
+    )
     parser.add_argument(
         "--notebook", default=str(PROJECT / "strategy.ipynb"), help="default: the project's strategy.ipynb"
     )
@@ -140,40 +156,45 @@ def main(arguments: list[str] | None = None) -> None:
     add_range(parser, "first day of the backtest", "last day of the backtest")
     given = parser.parse_args(arguments)
     days = {"start_date": given.start, "end_date": given.end}
-    print_any_text()
-    try:
+
+    def run() -> int:
+        if not given.output:
+            raise WrongValueError("--output is empty: name a folder.")
         parameters = parse_settings(given.set) | {name: day for name, day in days.items() if day is not None}
-        with _signs_of_life(Path(given.notebook).name):
-            executed = run_notebook(given.notebook, given.output, parameters)
-    except papermill.PapermillExecutionError as error:
-        reached = Path(given.output).resolve() / Path(given.notebook).name
-        raise SystemExit(f"A cell failed: {_sentence(error)}\nThe notebook up to there: {reached}") from None
-    except (TypeError, ValueError, OSError) as error:
-        raise SystemExit(str(error)) from None
-    print(f"The executed notebook, the weights and the state are in {executed.parent}")
-    print(f"The charts: open {write_page(executed)} in a browser")
+        try:
+            with _signs_of_life(Path(given.notebook).name):
+                executed = run_notebook(given.notebook, given.output, parameters)
+        except papermill.PapermillExecutionError as error:
+            reached = Path(given.output).resolve() / Path(given.notebook).name
+            print(f"A cell failed: {_sentence(error)}\nThe notebook up to there: {reached}", file=sys.stderr)
+            return FAILED
+        print(f"The executed notebook, the weights and the state are in {executed.parent}")
+        print(f"The charts: open {write_page(executed)} in a browser")
+        return OK
+
+    return run_command(run)
 
 
 @contextmanager
 def _signs_of_life(name: str) -> Iterator[None]:
-    """Say every few seconds how long the notebook has been running: a single cell may take minutes."""
+    """Print every few seconds how long the notebook has been running: a single cell may take minutes."""
     started, ended = time.monotonic(), threading.Event()
 
-    def speak() -> None:
+    def report() -> None:
         while not ended.wait(SILENCE):
             seconds = time.monotonic() - started
             tqdm.write(f"  {name} has been running for {seconds:.0f} s", file=sys.stderr)
 
-    speaker = threading.Thread(target=speak, daemon=True)
-    speaker.start()
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
     try:
         yield
     finally:
         ended.set()
-        speaker.join()
+        reporter.join()
 
 
 def _sentence(error: papermill.PapermillExecutionError) -> str:
-    """Return the message alone where it was written for the user, else with the kind of error."""
+    """Return the message alone if it was written for the user, else with the kind of error."""
     written_for_users = len(error.traceback) == 1
     return error.evalue if written_for_users else f"{error.ename}: {error.evalue}"

@@ -145,9 +145,9 @@ def _translation() -> Any:
 def _load(competition_type: str, **window: Any) -> "xr.DataArray":
     import qnt.data as qndata
 
-    # The library keeps what it loads in a folder that it makes where it is imported; some of its versions
-    # fail in a working folder without.
-    os.makedirs(getattr(qndata.common, "CACHE_DIR", "data-cache"), exist_ok=True)
+    # The library makes a folder for its cache where it is imported, and some versions need it elsewhere too.
+    if cache := getattr(qndata.common, "CACHE_DIR", None):
+        os.makedirs(cache, exist_ok=True)
     # as a submission, so that the library writes no table of names into the folder
     with contextlib.redirect_stdout(io.StringIO()), environment({"SUBMISSION_ID": "-1"}):
         return qndata.load_data_by_type(competition_type, **window)

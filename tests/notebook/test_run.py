@@ -1,5 +1,6 @@
 """The notebook, run in every way, and `lib/notebook/run.py`, which runs it."""
 
+import errno
 import gzip
 import importlib
 import io
@@ -226,12 +227,8 @@ def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_an_unknown_parameter_ends_the_command(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="did you mean 'start_date'"):
-        main(["--output", str(tmp_path / "run"), "--set", "start_dat=2024-10-01"])
-
-
 REFUSED = {
+    "an unknown parameter": (["--set", "start_dat=2024-10-01"], "did you mean 'start_date'"),
     "a date": (["--start", "yesterday"], "start_date is 'yesterday': it must be a date"),
     "an end before the start": (["--start", START, "--end", "2024-01-02"], "is before start_date"),
     "a day before the data": (["--start", "1999-01-01"], "but the data begin on"),
@@ -240,20 +237,44 @@ REFUSED = {
     "a name": (["--start", START, "--set", "target=next_open"], "did you mean 'next_open_up'?"),
     "no value": (["--set", "top_assets", "6"], "'top_assets' must have the form NAME=VALUE"),
     "a missing notebook": (["--notebook", "none.ipynb"], "There is no notebook"),
+    "a file that is no notebook": (["--notebook", __file__], "is not a notebook (nbformat 4)"),
+    "no folder": (["--output", ""], "--output is empty: name a folder"),
 }
 
 
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_wrong_call_ends_with_a_sentence_before_a_kernel_starts(
-    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     arguments, sentence = REFUSED[fault]
     monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("it was executed"))
-    with pytest.raises(SystemExit) as stopped:
-        main(["--output", str(tmp_path / "run"), *arguments])
-    assert sentence in str(stopped.value.code)
-    assert "\n" not in str(stopped.value.code)
+    assert main(["--output", str(tmp_path / "run"), *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sentence in line
     assert not (tmp_path / "run").exists()
+
+
+STOPS = {
+    "a full disk": (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device"),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "Stopped by hand"),
+}
+
+
+@pytest.mark.parametrize("what", STOPS)
+def test_a_run_that_is_stopped_ends_with_a_sentence(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    error, code, sentence = STOPS[what]
+
+    def execute(_: str, out: str, *__: Any, **___: Any) -> None:
+        Path(out).touch()  # as a full disk leaves the notebook that is written after each cell
+        raise error
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    assert main(["--notebook", str(tiny(tmp_path, "1")), "--output", str(tmp_path / "run")]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sentence in line
+    assert what == "Ctrl-C" or str(tmp_path / "run") in line
 
 
 def test_every_parameter_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,12 +335,13 @@ def test_a_failing_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert os.environ["OUTPUT_PATH"] == "mine"
 
 
-def test_a_wrong_value_in_the_notebook_is_shown_as_its_sentence(tmp_path: Path) -> None:
+def test_a_wrong_value_in_the_notebook_is_shown_as_its_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     link_or_copy(ROOT / "lib", tmp_path / "lib")
     path = tiny(tmp_path, "from lib import Strategy\nStrategy(top_assets=0)")
-    with pytest.raises(SystemExit) as stopped:
-        main(["--notebook", str(path), "--output", str(tmp_path / "run")])
-    sentence, place = str(stopped.value.code).split("\n")
+    assert main(["--notebook", str(path), "--output", str(tmp_path / "run")]) == 1
+    sentence, place = capsys.readouterr().err.splitlines()[-2:]
     assert sentence == "A cell failed: top_assets is 0: it must be a whole number from 1 to 1000."
     assert place == f"The notebook up to there: {tmp_path / 'run' / 'tiny.ipynb'}"
     done = nbformat.read(tmp_path / "run" / "tiny.ipynb", as_version=4)

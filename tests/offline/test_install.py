@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from lib.rehearsal.working_folder import copy_into
 
 from lib.notebook.run import run_notebook
+from lib.rehearsal.passes import copy_submission
 from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]
@@ -163,5 +163,5 @@ def test_a_notebook_elsewhere_finds_it(tool, tmp_path):
     else:
         (tmp_path / "work").mkdir()
         notebook = nbformat.v4.new_notebook(cells=cells)
-        copy_into(SimpleNamespace(path=tmp_path / "rule.ipynb", content=notebook), tmp_path / "work")
+        copy_submission(SimpleNamespace(path=tmp_path / "rule.ipynb", content=notebook), tmp_path / "work")
         run_python(cells[0].source, cwd=tmp_path / "work", PYTHONPATH="")

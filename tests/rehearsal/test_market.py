@@ -1,9 +1,11 @@
 """The days of a rehearsal, and the names that a pass sees."""
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import qnt.data as qndata
 
 from lib.rehearsal import market
 from tests.markets import random_market
@@ -75,3 +77,10 @@ def test_prices_carry_the_names_that_the_pass_saw(table, asked, tmp_path, monkey
 def test_the_host_is_named_without_a_day():
     assert not market.host().endswith("/")
     assert "/last/" not in market.host()
+
+
+def test_the_folder_of_the_librarys_cache_is_made_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(qndata.common, "CACHE_DIR", "data-cache", raising=False)
+    monkeypatch.setattr(qndata, "load_data_by_type", lambda kind, **window: os.listdir("data-cache"))
+    assert market._load(KIND) == []
