@@ -307,17 +307,14 @@ def _record(event: str, arguments: tuple) -> None:
         if written or os.fsdecode(what).startswith(("/proc", "/dev", "/sys")):
             return
     frame: Any = sys._getframe(1)
-    of_user = False
-    while frame is not None:
+    while frame is not None:  # from the innermost call outwards
         module = frame.f_globals.get("__name__", "")
-        if module.startswith(NO_READS):
+        if module.startswith(NO_READS) or module == __name__:
             return
-        if module == __name__:
-            break
-        of_user = of_user or is_of_user_file(frame.f_code.co_filename)
+        if is_of_user_file(frame.f_code.co_filename):
+            found.add(os.path.basename(os.fsdecode(what)) if event == "open" else event)
+            return
         frame = frame.f_back
-    if of_user:
-        found.add(os.path.basename(os.fsdecode(what)) if event == "open" else event)
 
 
 def in_child(function: Callable[[], Result]) -> Result | None:
