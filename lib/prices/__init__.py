@@ -36,8 +36,8 @@ is_liquid
 
 import xarray as xr
 
-from lib.prices.conversion import Frames, Members, from_frames
-from lib.prices.errors import PricesError
+from lib.prices.conversion import Frames, Members, convert_frames
+from lib.prices.findings import PricesError
 
 __all__ = ["PricesError", "market_from_frames"]
 
@@ -73,7 +73,7 @@ def market_from_frames(
     PricesError
         One sentence that names frame, row and ticker.
     """
-    market, findings = from_frames(frames, members, prices)
+    market, findings = convert_frames(frames, members, prices)
     if report:
         print(findings)
     return market

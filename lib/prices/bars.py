@@ -1,4 +1,4 @@
-"""Tidy price tables joined into matrices of days and tickers, without what cannot be used."""
+"""TidyTable price tables joined into matrices of days and tickers, without what cannot be used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from lib.prices.columns import NUMBERS, PRICES
-from lib.prices.errors import Origin, PricesError
-from lib.prices.report import EXAMPLES, Report
-from lib.prices.shapes import Tidy
+from lib.prices.findings import SHOWN_EXAMPLES, ConversionReport, Origin, PricesError
+from lib.prices.tables import TidyTable
+
+LEAST = np.log(1.15)  # smaller splits are hidden by an ordinary day's change
+MAJORITY = 2 / 3
 
 
 @dataclass
@@ -26,7 +28,7 @@ class Bars:
     values: dict[str, np.ndarray]
 
 
-def join(tables: Sequence[Tidy], report: Report) -> Bars:
+def join_bars(tables: Sequence[TidyTable], report: ConversionReport) -> Bars:
     """Join tidy tables: the union of their days and tickers.
 
     Raises
@@ -70,7 +72,7 @@ def _refuse_negative(table: pd.DataFrame, origins: Sequence[Origin]) -> None:
             raise PricesError(f"{place}: the {name} is {row[field]:g}, but it cannot be negative.")
 
 
-def _drop_prices(table: pd.DataFrame, origins: Sequence[Origin], report: Report) -> None:
+def _drop_prices(table: pd.DataFrame, origins: Sequence[Origin], report: ConversionReport) -> None:
     """Empty the bars that lack a price or have a price of 0: a bar is complete or absent."""
     prices = table[list(PRICES)].to_numpy()
     zero = (prices == 0).any(axis=1)
@@ -78,7 +80,7 @@ def _drop_prices(table: pd.DataFrame, origins: Sequence[Origin], report: Report)
     partly = missing.any(axis=1) & ~missing.all(axis=1) & ~zero
     for bad, what in ((zero, "with a price of 0"), (partly, "that lack one of open, low, high, close")):
         if bad.any():
-            report.add("Dropped", f"{bad.sum():,} rows {what}", places(table, bad, origins))
+            report.add("Dropped", f"{bad.sum():,} rows {what}", name_places(table, bad, origins))
     if missing.all(axis=1).any():
         report.add("Dropped", f"{missing.all(axis=1).sum():,} rows without a price")
     table.loc[zero | missing.any(axis=1), [*PRICES, "vol"]] = np.nan
@@ -89,7 +91,7 @@ def _once(
     ticker_codes: np.ndarray,
     day_codes: np.ndarray,
     origins: Sequence[Origin],
-    report: Report,
+    report: ConversionReport,
 ) -> np.ndarray:
     """Positions of the rows that stay: the first of equal rows of one ticker and day."""
     key = ticker_codes.astype(np.int64) * (day_codes.max() + 1) + day_codes
@@ -108,14 +110,113 @@ def _once(
                 f"{here}: {row['day']:%Y-%m-%d} is also in {there}, with other numbers: keep one row per "
                 "ticker and day."
             )
-        report.add("Dropped", f"{again.sum():,} rows that repeat another", places(table, again, origins))
+        report.add("Dropped", f"{again.sum():,} rows that repeat another", name_places(table, again, origins))
     return first
 
 
-def places(table: pd.DataFrame, chosen: np.ndarray, origins: Sequence[Origin]) -> list[str]:
+def name_places(table: pd.DataFrame, chosen: np.ndarray, origins: Sequence[Origin]) -> list[str]:
     """Places of the chosen rows; those beyond what a report shows are left unnamed."""
     rows = np.flatnonzero(chosen)
-    named = table.iloc[rows[:EXAMPLES]][["origin", "row", "ticker"]]
+    named = table.iloc[rows[:SHOWN_EXAMPLES]][["origin", "row", "ticker"]]
     return [origins[origin].place(row, ticker) for origin, row, ticker in named.itertuples(index=False)] + [
         ""
-    ] * max(0, len(rows) - EXAMPLES)
+    ] * max(0, len(rows) - SHOWN_EXAMPLES)
+
+
+@dataclass
+class Evidence:
+    """Splits whose day shows the price jump by the ratio (raw), or not (adjusted), as "AAPL 2014-06-09"."""
+
+    raw: list[str]
+    adjusted: list[str]
+
+
+def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.ndarray:
+    """Express prices, volumes and dividends in shares of the last day, in place.
+
+    Parameters
+    ----------
+    bars : Bars
+        Its prices, vol and divs are changed where they are raw.
+    kind : "raw", "adjusted" or None
+        What the prices are; None: what the days of the splits show.
+    report : ConversionReport
+        Takes what was found.
+
+    Returns
+    -------
+    ndarray (day, ticker)
+        Product of a ticker's splits so far, the field `split_cumprod`.
+
+    Raises
+    ------
+    PricesError
+        The splits contradict one another, or none is large enough to tell.
+    """
+    split = bars.values["split"]
+    so_far = np.cumprod(split, axis=0)
+    later = so_far[-1] / so_far  # product of the splits after each day
+    count = int((split != 1).sum())
+    if not count:
+        what = f"taken as {kind}, as --prices says" if kind else "taken as they are"
+        report.add("Prices", f"there are no splits in the source: prices are {what}")
+        return so_far
+    evidence = _evidence(bars)
+    if kind is None:
+        kind = _decide(evidence, later, report)
+    else:
+        report.add("Prices", f"{kind}, as --prices says; {count:,} splits")
+    if kind == "raw":
+        for field in (*PRICES, "divs"):
+            bars.values[field] /= later
+        bars.values["vol"] *= later
+        report.add("Prices", "the splits were applied to prices, volumes and dividends")
+    else:
+        report.add("Prices", "the splits are in prices, volumes and dividends already; nothing was applied")
+    return so_far
+
+
+def _decide(evidence: Evidence, later: np.ndarray, report: ConversionReport) -> str:
+    """Which of the two the days of the splits show."""
+    seen = {"raw": evidence.raw, "adjusted": evidence.adjusted}
+    total = len(evidence.raw) + len(evidence.adjusted)
+    if total == 0:
+        if (later == 1).all():  # splits before all prices change nothing
+            return "adjusted"
+        raise PricesError(
+            "No split is large enough, or has prices on both sides, to tell whether the prices are adjusted "
+            "for splits: add --prices raw or --prices adjusted."
+        )
+    kind = max(seen, key=lambda name: len(seen[name]))
+    against = seen["adjusted" if kind == "raw" else "raw"]
+    if len(seen[kind]) / total < MAJORITY:
+        raise PricesError(
+            f"On {evidence.raw[0]} the price jumps by the ratio of the split, on {evidence.adjusted[0]} it "
+            "does not: the source is neither raw nor adjusted as a whole. Make it one of them, or "
+            "add --prices raw or --prices adjusted."
+        )
+    what = "raw: the price jumps by the ratio" if kind == "raw" else "adjusted: the price does not jump"
+    report.add("Prices", f"{what} on {len(seen[kind]):,} of {total:,} days of splits")
+    if against:
+        report.add("Plausibility", f"{len(against):,} splits show the opposite", against)
+    return kind
+
+
+def _evidence(bars: Bars) -> Evidence:
+    found = Evidence([], [])
+    opened, closed = bars.values["open"], bars.values["close"]
+    for ticker in np.flatnonzero((bars.values["split"] != 1).any(axis=0)):
+        priced = np.flatnonzero(np.isfinite(closed[:, ticker]))
+        for day in np.flatnonzero(bars.values["split"][:, ticker] != 1):
+            before, after = priced[priced < day], priced[priced >= day]
+            ratio = np.log(bars.values["split"][day, ticker])
+            if abs(ratio) < LEAST or not len(before) or not len(after):
+                continue
+            jump = np.log(opened[after[0], ticker] / closed[before[-1], ticker])
+            name = f"{bars.tickers[ticker]} {bars.days[day]:%Y-%m-%d}"
+            # Raw prices move by minus the ratio, adjusted ones by 0; halfway between shows nothing.
+            if abs(jump + ratio) < abs(ratio) / 3:
+                found.raw.append(name)
+            elif abs(jump) < abs(ratio) / 3:
+                found.adjusted.append(name)
+    return found

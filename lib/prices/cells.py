@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from lib.prices.errors import Origin, PricesError
+from lib.prices.findings import Origin, PricesError
 
 BLANK = ("", "nan", "NaN", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT", "None", "none", "null", "NULL", "-")
 YEARS = range(1700, 2200)  # within nanoseconds, and narrow enough to catch typing errors
@@ -14,7 +14,7 @@ SLASHES = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(?: .*)?")
 RATIO = re.compile(r"(\d+(?:\.\d+)?) ?(?::|/|for) ?(\d+(?:\.\d+)?)")
 
 
-def tickers(cells: pd.Series, origin: Origin) -> np.ndarray:
+def parse_tickers(cells: pd.Series, origin: Origin) -> np.ndarray:
     """Names as text, as they are written but for blanks around them; a whole number is its digits."""
     codes, unique = pd.factorize(cells, use_na_sentinel=True)
     texts = [
@@ -25,7 +25,7 @@ def tickers(cells: pd.Series, origin: Origin) -> np.ndarray:
     return names
 
 
-def days(cells: pd.Series, origin: Origin, names: np.ndarray | None = None) -> np.ndarray:
+def parse_days(cells: pd.Series, origin: Origin, names: np.ndarray | None = None) -> np.ndarray:
     """Calendar days (datetime64[ns], midnight), as they are written: clock times and time zones are dropped.
 
     A bar stamped midnight in New York, whether written with an offset or in UTC, thus keeps its day.
@@ -81,7 +81,7 @@ def _parse(texts: np.ndarray, origin: Origin) -> np.ndarray:
     return parsed
 
 
-def numbers(cells: pd.Series, column: object, origin: Origin, names: np.ndarray) -> np.ndarray:
+def parse_numbers(cells: pd.Series, column: object, origin: Origin, names: np.ndarray) -> np.ndarray:
     """Numbers (float64), NaN where a cell is blank; a dollar sign before a number is dropped."""
     rows = cells.index.to_numpy()
     if pd.api.types.is_numeric_dtype(cells.dtype):
@@ -97,7 +97,7 @@ def numbers(cells: pd.Series, column: object, origin: Origin, names: np.ndarray)
     return values
 
 
-def ratios(cells: pd.Series, column: object, origin: Origin, names: np.ndarray) -> np.ndarray:
+def parse_split_ratios(cells: pd.Series, column: object, origin: Origin, names: np.ndarray) -> np.ndarray:
     """Shares that one share became: 2 for `2`, `2:1` or `2/1`; 1 where a cell is blank, 0 or 1."""
     if not pd.api.types.is_numeric_dtype(cells.dtype):
         pairs = [RATIO.fullmatch(text.strip()) for text in cells.astype(str)]
@@ -107,7 +107,7 @@ def ratios(cells: pd.Series, column: object, origin: Origin, names: np.ndarray) 
                 for pair, cell in zip(pairs, cells, strict=True)
             ]
             cells = pd.Series(shares, index=cells.index, dtype=object)
-    values = numbers(cells, column, origin, names)
+    values = parse_numbers(cells, column, origin, names)
     values = np.where(np.isnan(values) | (values == 0), 1.0, values)
     sentence = (
         "a split of {cell!r} is impossible; write 2 where one share became two, 0.5 where two became one."

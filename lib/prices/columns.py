@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable
 
-from lib.prices.errors import PricesError
+from lib.prices.findings import PricesError
 
 PRICES = ("open", "low", "high", "close")
 NUMBERS = (*PRICES, "vol", "divs", "split")
-# By meaning, in order of preference; written as `plain` leaves them. `Adj Close` is absent on purpose: it is
+# By meaning, in order of preference; written as `simplify_name` leaves them. `Adj Close` is absent on purpose: it is
 # lowered by every later dividend, which the field divs would then count a second time.
-NAMES = {
+COLUMN_NAMES = {
     "day": ("date", "datetime", "timestamp", "time", "day", "tradedate", "index", "unnamed:0", ""),
     "ticker": ("ticker", "symbol", "tic", "asset", "instrument", "code", "name"),
     "open": ("open",),
@@ -33,7 +33,7 @@ NAMES = {
 ADJUSTED = ("adjclose", "adjustedclose", "closeadj", "closeadjusted")
 
 
-def plain(name: object) -> str:
+def simplify_name(name: object) -> str:
     """Reduce a column's name to what names have in common: `Adj Close`, `adj_close` -> "adjclose".
 
     Case, blanks, `_`, `-`, the brackets of `<OPEN>` and the number of `1. open` do not count.
@@ -42,8 +42,8 @@ def plain(name: object) -> str:
     return re.sub(r"[\s_-]", "", text)
 
 
-def recognise(columns: Iterable[object], source: str, required: Iterable[str] = ()) -> dict[str, object]:
-    """Find the column of each meaning in `NAMES`.
+def find_columns(columns: Iterable[object], source: str, required: Iterable[str] = ()) -> dict[str, object]:
+    """Find the column of each meaning in `COLUMN_NAMES`.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def recognise(columns: Iterable[object], source: str, required: Iterable[str] = 
     """
     columns = list(columns)
     found: dict[str, object] = {}
-    for meaning, names in NAMES.items():
+    for meaning, names in COLUMN_NAMES.items():
         for name in names:
-            same = [column for column in columns if plain(column) == name]
+            same = [column for column in columns if simplify_name(column) == name]
             if len(same) > 1:
                 both = " and ".join(repr(str(column)) for column in same[:2])
                 raise PricesError(f"{source}: has two columns of one name, {both}: leave one of them.")
@@ -76,7 +76,7 @@ def recognise(columns: Iterable[object], source: str, required: Iterable[str] = 
                 found[meaning] = same[0]
                 break
     missing = [meaning for meaning in required if meaning not in found]
-    if missing == ["close"] and any(plain(column) in ADJUSTED for column in columns):
+    if missing == ["close"] and any(simplify_name(column) in ADJUSTED for column in columns):
         raise PricesError(
             f"{source}: has an adjusted close only, which dividends have lowered: add the column Close "
             "(yfinance writes it with auto_adjust=False)."
@@ -88,12 +88,12 @@ def recognise(columns: Iterable[object], source: str, required: Iterable[str] = 
     return found
 
 
-def field_of(stem: str) -> str | None:
+def field_of_file(stem: str) -> str | None:
     """Name the field that a wide file holds, by its name: `close`, `prices_Open` -> "close", "open"."""
-    if plain(stem).endswith(ADJUSTED):
+    if simplify_name(stem).endswith(ADJUSTED):
         return None
-    for name in (plain(stem), plain(re.split(r"[\s_.-]", stem)[-1])):
+    for name in (simplify_name(stem), simplify_name(re.split(r"[\s_.-]", stem)[-1])):
         for field in NUMBERS:
-            if name in NAMES[field]:
+            if name in COLUMN_NAMES[field]:
                 return field
     return None

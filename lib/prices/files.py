@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from lib.prices.cells import BLANK
-from lib.prices.columns import plain, recognise
-from lib.prices.errors import Origin, PricesError
+from lib.prices.columns import find_columns, simplify_name
+from lib.prices.findings import Origin, PricesError
 
 TEXT, PARQUET = (".csv", ".csv.gz", ".txt"), (".parquet", ".pq")
 TEXTS = ("day", "ticker", "from", "to")  # columns that are not numbers, however they look
 
 
-def listed(source: str | Path) -> tuple[list[Path], list[Path]]:
+def find_price_files(source: str | Path) -> tuple[list[Path], list[Path]]:
     """Split a source into the files to read, sorted by name, and what lies beside them.
 
     A file is itself; a folder is the files in it, not those of folders below.
@@ -43,13 +43,13 @@ def listed(source: str | Path) -> tuple[list[Path], list[Path]]:
     return readable, [file for file in inside if file not in readable]
 
 
-def stem(path: Path) -> str:
+def file_stem(path: Path) -> str:
     """File name without its ending: "BRK.B.csv" -> "BRK.B"."""
     ending = next(end for end in sorted(TEXT + PARQUET, key=len, reverse=True) if _ends(path, (end,)))
     return path.name[: -len(ending)]
 
 
-def read(path: Path) -> tuple[pd.DataFrame, Origin]:
+def read_price_file(path: Path) -> tuple[pd.DataFrame, Origin]:
     """Read a file; PricesError where it is empty, damaged or not what its name says.
 
     Tickers and dates are text, so that `0005`, `NA` and `TRUE` keep their names. Two header rows, as
@@ -57,7 +57,7 @@ def read(path: Path) -> tuple[pd.DataFrame, Origin]:
     """
     try:
         if _ends(path, PARQUET):
-            return indexed(pd.read_parquet(path)), Origin(str(path))
+            return with_index_as_columns(pd.read_parquet(path)), Origin(str(path))
         return _read_text(path)
     except PricesError:
         raise
@@ -72,7 +72,7 @@ def read(path: Path) -> tuple[pd.DataFrame, Origin]:
         raise PricesError(f"{path}: cannot be read: {' '.join(reason.split())}.") from None
 
 
-def indexed(frame: pd.DataFrame) -> pd.DataFrame:
+def with_index_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with its index, where that holds days or tickers, as columns, and its rows counted from 0."""
     if isinstance(frame.index, pd.MultiIndex) or not isinstance(frame.index, pd.RangeIndex):
         index = frame.index.to_frame(index=False).set_axis(
@@ -98,12 +98,12 @@ def _read_text(path: Path) -> tuple[pd.DataFrame, Origin]:
             f"{path}: its first line does not name the columns; it should, as in "
             "date,ticker,open,high,low,close,volume."
         )
-    double = bool(second) and plain(second[0]) in ("ticker", "price", "symbol")
+    double = bool(second) and simplify_name(second[0]) in ("ticker", "price", "symbol")
     skipped = (2 + (bool(third) and not any(third[1:]))) if double else 1
     names = list(header)
     if not double:
         _refuse_twice(names, str(path))
-        found = recognise(names, str(path))
+        found = find_columns(names, str(path))
         texts = {found[meaning] for meaning in TEXTS if meaning in found} | {names[0]}
         verbatim = {found.get("ticker")}
     else:

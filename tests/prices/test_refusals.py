@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lib.prices import PricesError, market_from_frames
 from lib.prices import __main__ as command_line
 from lib.prices.__main__ import main
-from lib.prices.conversion import from_files
+from lib.prices.conversion import convert_files
 from tests.prices.sources import AAA, BRK, TICKERS, adjusted, long, two_levels, wide
 from tests.processes import PROJECT
 from tests.switches import LONG
@@ -303,7 +303,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(data):
         path = Path(folder) / data.draw(st.sampled_from(["Close.csv", "prices.csv"]))
         path.write_text(content, encoding="utf-8")
         try:
-            outcome = f"{from_files([path])[0].sizes['asset']} assets"
+            outcome = f"{convert_files([path])[0].sizes['asset']} assets"
         except PricesError as error:
             outcome = str(error)
     assert outcome != "0 assets"

@@ -6,16 +6,17 @@ import numpy as np
 import pandas as pd
 
 from lib.prices import cells
-from lib.prices.columns import NUMBERS, PRICES, field_of, plain, recognise
-from lib.prices.errors import Origin, PricesError
-from lib.prices.report import Report
+from lib.prices.columns import NUMBERS, PRICES, field_of_file, find_columns, simplify_name
+from lib.prices.findings import ConversionReport, Origin, PricesError
 
 # A tidy table has the columns ticker, day, row (of its origin), and NUMBERS: NaN where unknown, split 1.
-Tidy = tuple[pd.DataFrame, Origin]
+TidyTable = tuple[pd.DataFrame, Origin]
 
 
-def tidy(frame: pd.DataFrame, origin: Origin, report: Report, ticker: str | None = None) -> Iterator[Tidy]:
-    """Tidy a table that holds whole bars.
+def tidy_table(
+    frame: pd.DataFrame, origin: Origin, report: ConversionReport, ticker: str | None = None
+) -> Iterator[TidyTable]:
+    """TidyTable a table that holds whole bars.
 
     Parameters
     ----------
@@ -23,7 +24,7 @@ def tidy(frame: pd.DataFrame, origin: Origin, report: Report, ticker: str | None
         Long (a column of tickers), of one ticker, or with columns of two levels, fields and tickers.
     origin : Origin
         Where its rows stand.
-    report : Report
+    report : ConversionReport
         Takes a line on what was read.
     ticker : str, optional
         Whose table it is, where it has no column of tickers.
@@ -32,13 +33,13 @@ def tidy(frame: pd.DataFrame, origin: Origin, report: Report, ticker: str | None
         yield from _two_levels(frame, origin, report)
         return
     required = ("day", *PRICES) if ticker is not None else ("day", "ticker", *PRICES)
-    columns = recognise(frame.columns, origin.name, required)
+    columns = find_columns(frame.columns, origin.name, required)
     used = {meaning: columns[meaning] for meaning in ("day", "ticker", *NUMBERS) if meaning in columns}
     given = frame[list(used.values())]
     empty = (given.isna() | (given == "")).all(axis=1).to_numpy()
     frame = frame.set_axis(pd.RangeIndex(len(frame)))[~empty]
     if "ticker" in used:
-        names = cells.tickers(frame[used["ticker"]], origin)
+        names = cells.parse_tickers(frame[used["ticker"]], origin)
     else:
         names = np.full(len(frame), ticker, dtype=object)
     table = _table(frame, used, names, origin)
@@ -49,12 +50,12 @@ def tidy(frame: pd.DataFrame, origin: Origin, report: Report, ticker: str | None
 
 def is_wide(frame: pd.DataFrame, stem: str) -> bool:
     """Whether a table is one field of many tickers: no bars in it, and a field's name on it."""
-    if frame.columns.nlevels > 1 or field_of(stem) is None:
+    if frame.columns.nlevels > 1 or field_of_file(stem) is None:
         return False
-    return not set(PRICES) <= recognise(frame.columns, stem).keys()
+    return not set(PRICES) <= find_columns(frame.columns, stem).keys()
 
 
-def tidy_wide(tables: Mapping[str, Tidy], report: Report) -> Tidy:
+def tidy_wide(tables: Mapping[str, TidyTable], report: ConversionReport) -> TidyTable:
     """Join wide tables, one by field, dates in the first column, into a tidy one; rows are the close's."""
     missing = [field for field in PRICES if field not in tables]
     if missing:
@@ -66,7 +67,7 @@ def tidy_wide(tables: Mapping[str, Tidy], report: Report) -> Tidy:
         names = np.array([str(name).strip() for name in frame.columns[1:]], dtype=object)
         if len(set(names)) < len(names):
             raise PricesError(f"{origin.name}: has two columns of one ticker: leave one of them.")
-        day = cells.days(frame.iloc[:, 0], origin)
+        day = cells.parse_days(frame.iloc[:, 0], origin)
         grid = pd.MultiIndex.from_arrays([np.repeat(day, len(names)), np.tile(names, len(day))])
         values = [_numbers(field, frame.iloc[:, k + 1], f"{name}", origin) for k, name in enumerate(names)]
         matrix = np.stack(values, axis=1) if values else np.empty((len(day), 0))
@@ -84,10 +85,11 @@ def tidy_wide(tables: Mapping[str, Tidy], report: Report) -> Tidy:
     return table, tables["close"][1]
 
 
-def _two_levels(frame: pd.DataFrame, origin: Origin, report: Report) -> Iterator[Tidy]:
+def _two_levels(frame: pd.DataFrame, origin: Origin, report: ConversionReport) -> Iterator[TidyTable]:
     """A table by ticker for each name of the level that does not hold fields."""
     fields = [
-        len({plain(name) for name in frame.columns.get_level_values(level)} & set(PRICES)) for level in (0, 1)
+        len({simplify_name(name) for name in frame.columns.get_level_values(level)} & set(PRICES))
+        for level in (0, 1)
     ]
     level = 1 - int(np.argmax(fields))
     day = frame.iloc[:, 0].rename("date")
@@ -95,8 +97,8 @@ def _two_levels(frame: pd.DataFrame, origin: Origin, report: Report) -> Iterator
     count = 0
     for name in rest.columns.get_level_values(level).unique():
         part = rest.xs(name, axis=1, level=level)
-        quiet = Report()
-        yield from tidy(pd.concat([day, part], axis=1), origin, quiet, str(name).strip())
+        quiet = ConversionReport()
+        yield from tidy_table(pd.concat([day, part], axis=1), origin, quiet, str(name).strip())
         count += 1
     report.add("Read", f"{origin.name}: {len(frame):,} days of {count:,} tickers in columns of two levels")
 
@@ -106,7 +108,7 @@ def _table(
 ) -> pd.DataFrame:
     columns: dict[str, np.ndarray] = {
         "ticker": names,
-        "day": cells.days(frame[used["day"]], origin, names),
+        "day": cells.parse_days(frame[used["day"]], origin, names),
     }
     for field in NUMBERS:
         if field in used:
@@ -121,7 +123,9 @@ def _numbers(
 ) -> np.ndarray:
     if names is None:
         names = np.full(len(column), name, dtype=object)
-    return (cells.ratios if field == "split" else cells.numbers)(column, name, origin, names)
+    return (cells.parse_split_ratios if field == "split" else cells.parse_numbers)(
+        column, name, origin, names
+    )
 
 
 def _line(table: pd.DataFrame, origin: Origin, left_out: list[str]) -> str:

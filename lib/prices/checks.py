@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from lib.prices.report import Report
+from lib.prices.findings import ConversionReport
 
 ROUNDING = 1e-6  # relative: what adjusting and storing leave on a price
 JUMP = 1.8  # factor from one close to the next, up or down
@@ -17,7 +17,9 @@ STALE = 10  # days in a row with the same close and no range
 COMMON, SAME = 20, 0.9  # days that two series share, and how many of them must have equal closes
 
 
-def check(days: pd.DatetimeIndex, tickers: np.ndarray, fields: dict[str, np.ndarray], report: Report) -> None:
+def check_prices(
+    days: pd.DatetimeIndex, tickers: np.ndarray, fields: dict[str, np.ndarray], report: ConversionReport
+) -> None:
     """Add what does not look right in a market (day, ticker) to the report."""
     opened, low, high, close = (fields[name] for name in ("open", "low", "high", "close"))
     at = _Places(days, tickers)

@@ -1,11 +1,17 @@
-"""The refusal of a price source, and the place in it that a sentence names."""
+"""What a conversion says: the refusal of a source, the place that it names, and the report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from lib.common.errors import WrongValueError
 
-class PricesError(ValueError):
+REPORT_SECTIONS = ("Read", "Dropped", "Prices", "Liquidity", "Plausibility")
+SHOWN_EXAMPLES = 3
+
+
+class PricesError(WrongValueError):
     """A price source cannot be converted: the message names file, line and ticker, and what to do."""
 
     def __init__(self, message: str):
@@ -51,3 +57,26 @@ class Origin:
         cell = None if cells is None else cells[at]
         cell = cell.item() if isinstance(cell, np.generic) else cell
         raise PricesError(f"{place}: {sentence.format(cell=cell)}")
+
+
+class ConversionReport:
+    """Findings by section, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[str]] = {section: [] for section in REPORT_SECTIONS}
+
+    def add(self, section: str, text: str, examples: Sequence[str] = ()) -> None:
+        """Add a line, with the first few of its examples."""
+        shown = "; ".join(examples[:SHOWN_EXAMPLES])
+        more = f"; and {len(examples) - SHOWN_EXAMPLES:,} more" if len(examples) > SHOWN_EXAMPLES else ""
+        self._lines[section].append(text + (f": {shown}{more}" if examples else ""))
+
+    def lines(self, section: str) -> list[str]:
+        """Lines of a section."""
+        return list(self._lines[section])
+
+    def __str__(self) -> str:
+        """The report as text, every section by name; an empty one says "nothing"."""
+        return "\n".join(
+            "\n  ".join([section, *(self._lines[section] or ["nothing"])]) for section in REPORT_SECTIONS
+        )
