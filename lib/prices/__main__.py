@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lib.common.command_line import print_any_text
 from lib.common.files import replace_file
+from lib.prices.columns import parse_renames
 from lib.prices.conversion import PRICE_KINDS, convert_files
 from lib.prices.findings import PricesError
 
@@ -27,13 +28,24 @@ def main(arguments: list[str] | None = None) -> None:
     add(
         "--prices", choices=PRICE_KINDS, help="whether the prices are adjusted for splits (default: detected)"
     )
+    add(
+        "--rename",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COLUMN=NAME",
+        help='what a column holds, such as "Schluss=close"; names are date, ticker, open, high, low, close, '
+        "volume, dividends and splits",
+    )
     given = parser.parse_args(arguments)
     output = Path(given.output)
     try:
         if output.is_dir() or not output.resolve().parent.is_dir():
             fault = "is a folder" if output.is_dir() else "lies in a folder that does not exist"
             raise PricesError(f"{output}: {fault}; --output takes the name of a file, like market.nc.")
-        market, report = convert_files(given.sources, given.members, given.prices)
+        market, report = convert_files(
+            given.sources, given.members, given.prices, parse_renames(given.rename)
+        )
     except PricesError as error:
         raise SystemExit(str(error)) from None
     except OSError as error:  # a folder that may not be listed

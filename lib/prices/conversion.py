@@ -10,8 +10,8 @@ import xarray as xr
 
 from lib.common.market_data import FIELDS, LAYOUT
 from lib.prices import cells, checks, files, tables
-from lib.prices.bars import Bars, apply_splits, join_bars
-from lib.prices.columns import find_columns
+from lib.prices.bars import Bars, apply_splits, count_dividends_once, find_unlisted_splits, join_bars
+from lib.prices.columns import PRICES, check_renames, field_of_file, find_columns, require_columns
 from lib.prices.findings import ConversionReport, Origin, PricesError
 
 PRICE_KINDS = ("raw", "adjusted")
@@ -21,65 +21,99 @@ Frames: TypeAlias = pd.DataFrame | Mapping[object, pd.DataFrame] | Iterable[pd.D
 
 
 def convert_files(
-    sources: Sequence[str | Path], members: Members | None = None, prices: str | None = None
+    sources: Sequence[str | Path],
+    members: Members | None = None,
+    prices: str | None = None,
+    renames: Mapping[str, str] | None = None,
 ) -> tuple[xr.DataArray, ConversionReport]:
     """Convert files and folders of files; see `lib.prices` for what they may be."""
     report = ConversionReport()
+    renames = check_renames(renames or {})
     made: list[tables.TidyTable] = []
     wide: dict[str, tables.TidyTable] = {}
+    unknown: list[tables.TidyTable] = []
+    seen: set[str] = set()
     for source in sources:
-        paths, beside = files.find_price_files(source)
-        if beside:
-            report.add("Dropped", f"{len(beside):,} entries of {source} that are not CSV or Parquet files",
-                       [path.name for path in beside])  # fmt: skip
-        for path in paths:
-            frame, origin = files.read_price_file(path)
+        found = files.find_price_files(source)
+        if found.of_macos:
+            report.add(
+                "Dropped", f"{len(found.of_macos):,} files that macOS leaves in archives", found.of_macos
+            )
+        if found.others:
+            kind = f"{len(found.others):,} entries of {source} that are not CSV or Parquet files"
+            report.add("Dropped", kind, found.others)
+        for path, ticker in found.tickers.items():
+            frame, origin = files.read_price_file(path, renames)
+            seen |= {
+                str(name)
+                for level in range(frame.columns.nlevels)
+                for name in frame.columns.get_level_values(level)
+            }
             stem = files.file_stem(path)
+            stem = renames.get(stem, stem)
             if tables.is_wide(frame, stem):
-                field = str(tables.field_of_file(stem))
+                field = str(field_of_file(stem))
                 if field in wide:
                     raise PricesError(f"{path}: {wide[field][1].name} holds the {field} already.")
                 wide[field] = frame, origin
+            elif tables.looks_wide(frame):
+                unknown.append((frame, origin))
             else:
-                made.extend(tables.tidy_table(frame, origin, report, stem))
+                made.extend(tables.tidy_table(frame, origin, report, ticker))
+    absent = [column for column, target in renames.items() if target not in seen and column not in seen]
+    if absent:
+        raise PricesError(f'--rename "{absent[0]}=…": no source has a column {absent[0]}.')
+    if "adj" in wide:
+        report.add("Read", f"{wide.pop('adj')[1].name}: not used, dividends have lowered its prices")
+    if unknown and not made and not set(PRICES) <= wide.keys():
+        raise PricesError(_closes_alone(*unknown[0]))
+    for _, origin in unknown:
+        report.add("Read", f"{origin.name}: not used, it holds no field of a market by its name")
     if wide:
         made.append(tables.tidy_wide(wide, report))
     return _convert(made, members, prices, report)
 
 
+def _closes_alone(frame: pd.DataFrame, origin: Origin) -> str:
+    names = [str(name) for name in frame.columns[1:]]
+    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return (
+        f"{origin.name}: has one price per day of {len(names):,} tickers ({shown}), but a market needs open, high, "
+        "low and close: add the files open.csv, high.csv and low.csv beside close.csv."
+    )
+
+
 def convert_frames(
-    frames: Frames, members: Members | None = None, prices: str | None = None
+    frames: Frames,
+    members: Members | None = None,
+    prices: str | None = None,
+    renames: Mapping[str, str] | None = None,
 ) -> tuple[xr.DataArray, ConversionReport]:
     """Convert frames; see `lib.prices.market_from_frames`."""
     report = ConversionReport()
+    renames = check_renames(renames or {})
     if isinstance(frames, pd.DataFrame):
         frames = [frames]
+    made: list[tables.TidyTable] = []
     if isinstance(frames, Mapping):
-        named = [(str(name).strip(), frame, f"the frame of {name}") for name, frame in frames.items()]
-        made = [
-            table
-            for ticker, frame, label in named
-            for table in tables.tidy_table(_without_tickers(frame), Origin(label), report, ticker)
-        ]
+        for name, frame in frames.items():
+            ticker = cells.ticker_text(name)
+            flat = _without_tickers(files.rename_frame(files.with_index_as_columns(frame), renames))
+            made.extend(tables.tidy_table(flat, Origin(f"the frame of {ticker}"), report, ticker))
     else:
-        made = [
-            table
-            for k, frame in enumerate(frames, 1)
-            for table in tables.tidy_table(files.with_index_as_columns(frame), Origin(f"frame {k}"), report)
-        ]
+        for number, frame in enumerate(frames, 1):
+            plain = files.rename_frame(files.with_index_as_columns(frame), renames)
+            made.extend(tables.tidy_table(plain, Origin(f"frame {number}"), report))
     return _convert(made, members, prices, report)
 
 
 def _without_tickers(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame of one ticker without a column that names it again: the key counts."""
-    flat = files.with_index_as_columns(frame)
-    if flat.columns.nlevels > 1:
-        fields = [
-            level for level in (0, 1) if "close" in map(str.lower, flat.columns.get_level_values(level))
-        ]
-        flat = flat.set_axis(flat.columns.get_level_values(fields[0] if fields else 0), axis=1)
-    column = tables.find_columns(flat.columns, "the frame").get("ticker")
-    return flat if column is None else flat.drop(columns=column)
+    """Return the frame of one ticker without a column that names it again: the key counts."""
+    if frame.columns.nlevels == 2:
+        frame = frame.set_axis(frame.columns.get_level_values(1 - tables.ticker_level(frame.columns)), axis=1)
+        frame = frame.set_axis(["date", *frame.columns[1:]], axis=1)
+    columns = find_columns(frame.columns, "the frame")
+    return frame.drop(columns=[columns[meaning] for meaning in ("ticker", "name") if meaning in columns])
 
 
 def _convert(
@@ -91,13 +125,25 @@ def _convert(
         where = made[0][1].name if made else "The source"
         raise PricesError(f"{where}: has no row: there is nothing to convert.")
     bars = join_bars(made, report)
+    checks.check_spacing(bars, report)
     split_cumprod = apply_splits(bars, prices, report)
+    of_history = {name for frame, origin in made if origin.of_history for name in frame["ticker"].unique()}
+    history = np.array([name in of_history for name in bars.tickers])
+    count_dividends_once(bars, split_cumprod, history, report)
     values = bars.values
     priced = ~np.isnan(values["close"])
     dividends = _dividends(values["divs"], priced, bars, report)
     liquid = priced & ~(values["vol"] == 0)
     if np.isnan(values["vol"][priced]).all():
         report.add("Liquidity", "there are no volumes in the source: vol is NaN")
+    never = bars.tickers[~liquid.any(axis=0)]
+    if len(never):
+        report.add(
+            "Liquidity",
+            f"{len(never):,} tickers are never liquid, their volumes are 0 throughout (leave the column of volumes "
+            "out where the source has none)",
+            never.tolist(),
+        )
     if members is None:
         report.add("Liquidity", "no table of members: is_liquid means traded with a price that day")
     else:
@@ -110,6 +156,9 @@ def _convert(
     traded = priced.any(axis=1)
     days = bars.days[traded]
     stacked = np.stack([fields[name][traded] for name in FIELDS])
+    unlisted = find_unlisted_splits(bars)
+    if unlisted:
+        report.add("Plausibility", f"{len(unlisted):,} splits that the source does not list", unlisted)
     checks.check_prices(days, bars.tickers, dict(zip(FIELDS, stacked, strict=True)), report)
     coords = {"field": list(FIELDS), "time": days, "asset": bars.tickers.astype(str)}
     report.add("Read", f"in all {len(bars.tickers):,} tickers on {len(days):,} days, "
@@ -118,7 +167,7 @@ def _convert(
 
 
 def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: ConversionReport) -> np.ndarray:
-    """Dividends by day, 0 where none is known; one of a day without a price counts on the next with one."""
+    """Return dividends by day, 0 where none is known; one of a day without a price counts on the next with one."""
     dividends = np.nan_to_num(divs)
     late = []
     for day, ticker in np.argwhere((dividends > 0) & ~priced):
@@ -137,7 +186,7 @@ def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: Convers
 
 
 def membership(members: str | Path | pd.DataFrame, bars: Bars, report: ConversionReport) -> np.ndarray:
-    """Which tickers are members on which days: bool (day, ticker).
+    """Return True where a ticker is a member: bool (day, ticker).
 
     Parameters
     ----------
@@ -158,11 +207,14 @@ def membership(members: str | Path | pd.DataFrame, bars: Bars, report: Conversio
         frame, origin = files.with_index_as_columns(members), Origin("the table of members")
     else:
         path = Path(members)
-        found, _ = files.find_price_files(path)
         if path.is_dir():
             raise PricesError(f"{path}: is a folder; --members takes one file.")
-        frame, origin = files.read_price_file(found[0])
-    columns = find_columns(frame.columns, origin.name, ("ticker", "from", "to"))
+        files.find_price_files(path)  # refuses what cannot be read
+        frame, origin = files.read_price_file(path)
+    columns = find_columns(frame.columns, origin.name)
+    if "name" in columns:
+        columns.setdefault("ticker", columns["name"])
+    require_columns(("ticker", "from", "to"), columns, frame.columns, origin.name)
     frame = frame.set_axis(pd.RangeIndex(len(frame)))
     frame = frame[~(frame.isna() | (frame == "")).all(axis=1)]
     names = cells.parse_tickers(frame[columns["ticker"]], origin)
@@ -194,5 +246,5 @@ def _days(column: pd.Series, origin: Origin, names: np.ndarray, open_end: str) -
     blank = (texts.isin(cells.BLANK) | texts.str.startswith("9999")).to_numpy()
     days = np.full(len(column), np.datetime64(open_end, "ns"))
     if not blank.all():
-        days[~blank] = cells.parse_days(column[~blank], origin, names[~blank])
+        days[~blank] = cells.parse_days(column[~blank], origin, names[~blank]).days
     return days

@@ -1,4 +1,4 @@
-"""What a conversion says: the refusal of a source, the place that it names, and the report."""
+"""The messages of a conversion: the refusal of a source with its place, and the report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +20,14 @@ class PricesError(WrongValueError):
 
 
 @dataclass(frozen=True)
+class NumberStyle:
+    """Marks in numbers: the one before decimals, and the one between thousands ("" where there is none)."""
+
+    decimal: str = "."
+    thousands: str = ","
+
+
+@dataclass(frozen=True)
 class Origin:
     """Source of a table's rows: row i of the table stands in line `first + i` of it.
 
@@ -31,11 +39,17 @@ class Origin:
         What a text file, or a Parquet file or frame, is counted in.
     first : int
         Number of the table's first row.
+    style : NumberStyle
+        How its numbers are written.
+    of_history : bool
+        True where the columns are those of yfinance's ``history()`` by default.
     """
 
     name: str
     unit: str = "row"
     first: int = 1
+    style: NumberStyle = NumberStyle()
+    of_history: bool = False
 
     def place(self, row: int, ticker: object = None) -> str:
         """Name a row: "prices.csv, line 17, AAPL"."""
@@ -48,7 +62,7 @@ class Origin:
     ) -> None:
         """Raise PricesError about the first row that is `bad`, if one is.
 
-        `sentence` may hold `{cell!r}`, the row's value in `cells`.
+        `sentence` may hold `{cell}`, the row's value in `cells`.
         """
         if not bad.any():
             return
@@ -56,7 +70,7 @@ class Origin:
         place = self.place(int(rows[at]), None if tickers is None else tickers[at])
         cell = None if cells is None else cells[at]
         cell = cell.item() if isinstance(cell, np.generic) else cell
-        raise PricesError(f"{place}: {sentence.format(cell=cell)}")
+        raise PricesError(f"{place}: " + sentence.replace("{cell}", repr(cell)))
 
 
 class ConversionReport:
@@ -72,11 +86,11 @@ class ConversionReport:
         self._lines[section].append(text + (f": {shown}{more}" if examples else ""))
 
     def lines(self, section: str) -> list[str]:
-        """Lines of a section."""
+        """Return the lines of a section."""
         return list(self._lines[section])
 
     def __str__(self) -> str:
-        """The report as text, every section by name; an empty one says "nothing"."""
+        """Return the report as text, every section by name; an empty one says "nothing"."""
         return "\n".join(
             "\n  ".join([section, *(self._lines[section] or ["nothing"])]) for section in REPORT_SECTIONS
         )
