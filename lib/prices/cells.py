@@ -9,8 +9,10 @@ import pandas as pd
 
 from lib.prices.findings import NumberStyle, Origin, PricesError
 
-BLANK = ("", "nan", "NaN", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT", "None", "none", "null", "NULL", "-")
-BLANK += ("--", ".", "n.a.", "nil")
+BLANK = (
+    *("", "nan", "NaN", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT", "None", "none", "null", "NULL", "-"),
+    *("--", ".", "n.a.", "nil"),
+)
 YEARS = range(1700, 2200)  # within nanoseconds, and narrow enough to catch typing errors
 _CLOCK = r"(?:[T ,]\s*(?P<hour>\d{1,2}):?(?P<minute>\d{2})(?::?\d{2}(?:[.,]\d+)?)?\s*(?P<half>[AaPp]\.?[Mm])?(?P<zone>.*))?"
 _WEEKDAY = r"(?:(?:mo|tu|we|th|fr|sa|su)[a-z]*\.?,?\s+)?"
@@ -38,7 +40,7 @@ MONTHS = (
 RATIO = re.compile(r"(\d+(?:\.\d+)?) ?-?(?::|/|for)-? ?(\d+(?:\.\d+)?)")
 FLAGS = {"true", "false", "yes", "no", "y", "n", "t", "f"}
 SUFFIXES = {"": 1.0, "k": 1e3, "tsd": 1e3, "m": 1e6, "mio": 1e6, "b": 1e9, "bn": 1e9, "mrd": 1e9, "t": 1e12}
-_GAP = " \u00a0\u2009\u202f'’"  # marks between thousands that are never decimal marks
+_GAP = " \u00a0\u2009\u202f'\u2019"  # marks between thousands that are never decimal marks
 _AMOUNT = re.compile(
     rf"([-+]?)\s*[$€£¥₹]?\s*([-+]?)([\d.,{_GAP}]*\d[.,]?(?:e[-+]?\d+)?)\s*(tsd|mio|mrd|bn|[kmbt])?\.?\s*[$€£¥₹]?",
     re.IGNORECASE,
@@ -120,7 +122,9 @@ def _why_no_date(text: str) -> str:
 def looks_like_day(text: str) -> bool:
     """Return True if a text could be a date or a count of seconds since 1970."""
     text = text.strip()
-    if YEAR_FIRST.fullmatch(text) or YEAR_LAST.fullmatch(text) or re.fullmatch(r"1\d{9}(\d{3}){0,3}", text):
+    if (match := YEAR_FIRST.fullmatch(text)) and (match[2] or re.match(r"(1[7-9]|2[01])\d{6}(?!\d)", text)):
+        return True
+    if YEAR_LAST.fullmatch(text) or re.fullmatch(r"1\d{9}(\d{3}){0,3}", text):
         return True
     return any(_month_number(match["name"]) for match in _named_matches(text))
 
@@ -246,7 +250,7 @@ def _shift_nights(stamps: np.ndarray, minutes: np.ndarray, utc: bool, origin: Or
 
 
 def detect_number_style(
-    columns: Mapping[object, Iterable[str]], volumes: Iterable[object], separator: str, source: str
+    columns: Mapping[int, Iterable[str]], volumes: Iterable[int], separator: str, source: str
 ) -> NumberStyle:
     """Find which mark stands before decimals and which between thousands.
 
@@ -380,10 +384,11 @@ def parse_split_ratios(
         "a split of {cell} is impossible; write 2 where one share became two, 0.5 where two became one."
     )
     origin.refuse((values < 1e-5) | (values > 1e5), cells.index.to_numpy(), names, sentence, cells.to_numpy())
-    changed = int((values != 1).sum())
-    if changed > max(3, len(values) / 10):
+    changed = pd.Series(values != 1).groupby(names)
+    often = changed.sum() > np.maximum(3, changed.size() / 10)
+    if often.any():
         raise PricesError(
-            f"{origin.name}: the column {column} would split the shares on {changed:,} of {len(values):,} rows: "
-            "it does not hold ratios of splits; delete it or give it another name."
+            f"{origin.name}: the column {column} would split {often.index[often.argmax()]} on "
+            f"{changed.sum()[often].iloc[0]:,} days: it does not hold ratios of splits; delete it or rename it."
         )
     return values, ""

@@ -281,7 +281,11 @@ def _find_header(lines: list[str], source: str, renames: Mapping[str, str]) -> _
         separator = max(separators, key=lambda mark: (_meanings(text, mark, renames), text.count(mark)))
         if _meanings(text, separator, renames) >= 2 and len(_cells(text, separator)) > 2:
             chosen = at, separator
-            if above and len(_cells(lines[above[0]], separator)) == len(_cells(text, separator)):
+            upper = _cells(lines[above[0]], separator) if above else []
+            counted = [cell for cell in upper if cell] == [
+                str(k) for k in range(len(list(filter(None, upper))))
+            ]
+            if above and len(upper) == len(_cells(text, separator)) and not counted:
                 chosen = above[0], separator  # tickers stand above the fields
             break
         separator = max(separators, key=text.count)
@@ -319,13 +323,15 @@ def _complete_header(
     ]
     first = [cells[0] for _, cells in below]
     counts = [text for text in first if text.isdigit()]
+    if names[0] == "0" and counts[:1] == ["1"]:  # the names were read and written as a row of data
+        names[0] = ""
     blank_first = UNNAMED.fullmatch(names[0]) or simplify_name(names[0]) in ("", "index", "price", "ticker")
     second = simplify_name(names[1]) if len(names) > 1 else ""
     numbered = bool(
         blank_first
         and len(counts) > 1
         and [int(text) for text in counts] == list(range(int(counts[0]), int(counts[0]) + len(counts)))
-        and counts[0] in ("0", "1")
+        and counts[0] in ("0", "1", "2")
         and second in (*COLUMN_NAMES["day"], *LEVEL_NAMES, *COLUMN_NAMES["ticker"])
     )
     rows, end = [names], at + 1

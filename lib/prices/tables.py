@@ -230,19 +230,14 @@ def looks_wide(frame: pd.DataFrame) -> bool:
     """Return True if a table has dates first and then columns of numbers alone, none of them known."""
     if frame.columns.nlevels > 1 or len(frame.columns) < 2 or not _holds_days(frame.iloc[:, 0]):
         return False
-    columns = find_columns(frame.columns, "")
-    if len(columns.keys() & set(NUMBERS)) > 1 or (columns.keys() & {"ticker", "name", "close", "adj"}):
-        return False
-    return all(
-        pd.api.types.is_numeric_dtype(frame.iloc[:, k].dtype) for k in range(1, len(frame.columns))
-    ) or (
-        split_flat_names(list(frame.columns)) is None
-        and not set(columns) & {"open", "vol"}
-        and _all_numbers(frame)
-    )
+    columns = find_columns(frame.columns, "").keys()
+    known = columns & {"ticker", "name", "close", "adj"} or len(columns & set(NUMBERS)) > 1
+    return not known and split_flat_names(list(frame.columns)) is None and _all_numbers(frame)
 
 
 def _all_numbers(frame: pd.DataFrame) -> bool:
+    if all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes.iloc[1:]):
+        return True
     texts = {str(cell).strip() for cell in frame.iloc[:50, 1:].to_numpy().ravel()} - set(cells.BLANK)
     return bool(texts) and all(re.fullmatch(r"[-+$\d.,]+", text) for text in texts)
 

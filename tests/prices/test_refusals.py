@@ -263,9 +263,7 @@ def test_frames_are_named_in_refusals():
 
 def test_intraday_rows_are_refused():
     hours = pd.concat([BRK, BRK.set_axis(BRK.index + pd.Timedelta(hours=1)).assign(Open=20.7)])
-    with pytest.raises(
-        PricesError, match="2024-01-03 is also in the frame of BRK, row 1, with other numbers"
-    ):
+    with pytest.raises(PricesError, match=r"row 4, BRK: has several bars on 2024-01-03 \(at 0:00 and 1:00\)"):
         market_from_frames({"BRK": hours})
 
 
