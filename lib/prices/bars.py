@@ -185,14 +185,24 @@ def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.n
         for day, jump, ticker in evidence.moved
     ]
     if moved and kind == "raw":
-        report.add("Prices", f"{len(moved):,} splits stand on another day than the jump by their ratio: applied on "
-                             "the day of the jump, to correct in the source", moved)  # fmt: skip
+        report.add(
+            "Prices",
+            f"{len(moved):,} splits stand on another day than the jump by their "
+            "ratio: applied on "
+            "the day of the jump, to correct in the source",
+            moved,
+        )
         for day, jump, ticker in evidence.moved:
             split[jump, ticker] *= split[day, ticker]
             split[day, ticker] = 1.0
     elif moved:
-        report.add("Prices", f"{len(moved):,} splits are not in prices, which jump by the ratio on another day: "
-                             "correct the day of the split in the source", moved)  # fmt: skip
+        report.add(
+            "Prices",
+            f"{len(moved):,} splits are not in prices, which jump by the ratio "
+            "on another day: "
+            "correct the day of the split in the source",
+            moved,
+        )
     so_far = np.cumprod(split, axis=0)
     later = so_far[-1] / so_far  # product of the splits after each day
     if kind == "raw":
@@ -312,11 +322,22 @@ def count_dividends_once(
     why = "adjusted for dividends already (no whole cents before the ex-days)"
     cure = "better download with auto_adjust=False"
     if undone:
-        report.add("Prices", f"the prices of {len(undone):,} tickers are {why}, and divs would count the dividends "
-                             f"again: the prices were taken back to those traded; {cure}", undone)  # fmt: skip
+        report.add(
+            "Prices",
+            f"the prices of {len(undone):,} tickers are {why}, and divs would "
+            "count the dividends "
+            "again: the prices were taken back to those traded; "
+            f"{cure}",
+            undone,
+        )
     if left_out:
-        report.add("Prices", f"the prices of {len(left_out):,} tickers are {why}, and divs would count the dividends "
-                             f"again: the dividends were left out; {cure}", left_out)  # fmt: skip
+        report.add(
+            "Prices",
+            f"the prices of {len(left_out):,} tickers are {why}, and divs would "
+            "count the dividends "
+            f"again: the dividends were left out; {cure}",
+            left_out,
+        )
 
 
 def _adjusted_for_dividends(
@@ -372,7 +393,8 @@ def find_unlisted_splits(bars: Bars) -> list[str]:
             continue
         verb = "falls" if ratio > 1 else "rises"
         found.append(
-            f"{bars.place(row + 1, ticker)}, the close {verb} (times {change[row, ticker]:.3g}) while the adjusted "
+            f"{bars.place(row + 1, ticker)}, the close {verb} (times {change[row, ticker]:.3g}) "
+            "while the adjusted "
             f"close does not, like a split of {new}:{old}"
         )
     return found

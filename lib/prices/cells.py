@@ -14,7 +14,10 @@ BLANK = (
     *("--", ".", "n.a.", "nil"),
 )
 YEARS = range(1700, 2200)  # within nanoseconds, and narrow enough to catch typing errors
-_CLOCK = r"(?:[T ,]\s*(?P<hour>\d{1,2}):?(?P<minute>\d{2})(?::?\d{2}(?:[.,]\d+)?)?\s*(?P<half>[AaPp]\.?[Mm])?(?P<zone>.*))?"
+_CLOCK = (
+    r"(?:[T ,]\s*(?P<hour>\d{1,2}):?(?P<minute>\d{2})(?::?\d{2}(?:[.,]\d+)?)?\s*(?P<half>[AaPp]\.?[Mm])?"
+    r"(?P<zone>.*))?"
+)
 _WEEKDAY = r"(?:(?:mo|tu|we|th|fr|sa|su)[a-z]*\.?,?\s+)?"
 _MONTH, _YEAR = r"(?P<name>[^\W\d_]{3,9})", r"(?P<year>\d{4}|\d{2})"
 YEAR_FIRST = re.compile(r"(?P<year>\d{4})([-/.]?)(?P<month>\d{1,2})\2(?P<day>\d{1,2})" + _CLOCK)
@@ -95,7 +98,7 @@ def parse_days(
         minutes = (60 * cells.dt.hour + cells.dt.minute).fillna(0).to_numpy(np.int64)
     else:
         codes, unique = pd.factorize(cells.astype(str).str.strip().to_numpy())
-        texts = [ticker_text(text) for text in unique]
+        texts = [re.sub(r"^(\d+)\.0+$", r"\1", ticker_text(text)) for text in unique]
         days, clocks, utc = _parse_texts(texts, origin)
         stamps, minutes = days[codes], clocks[codes]
     missing = cells.isna().to_numpy() | cells.isin(["", "None", "nan"]).to_numpy()
@@ -342,7 +345,7 @@ def _parse_amount(text: str, style: NumberStyle) -> float:
         return np.nan
     mark = re.escape(style.decimal)
     gap = f"[{re.escape(style.thousands)}{_GAP}]"
-    form = rf"(\d+|\d{{1,3}}(?:{gap}\d{{3}})+)?(?:{mark}(\d*))?(e[-+]?\d+)?"
+    form = rf"(\d+|\d{{1,3}}(?:{gap}\d{{2,3}})*{gap}\d{{3}})?(?:{mark}(\d*))?(e[-+]?\d+)?"
     parts = re.fullmatch(form, match[3], re.IGNORECASE)
     if not parts or not (parts[1] or parts[2]):
         return np.nan
@@ -389,6 +392,7 @@ def parse_split_ratios(
     if often.any():
         raise PricesError(
             f"{origin.name}: the column {column} would split {often.index[often.argmax()]} on "
-            f"{changed.sum()[often].iloc[0]:,} days: it does not hold ratios of splits; delete it or rename it."
+            f"{changed.sum()[often].iloc[0]:,} days: it does not hold ratios of splits; delete it "
+            "or rename it."
         )
     return values, ""

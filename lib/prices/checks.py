@@ -44,11 +44,15 @@ def check_spacing(bars: Bars, report: ConversionReport) -> None:
     kind = next((name for most, name in SPACINGS if step <= most), "yearly")
     if not dense:
         raise PricesError(
-            f"The rows of {shown} are {step:g} days apart: these are {kind} bars, but a market has a bar per day "
+            f"The rows of {shown} are {step:g} days apart: these are {kind} bars, but a market has "
+            "a bar per day "
             "of trading; download daily prices."
         )
-    report.add("Plausibility", f"{len(sparse):,} tickers have {kind} bars, {step:g} days apart, and no daily ones",
-               list(sparse))  # fmt: skip
+    report.add(
+        "Plausibility",
+        f"{len(sparse):,} tickers have {kind} bars, {step:g} days apart, and no daily ones",
+        list(sparse),
+    )
 
 
 def check_prices(

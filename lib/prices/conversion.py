@@ -35,13 +35,13 @@ def convert_files(
     seen: set[str] = set()
     for source in sources:
         found = files.find_price_files(source)
-        if found.of_macos:
-            report.add(
-                "Dropped", f"{len(found.of_macos):,} files that macOS leaves in archives", found.of_macos
-            )
-        if found.others:
-            kind = f"{len(found.others):,} entries of {source} that are not CSV or Parquet files"
-            report.add("Dropped", kind, found.others)
+        for entries, what in (
+            (found.of_macos, "files that macOS leaves in archives"),
+            (found.empty, "empty files"),
+            (found.others, f"entries of {source} that are not files of prices"),
+        ):
+            if entries:
+                report.add("Dropped", f"{len(entries):,} {what}", entries)
         for path, ticker in found.tickers.items():
             frame, origin = files.read_price_file(path, renames)
             seen |= {
@@ -78,8 +78,10 @@ def _closes_alone(frame: pd.DataFrame, origin: Origin) -> str:
     names = [str(name) for name in frame.columns[1:]]
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return (
-        f"{origin.name}: has one price per day of {len(names):,} tickers ({shown}), but a market needs open, high, "
-        "low and close: add the files open.csv, high.csv and low.csv beside close.csv."
+        f"{origin.name}: has one price per day of {len(names):,} tickers ({shown}), but a market needs open, "
+        "high, low and close: add the files open.csv, high.csv and low.csv beside close.csv, or, "
+        "if these are "
+        f'prices of one ticker, name them, for example --rename "{names[0]}=open".'
     )
 
 
@@ -140,7 +142,8 @@ def _convert(
     if len(never):
         report.add(
             "Liquidity",
-            f"{len(never):,} tickers are never liquid, their volumes are 0 throughout (leave the column of volumes "
+            f"{len(never):,} tickers are never liquid, their volumes are 0 throughout (leave the "
+            "column of volumes "
             "out where the source has none)",
             never.tolist(),
         )
@@ -161,13 +164,16 @@ def _convert(
         report.add("Plausibility", f"{len(unlisted):,} splits that the source does not list", unlisted)
     checks.check_prices(days, bars.tickers, dict(zip(FIELDS, stacked, strict=True)), report)
     coords = {"field": list(FIELDS), "time": days, "asset": bars.tickers.astype(str)}
-    report.add("Read", f"in all {len(bars.tickers):,} tickers on {len(days):,} days, "
-                       f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}")  # fmt: skip
+    report.add(
+        "Read",
+        f"in all {len(bars.tickers):,} tickers on {len(days):,} days, "
+        f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}",
+    )
     return xr.DataArray(stacked, coords, LAYOUT, name="stocks"), report
 
 
 def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: ConversionReport) -> np.ndarray:
-    """Return dividends by day, 0 where none is known; one of a day without a price counts on the next with one."""
+    """Return dividends by day; one of a day without a price counts on the next day with one."""
     dividends = np.nan_to_num(divs)
     late = []
     for day, ticker in np.argwhere((dividends > 0) & ~priced):

@@ -5,7 +5,7 @@ import gzip
 import io
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -34,6 +34,7 @@ LEVEL_NAMES = ("ticker", "tickers", "price", "symbol", "symbols", "attributes", 
 GENERIC_STEM = re.compile(
     r"(part|data|chunk|file|output|result)?[-_. ]?\d*(-[0-9a-f-]{8,}.*|-c000.*)?|prices?|daily"
 )
+NO_PRICES = re.compile(r"\.|(_?readme|licen[cs]e|notes?|about|changelog|credits)\b", re.IGNORECASE)
 HEAD = 60  # lines that are searched for the header
 SAMPLE = {";": 20_000}  # lines that are searched for the way numbers are written
 FEW = 500  # where another mark than the semicolon separates cells
@@ -45,6 +46,7 @@ class PriceFiles:
 
     tickers: dict[Path, str]
     others: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
     of_macos: list[str] = field(default_factory=list)
 
 
@@ -65,44 +67,40 @@ def find_price_files(source: str | Path) -> PriceFiles:
             )
         if not _ends(path, TEXT + PARQUET):
             raise PricesError(f"{path}: is neither CSV nor Parquet by its name; {kinds}.")
-        return PriceFiles({path: _ticker_of_path(path) or file_stem(path)})
+        return PriceFiles({path: file_stem(path)})
     if not path.is_dir():
         raise PricesError(f"{path}: does not exist; {kinds}.")
-    found, others, of_macos = [], [], []
-    for inside in sorted(path.iterdir(), key=lambda entry: (entry.is_dir(), entry.name)):
-        if inside.name.startswith("._") or inside.name == "__MACOSX":
-            of_macos.append(inside.name)
-        elif inside.is_dir() and not inside.name.startswith("."):
-            for entry in sorted(inside.rglob("*")):
-                hidden = any(part.startswith(".") for part in entry.relative_to(path).parts)
-                if entry.name.startswith("._"):
-                    of_macos.append(str(entry.relative_to(path)))
-                elif entry.is_file() and (hidden or not _ends(entry, TEXT + PARQUET)):
-                    others.append(str(entry.relative_to(path)))
-                elif entry.is_file():
-                    found.append(entry)
-        elif inside.is_file() and _ends(inside, TEXT + PARQUET) and not inside.name.startswith("."):
-            found.append(inside)
+    found, result = [], PriceFiles({})
+    for entry in _entries(path):
+        name = str(entry.relative_to(path))
+        if entry.name.startswith("._") or "__MACOSX" in entry.parts:
+            result.of_macos.append(name)
+        elif not entry.is_file() or not _ends(entry, TEXT + PARQUET) or NO_PRICES.match(entry.name):
+            result.others.append(name)
+        elif entry.stat().st_size == 0:
+            result.empty.append(name)
         else:
-            others.append(inside.name)
+            found.append(entry)
     if not found:
         raise PricesError(f"{path}: the folder has no CSV or Parquet file; {kinds}.")
-    return PriceFiles(_tickers_of_folder(found, path), others, of_macos)
+    result.tickers = _tickers_of_folder(found, path)
+    return result
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """Yield what lies in a folder and in its folders, the files first; hidden folders are not entered."""
+    entries = sorted(folder.iterdir(), key=lambda entry: (entry.is_dir(), entry.name))
+    for entry in entries:
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from _entries(entry)
+        else:
+            yield entry
 
 
 def file_stem(path: Path) -> str:
     """Return a file's name without its ending: "BRK.B.csv" -> "BRK.B"."""
     ending = next(end for end in sorted(TEXT + PARQUET, key=len, reverse=True) if _ends(path, (end,)))
     return path.name[: -len(ending)]
-
-
-def _ticker_of_path(path: Path) -> str | None:
-    """Return the ticker of a partition, `Ticker=AAPL/part-0.parquet`."""
-    for part in reversed(path.parts[:-1]):
-        key, separator, value = part.partition("=")
-        if separator and simplify_name(key) in (*COLUMN_NAMES["ticker"], *COLUMN_NAMES["name"]):
-            return unquote(value)
-    return None
 
 
 def _tickers_of_folder(found: list[Path], source: Path) -> dict[Path, str]:
@@ -114,9 +112,7 @@ def _tickers_of_folder(found: list[Path], source: Path) -> dict[Path, str]:
     )
     by_folder = generic and source not in {path.parent for path in found}
     by_folder &= not all(re.fullmatch(r"(\w+=)?\d{1,4}", name) for name in folders)
-    return {
-        path: _ticker_of_path(path) or (path.parent.name if by_folder else file_stem(path)) for path in found
-    }
+    return {path: path.parent.name if by_folder else file_stem(path) for path in found}
 
 
 def read_price_file(path: Path, renames: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, Origin]:
@@ -135,8 +131,10 @@ def read_price_file(path: Path, renames: Mapping[str, str] | None = None) -> tup
             warnings.simplefilter("ignore")
             if _ends(path, PARQUET):
                 frame = with_index_as_columns(pd.read_parquet(path))
-                return rename_frame(frame, renames or {}), Origin(str(path))
-            return _read_text(path, renames or {})
+                frame, origin = rename_frame(frame, renames or {}), Origin(str(path))
+            else:
+                frame, origin = _read_text(path, renames or {})
+            return _with_partitions(frame, path), origin
     except PricesError:
         raise
     except UnicodeDecodeError as error:
@@ -148,6 +146,17 @@ def read_price_file(path: Path, renames: Mapping[str, str] | None = None) -> tup
     except Exception as error:  # damage deep in a file surfaces as almost anything
         reason = str(error).removeprefix("Error tokenizing data. C error: ").strip().rstrip(".")
         raise PricesError(f"{path}: cannot be read: {' '.join(reason.split())}.") from None
+
+
+def _with_partitions(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Add the ticker or day of a partition, `Ticker=AAPL/part-0.parquet`, where the table has none."""
+    for part in path.parts[:-1] if frame.columns.nlevels == 1 else ():
+        key, separator, value = part.partition("=")
+        for meaning in ("day", "ticker", "name"):
+            known = find_columns(frame.columns, str(path)).keys()
+            if separator and simplify_name(key) in COLUMN_NAMES[meaning] and meaning not in known:
+                frame = frame.assign(**{key: unquote(value)})
+    return frame
 
 
 def rename_frame(frame: pd.DataFrame, renames: Mapping[str, str]) -> pd.DataFrame:
@@ -164,7 +173,7 @@ def rename_frame(frame: pd.DataFrame, renames: Mapping[str, str]) -> pd.DataFram
 
 
 def with_index_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame with its index, where that holds days or tickers, as columns, and rows counted from 0."""
+    """Return a frame with an index of days or tickers as columns, and rows counted from 0."""
     if isinstance(frame.index, pd.RangeIndex):
         return frame
     index = frame.index.to_frame(index=False).set_axis(
@@ -249,7 +258,8 @@ def _read_text(path: Path, renames: Mapping[str, str]) -> tuple[pd.DataFrame, Or
                 re.sub(
                     r"line (\d+)",
                     lambda match: f"line {int(match[1]) + header.end}",
-                    f"{path}: cannot be read: {str(error).removeprefix('Error tokenizing data. C error: ').strip()}.",
+                    f"{path}: cannot be read: "
+                    f"{str(error).removeprefix('Error tokenizing data. C error: ').strip()}.",
                 )
             ) from None
     if len(header.rows) == 2:

@@ -56,6 +56,8 @@ def tidy_table(
     ticker : str, optional
         Whose table it is, where it has no column of tickers.
     """
+    if frame.columns.nlevels == 1 and (turned := _turn_fields_in_rows(frame, ticker)) is not None:
+        frame, origin = turned, dataclasses.replace(origin, unit="day", first=1)
     if frame.columns.nlevels == 1:
         columns = find_columns(frame.columns, origin.name)
         flat = None if set(PRICES) <= columns.keys() else split_flat_names(list(frame.columns))
@@ -75,6 +77,7 @@ def tidy_table(
     }
     given = frame[list(dict.fromkeys(used.values()))]
     frame = frame[~(given.isna() | (given == "")).all(axis=1).to_numpy()]
+    frame = _without_footers(frame, used, origin, report)
     if "ticker" in used:
         names = cells.parse_tickers(frame[used["ticker"]], origin)
     else:
@@ -90,8 +93,59 @@ def tidy_table(
     yield table, dataclasses.replace(origin, of_history=history)
 
 
+def _turn_fields_in_rows(frame: pd.DataFrame, ticker: str | None) -> pd.DataFrame | None:
+    """Return columns of two levels for a table that has a row per day and field; None for any other."""
+    columns = find_columns(frame.columns, "")
+    if "day" not in columns or set(PRICES) <= columns.keys():
+        return None
+    for column in frame.columns:
+        if frame[column].dtype != object or column in (columns["day"], columns.get("ticker")):
+            continue
+        values = {simplify_name(value) for value in frame[column].head(1000).unique()}
+        rest = [name for name in frame.columns if name not in (columns["day"], column, columns.get("ticker"))]
+        if not set(PRICES) <= values or not rest or ("ticker" in columns and len(rest) > 1):
+            continue
+        if frame.duplicated([columns[key] for key in ("day", "ticker") if key in columns] + [column]).any():
+            return None
+        if "ticker" in columns:
+            turned = frame.pivot(  # noqa: PD010  (a pivot_table would average)
+                index=columns["day"], columns=[columns["ticker"], column], values=rest[0]
+            )
+        else:
+            turned = frame.pivot(  # noqa: PD010
+                index=columns["day"], columns=column, values=rest
+            )
+            if len(rest) == 1 and ticker is not None:
+                turned.columns = pd.MultiIndex.from_product([[ticker], turned.columns.get_level_values(1)])
+        turned = turned.reset_index()
+        turned.columns.names = ["ticker", None]
+        return turned
+    return None
+
+
+def _without_footers(
+    frame: pd.DataFrame, used: Mapping[str, object], origin: Origin, report: ConversionReport
+) -> pd.DataFrame:
+    """Drop rows of text, such as a service's name below the prices: they have neither a date nor numbers."""
+    numbers = frame[[column for meaning, column in used.items() if meaning not in ("day", "ticker")]]
+    bare = np.flatnonzero((numbers.isna() | (numbers == "")).all(axis=1).to_numpy())
+    if not len(bare) or frame[used["day"]].dtype.kind == "M":
+        return frame
+    texts = frame[used["day"]].iloc[bare].astype(str).str.strip()
+    bad = [
+        position
+        for position, text in zip(bare, texts, strict=True)
+        if re.search(r"[^\W\d_]{3}.*\s", text) and not cells.looks_like_day(text)
+    ]
+    if bad:
+        report.add(
+            "Dropped", f"{origin.name}: {len(bad):,} lines of text", [repr(frame[used["day"]].iloc[bad[0]])]
+        )
+    return frame.drop(index=frame.index[bad])
+
+
 def _day_column(frame: pd.DataFrame, columns: Mapping[str, object]) -> dict[str, object]:
-    """Return the column of dates by its cells where no name shows it, or where the name is that of an index."""
+    """Return the column of dates by its cells where its name does not show it."""
     named = columns.get("day")
     if named is not None and (
         simplify_name(named) not in ("", "index", "unnamed:0") or _holds_days(frame[named])
@@ -189,7 +243,8 @@ def _refuse_intraday(table: pd.DataFrame, minutes: np.ndarray, origin: Origin) -
             bad,
             table["row"].to_numpy(),
             table["ticker"].to_numpy(),
-            f"has several bars on {table['day'].iloc[at]:%Y-%m-%d} (at {times}): these are intraday prices; a "
+            f"has several bars on {table['day'].iloc[at]:%Y-%m-%d} (at {times}): these are "
+            "intraday prices; a "
             "market has one bar per day.",
         )
 
@@ -212,7 +267,8 @@ def _refuse_unknown_tickers(
         repeated = len(values) <= len(codes) / 2 or len(np.unique(days)) == 1
         if len(values) > 1 and once and repeated and not all(map(cells.looks_like_day, values[:20])):
             raise PricesError(
-                f"{origin.name}: has several rows of a day, and the column {column} ({', '.join(values[:3])}) tells "
+                f"{origin.name}: has several rows of a day, and the column {column} "
+                f"({', '.join(values[:3])}) tells "
                 f'them apart: if it holds the tickers, add --rename "{column}=ticker".'
             )
 
@@ -248,7 +304,8 @@ def tidy_wide(tables: Mapping[str, TidyTable], report: ConversionReport) -> Tidy
     if missing:
         there = ", ".join(origin.name for _, origin in tables.values())
         raise PricesError(
-            f"{there}: one file per field lacks the file of {', '.join(missing)}: a market needs open, high, low "
+            f"{there}: one file per field lacks the file of {', '.join(missing)}: a market needs "
+            "open, high, low "
             "and close."
         )
     long = {}
@@ -291,7 +348,7 @@ def _wide_column(field: str, column: pd.Series, name: str, origin: Origin) -> np
 
 
 def ticker_level(columns: pd.MultiIndex) -> int:
-    """Return which of two levels of columns holds the tickers: the named one, or the other than the fields'."""
+    """Return which of two levels of columns holds the tickers."""
     for level, name in enumerate(columns.names):
         if name is not None and simplify_name(name) in ("ticker", "tickers", "symbol", "symbols"):
             return level

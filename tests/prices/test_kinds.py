@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lib.offline import market_file
-from lib.prices import PricesError, market_from_frames
+from lib.prices import market_from_frames
 from lib.prices.__main__ import main
 
 DAYS = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08", "2024-01-16"])
@@ -297,7 +297,9 @@ TWO = {
     "reset_index, numbered": text_of("d.csv", frame=downloaded().reset_index()),
     "reset_index by ticker": text_of("d.csv", frame=downloaded("Ticker").reset_index(), index=False),
     "reset_index by ticker, numbered": text_of("d.csv", frame=old_names(downloaded("Ticker").reset_index())),
-    "stack": text_of("d.csv", frame=downloaded().stack(level=1, future_stack=True)),
+    "stack": text_of("d.csv", frame=downloaded().stack(level=1, future_stack=True)),  # noqa: PD013
+    "stack of fields": text_of("d.csv", frame=downloaded().stack(level=0, future_stack=True)),  # noqa: PD013
+    "melt": text_of("d.csv", frame=long().melt(["Date", "Ticker"]), index=False),
     "read again": read_again(0),
     "read again without numbers": read_again(0, 0),
     "read again as text": read_again(None),

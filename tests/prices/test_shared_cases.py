@@ -1,7 +1,6 @@
 """Price files in the forms of public sources, each with the market or the sentence that is right."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd

@@ -279,7 +279,7 @@ def test_unused_columns_are_all_named_or_counted(capsys):
 
 def test_an_unknown_column_of_tickers_is_named():
     frame = pd.concat([traded().assign(Werk=name) for name in ("AAA", "BBB")]).reset_index()
-    with pytest.raises(PricesError, match='the column Werk .*--rename "Werk=ticker"'):
+    with pytest.raises(PricesError, match=r'the column Werk .*--rename "Werk=ticker"'):
         market_from_frames({"prices": frame})
     assert market_from_frames([frame], rename={"Werk": "ticker"}, report=False).sizes["asset"] == 2
 
