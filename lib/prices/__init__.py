@@ -34,16 +34,22 @@ is_liquid
     traded, or, without a table, traded. Traded is a day with a price and a volume other than 0.
 """
 
+from collections.abc import Mapping
+
 import xarray as xr
 
-from lib.prices.conversion import Frames, Members, from_frames
-from lib.prices.errors import PricesError
+from lib.prices.conversion import Frames, Members, convert_frames
+from lib.prices.findings import PricesError
 
 __all__ = ["PricesError", "market_from_frames"]
 
 
 def market_from_frames(
-    frames: Frames, members: Members | None = None, prices: str | None = None, report: bool = True
+    frames: Frames,
+    members: Members | None = None,
+    prices: str | None = None,
+    report: bool = True,
+    rename: Mapping[str, str] | None = None,
 ) -> xr.DataArray:
     """Make a market in the platform's layout from pandas frames.
 
@@ -61,6 +67,9 @@ def market_from_frames(
         prices jump by the ratio.
     report : bool
         Print what was read and dropped, how prices were taken, and what does not look right.
+    rename : dict, optional
+        Columns by their own names that hold date, ticker, open, high, low, close, volume, dividends or
+        splits, such as {"Schluss": "close"}.
 
     Returns
     -------
@@ -73,7 +82,7 @@ def market_from_frames(
     PricesError
         One sentence that names frame, row and ticker.
     """
-    market, findings = from_frames(frames, members, prices)
+    market, findings = convert_frames(frames, members, prices, rename)
     if report:
         print(findings)
     return market

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from lib.common.command_line import print_any_text
 from lib.common.files import replace_file
-from lib.prices.conversion import KINDS, from_files
-from lib.prices.errors import PricesError
+from lib.prices.columns import parse_renames
+from lib.prices.conversion import PRICE_KINDS, convert_files
+from lib.prices.findings import PricesError
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,14 +25,27 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add("--output", required=True, metavar="MARKET.nc", help="the file to write, replaced whole")
     add("--members", metavar="FILE", help="columns ticker, from, to: first and last day of each member")
-    add("--prices", choices=KINDS, help="whether the prices are adjusted for splits (default: detected)")
+    add(
+        "--prices", choices=PRICE_KINDS, help="whether the prices are adjusted for splits (default: detected)"
+    )
+    add(
+        "--rename",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COLUMN=NAME",
+        help='what a column holds, such as "Schluss=close"; names are date, ticker, open, high, low, close, '
+        "volume, dividends and splits",
+    )
     given = parser.parse_args(arguments)
     output = Path(given.output)
     try:
         if output.is_dir() or not output.resolve().parent.is_dir():
             fault = "is a folder" if output.is_dir() else "lies in a folder that does not exist"
             raise PricesError(f"{output}: {fault}; --output takes the name of a file, like market.nc.")
-        market, report = from_files(given.sources, given.members, given.prices)
+        market, report = convert_files(
+            given.sources, given.members, given.prices, parse_renames(given.rename)
+        )
     except PricesError as error:
         raise SystemExit(str(error)) from None
     except OSError as error:  # a folder that may not be listed

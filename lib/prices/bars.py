@@ -1,15 +1,22 @@
-"""Tidy price tables joined into matrices of days and tickers, without what cannot be used."""
+"""Tidy price tables joined into matrices of days and tickers, with splits and dividends counted once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from lib.prices.columns import NUMBERS, PRICES
-from lib.prices.errors import Origin, PricesError
-from lib.prices.report import EXAMPLES, Report
-from lib.prices.shapes import Tidy
+from lib.prices.findings import SHOWN_EXAMPLES, ConversionReport, Origin, PricesError
+from lib.prices.tables import TidyTable
+
+LEAST = np.log(1.15)  # smaller splits are hidden by an ordinary day's change
+LEAST_MISDATED = np.log(1.4)  # a neighbouring day's change is not taken for a smaller split
+NEAR = 3  # days of trading within which a split without a jump is looked for
+MAJORITY = 2 / 3
+SAME_NUMBER = 1e-6  # relative: a float32 and the rounded number are one price
+TICKS = (1 / 64, 0.01, 0.001, 0.0001)  # what prices as traded are multiples of
+FEWEST = 3  # closes before an ex-day that show whether they are adjusted
 
 
 @dataclass
@@ -25,8 +32,12 @@ class Bars:
     tickers: np.ndarray
     values: dict[str, np.ndarray]
 
+    def place(self, day: int, ticker: int) -> str:
+        """Name a cell: "AAPL 2014-06-09"."""
+        return f"{self.tickers[ticker]} {self.days[day]:%Y-%m-%d}"
 
-def join(tables: Sequence[Tidy], report: Report) -> Bars:
+
+def join_bars(tables: Sequence[TidyTable], report: ConversionReport) -> Bars:
     """Join tidy tables: the union of their days and tickers.
 
     Raises
@@ -49,28 +60,28 @@ def join(tables: Sequence[Tidy], report: Report) -> Bars:
     keep = _once(table, ticker_codes, day_codes, origins, report)
     shape, at = (len(stamps), len(tickers)), (day_codes[keep], ticker_codes[keep])
     values: dict[str, np.ndarray] = {}
-    for field in NUMBERS:
-        values[field] = np.full(shape, 1.0 if field == "split" else np.nan)
-        values[field][at] = table[field].to_numpy()[keep]
+    for name in NUMBERS:
+        values[name] = np.full(shape, 1.0 if name == "split" else np.nan)
+        values[name][at] = table[name].to_numpy()[keep]
     priced = np.isfinite(values["close"]).any(axis=0)
     lost += tickers[~priced].tolist()
     if lost:
         report.add("Dropped", f"{len(lost):,} tickers without a price", sorted(lost))
-    listed = {field: matrix[:, priced] for field, matrix in values.items()}
+    listed = {name: matrix[:, priced] for name, matrix in values.items()}
     return Bars(pd.DatetimeIndex(stamps), tickers.to_numpy(dtype=object)[priced], listed)
 
 
 def _refuse_negative(table: pd.DataFrame, origins: Sequence[Origin]) -> None:
-    for field in (*PRICES, "vol", "divs"):
-        bad = (table[field] < 0).to_numpy()
+    for name in (*PRICES, "vol", "divs"):
+        bad = (table[name] < 0).to_numpy()
         if bad.any():
             row = table.iloc[int(np.argmax(bad))]
             place = origins[row["origin"]].place(row["row"], row["ticker"])
-            name = {"vol": "volume", "divs": "dividend"}.get(field, field)
-            raise PricesError(f"{place}: the {name} is {row[field]:g}, but it cannot be negative.")
+            word = {"vol": "volume", "divs": "dividend"}.get(name, name)
+            raise PricesError(f"{place}: the {word} is {row[name]:g}, but it cannot be negative.")
 
 
-def _drop_prices(table: pd.DataFrame, origins: Sequence[Origin], report: Report) -> None:
+def _drop_prices(table: pd.DataFrame, origins: Sequence[Origin], report: ConversionReport) -> None:
     """Empty the bars that lack a price or have a price of 0: a bar is complete or absent."""
     prices = table[list(PRICES)].to_numpy()
     zero = (prices == 0).any(axis=1)
@@ -78,10 +89,10 @@ def _drop_prices(table: pd.DataFrame, origins: Sequence[Origin], report: Report)
     partly = missing.any(axis=1) & ~missing.all(axis=1) & ~zero
     for bad, what in ((zero, "with a price of 0"), (partly, "that lack one of open, low, high, close")):
         if bad.any():
-            report.add("Dropped", f"{bad.sum():,} rows {what}", places(table, bad, origins))
+            report.add("Dropped", f"{bad.sum():,} rows {what}", _name_places(table, bad, origins))
     if missing.all(axis=1).any():
         report.add("Dropped", f"{missing.all(axis=1).sum():,} rows without a price")
-    table.loc[zero | missing.any(axis=1), [*PRICES, "vol"]] = np.nan
+    table.loc[zero | missing.any(axis=1), [*PRICES, "vol", "adj"]] = np.nan
 
 
 def _once(
@@ -89,16 +100,16 @@ def _once(
     ticker_codes: np.ndarray,
     day_codes: np.ndarray,
     origins: Sequence[Origin],
-    report: Report,
+    report: ConversionReport,
 ) -> np.ndarray:
-    """Positions of the rows that stay: the first of equal rows of one ticker and day."""
+    """Return positions of the rows that stay: the first of equal rows of one ticker and day."""
     key = ticker_codes.astype(np.int64) * (day_codes.max() + 1) + day_codes
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     again = first[inverse] != np.arange(len(key))
     if again.any():
-        numbers = table[list(NUMBERS)].to_numpy()
+        numbers = table[[name for name in NUMBERS if name != "adj"]].to_numpy()
         repeated, kept = numbers[again], numbers[first[inverse[again]]]
-        differ = ~((repeated == kept) | (np.isnan(repeated) & np.isnan(kept))).all(axis=1)
+        differ = ~np.isclose(repeated, kept, rtol=SAME_NUMBER, atol=0, equal_nan=True).all(axis=1)
         if differ.any():
             at = np.flatnonzero(again)[int(np.argmax(differ))]
             row, before = table.iloc[at], table.iloc[first[inverse[at]]]
@@ -108,14 +119,288 @@ def _once(
                 f"{here}: {row['day']:%Y-%m-%d} is also in {there}, with other numbers: keep one row per "
                 "ticker and day."
             )
-        report.add("Dropped", f"{again.sum():,} rows that repeat another", places(table, again, origins))
+        report.add(
+            "Dropped", f"{again.sum():,} rows that repeat another", _name_places(table, again, origins)
+        )
     return first
 
 
-def places(table: pd.DataFrame, chosen: np.ndarray, origins: Sequence[Origin]) -> list[str]:
-    """Places of the chosen rows; those beyond what a report shows are left unnamed."""
+def _name_places(table: pd.DataFrame, chosen: np.ndarray, origins: Sequence[Origin]) -> list[str]:
+    """Return places of the chosen rows; those beyond what a report shows are left unnamed."""
     rows = np.flatnonzero(chosen)
-    named = table.iloc[rows[:EXAMPLES]][["origin", "row", "ticker"]]
-    return [origins[origin].place(row, ticker) for origin, row, ticker in named.itertuples(index=False)] + [
-        ""
-    ] * max(0, len(rows) - EXAMPLES)
+    named = table.iloc[rows[:SHOWN_EXAMPLES]][["origin", "row", "ticker"]]
+    places = [origins[origin].place(row, ticker) for origin, row, ticker in named.itertuples(index=False)]
+    return places + [""] * max(0, len(rows) - SHOWN_EXAMPLES)
+
+
+@dataclass
+class _Evidence:
+    """Splits whose day shows the price jump by the ratio (raw), or not (adjusted), as "AAPL 2014-06-09".
+
+    `moved` are raw ones whose jump is on another day, as (day of the split, day of the jump, ticker).
+    """
+
+    raw: list[str] = field(default_factory=list)
+    adjusted: list[str] = field(default_factory=list)
+    moved: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.ndarray:
+    """Express prices, volumes and dividends in shares of the last day, in place.
+
+    Parameters
+    ----------
+    bars : Bars
+        Its prices, vol and divs are changed where they are raw.
+    kind : "raw", "adjusted" or None
+        What the prices are; None: what the days of the splits show.
+    report : ConversionReport
+        Takes what was found.
+
+    Returns
+    -------
+    ndarray (day, ticker)
+        Product of a ticker's splits so far, the field `split_cumprod`.
+
+    Raises
+    ------
+    PricesError
+        The splits contradict one another, or none is large enough to tell.
+    """
+    split = bars.values["split"]
+    count = int((split != 1).sum())
+    if not count:
+        what = f"taken as {kind}, as --prices says" if kind else "taken as they are"
+        report.add("Prices", f"there are no splits in the source: prices are {what}")
+        return np.ones_like(split)
+    evidence = _find_evidence(bars)
+    if kind is None:
+        kind = _decide(
+            evidence, bool((np.cumprod(split, axis=0)[-1] / np.cumprod(split, axis=0) == 1).all()), report
+        )
+    else:
+        report.add("Prices", f"{kind}, as --prices says; {count:,} splits")
+    moved = [
+        f"{bars.place(day, ticker)} (jump: {bars.days[jump]:%Y-%m-%d})"
+        for day, jump, ticker in evidence.moved
+    ]
+    if moved and kind == "raw":
+        report.add(
+            "Prices",
+            f"{len(moved):,} splits stand on another day than the jump by their "
+            "ratio: applied on "
+            "the day of the jump, to correct in the source",
+            moved,
+        )
+        for day, jump, ticker in evidence.moved:
+            split[jump, ticker] *= split[day, ticker]
+            split[day, ticker] = 1.0
+    elif moved:
+        report.add(
+            "Prices",
+            f"{len(moved):,} splits are not in prices, which jump by the ratio "
+            "on another day: "
+            "correct the day of the split in the source",
+            moved,
+        )
+    so_far = np.cumprod(split, axis=0)
+    later = so_far[-1] / so_far  # product of the splits after each day
+    if kind == "raw":
+        for name in (*PRICES, "divs"):
+            bars.values[name] /= later
+        bars.values["vol"] *= later
+        report.add("Prices", "the splits were applied to prices, volumes and dividends")
+    else:
+        report.add("Prices", "the splits are in prices, volumes and dividends already; nothing was applied")
+    return so_far
+
+
+def _decide(evidence: _Evidence, nothing_to_change: bool, report: ConversionReport) -> str:
+    """Return which of the two the days of the splits show."""
+    seen = {"raw": evidence.raw, "adjusted": evidence.adjusted}
+    total = len(evidence.raw) + len(evidence.adjusted)
+    if total == 0:
+        if nothing_to_change:  # the splits are before all prices
+            return "adjusted"
+        raise PricesError(
+            "No split is large enough, or has prices on both sides, to tell whether the prices are adjusted "
+            "for splits: add --prices raw or --prices adjusted."
+        )
+    kind = max(seen, key=lambda name: len(seen[name]))
+    against = seen["adjusted" if kind == "raw" else "raw"]
+    if len(seen[kind]) / total < MAJORITY:
+        raise PricesError(
+            f"On {evidence.raw[0]} the price jumps by the ratio of the split, on {evidence.adjusted[0]} it "
+            "does not: the source is neither raw nor adjusted as a whole. Make it one of them, or "
+            "add --prices raw or --prices adjusted."
+        )
+    what = "raw: the price jumps by the ratio" if kind == "raw" else "adjusted: the price does not jump"
+    report.add("Prices", f"{what} on {len(seen[kind]):,} of {total:,} days of splits")
+    if against:
+        report.add("Plausibility", f"{len(against):,} splits show the opposite", against)
+    return kind
+
+
+def _find_evidence(bars: Bars) -> _Evidence:
+    found = _Evidence()
+    split, opened, closed = (bars.values[name] for name in ("split", "open", "close"))
+    for ticker in np.flatnonzero((split != 1).any(axis=0)):
+        priced = np.flatnonzero(np.isfinite(closed[:, ticker]))
+        jumps = np.log(opened[priced[1:], ticker] / closed[priced[:-1], ticker])
+        for day in np.flatnonzero(split[:, ticker] != 1):
+            at = int(np.searchsorted(priced, day))  # the first day with a price, at or after the split
+            ratio = np.log(split[day, ticker])
+            if abs(ratio) < LEAST or at == 0 or at == len(priced):
+                continue
+            jump = jumps[at - 1]
+            name = bars.place(day, ticker)
+            # Raw prices move by minus the ratio, adjusted ones by 0; halfway between shows nothing.
+            if abs(jump + ratio) < abs(ratio) / 3:
+                found.raw.append(name)
+                continue
+            if abs(jump) >= abs(ratio) / 3:
+                continue
+            near = range(max(1, at - NEAR), min(len(priced), at + NEAR + 1))
+            other = min(near, key=lambda k: abs(jumps[k - 1] + ratio))
+            unsplit = (split[priced[near.start - 1] : priced[near.stop - 1] + 1, ticker] != 1).sum() == 1
+            if (
+                abs(ratio) >= LEAST_MISDATED
+                and abs(jumps[other - 1] + ratio) < min(abs(ratio) / 3, 0.15)
+                and unsplit
+            ):
+                found.raw.append(name)
+                found.moved.append((int(day), int(priced[other]), int(ticker)))
+            else:
+                found.adjusted.append(name)
+    return found
+
+
+def count_dividends_once(
+    bars: Bars, so_far: np.ndarray, of_history: np.ndarray, report: ConversionReport
+) -> None:
+    """Undo an adjustment of prices for the dividends that stand beside them, in place.
+
+    Prices as traded are multiples of a cent. If they are so after the last ex-day and not before it, the
+    prices are adjusted for dividends, as those of yfinance's ``history()`` are by default.
+
+    Parameters
+    ----------
+    bars : Bars
+        Prices and dividends in shares of the last day.
+    so_far : ndarray (day, ticker)
+        Product of the splits so far.
+    of_history : ndarray (ticker)
+        True where the source's columns are those of ``history()`` with its default arguments.
+    report : ConversionReport
+        Takes what was found.
+    """
+    divs = bars.values["divs"]
+    undone, left_out = [], []
+    for ticker in np.flatnonzero((divs > 0).any(axis=0)):
+        priced = np.flatnonzero(np.isfinite(bars.values["close"][:, ticker]))
+        later = so_far[-1, ticker] / so_far[priced, ticker]
+        close = bars.values["close"][priced, ticker]
+        paid = np.zeros(len(priced))
+        days = np.flatnonzero(divs[:, ticker] > 0)
+        at = np.searchsorted(priced, days)
+        np.add.at(paid, at[at < len(priced)], divs[days[at < len(priced)], ticker])
+        ex_days = np.flatnonzero(paid[1:] > 0) + 1  # those with a price before
+        if not len(ex_days):
+            continue
+        # An ex-day lowers earlier prices by 1 - dividend / close as traded on the day before.
+        factor = np.ones(len(priced))
+        for day in ex_days[::-1]:
+            factor[:day] = factor[day] * close[day - 1] / (close[day - 1] + paid[day] * factor[day])
+        kind = _adjusted_for_dividends(close * later, factor, ex_days, bool(of_history[ticker]))
+        if kind == "undo":
+            for name in PRICES:
+                bars.values[name][priced, ticker] /= factor
+            undone.append(str(bars.tickers[ticker]))
+        elif kind == "leave out":
+            divs[:, ticker] = np.where(np.isnan(divs[:, ticker]), np.nan, 0.0)
+            left_out.append(str(bars.tickers[ticker]))
+    why = "adjusted for dividends already (no whole cents before the ex-days)"
+    cure = "better download with auto_adjust=False"
+    if undone:
+        report.add(
+            "Prices",
+            f"the prices of {len(undone):,} tickers are {why}, and divs would "
+            "count the dividends "
+            "again: the prices were taken back to those traded; "
+            f"{cure}",
+            undone,
+        )
+    if left_out:
+        report.add(
+            "Prices",
+            f"the prices of {len(left_out):,} tickers are {why}, and divs would "
+            "count the dividends "
+            f"again: the dividends were left out; {cure}",
+            left_out,
+        )
+
+
+def _adjusted_for_dividends(
+    traded: np.ndarray, factor: np.ndarray, ex_days: np.ndarray, history: bool
+) -> str:
+    """Return what to do with one ticker's prices: "undo" the adjustment, "leave out" the dividends, or ""."""
+    last = int(ex_days[-1])
+    start = int(ex_days[-2]) if len(ex_days) > 1 and last - ex_days[-2] >= FEWEST else max(0, last - 250)
+    if last - start < FEWEST or any(_share_of_multiples(traded[start:last], tick) > 0.3 for tick in TICKS):
+        return ""
+    for tick in TICKS:
+        if _share_of_multiples(traded[last:], tick) >= 0.9:
+            if _share_of_multiples(traded[start:last] / factor[start:last], tick) >= 0.9:
+                return "undo"
+            if tick == 0.01:
+                return "leave out"
+    nowhere = not any(_share_of_multiples(traded, tick) > 0.1 for tick in TICKS)
+    return "leave out" if history and nowhere and len(traded) >= 10 else ""
+
+
+def _share_of_multiples(prices: np.ndarray, tick: float) -> float:
+    """Return the share of prices that are multiples of a tick, to the precision of float32."""
+    units = prices / tick
+    fine = units < 2.5e5  # above, a float32 does not tell
+    if not fine.any():
+        return np.nan
+    near = np.abs(units[fine] - np.round(units[fine])) < np.maximum(2e-7 * units[fine], 1e-5)
+    return float(near.mean())
+
+
+def find_unlisted_splits(bars: Bars) -> list[str]:
+    """Return the days on which the close falls by a simple ratio while the adjusted close does not.
+
+    Prices are those in shares of the last day, so that listed splits show no fall.
+    """
+    close, adjusted = (pd.DataFrame(bars.values[name]).ffill().to_numpy() for name in ("close", "adj"))
+    paid = np.nan_to_num(bars.values["divs"])
+    found = []
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = (close[1:] + paid[1:]) / close[:-1]
+        held = adjusted[1:] / adjusted[:-1]
+        apart = np.abs(np.log(change / held)) > LEAST
+    for ticker, row in zip(*np.nonzero(apart.T), strict=True):
+        ratio = held[row, ticker] / change[row, ticker]
+        new, old = _simple_ratio(ratio)
+        listed = bars.values["split"][row + 1, ticker] != 1
+        if (
+            listed
+            or not new
+            or not 0.8 < held[row, ticker] < 1.25
+            or np.isnan(bars.values["close"][row + 1, ticker])
+        ):
+            continue
+        verb = "falls" if ratio > 1 else "rises"
+        found.append(
+            f"{bars.place(row + 1, ticker)}, the close {verb} (times {change[row, ticker]:.3g}) "
+            "while the adjusted "
+            f"close does not, like a split of {new}:{old}"
+        )
+    return found
+
+
+def _simple_ratio(ratio: float) -> tuple[int, int]:
+    """Return small whole numbers whose ratio is within 1 %, or zeros."""
+    pairs = [(new, old) for old in range(1, 6) for new in range(1, 51)] + [(1, old) for old in range(6, 51)]
+    return next((pair for pair in pairs if abs(ratio / (pair[0] / pair[1]) - 1) < 0.01), (0, 0))

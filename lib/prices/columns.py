@@ -1,49 +1,97 @@
 """The column names of price tables in common libraries and data services."""
 
+import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-from lib.prices.errors import PricesError
+import pandas as pd
+
+from lib.prices.findings import PricesError
 
 PRICES = ("open", "low", "high", "close")
-NUMBERS = (*PRICES, "vol", "divs", "split")
-# By meaning, in order of preference; written as `plain` leaves them. `Adj Close` is absent on purpose: it is
-# lowered by every later dividend, which the field divs would then count a second time.
-NAMES = {
-    "day": ("date", "datetime", "timestamp", "time", "day", "tradedate", "index", "unnamed:0", ""),
-    "ticker": ("ticker", "symbol", "tic", "asset", "instrument", "code", "name"),
-    "open": ("open",),
-    "low": ("low",),
-    "high": ("high",),
-    "close": ("close", "close/last"),
-    "vol": ("volume", "vol"),
-    "divs": ("dividends", "dividend", "divs", "divcash", "dividendamount"),
-    "split": (
-        "stocksplits",
-        "stocksplit",
-        "splits",
-        "split",
-        "splitratio",
-        "splitfactor",
-        "splitcoefficient",
+NUMBERS = (*PRICES, "vol", "divs", "split", "adj")
+# By meaning, in order of preference; written as `simplify_name` leaves them. The adjusted close is no close:
+# every later dividend lowers it, which the field divs would then count a second time.
+COLUMN_NAMES: dict[str, Sequence[str]] = {
+    "day": (
+        *("date", "datetime", "timestamp", "time", "day", "tradedate", "tradingdate", "tradingday"),
+        *("pricedate", "dt", "dtyyyymmdd", "caldt", "datadate", "asofdate", "timeopen", "opentime"),
+        *("windowstart", "gmttime", "localtime", "unix", "unixtime", "unixtimestamp", "epoch"),
+        *("datum", "fecha", "data", "dato", "index", "unnamed:0", ""),
     ),
+    "clock": ("time", "uhrzeit"),  # beside a column of dates
+    "ticker": (
+        *("ticker", "tickers", "symbol", "symbols", "tic", "tickersymbol", "stocksymbol", "actsymbol"),
+        *("tscode", "asset", "instrument", "code", "stockcode", "securitycode", "ric", "sid"),
+        *("permno", "secid", "isin", "cusip", "figi", "wkn"),
+    ),
+    "name": ("name", "stock", "security", "company", "companyname", "stockname", "securityname"),
+    "open": (
+        *("open", "openprice", "openingprice", "openprc", "priceopen", "pxopen"),
+        *("eröffnung", "eroeffnung", "eröffn", "eröffnungskurs", "erster", "apertura", "abertura"),
+        *("ouverture", "ouv", "o"),
+    ),
+    "low": (
+        *("low", "lowprice", "lowestprice", "bidlo", "pricelow", "pxlow"),
+        *("tief", "tiefst", "tagestief", "tiefstkurs", "mínimo", "minimo", "minima", "bas", "plusbas", "l"),
+    ),
+    "high": (
+        *("high", "highprice", "highestprice", "askhi", "pricehigh", "pxhigh"),
+        *(
+            "hoch",
+            "höchst",
+            "tageshoch",
+            "höchstkurs",
+            "máximo",
+            "maximo",
+            "massimo",
+            "haut",
+            "plushaut",
+            "h",
+        ),
+    ),
+    "close": (
+        *("close", "close/last", "closelast", "closeprice", "closingprice", "priceclose", "pxlast", "prc"),
+        *("schluss", "schluß", "schlusskurs", "schlußkurs", "zuletzt", "cierre", "último", "ultimo"),
+        *("fechamento", "chiusura", "clôture", "dernier", "last", "lastprice", "price", "c"),
+    ),
+    "vol": (
+        *("volume", "vol", "volumen", "sharevolume", "tradingvolume", "tradedvolume", "volumetraded"),
+        *("totaltradequantity", "totaltradedquantity", "tottrdqty", "tickvol", "stück", "pxvolume", "v"),
+    ),
+    "divs": (
+        *("dividends", "dividend", "divs", "div", "divcash", "dividendamount", "exdividend", "exdiv"),
+        *("exdividends", "cashdividend", "cashdividends", "dividendcash", "dividendpershare"),
+        *("dividendspershare", "divamt", "distribution", "distributions", "dividende", "dividenden"),
+    ),
+    "gains": ("capitalgains", "capitalgain"),  # paid out by funds, like dividends
+    "split": (
+        *("stocksplits", "stocksplit", "splits", "split", "splitratio", "splitfactor"),
+        *("splitcoefficient", "splitcoef", "stocksplitratio"),
+    ),
+    "adj": ("adjclose", "adjustedclose", "closeadj", "closeadjusted", "adjcloseprice", "adjclosing"),
     "from": ("from", "start", "startdate", "datefrom", "added"),
     "to": ("to", "end", "enddate", "dateto", "removed"),
 }
-ADJUSTED = ("adjclose", "adjustedclose", "closeadj", "closeadjusted")
+SINGLE_LETTERS = {"o": "open", "l": "low", "h": "high", "c": "close"}
+# What a user writes for a meaning, in messages and in --rename.
+WORDS = {"day": "date", "vol": "volume", "divs": "dividends", "split": "splits", "adj": "adj close"}
+UNNAMED = re.compile(r"unnamed: ?\d+(_level_\d+)?", re.IGNORECASE)
 
 
-def plain(name: object) -> str:
-    """Reduce a column's name to what names have in common: `Adj Close`, `adj_close` -> "adjclose".
+def simplify_name(name: object) -> str:
+    """Reduce a column's name to what names have in common: `Adj. Close`, `adj_close` -> "adjclose".
 
-    Case, blanks, `_`, `-`, the brackets of `<OPEN>` and the number of `1. open` do not count.
+    Case, blanks, `_`, `-`, `.`, the brackets of `<OPEN>`, the number of `1. open` and the unit of
+    `Close (USD)` do not count.
     """
-    text = re.sub(r"^\d+\.\s*", "", str(name).strip().strip("<>").lower())
-    return re.sub(r"[\s_-]", "", text)
+    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+    text = re.sub(r"^\d+\.\s+", "", text.strip().strip("<>").lower())
+    return re.sub(r"[\s_.\-]", "", re.sub(r"(?<=\w)\s*[(\[][^()\[\]]*[)\]]$", "", text))
 
 
-def recognise(columns: Iterable[object], source: str, required: Iterable[str] = ()) -> dict[str, object]:
-    """Find the column of each meaning in `NAMES`.
+def find_columns(columns: Iterable[object], source: str, required: Iterable[str] = ()) -> dict[str, object]:
+    """Find the column of each meaning in `COLUMN_NAMES`.
 
     Parameters
     ----------
@@ -65,35 +113,157 @@ def recognise(columns: Iterable[object], source: str, required: Iterable[str] = 
         A column is there twice, or a required one is not.
     """
     columns = list(columns)
+    by_name: dict[str, list[object]] = {}
+    for column in columns:
+        by_name.setdefault(simplify_name(column), []).append(column)
+    letters = by_name.keys() >= SINGLE_LETTERS.keys()  # one letter alone is more likely a ticker
+    if letters:
+        by_name["timestamp"] = by_name.get("timestamp", []) + by_name.pop("t", [])
     found: dict[str, object] = {}
-    for meaning, names in NAMES.items():
+    for meaning, names in COLUMN_NAMES.items():
         for name in names:
-            same = [column for column in columns if plain(column) == name]
+            same = by_name.get(name, [])
+            if (
+                not same
+                or (len(name) == 1 and not letters)
+                or (meaning == "clock" and same[0] == found.get("day"))
+            ):
+                continue
             if len(same) > 1:
                 both = " and ".join(repr(str(column)) for column in same[:2])
                 raise PricesError(f"{source}: has two columns of one name, {both}: leave one of them.")
-            if same:
-                found[meaning] = same[0]
-                break
+            found[meaning] = same[0]
+            break
+    require_columns(required, found, columns, source)
+    return found
+
+
+def require_columns(
+    required: Iterable[str], found: Mapping[str, object], columns: Iterable[object], source: str
+) -> None:
+    """Raise PricesError, with the renaming that would help, unless the required meanings have columns."""
+    columns = list(columns)
     missing = [meaning for meaning in required if meaning not in found]
-    if missing == ["close"] and any(plain(column) in ADJUSTED for column in columns):
+    if not missing:
+        return
+    if missing == ["close"] and "adj" in found:
         raise PricesError(
             f"{source}: has an adjusted close only, which dividends have lowered: add the column Close "
             "(yfinance writes it with auto_adjust=False)."
         )
-    if missing:
-        needed = ", ".join({"day": "date", "vol": "volume"}.get(meaning, meaning) for meaning in missing)
-        listed = ", ".join(str(column) for column in columns[:12])
-        raise PricesError(f"{source}: lacks a column for {needed}; it has {listed or 'none'}.")
-    return found
+    needed = ", ".join(WORDS.get(meaning, meaning) for meaning in missing)
+    listed = ", ".join(str(column) for column in columns[:12])
+    more = f" and {len(columns) - 12} more" if len(columns) > 12 else ""
+    free = [str(column) for column in columns if column not in found.values() and str(column).strip()]
+    if {"open", "low", "high"} <= set(missing) and "close" in found:
+        hint = "; closes alone are not enough: a market needs open, high, low and close"
+    elif free:
+        word = WORDS.get(missing[0], missing[0])
+        near = difflib.get_close_matches(word, [name.lower() for name in free], n=1, cutoff=0.4)
+        shown = next((name for name in free if near and name.lower() == near[0]), free[0])
+        hint = f'; if one of these holds it, name it, for example --rename "{shown}={word}"'
+    else:
+        hint = ""
+    if missing == ["ticker"]:
+        hint += '; a frame of one ticker is given by its name, {"AAPL": frame}'
+    raise PricesError(f"{source}: lacks a column for {needed}; it has {listed or 'none'}{more}{hint}.")
 
 
-def field_of(stem: str) -> str | None:
-    """Name the field that a wide file holds, by its name: `close`, `prices_Open` -> "close", "open"."""
-    if plain(stem).endswith(ADJUSTED):
-        return None
-    for name in (plain(stem), plain(re.split(r"[\s_.-]", stem)[-1])):
-        for field in NUMBERS:
-            if name in NAMES[field]:
-                return field
+def field_of_file(stem: str) -> str | None:
+    """Return the field that a wide file holds by its name: `close`, `prices_Open` -> "close", "open"."""
+    for name in (simplify_name(stem), simplify_name(re.split(r"[\s_.-]", stem)[-1])):
+        for field in ("adj", "gains", *NUMBERS):
+            if any(
+                name == known or (field == "adj" and name.endswith(known)) for known in COLUMN_NAMES[field]
+            ):
+                return field if len(name) > 1 else None
+    return None
+
+
+def parse_renames(words: Iterable[str]) -> dict[str, str]:
+    """Parse words like "Schluss=close" into the meanings' names by column.
+
+    Raises
+    ------
+    PricesError
+        A word without "=", or a name that columns do not have.
+    """
+    renames: dict[str, str] = {}
+    for word in words:
+        column, separator, target = word.rpartition("=")
+        if not (separator and column.strip() and target.strip()):
+            raise PricesError(f'--rename {word!r}: write COLUMN=NAME, like --rename "Schluss=close".')
+        renames[column.strip()] = target.strip()
+    return renames
+
+
+def check_renames(renames: Mapping[str, str]) -> dict[str, str]:
+    """Return renames by column, with the target in the form that `find_columns` knows best."""
+    known = {name: meaning for meaning, names in COLUMN_NAMES.items() for name in names if len(name) > 1}
+    known |= {WORDS.get(meaning, meaning).replace(" ", ""): meaning for meaning in COLUMN_NAMES}
+    result = {}
+    for column, target in renames.items():
+        meaning = known.get(simplify_name(target))
+        if meaning is None:
+            raise PricesError(
+                f"{target!r} is not a column of prices: a column can be renamed to date, ticker, open, high, "
+                "low, close, volume, dividends or splits."
+            )
+        result[str(column)] = COLUMN_NAMES[meaning][0]
+    return result
+
+
+def rename_columns(names: Iterable[object], renames: Mapping[str, str]) -> list[object]:
+    """Return column names after `renames`; a column that had a target's name before is set aside."""
+    names = list(names)
+    if not any(str(name).strip() in renames for name in names):
+        return names
+    targets = set(renames.values())
+    taken = {name for target in targets for name in _same_meaning(target)}
+    return [
+        renames.get(str(name).strip(), f"{name} (not used)" if simplify_name(name) in taken else name)
+        for name in names
+    ]
+
+
+def _same_meaning(target: str) -> Sequence[str]:
+    return next((names for names in COLUMN_NAMES.values() if names[0] == target), ())
+
+
+def split_flat_names(names: Sequence[object]) -> pd.MultiIndex | None:
+    """Return columns of two levels for flat names of field and ticker, such as `Close_AAPL`, or None.
+
+    Takes `('Close', 'AAPL')`, `Close_AAPL`, `AAPL.Close`, `Close AAPL`, `AAPL|Close` and the like, where
+    every ticker's four prices are there for at least one ticker. The first column may hold the dates.
+    """
+    for order in (0, 1):
+        pairs = [_field_and_ticker(str(name), order) for name in names]
+        fields: dict[str, set[str]] = {}
+        for pair in filter(None, pairs):
+            fields.setdefault(pair[1], set()).add(pair[0])
+        whole = [ticker for ticker, own in fields.items() if own >= set(PRICES)]
+        if whole and 2 * sum(pair is None for pair in pairs) <= len(pairs):
+            return pd.MultiIndex.from_tuples(
+                [
+                    (COLUMN_NAMES[pair[0]][0], pair[1]) if pair else (_date_of_tuple(name), "")
+                    for name, pair in zip(names, pairs, strict=True)
+                ]
+            )
+    return None
+
+
+def _date_of_tuple(name: object) -> str:
+    return re.sub(r"^\(['\"](.*?)['\"], ['\"]{2}\)$", r"\1", str(name)).strip("_|. ")
+
+
+def _field_and_ticker(name: str, order: int) -> tuple[str, str] | None:
+    if match := re.fullmatch(r"\(['\"](.*)['\"], ['\"](.*)['\"]\)", name.strip()):
+        parts = [(match[1], match[2])]
+    else:
+        parts = [(name[: at.start()], name[at.end() :]) for at in re.finditer(r"[\s_|:./-]+", name.strip())]
+    for left, right in reversed(parts) if order == 0 else parts:
+        field, ticker = (left, right) if order == 0 else (right, left)
+        for meaning in NUMBERS:
+            if ticker and len(field) > 1 and simplify_name(field) in COLUMN_NAMES[meaning]:
+                return meaning, ticker.strip()
     return None

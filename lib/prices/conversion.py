@@ -9,97 +9,144 @@ import pandas as pd
 import xarray as xr
 
 from lib.common.market_data import FIELDS, LAYOUT
-from lib.prices import bars as joined
-from lib.prices import files, plausibility, shapes
-from lib.prices.adjusting import adjust
-from lib.prices.bars import Bars
-from lib.prices.errors import Origin, PricesError
-from lib.prices.members import membership
-from lib.prices.report import Report
+from lib.prices import cells, checks, files, tables
+from lib.prices.bars import Bars, apply_splits, count_dividends_once, find_unlisted_splits, join_bars
+from lib.prices.columns import PRICES, check_renames, field_of_file, find_columns, require_columns
+from lib.prices.findings import ConversionReport, Origin, PricesError
 
-KINDS = ("raw", "adjusted")
+PRICE_KINDS = ("raw", "adjusted")
+EVER = "1700-01-01", "2200-01-01"  # where a stay has no first or last day
 Members: TypeAlias = str | Path | pd.DataFrame
 Frames: TypeAlias = pd.DataFrame | Mapping[object, pd.DataFrame] | Iterable[pd.DataFrame]
 
 
-def from_files(
-    sources: Sequence[str | Path], members: Members | None = None, prices: str | None = None
-) -> tuple[xr.DataArray, Report]:
+def convert_files(
+    sources: Sequence[str | Path],
+    members: Members | None = None,
+    prices: str | None = None,
+    renames: Mapping[str, str] | None = None,
+) -> tuple[xr.DataArray, ConversionReport]:
     """Convert files and folders of files; see `lib.prices` for what they may be."""
-    report = Report()
-    tables: list[shapes.Tidy] = []
-    wide: dict[str, shapes.Tidy] = {}
+    report = ConversionReport()
+    renames = check_renames(renames or {})
+    made: list[tables.TidyTable] = []
+    wide: dict[str, tables.TidyTable] = {}
+    unknown: list[tables.TidyTable] = []
+    seen: set[str] = set()
     for source in sources:
-        paths, beside = files.listed(source)
-        if beside:
-            report.add("Dropped", f"{len(beside):,} entries of {source} that are not CSV or Parquet files",
-                       [path.name for path in beside])  # fmt: skip
-        for path in paths:
-            frame, origin = files.read(path)
-            stem = files.stem(path)
-            if shapes.is_wide(frame, stem):
-                field = str(shapes.field_of(stem))
+        found = files.find_price_files(source)
+        for entries, what in (
+            (found.of_macos, "files that macOS leaves in archives"),
+            (found.empty, "empty files"),
+            (found.others, f"entries of {source} that are not files of prices"),
+        ):
+            if entries:
+                report.add("Dropped", f"{len(entries):,} {what}", entries)
+        for path, ticker in found.tickers.items():
+            frame, origin = files.read_price_file(path, renames)
+            seen |= {
+                str(name)
+                for level in range(frame.columns.nlevels)
+                for name in frame.columns.get_level_values(level)
+            }
+            stem = files.file_stem(path)
+            stem = renames.get(stem, stem)
+            if tables.is_wide(frame, stem):
+                field = str(field_of_file(stem))
                 if field in wide:
                     raise PricesError(f"{path}: {wide[field][1].name} holds the {field} already.")
                 wide[field] = frame, origin
+            elif tables.looks_wide(frame):
+                unknown.append((frame, origin))
             else:
-                tables.extend(shapes.tidy(frame, origin, report, stem))
+                made.extend(tables.tidy_table(frame, origin, report, ticker))
+    absent = [column for column, target in renames.items() if target not in seen and column not in seen]
+    if absent:
+        raise PricesError(f'--rename "{absent[0]}=…": no source has a column {absent[0]}.')
+    if "adj" in wide:
+        report.add("Read", f"{wide.pop('adj')[1].name}: not used, dividends have lowered its prices")
+    if unknown and not made and not set(PRICES) <= wide.keys():
+        raise PricesError(_closes_alone(*unknown[0]))
+    for _, origin in unknown:
+        report.add("Read", f"{origin.name}: not used, it holds no field of a market by its name")
     if wide:
-        tables.append(shapes.tidy_wide(wide, report))
-    return _convert(tables, members, prices, report)
+        made.append(tables.tidy_wide(wide, report))
+    return _convert(made, members, prices, report)
 
 
-def from_frames(
-    frames: Frames, members: Members | None = None, prices: str | None = None
-) -> tuple[xr.DataArray, Report]:
+def _closes_alone(frame: pd.DataFrame, origin: Origin) -> str:
+    names = [str(name) for name in frame.columns[1:]]
+    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return (
+        f"{origin.name}: has one price per day of {len(names):,} tickers ({shown}), but a market needs open, "
+        "high, low and close: add the files open.csv, high.csv and low.csv beside close.csv, or, "
+        "if these are "
+        f'prices of one ticker, name them, for example --rename "{names[0]}=open".'
+    )
+
+
+def convert_frames(
+    frames: Frames,
+    members: Members | None = None,
+    prices: str | None = None,
+    renames: Mapping[str, str] | None = None,
+) -> tuple[xr.DataArray, ConversionReport]:
     """Convert frames; see `lib.prices.market_from_frames`."""
-    report = Report()
+    report = ConversionReport()
+    renames = check_renames(renames or {})
     if isinstance(frames, pd.DataFrame):
         frames = [frames]
+    made: list[tables.TidyTable] = []
     if isinstance(frames, Mapping):
-        named = [(str(name).strip(), frame, f"the frame of {name}") for name, frame in frames.items()]
-        tables = [
-            table
-            for ticker, frame, label in named
-            for table in shapes.tidy(_without_tickers(frame), Origin(label), report, ticker)
-        ]
+        for name, frame in frames.items():
+            ticker = cells.ticker_text(name)
+            flat = _without_tickers(files.rename_frame(files.with_index_as_columns(frame), renames))
+            made.extend(tables.tidy_table(flat, Origin(f"the frame of {ticker}"), report, ticker))
     else:
-        tables = [
-            table
-            for k, frame in enumerate(frames, 1)
-            for table in shapes.tidy(files.indexed(frame), Origin(f"frame {k}"), report)
-        ]
-    return _convert(tables, members, prices, report)
+        for number, frame in enumerate(frames, 1):
+            plain = files.rename_frame(files.with_index_as_columns(frame), renames)
+            made.extend(tables.tidy_table(plain, Origin(f"frame {number}"), report))
+    return _convert(made, members, prices, report)
 
 
 def _without_tickers(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame of one ticker without a column that names it again: the key counts."""
-    flat = files.indexed(frame)
-    if flat.columns.nlevels > 1:
-        fields = [
-            level for level in (0, 1) if "close" in map(str.lower, flat.columns.get_level_values(level))
-        ]
-        flat = flat.set_axis(flat.columns.get_level_values(fields[0] if fields else 0), axis=1)
-    column = shapes.recognise(flat.columns, "the frame").get("ticker")
-    return flat if column is None else flat.drop(columns=column)
+    """Return the frame of one ticker without a column that names it again: the key counts."""
+    if frame.columns.nlevels == 2:
+        frame = frame.set_axis(frame.columns.get_level_values(1 - tables.ticker_level(frame.columns)), axis=1)
+        frame = frame.set_axis(["date", *frame.columns[1:]], axis=1)
+    columns = find_columns(frame.columns, "the frame")
+    return frame.drop(columns=[columns[meaning] for meaning in ("ticker", "name") if meaning in columns])
 
 
 def _convert(
-    tables: Sequence[shapes.Tidy], members: Members | None, prices: str | None, report: Report
-) -> tuple[xr.DataArray, Report]:
-    if prices not in (None, *KINDS):
+    made: Sequence[tables.TidyTable], members: Members | None, prices: str | None, report: ConversionReport
+) -> tuple[xr.DataArray, ConversionReport]:
+    if prices not in (None, *PRICE_KINDS):
         raise PricesError(f"prices is {prices!r}: it can be raw or adjusted, or left out.")
-    if not tables or all(frame.empty for frame, _ in tables):
-        where = tables[0][1].name if tables else "The source"
+    if not made or all(frame.empty for frame, _ in made):
+        where = made[0][1].name if made else "The source"
         raise PricesError(f"{where}: has no row: there is nothing to convert.")
-    bars = joined.join(tables, report)
-    split_cumprod = adjust(bars, prices, report)
+    bars = join_bars(made, report)
+    checks.check_spacing(bars, report)
+    split_cumprod = apply_splits(bars, prices, report)
+    of_history = {name for frame, origin in made if origin.of_history for name in frame["ticker"].unique()}
+    history = np.array([name in of_history for name in bars.tickers])
+    count_dividends_once(bars, split_cumprod, history, report)
     values = bars.values
     priced = ~np.isnan(values["close"])
     dividends = _dividends(values["divs"], priced, bars, report)
     liquid = priced & ~(values["vol"] == 0)
     if np.isnan(values["vol"][priced]).all():
         report.add("Liquidity", "there are no volumes in the source: vol is NaN")
+    never = bars.tickers[~liquid.any(axis=0)]
+    if len(never):
+        report.add(
+            "Liquidity",
+            f"{len(never):,} tickers are never liquid, their volumes are 0 throughout (leave the "
+            "column of volumes "
+            "out where the source has none)",
+            never.tolist(),
+        )
     if members is None:
         report.add("Liquidity", "no table of members: is_liquid means traded with a price that day")
     else:
@@ -112,15 +159,21 @@ def _convert(
     traded = priced.any(axis=1)
     days = bars.days[traded]
     stacked = np.stack([fields[name][traded] for name in FIELDS])
-    plausibility.check(days, bars.tickers, dict(zip(FIELDS, stacked, strict=True)), report)
+    unlisted = find_unlisted_splits(bars)
+    if unlisted:
+        report.add("Plausibility", f"{len(unlisted):,} splits that the source does not list", unlisted)
+    checks.check_prices(days, bars.tickers, dict(zip(FIELDS, stacked, strict=True)), report)
     coords = {"field": list(FIELDS), "time": days, "asset": bars.tickers.astype(str)}
-    report.add("Read", f"in all {len(bars.tickers):,} tickers on {len(days):,} days, "
-                       f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}")  # fmt: skip
+    report.add(
+        "Read",
+        f"in all {len(bars.tickers):,} tickers on {len(days):,} days, "
+        f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}",
+    )
     return xr.DataArray(stacked, coords, LAYOUT, name="stocks"), report
 
 
-def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: Report) -> np.ndarray:
-    """Dividends by day, 0 where none is known; one of a day without a price counts on the next with one."""
+def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: ConversionReport) -> np.ndarray:
+    """Return dividends by day; one of a day without a price counts on the next day with one."""
     dividends = np.nan_to_num(divs)
     late = []
     for day, ticker in np.argwhere((dividends > 0) & ~priced):
@@ -136,3 +189,68 @@ def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: Report)
             "Plausibility", f"{len(late):,} dividends of days without a price, moved to the next", late
         )
     return dividends
+
+
+def membership(members: str | Path | pd.DataFrame, bars: Bars, report: ConversionReport) -> np.ndarray:
+    """Return True where a ticker is a member: bool (day, ticker).
+
+    Parameters
+    ----------
+    members : path or DataFrame
+        Columns ticker, from and to, a row per stay; both days belong to it, and an empty cell, or a day
+        of the year 9999, leaves that end open. A ticker may have several rows.
+    bars : Bars
+        Days and tickers of the answer.
+    report : ConversionReport
+        Takes the members that have no prices.
+
+    Raises
+    ------
+    PricesError
+        A column is missing, a day cannot be read, a stay ends before it begins, or no member has prices.
+    """
+    if isinstance(members, pd.DataFrame):
+        frame, origin = files.with_index_as_columns(members), Origin("the table of members")
+    else:
+        path = Path(members)
+        if path.is_dir():
+            raise PricesError(f"{path}: is a folder; --members takes one file.")
+        files.find_price_files(path)  # refuses what cannot be read
+        frame, origin = files.read_price_file(path)
+    columns = find_columns(frame.columns, origin.name)
+    if "name" in columns:
+        columns.setdefault("ticker", columns["name"])
+    require_columns(("ticker", "from", "to"), columns, frame.columns, origin.name)
+    frame = frame.set_axis(pd.RangeIndex(len(frame)))
+    frame = frame[~(frame.isna() | (frame == "")).all(axis=1)]
+    names = cells.parse_tickers(frame[columns["ticker"]], origin)
+    first = _days(frame[columns["from"]], origin, names, EVER[0])
+    last = _days(frame[columns["to"]], origin, names, EVER[1])
+    origin.refuse(
+        last < first, frame.index.to_numpy(), names, "this stay ends before it begins: swap from and to."
+    )
+    inside = np.zeros((len(bars.days), len(bars.tickers)), dtype=bool)
+    position = {name: k for k, name in enumerate(bars.tickers)}
+    days = bars.days.to_numpy()
+    for name, start, end in zip(names, first, last, strict=True):
+        if name in position:
+            inside[:, position[name]] |= (days >= start) & (days <= end)
+    unknown = sorted(set(names) - set(position))
+    if not inside.any():
+        listed = ", ".join(unknown[:3]) or "none on these days"
+        raise PricesError(
+            f"{origin.name}: no member has a price while it is one ({listed}); tickers must be written as in "
+            f"the prices ({', '.join(bars.tickers[:3])})."
+        )
+    if unknown:
+        report.add("Liquidity", f"{len(unknown):,} members have no prices", unknown)
+    return inside
+
+
+def _days(column: pd.Series, origin: Origin, names: np.ndarray, open_end: str) -> np.ndarray:
+    texts = column.astype(str).str.strip()
+    blank = (texts.isin(cells.BLANK) | texts.str.startswith("9999")).to_numpy()
+    days = np.full(len(column), np.datetime64(open_end, "ns"))
+    if not blank.all():
+        days[~blank] = cells.parse_days(column[~blank], origin, names[~blank]).days
+    return days

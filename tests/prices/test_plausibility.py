@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lib.prices import market_from_frames
-from lib.prices.report import Report
+from lib.prices.findings import ConversionReport
 from tests.prices.test_adjusting import stock
 
 
@@ -87,7 +87,7 @@ def test_weekends_are_named(capsys):
 
 
 def test_the_report_shows_the_first_places_and_counts_the_rest():
-    report = Report()
+    report = ConversionReport()
     report.add("Dropped", "5 rows", list("abcde"))
     assert report.lines("Dropped") == ["5 rows: a; b; c; and 2 more"]
     assert str(report).startswith(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lib.prices import PricesError, market_from_frames
 from lib.prices import __main__ as command_line
 from lib.prices.__main__ import main
-from lib.prices.conversion import from_files
+from lib.prices.conversion import convert_files
 from tests.prices.sources import AAA, BRK, TICKERS, adjusted, long, two_levels, wide
 from tests.processes import PROJECT
 from tests.switches import LONG
@@ -263,9 +263,7 @@ def test_frames_are_named_in_refusals():
 
 def test_intraday_rows_are_refused():
     hours = pd.concat([BRK, BRK.set_axis(BRK.index + pd.Timedelta(hours=1)).assign(Open=20.7)])
-    with pytest.raises(
-        PricesError, match="2024-01-03 is also in the frame of BRK, row 1, with other numbers"
-    ):
+    with pytest.raises(PricesError, match=r"row 4, BRK: has several bars on 2024-01-03 \(at 0:00 and 1:00\)"):
         market_from_frames({"BRK": hours})
 
 
@@ -303,7 +301,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(data):
         path = Path(folder) / data.draw(st.sampled_from(["Close.csv", "prices.csv"]))
         path.write_text(content, encoding="utf-8")
         try:
-            outcome = f"{from_files([path])[0].sizes['asset']} assets"
+            outcome = f"{convert_files([path])[0].sizes['asset']} assets"
         except PricesError as error:
             outcome = str(error)
     assert outcome != "0 assets"

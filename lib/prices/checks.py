@@ -8,16 +8,56 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from lib.prices.report import Report
+from lib.prices.bars import Bars
+from lib.prices.findings import ConversionReport, PricesError
 
 ROUNDING = 1e-6  # relative: what adjusting and storing leave on a price
 JUMP = 1.8  # factor from one close to the next, up or down
 GAP = 5  # days in a row without a price, between two that have one
 STALE = 10  # days in a row with the same close and no range
+LONGEST_BREAK = 7  # calendar days between two days of trading
+SPARSE, FEWEST_STEPS = 5, 3  # calendar days between daily bars are fewer, and how many steps show it
+SPACINGS = ((10, "weekly"), (20, "fortnightly"), (45, "monthly"), (200, "quarterly"))
 COMMON, SAME = 20, 0.9  # days that two series share, and how many of them must have equal closes
 
 
-def check(days: pd.DatetimeIndex, tickers: np.ndarray, fields: dict[str, np.ndarray], report: Report) -> None:
+def check_spacing(bars: Bars, report: ConversionReport) -> None:
+    """Report tickers whose bars are those of weeks or months, and refuse a source of such tickers alone.
+
+    Raises
+    ------
+    PricesError
+        All tickers with enough bars have them `SPARSE` days apart or more.
+    """
+    sparse: dict[str, float] = {}
+    dense = 0
+    days = bars.days.to_numpy().astype("datetime64[D]").astype(np.int64)
+    for ticker, closes in zip(bars.tickers, bars.values["close"].T, strict=True):
+        steps = np.diff(days[np.isfinite(closes)])
+        if len(steps) < FEWEST_STEPS or np.median(steps) < SPARSE:
+            dense += 1
+        else:
+            sparse[str(ticker)] = float(np.median(steps))
+    if not sparse:
+        return
+    shown, step = next(iter(sparse.items()))
+    kind = next((name for most, name in SPACINGS if step <= most), "yearly")
+    if not dense:
+        raise PricesError(
+            f"The rows of {shown} are {step:g} days apart: these are {kind} bars, but a market has "
+            "a bar per day "
+            "of trading; download daily prices."
+        )
+    report.add(
+        "Plausibility",
+        f"{len(sparse):,} tickers have {kind} bars, {step:g} days apart, and no daily ones",
+        list(sparse),
+    )
+
+
+def check_prices(
+    days: pd.DatetimeIndex, tickers: np.ndarray, fields: dict[str, np.ndarray], report: ConversionReport
+) -> None:
     """Add what does not look right in a market (day, ticker) to the report."""
     opened, low, high, close = (fields[name] for name in ("open", "low", "high", "close"))
     at = _Places(days, tickers)
@@ -31,6 +71,10 @@ def check(days: pd.DatetimeIndex, tickers: np.ndarray, fields: dict[str, np.ndar
         report.add(
             "Plausibility", f"{weekend:,} days are Saturdays or Sundays: check the time zone of the dates"
         )
+    breaks = np.flatnonzero(np.diff(days) > np.timedelta64(LONGEST_BREAK, "D"))
+    if len(breaks):
+        spans = [f"{days[k]:%Y-%m-%d} to {days[k + 1]:%Y-%m-%d}" for k in breaks]
+        report.add("Plausibility", f"{len(breaks):,} times all tickers lack more than a week", spans)
     known = pd.DataFrame(close).ffill().to_numpy()
     jumps = np.zeros(close.shape, dtype=bool)
     with np.errstate(invalid="ignore"):
@@ -75,12 +119,12 @@ class _Places:
 
 
 def _later(close: np.ndarray) -> np.ndarray:
-    """True where a price follows on a later day."""
+    """Return True where a price follows on a later day."""
     return np.logical_or.accumulate(~np.isnan(close[::-1]), axis=0)[::-1]
 
 
 def _runs(chosen: np.ndarray) -> np.ndarray:
-    """Length of each run of True down the days, at its first day; 0 elsewhere."""
+    """Return the length of each run of True down the days, at its first day; 0 elsewhere."""
     padded = np.pad(chosen.T, ((0, 0), (1, 1))).astype(np.int8)
     change = np.diff(padded, axis=1)
     lengths = np.zeros(chosen.T.shape, dtype=int)
@@ -91,7 +135,7 @@ def _runs(chosen: np.ndarray) -> np.ndarray:
 
 
 def _same_series(close: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of tickers whose closes agree on nearly all of the days that they share."""
+    """Return pairs of tickers whose closes agree on nearly all of the days that they share."""
     pairs: Counter[tuple[int, int]] = Counter()
     for row in close[:: max(1, len(close) // 250)]:  # equal closes on a sample of days nominate a pair
         order = np.argsort(row, kind="stable")
