@@ -1,5 +1,6 @@
 """Market data: loading them, their layout and its checks, and access to their fields."""
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -100,8 +101,13 @@ def load_last(competition_type: str, period: int) -> "xr.DataArray":
 
     if (loads := _loads.get()) is not None:
         loads.append(int(period))
-    load = getattr(qndata.stocks, COMPETITIONS[competition_type].loader)
-    data = load(tail=period, max_date=_data_end.get())
+    rules, end = COMPETITIONS[competition_type], _data_end.get()
+    load = operator.attrgetter(rules.loader)(qndata)
+    if rules.has_hours:  # `tail` would count back from the hour, and so lose its first day
+        last = np.datetime64(end or qndata.common.parse_date_and_hour(None), "D")
+        data = load(min_date=str(last - int(period)), max_date=end)
+    else:
+        data = load(tail=period, max_date=end)
     if data.sizes["time"] == 0 and _data_end.get() is None:
         raise WrongValueError(_why_empty(competition_type, period))
     return data

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from lib.common import competitions
 from lib.common.files import replace_file
-from lib.offline import market_file, synthetic
+from lib.offline import market_file, synthetic, synthetic_crypto
 from lib.offline.market_file import MarketError
 from lib.offline.synthetic import DIMS, FIELDS, Day
 
@@ -30,26 +30,34 @@ __all__ = ["FIELDS", "KINDS", "MarketError", "describe", "ever_liquid", "is_synt
 
 HERE = Path(__file__).parent
 PROJECT = "qnt-offline"
-KINDS: dict[str, dict[str, Any]] = {
-    "stocks_nasdaq100": {"assets": 100, "seed": 100, "exchange": "NAS"},
-    "stocks_s&p500": {"assets": 500, "seed": 500, "exchange": "NYS"},
-}
+RULES = competitions.KINDS
+# the parameters of the synthetic markets, by the name of the data
+KINDS = {rules.data_name: rules.synthetic for rules in RULES.values()}
 
 
 def read(kind: str, start: Day, end: Day) -> xr.DataArray:
-    """Read a market of `KINDS` from the calendar day `start` to `end`, both included.
+    """Read a competition's market from `start` to `end`, both included.
 
-    Returns a new float64 DataArray (field, time, asset) named `kind`: fields as in `FIELDS`, time ascending,
-    assets sorted, NaN where there are no data. A market file serves every kind. MarketError for an unknown
-    `kind` and for a file that is missing, unreadable or malformed.
+    Hours count where the platform's loader compares them. Returns a new float64 DataArray (field, time,
+    asset) named like the loader's: fields as the competition has them, time ascending, assets sorted or in
+    the platform's order, NaN where there are no data. A market file serves every kind whose fields it has.
+    MarketError for an unknown `kind` and for a file that is missing, unreadable or malformed.
     """
-    window = slice(pd.Timestamp(start).normalize(), pd.Timestamp(end))
-    return _market(kind).sel(time=window).rename(kind).copy()
+    data, first = _market(kind), pd.Timestamp(start)
+    window = slice(first if RULES[kind].has_hours else first.normalize(), pd.Timestamp(end))
+    return data.sel(time=window).rename(RULES[kind].data_name).copy()
 
 
-def last_day(kind: str) -> np.datetime64:
-    """Return the last day of the market, datetime64[D], which serves as today."""
-    return _market(kind).time.values[-1].astype("datetime64[D]")
+def last_day(kind: str | None = None) -> np.datetime64:
+    """Return the last day of the market, datetime64[D], which serves as today.
+
+    Without `kind` it is that of the first competition whose fields the market has.
+    """
+    if kind is None:
+        for name in RULES:
+            with suppress(MarketError):
+                return last_day(name)
+    return _market(kind or next(iter(RULES))).time.values[-1].astype("datetime64[D]")
 
 
 def is_synthetic() -> bool:
@@ -75,33 +83,38 @@ def _announce(prices: str) -> None:
 
 
 def _market(kind: str) -> xr.DataArray:
-    if kind not in KINDS:
-        raise MarketError(f'There is no offline market "{kind}", only {" and ".join(KINDS)}.')
+    if kind not in RULES:
+        raise MarketError(f'There is no offline market "{kind}", only {", ".join(RULES)}.')
     _announce(describe())
+    rules = RULES[kind]
     if is_synthetic():
-        return _generated(kind)
+        return _generated(rules.data_name)
     path = Path(os.environ["QNT_OFFLINE_MARKET"]).expanduser().absolute()
     try:
         stamp = path.stat().st_mtime_ns, path.stat().st_size
     except OSError:
         stamp = None  # `load` reports what is wrong
-    return _loaded(path, stamp)
+    return _loaded(path, stamp, rules.fields, not rules.assets_follow_window)
 
 
-@lru_cache(maxsize=1)
-def _loaded(path: Path, stamp: object) -> xr.DataArray:  # the stamp tells a rewritten file from the old one
-    array = market_file.load(path)
+@lru_cache(maxsize=2)
+def _loaded(path: Path, stamp: object, fields: tuple[str, ...], as_served: bool) -> xr.DataArray:
+    # The stamp tells a rewritten file from the old one.
+    array = market_file.load(path, fields, as_served)
     for line in market_file.oddities(array):
         print(f"WARNING! The market file {path} {line}", file=sys.stderr, flush=True)
     return array
 
 
 @lru_cache(maxsize=len(KINDS))
-def _generated(kind: str) -> xr.DataArray:
+def _generated(name: str) -> xr.DataArray:
     # The name changes with the generator and its parameters, so that no outdated market is read.
     sources = b"".join(module.read_bytes() for module in sorted(HERE.glob("*.py")))
-    version = hashlib.sha256(sources + repr(KINDS[kind]).encode()).hexdigest()[:16]
-    return kept(f"{kind}-{version}", lambda: synthetic.generate(name=kind, **KINDS[kind]))
+    version = hashlib.sha256(sources + repr(KINDS[name]).encode()).hexdigest()[:16]
+    rules = next(rules for rules in RULES.values() if rules.data_name == name)
+    generator = synthetic_crypto if rules.every_day else synthetic
+    market = kept(f"{name}-{version}", lambda: generator.generate(name=name, **KINDS[name]))
+    return market if rules.assets_follow_window else market_file.labelled_as_served(market)
 
 
 def kept(name: str, make: Callable[[], xr.DataArray]) -> xr.DataArray:
@@ -143,5 +156,6 @@ def _write(file: Path, array: xr.DataArray) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     days = array.indexes["time"].values  # those of xarray have a dtype that numpy cannot save
     content = io.BytesIO()
-    np.savez(content, values=array.values, field=array.field.values, time=days, asset=array.asset.values)
+    fields, assets = (array[dim].values.astype(str) for dim in ("field", "asset"))
+    np.savez(content, values=array.values, field=fields, time=days, asset=assets)
     replace_file(file, content.getvalue())

@@ -10,10 +10,6 @@ from lib.common.errors import UserError
 from lib.offline.synthetic import DIMS, FIELDS
 
 ENGINES = {b"CDF\x01": "scipy", b"CDF\x02": "scipy", b"\x89HDF": "h5netcdf"}
-LAYOUT = (
-    "A market file is a NetCDF file (version 3 or 4) with one floating-point data array of dims (field, "
-    f"time, asset), the fields {' '.join(FIELDS)}, and days in ascending order."
-)
 
 
 MAY_BE_ZERO = ("vol", "divs", "is_liquid")
@@ -24,12 +20,14 @@ class MarketError(UserError, ValueError):
     """The error for a market that cannot be used: names the file, the fault and the expected layout."""
 
 
-def load(path: str | Path) -> xr.DataArray:
+def load(path: str | Path, fields: tuple[str, ...] = FIELDS, as_served: bool = False) -> xr.DataArray:
     """Read and check a market file, NetCDF 3 or 4.
 
     Dims, fields and assets may be in any order in the file; further fields are ignored. Returns float64 of
-    dims (field, time, asset), fields as in `FIELDS`, time ascending, assets sorted. MarketError for a file
-    that is missing, unreadable, not of this layout or has impossible values.
+    dims (field, time, asset), with these fields, time ascending, assets sorted. With `as_served` the assets
+    keep the file's order, labels have the dtype object, and the file's days may descend, as they do in an
+    answer of the platform's crypto service. MarketError for a file that is missing, unreadable, not of this
+    layout or has impossible values.
     """
     path = Path(path).expanduser()
     try:
@@ -40,20 +38,29 @@ def load(path: str | Path) -> xr.DataArray:
         if magic not in ENGINES:
             raise MarketError("is not a NetCDF file")
         with xr.open_dataset(path, engine=ENGINES[magic]) as dataset:
-            return _normal(dataset)
+            return _normal(dataset, fields, as_served)
     except FileNotFoundError:
-        raise _refusal(path, "does not exist") from None
+        raise _refusal(path, "does not exist", fields) from None
     except MarketError as error:
-        raise _refusal(path, str(error)) from None
+        raise _refusal(path, str(error), fields) from None
     except Exception as error:  # damage within a file surfaces as almost any error
-        raise _refusal(path, f"cannot be read: {error}") from error
+        raise _refusal(path, f"cannot be read: {error}", fields) from error
 
 
-def _refusal(path: Path, fault: str) -> MarketError:
-    return MarketError(f"The market file {path} {fault}. {LAYOUT}")
+def _refusal(path: Path, fault: str, fields: tuple[str, ...]) -> MarketError:
+    return MarketError(
+        f"The market file {path} {fault}. A market file is a NetCDF file (version 3 or 4) with one "
+        f"floating-point data array of dims (field, time, asset), the fields {' '.join(fields)}, and days in "
+        "ascending order."
+    )
 
 
-def _normal(dataset: xr.Dataset) -> xr.DataArray:
+def labelled_as_served(market: xr.DataArray) -> xr.DataArray:
+    """Return a market with labels of the dtype object, as the platform's crypto loader has them."""
+    return market.assign_coords({dim: market[dim].values.astype(object) for dim in ("field", "asset")})
+
+
+def _normal(dataset: xr.Dataset, wanted: tuple[str, ...], as_served: bool) -> xr.DataArray:
     arrays = list(dataset.data_vars)
     if len(arrays) != 1:
         found = f"several ({', '.join(map(str, arrays))})" if arrays else "none"
@@ -69,14 +76,16 @@ def _normal(dataset: xr.Dataset) -> xr.DataArray:
     if array.dtype.kind != "f":
         raise MarketError(f"holds {array.dtype} values instead of floating-point numbers")
     fields, assets = _texts(array.field.values, "fields"), _texts(array.asset.values, "assets")
-    missing = [field for field in FIELDS if field not in fields]
+    missing = [field for field in wanted if field not in fields]
     if missing:
         raise MarketError(f"lacks the fields {' '.join(missing)}")
+    if as_served and array.time.size > 1 and array.time.values[0] > array.time.values[-1]:
+        array = array.load().isel(time=slice(None, None, -1))
     values = array.transpose(*DIMS).values.astype(np.float64)
     plain = xr.DataArray(values, {"field": fields, "time": _days(array.time), "asset": assets}, DIMS)
-    market: xr.DataArray = plain.sel(field=list(FIELDS)).sortby("asset")
+    market: xr.DataArray = plain.sel(field=list(wanted))
     _refuse_impossible(market)
-    return market
+    return labelled_as_served(market) if as_served else market.sortby("asset")
 
 
 def oddities(market: xr.DataArray) -> list[str]:
@@ -84,6 +93,8 @@ def oddities(market: xr.DataArray) -> list[str]:
     found = []
     if not (market.sel(field="is_liquid").values > 0).any():
         found.append("has no asset that is ever liquid: is_liquid is nowhere above 0, nothing can be traded.")
+    if "split_cumprod" not in market.field.values:
+        return found
     close, splits = (market.sel(field=name).ffill("time") for name in ("close", "split_cumprod"))
     step = close / close.shift(time=1)
     step = xr.where(step < 1, 1 / step, step).where(splits.diff("time") == 0)
@@ -96,7 +107,7 @@ def oddities(market: xr.DataArray) -> list[str]:
 
 
 def _refuse_impossible(market: xr.DataArray) -> None:
-    for name in FIELDS:  # NaN compares as False
+    for name in market.field.values:  # NaN compares as False
         values = market.sel(field=name).values
         bad = np.isinf(values) | ((values < 0) if name in MAY_BE_ZERO else (values <= 0))
         if bad.any():

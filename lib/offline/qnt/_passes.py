@@ -19,7 +19,6 @@ from . import output as qnout
 from . import state as qnstate
 from .data import load_data_by_type
 from .data.common import parse_date, set_max_datetime
-from .data.stocks import NDX
 from .log import log_err, log_info
 
 DAY = np.timedelta64(1, "D")
@@ -88,22 +87,22 @@ def with_state(function: Callable, arguments: int) -> Callable:
     return lambda *args: function(*args[:-1])
 
 
-def last(days: np.ndarray) -> np.datetime64:
-    """Return the last day loaded."""
+def last(days: np.ndarray, kind: str) -> np.datetime64:
+    """Return the last day loaded of a competition's data."""
     if len(days) == 0:
         advice = "start later, load more days or other assets."
-        if not market.ever_liquid(NDX):
+        if not market.ever_liquid(kind):
             advice = (
                 f"in {market.describe()} no asset is ever liquid, its field is_liquid is nowhere above 0."
             )
-        raise IndexError(f"No data were loaded up to {parse_date()}: {advice}")
+        raise IndexError(f"No data were loaded up to {parse_date(kind=kind)}: {advice}")
     return days[-1]
 
 
-def check_range(start_date: Any, end_date: Any, test_period: int) -> tuple[np.datetime64, int]:
+def check_range(start_date: Any, end_date: Any, test_period: int, kind: str) -> tuple[np.datetime64, int]:
     """Return first day and number of calendar days of a test, and limit data to its end."""
     set_max_datetime(end_date)
-    end = np.datetime64(parse_date())
+    end = np.datetime64(parse_date(kind=kind))
     if start_date is None:
         return end - np.timedelta64(test_period - 1, "D"), test_period
     start = pd.Timestamp(start_date).to_datetime64()
@@ -142,10 +141,10 @@ def progress(days: int) -> tqdm:
 
 
 def clean_and_write(
-    output: xr.DataArray, data: xr.DataArray, kind: str, note: str | None = None
+    output: xr.DataArray, data: xr.DataArray, kind: str, note: str | None = None, as_named: bool = False
 ) -> xr.DataArray:
-    """Clean weights, write them, and return them."""
-    result = qnout.clean(output, data, kind)
+    """Clean weights, as the name of the data says or as `kind` does, write them, and return them."""
+    result = qnout.clean(output, data, None if as_named else kind)
     result.name = kind
     if note:
         log_info(note)

@@ -82,7 +82,7 @@ def backtest_ml(
 
     log_info("Run the last iteration...")
     data, days = extract_time_series(load(max(train_period, lookback_period)))
-    today = passes.last(days)
+    today = passes.last(days, competition_type)
     created: Any = None
     model = state = None
     if is_submitted() and (passes.takes_state(predict, 3) or interval > 1):
@@ -101,12 +101,12 @@ def backtest_ml(
 
     try:
         log_info("---")
-        start_date, test_period = passes.check_range(start_date, end_date, test_period)
+        start_date, test_period = passes.check_range(start_date, end_date, test_period, competition_type)
 
         log_info("Run First Iteration...")  # surfaces most errors before the long run
         set_max_datetime(start_date)
         data, days = extract_time_series(load(max(train_period, lookback_period)))
-        today = passes.last(days)
+        today = passes.last(days, competition_type)
         model = train(cut(data, today, train_period))
         unpack_result(call(model, cut(data, today, lookback_period), None))
 
@@ -116,7 +116,7 @@ def backtest_ml(
         log_info("Load data...")
         data, _ = extract_time_series(load(test_period + train_period + lookback_period))
         _, days = extract_time_series(load(test_period))
-        passes.last(days)
+        passes.last(days, competition_type)
 
         log_info("Backtest...")
         kept, states, state = passes.BlockRows(days), [], None
@@ -187,7 +187,8 @@ def backtest(
     log_info("Run last pass...")
     log_info("Load data...")
     data = load(lookback_period)
-    if not isinstance(data, tuple) and data.name != competition_type:
+    rules = stats.rules_of_data(competition_type)
+    if not isinstance(data, tuple) and data.name not in (competition_type, rules and rules.data_name):
         log_err(
             "WARNING! The data type and the competition type are mismatched. "
             f"Data type: {data.name}, competition type: {competition_type}"
@@ -198,14 +199,15 @@ def backtest(
     result, state = unpack_result(call(data, state))
     log_info("Load data for cleanup...")
     data = load_data_by_type(competition_type, assets=result.asset.values.tolist(), tail=60)
-    result = passes.clean_and_write(result, data, competition_type, "Write result...")
+    # As on the platform, the name of the data decides: shorts stay in a last pass of a long-only competition.
+    result = passes.clean_and_write(result, data, competition_type, "Write result...", as_named=True)
     qnstate.write(state)
     if single_pass:
         return (result, [state] if collect_all_states else state) if stateful else result
 
     log_info("---")
     try:
-        start_date, test_period = passes.check_range(start_date, end_date, test_period)
+        start_date, test_period = passes.check_range(start_date, end_date, test_period, competition_type)
 
         log_info("Run first pass...")
         set_max_datetime(start_date)

@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.common.competitions import COMPETITIONS
+from lib.common.competitions import KINDS, Competition
 from lib.offline import NotCoveredError, not_covered, uncovered
 
 from . import exposure, stats
 from .data.common import ds, f, get_env
-from .data.stocks import NDX, SPX
 from .exposure import normalize as normalize
 from .log import Settings, log_err, log_info
 
-MIN_SHARPE_RATIO = COMPETITIONS[NDX].min_sharpe_ratio
+MIN_SHARPE_RATIO = 0.7  # for every competition, whatever its own rules say
 
 
 def write(output: xr.DataArray) -> None:
@@ -54,10 +53,10 @@ def clean(
 
     Returns
     -------
-    DataArray (time, asset), sorted, normalized, no weight above the competition's limit. NotCoveredError for
-    competitions other than the two stock indexes.
+    DataArray (time, asset), sorted, normalized, no weight above the competition's limit, and none below 0
+    where it is long only. NotCoveredError for competitions that the stand-in lacks.
     """
-    kind = known_kind(kind, data, "clean")
+    rules = rules_for(kind, data, "clean")
     output = unique(output.drop_vars(ds.FIELD, errors="ignore"), ds.ASSET)
     single_day = ds.TIME not in output.dims
     with Settings(info=None if debug else False, err2info=True):
@@ -69,7 +68,9 @@ def clean(
             output = unique(output, ds.TIME)
             log_info("Forward filling missing prices...")
             output = output.fillna(0).where(np.isfinite(data.sel(field=f.CLOSE)))
-            output = (output if kind else output.ffill(ds.TIME)).fillna(0)
+            if rules is None or rules.carries_weights:
+                output = output.ffill(ds.TIME)
+            output = output.fillna(0)
         if f.IS_LIQUID in data.field.values:
             log_info("Check liquidity...")
             if len(stats.calc_non_liquid(data, output).time) > 0:
@@ -83,29 +84,43 @@ def clean(
         if not single_day:
             log_info("Check for missed dates...")
             output = _with_missed_days(output, data)
-        if kind:
+        if rules is not None and rules.long_only:
+            log_info("Check positive positions...")
+            if (output < 0).any():
+                log_info("WARNING! Output contains negative positions. Clean...")
+                output = output.where(output >= 0).fillna(0)
+            else:
+                log_info("Ok.")
+        if has_limit(rules):
             log_info("Normalize and cut big positions for index strategies (nasdaq100, s&p500)...")
-            output = exposure.cut_big_positions(normalize(output), stats.get_default_max_exposure(kind))
+            limit = stats.get_default_max_exposure(name_of(kind, data))
+            output = exposure.cut_big_positions(normalize(output), limit)
         log_info("Final normalization...")
         output = normalize(output)
         log_info("Output cleaning complete.")
     return output
 
 
-def known_kind(kind: str | None, data: xr.DataArray, function: str) -> str | None:
-    """Return the competition, None for unnamed data; warn where `kind` and the name of the data differ."""
-    kind = kind_of(kind, data)
-    if kind not in (NDX, SPX, None):
+def rules_for(kind: str | None, data: xr.DataArray, function: str) -> Competition | None:
+    """Return the competition's rules, None for unnamed data; warn where `kind` does not fit the data."""
+    kind = name_of(kind, data)
+    if kind is not None and kind not in KINDS:
         asked = not_covered(f"qnt.output.{function} for {kind!r}")
-        raise NotCoveredError(f"{asked} Here are {NDX} and {SPX}.")
-    if kind != data.name:
+        raise NotCoveredError(f"{asked} Here are {', '.join(KINDS)}.")
+    rules = None if kind is None else KINDS[kind]
+    if kind != data.name and (rules is None or rules.data_name != data.name):
         log_err("WARNING! The kind of the data and the output are different.")
         log_err(f"The kind of the data is {data.name} and the kind of the output is {kind}")
         log_err("The output will be cleaned with the data kind.")
-    return kind
+    return rules
 
 
-def kind_of(kind: str | None, data: xr.DataArray) -> str | None:
+def has_limit(rules: Competition | None) -> bool:
+    """Return True if a competition limits the size of a position."""
+    return rules is not None and rules.max_position < 1
+
+
+def name_of(kind: str | None, data: xr.DataArray) -> str | None:
     """Return `kind`, or else the name of the data, which may be None."""
     return None if data.name is None and kind is None else str(kind or data.name)
 
@@ -144,7 +159,8 @@ def check(
     Arguments as for `clean`. Only Quantiacs has other strategies to compare with, as a line says with
     `check_correlation`.
     """
-    kind = known_kind(kind, data, "check")
+    rules = rules_for(kind, data, "check")
+    kind = name_of(kind, data)
     single_day = ds.TIME not in output.dims
     if single_day:
         output = on_last_day(output, data)
@@ -153,7 +169,7 @@ def check(
             _say("Check liquidity...", _not_liquid(output, data))
         if not single_day:
             _say("Check missed dates...", _missed_days(output, data))
-        if kind:
+        if has_limit(rules):
             title = "Check max exposure for index stocks (nasdaq100, s&p500)…"
             _say(title, _too_big(output, stats.get_default_max_exposure(kind)))
         if single_day:
@@ -161,6 +177,8 @@ def check(
         if abs(output).sum() == 0:
             log_err("ERROR! Output is empty. All positions are zero.")
             return
+        if rules is not None and rules.long_only:
+            _say("Check positive positions...", _negative(output))
         _say("Check the sharpe ratio...", _low_sharpe_ratio(output, data, kind))
         if check_correlation:
             log_info("Check correlation.")
@@ -177,7 +195,7 @@ def calc_sharpe_ratio_for_check(
     Arguments as for `clean`; with `check_dates` it warns on stderr where data or weights start too late. The
     result is 0-dimensional, NaN for less than two days.
     """
-    kind = kind_of(kind, data)
+    kind = name_of(kind, data)
     if kind is None:
         raise ValueError("The data have no name: pass the competition as `kind` for its Sharpe ratio.")
     start = pd.Timestamp(stats.get_default_is_start_date_for_type(kind))
@@ -191,7 +209,9 @@ def calc_sharpe_ratio_for_check(
     start = max(start, first)
     log_info(f"Period: {start.date()} - {last.date()}")
     returns = stats.calc_relative_return(data, align(output, data.time, start, last))
-    return stats.calc_sharpe_ratio_annualized(returns).isel(time=-1).values
+    rules = stats.rules_of_data(kind)
+    estimator = "arithmetic" if rules is not None and rules.arithmetic_mean else "geometric"
+    return stats.calc_sharpe_ratio_annualized(returns, mean_estimator=estimator).isel(time=-1).values
 
 
 def _say(title: str, findings: Iterable[str]) -> None:
@@ -224,6 +244,12 @@ def _too_big(output, limit) -> Iterator[str]:
         yield "ERROR! The max exposure is too high."
         yield f"Max exposure: {largest} Hard limit: {limit}"
         yield "Use qnt.output.cut_big_positions() or normalize_by_max_exposure() to fix."
+
+
+def _negative(output) -> Iterator[str]:
+    if (output < 0).any():
+        yield "ERROR! Output contains negative positions."
+        yield "Drop all negative positions."
 
 
 def _low_sharpe_ratio(output, data, kind) -> Iterator[str]:

@@ -9,11 +9,10 @@ The recursions over days are in lib.offline.accounting.
 import numpy as np
 import xarray as xr
 
-from lib.common.competitions import COMPETITIONS
+from lib.common.competitions import KINDS
 from lib.offline import NotCoveredError, accounting, not_covered, uncovered
 
 from .data.common import get_env
-from .data.stocks import NDX, SPX
 from .exposure import calc_exposure as calc_exposure
 from .exposure import normalize
 from .log import log_err
@@ -63,6 +62,11 @@ def calc_stat(
     )
     if returns.size == 0:
         raise ValueError("the data have no price from the first day of the weights on: load other data")
+    rules = rules_of_data(data.name)
+    # As on the platform, the name of the loader's data decides, not that of the competition.
+    arithmetic = rules is not None and rules.arithmetic_mean and data.name == rules.data_name
+    mean = calc_simple_mean_return_annualized if arithmetic else calc_mean_return_annualized
+    estimator = "arithmetic" if arithmetic else "geometric"
     equity = calc_equity(returns)
     underwater = calc_underwater(equity)
     statistics = {
@@ -71,8 +75,8 @@ def calc_stat(
         "volatility": calc_volatility_annualized(returns, **yearly),
         "underwater": underwater,
         "max_drawdown": calc_max_drawdown(underwater),
-        "sharpe_ratio": calc_sharpe_ratio_annualized(returns, **yearly),
-        "mean_return": calc_mean_return_annualized(returns, **yearly),
+        "sharpe_ratio": calc_sharpe_ratio_annualized(returns, **yearly, mean_estimator=estimator),
+        "mean_return": mean(returns, **yearly),
         "bias": calc_bias(held, per_asset),
         "instruments": calc_instruments(held, per_asset),
         "avg_turnover": calc_avg_turnover(held, equity, arranged, per_asset=per_asset, **yearly),
@@ -325,10 +329,10 @@ def _shifted(series, first):
 
 
 def calc_avg_points_per_year(data):
-    """Return the bars a year: 251 for a stock index with fewer days than that, else from the mean step."""
-    _refuse_others(data.name)
-    if data.sizes["time"] < 251 and data.name in (NDX, SPX):
-        return 251
+    """Return the bars a year: those of the competition for less than 251 days, else from the mean step."""
+    rules = rules_of_data(data.name)
+    if data.sizes["time"] < 251 and rules is not None:
+        return rules.points_a_year
     if data.sizes["time"] < 2:
         raise ValueError("one day does not tell the bars a year: pass points_per_year, or name the data")
     days = data.time.values.astype("datetime64[ns]")
@@ -364,15 +368,17 @@ def check_correlation(portfolio_history, data, print_stack_trace=True):
 
 def _default(prefix, name, rule, otherwise):
     """Return a rule of a competition, which the environment may override; `otherwise` for unnamed data."""
-    _refuse_others(name)
-    if name not in COMPETITIONS:
+    rules = rules_of_data(name)
+    if rules is None:
         return otherwise
-    return get_env(f"{prefix}_{name.upper()}", str(getattr(COMPETITIONS[name], rule)), True)
+    return get_env(f"{prefix}_{rules.data_name.upper()}", str(getattr(rules, rule)), True)
 
 
-def _refuse_others(name):
-    if name not in (NDX, SPX) and str(name).startswith(("stocks", "crypto", "futures")):
-        raise NotCoveredError(f"{not_covered(f'qnt.stats for {name!r}')} Here are {NDX} and {SPX}.")
+def rules_of_data(name):
+    """Return the competition of data with this name, None for unnamed data or a name of the user's own."""
+    if name not in KINDS and str(name).startswith(("stocks", "crypto", "futures")):
+        raise NotCoveredError(f"{not_covered(f'qnt.stats for {name!r}')} Here are {', '.join(KINDS)}.")
+    return KINDS.get(name)
 
 
 print_correlation = check_correlation

@@ -58,12 +58,27 @@ def parse_max_datetime_from_url(url: str) -> datetime.datetime | None:
     return pd.Timestamp(end.group(1)).to_pydatetime() if end else None
 
 
-def parse_date(dt: Any = None, limit: bool = True, kind: str = "stocks_nasdaq100") -> datetime.date:
+def parse_date(dt: Any = None, limit: bool = True, kind: str | None = None) -> datetime.date:
     """Return `dt` as a date, at most MAX_DATE_LIMIT with `limit`; None is that limit or the market's end."""
     if dt is None and limit and MAX_DATE_LIMIT is not None:
         return MAX_DATE_LIMIT  # even where the market ended before: windows count back from the limit
     day = pd.Timestamp(market.last_day(kind) if dt is None else dt).date()
     return min(day, MAX_DATE_LIMIT) if limit and MAX_DATE_LIMIT is not None else day
+
+
+def parse_date_and_hour(dt: Any = None, limit: bool = True, kind: str | None = None) -> datetime.datetime:
+    """Return `dt` with its time of day; all else as in `parse_date`. A market ends at the start of a day."""
+    if dt is None and limit and MAX_DATETIME_LIMIT is not None:
+        return MAX_DATETIME_LIMIT
+    moment = pd.Timestamp(market.last_day(kind) if dt is None else dt).to_pydatetime()
+    return min(moment, MAX_DATETIME_LIMIT) if limit and MAX_DATETIME_LIMIT is not None else moment
+
+
+def record_last_day(max_date: Any) -> None:
+    """Write the file LAST_DATA_PATH, the platform's record that a strategy loaded data up to the last day."""
+    if max_date is None and "LAST_DATA_PATH" in os.environ:
+        with open(os.environ["LAST_DATA_PATH"], "w", encoding="utf-8") as flag:
+            flag.write("last")
 
 
 def parse_tail(tail: datetime.timedelta | float) -> datetime.timedelta:

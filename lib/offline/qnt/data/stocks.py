@@ -1,7 +1,6 @@
 """Loaders of stock data: the offline market, with windows, assets and layout as on the platform."""
 
 import datetime
-import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -9,12 +8,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lib.common.competitions import row_served_by
 from lib.offline import market, uncovered
 
 from ..log import log_info
-from .common import DEFAULT_TAIL, ds, f, parse_date, parse_tail
+from .common import DEFAULT_TAIL, ds, f, parse_date, parse_tail, record_last_day
 
-NDX, SPX = "stocks_nasdaq100", "stocks_s&p500"
+NDX, SPX = (row_served_by(f"stocks.load_{index}_data").data_name for index in ("ndx", "spx"))
 Asset = str | dict
 
 
@@ -70,10 +70,7 @@ def load_spx_list(min_date: Any = None, max_date: Any = None, tail: Any = 4 * 36
 
 def _load(kind, assets, min_date, max_date, dims, forward_order, tail):
     started = time.time()
-    if max_date is None and "LAST_DATA_PATH" in os.environ:
-        # The platform's record that a strategy loaded the last day, as a submission must.
-        with open(os.environ["LAST_DATA_PATH"], "w", encoding="utf-8") as flag:
-            flag.write("last")
+    record_last_day(max_date)
     data = _window(kind, min_date, max_date, tail)
     data = data[:, :, _liquid_once(data)] if assets is None else data.reindex(asset=_names(assets))
     data = data[:, ~np.isnan(data.values).all((0, 2))]
