@@ -21,6 +21,7 @@ class Competition(NamedTuple):
     minutes_per_pass: int  # after which the platform stops a pass (user guide)
     max_correlation: float  # with a better system, above which an entry is refused (user guide)
     comparison_years: int = 3  # whose Sharpe ratio says which of two systems is better (user guide)
+    mean_estimator: str = "geometric"  # how the Sharpe ratio averages returns (qnt.output.check)
     grace_days: int = 7  # calendar days from first_day to the first position (qnt.output.check)
 
 

@@ -63,6 +63,11 @@ def field(data: "xr.DataArray", name: str) -> np.ndarray:
     return data.values[data.get_index("field").get_loc(name)]
 
 
+def tradable(liquid: np.ndarray, price: np.ndarray) -> np.ndarray:
+    """Return True where an asset is liquid and has a price; NaN is neither."""
+    return (liquid > 0) & (price > 0) & np.isfinite(price)
+
+
 def trading_days(data: "xr.DataArray") -> np.ndarray:
     """Days of data (field, time, asset) on which something is liquid, datetime64[D]."""
     return data.time.values[(field(data, "is_liquid") > 0).any(axis=1)].astype("M8[D]")

@@ -1,16 +1,22 @@
-"""The rules of a contest, checked on a backtest as far as it can tell."""
+"""The rules of a contest and their check on weights, as far as a backtest can tell."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lib.common.competitions import Competition
+from lib.common.market_data import tradable, trading_days
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 RESULTS = {True: "✓ passed", False: "✗ failed", None: "? cannot be told"}
+# names of the rules that positions of a single day can break
+LARGEST, ILLIQUID, SHORT = "largest position", "illiquid positions", "short positions"
+SHARPE_RATIO, MISSED, FIRST = "Sharpe ratio", "missed days", "first position"
+ROUNDING = 1e-9  # by which a weight may exceed a limit
 
 
 class RuleCheck(NamedTuple):
@@ -20,15 +26,6 @@ class RuleCheck(NamedTuple):
     found: str
     required: str
     holds: bool | None
-
-
-def sharpe_ratio_of(returns: "xr.DataArray") -> float:
-    """Return the annualised Sharpe ratio of all days, as the platform's filter does; NaN for one day."""
-    import qnt.stats as qns
-
-    if returns.sizes["time"] < 2:
-        return float("nan")
-    return float(qns.calc_sharpe_ratio_annualized(returns).isel(time=-1))
 
 
 def check_rules(
@@ -47,25 +44,64 @@ def check_rules(
     rules : Competition
     """
     weights = weights.transpose("time", "asset").fillna(0)
-    held = weights.values != 0
+    broken = broken_positions(data, weights, rules)
     latest = np.datetime64(rules.first_day) + rules.grace_days
     late = bool(weights.time.values[0].astype("M8[D]") > latest)
+    largest = float(np.abs(normalized(weights.values)).max(initial=0.0))
+    missed = missed_days(data, weights.time.values)
     checks = [
         RuleCheck(
-            "Sharpe ratio",
+            SHARPE_RATIO,
             f"{sharpe_ratio:z.2f}" if np.isfinite(sharpe_ratio) else "none",
             f"at least {rules.min_sharpe_ratio} since {rules.first_day}",
             None if late and np.isfinite(sharpe_ratio) else bool(sharpe_ratio >= rules.min_sharpe_ratio),
         ),
-        _largest_position(weights, rules),
-        _missed_days(data, weights),
-        _liquidity(data, weights, held),
-        _first_position(weights, held, latest, late),
+        RuleCheck(LARGEST, f"{largest:.4f}", f"at most {rules.max_position}", not broken[LARGEST].any()),
+        RuleCheck(MISSED, _with_first(len(missed), "on", missed), "0", not len(missed)),
+        RuleCheck(ILLIQUID, _illiquid(weights, broken[ILLIQUID]), "0", not broken[ILLIQUID].any()),
+        _first_position(weights, latest, late),
     ]
-    return checks + ([_long_only(weights)] if rules.long_only else [])
+    if rules.long_only:
+        checks.append(RuleCheck(SHORT, str(int(broken[SHORT].sum())), "0", not broken[SHORT].any()))
+    return checks
 
 
-def as_table(checks: list[RuleCheck]) -> "pd.DataFrame":
+def broken_positions(
+    data: "xr.DataArray", weights: "xr.DataArray", rules: Competition
+) -> dict[str, np.ndarray]:
+    """Return by rule, `LARGEST`, `ILLIQUID` and `SHORT`, True for each position (time, asset) that breaks it.
+
+    Parameters as for `check_rules`; an asset or day that is not in `data` is not tradable.
+    """
+    weights = weights.transpose("time", "asset").fillna(0)
+    liquid, price = (
+        data.sel(field=name, drop=True)
+        .reindex(time=weights.time, asset=weights.asset)
+        .transpose("time", "asset")
+        .values
+        for name in ("is_liquid", "close")
+    )
+    values = weights.values
+    return {
+        LARGEST: np.abs(normalized(values)) > rules.max_position + ROUNDING,
+        ILLIQUID: (values != 0) & ~tradable(liquid, price),
+        SHORT: (values < 0) & rules.long_only,
+    }
+
+
+def missed_days(data: "xr.DataArray", days: np.ndarray) -> np.ndarray:
+    """Return the trading days of `data` between the first and the last of `days` that are not among them."""
+    expected = trading_days(data)
+    days = days.astype("M8[D]")
+    return np.setdiff1d(expected[(expected >= days.min()) & (expected <= days.max())], days)
+
+
+def normalized(values: np.ndarray) -> np.ndarray:
+    """Return weights (time, asset) scaled down to a sum of sizes of at most 1 a day, as the contest does."""
+    return values / np.maximum(np.abs(values).sum(axis=1), 1.0)[:, None]
+
+
+def rules_table(checks: list[RuleCheck]) -> "pd.DataFrame":
     """Return a row for each rule: found, required, and whether it passed."""
     import pandas as pd
 
@@ -73,44 +109,19 @@ def as_table(checks: list[RuleCheck]) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=["rule", "found", "required", "result"]).set_index("rule")
 
 
-def _largest_position(weights: "xr.DataArray", rules: Competition) -> RuleCheck:
-    sizes = np.abs(weights.values)
-    largest = float((sizes / np.maximum(sizes.sum(axis=1), 1.0)[:, None]).max(initial=0.0))
-    holds = largest <= rules.max_position + 1e-9
-    return RuleCheck("largest position", f"{largest:.4f}", f"at most {rules.max_position}", holds)
+def _with_first(count: int, word: str, places: Sequence) -> str:
+    return f"{count}, the first {word} {places[0]}" if count else "0"
 
 
-def _missed_days(data: "xr.DataArray", weights: "xr.DataArray") -> RuleCheck:
-    days = data.time.values[(data.sel(field="is_liquid") > 0).any("asset").values]
-    first, last = weights.time.values[[0, -1]]
-    missed = np.setdiff1d(days[(days >= first) & (days <= last)], weights.time.values)
-    found = f"{len(missed)}, the first on {str(missed[0])[:10]}" if len(missed) else "0"
-    return RuleCheck("missed days", found, "0", len(missed) == 0)
+def _illiquid(weights: "xr.DataArray", broken: np.ndarray) -> str:
+    day, asset = np.nonzero(broken)
+    days, assets = weights.time.values.astype("M8[D]"), weights.asset.values
+    return _with_first(len(day), "in", [f"{assets[asset[k]]} on {days[day[k]]}" for k in range(len(day))[:1]])
 
 
-def _liquidity(data: "xr.DataArray", weights: "xr.DataArray", held: np.ndarray) -> RuleCheck:
-    liquid = (
-        data.sel(field="is_liquid").reindex(time=weights.time, asset=weights.asset).transpose("time", "asset")
-    )
-    day, asset = np.nonzero(held & ~(liquid.values > 0))  # NaN is not liquid
-    found = "0"
-    if len(day):
-        first = f"{weights.asset.values[asset[0]]} on {str(weights.time.values[day[0]])[:10]}"
-        found = f"{len(day)}, the first in {first}"
-    return RuleCheck("illiquid positions", found, "0", len(day) == 0)
-
-
-def _first_position(
-    weights: "xr.DataArray", held: np.ndarray, latest: np.datetime64, late: bool
-) -> RuleCheck:
+def _first_position(weights: "xr.DataArray", latest: np.datetime64, late: bool) -> RuleCheck:
     required = f"by {latest}"
-    invested = weights.time.values[held.any(axis=1)].astype("M8[D]")
+    invested = weights.time.values[(weights.values != 0).any(axis=1)].astype("M8[D]")
     if len(invested) == 0:
-        return RuleCheck("first position", "none", required, False)
-    holds = None if late else bool(invested[0] <= latest)
-    return RuleCheck("first position", str(invested[0]), required, holds)
-
-
-def _long_only(weights: "xr.DataArray") -> RuleCheck:
-    short = int((weights.values < 0).sum())
-    return RuleCheck("short positions", str(short), "0", short == 0)
+        return RuleCheck(FIRST, "none", required, False)
+    return RuleCheck(FIRST, str(invested[0]), required, None if late else bool(invested[0] <= latest))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.common.market_data import check_data, field
+from lib.common.market_data import check_data, field, tradable
 from lib.common.registry import find, name_of
 from lib.engine.inputs import model_inputs
 from lib.engine.models import TrainedModels
@@ -135,7 +135,6 @@ def weights_of_day(
         )
 
     price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1]
-    tradable = np.isfinite(price) & (price > 0) & (liquid > 0)
 
     assets = data.get_index("asset").tolist()
     new = raw_weights(outputs, assets, liquid, models, strategy)
@@ -147,7 +146,7 @@ def weights_of_day(
     kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
     next_state = State(day, kept, dict(carried_in), parameters, memory, memory)
     last_day = data.isel(field=0, time=slice(-1, None), drop=True)  # a slice: a list would copy the indexes
-    weights = last_day.copy(deep=False, data=[np.where(tradable, blended[: len(assets)], 0.0)])
+    weights = last_day.copy(deep=False, data=[np.where(tradable(liquid, price), blended[: len(assets)], 0.0)])
     return weights, next_state
 
 

@@ -157,13 +157,14 @@ def show_backtest(
     if is_submission():
         return
     from lib.common.competitions import rules_of
-    from lib.common.rules import as_table, check_rules, sharpe_ratio_of
+    from lib.common.rules import check_rules, rules_table
     from lib.report.display import show_figures, show_heat_map, show_table, show_text, source_of
     from lib.report.evaluation import EQUAL, STRATEGY, evaluate
     from lib.report.figures import contributions_figure, holdings_figure, performance_figure
     from lib.report.tables import COLUMNS
     from lib.stats.performance import drawdowns, monthly_returns, performance_table
     from lib.stats.portfolios import contributions
+    from lib.stats.sharpe import annual_sharpe_ratio
 
     rules = rules_of(competition_type or str(data.name))
     if log is not None and (fault := log.fault(weights)):
@@ -174,14 +175,16 @@ def show_backtest(
     mine = found.portfolios[STRATEGY]
     first, last = (str(day)[:10] for day in weights.time.values[[0, -1]])
     show_text(f"The contest's rules, checked on the days from {first} to {last}:")
-    show_table(as_table(check_rules(data, found.weights, sharpe_ratio_of(mine.returns), rules)))
+    ratio = annual_sharpe_ratio(mine.returns, rules)
+    show_table(rules_table(check_rules(data, found.weights, ratio, rules)))
     if not found.measures:
         return
     show_text("Performance after costs:")
     show_table(performance_table(found.portfolios, found.measures, EQUAL))
     if found.sentence:
         show_text(found.sentence)
-    show_figures(performance_figure({name: each.returns for name, each in found.portfolios.items()}, source))
+    lines = {name: each.returns for name, each in found.portfolios.items()}
+    show_figures(performance_figure(lines, rules.mean_estimator, source))
     if not (mine.weights != 0).any():
         return
     months = monthly_returns(mine.returns[1:])  # what is bought on the first day earns from the next one on

@@ -14,7 +14,8 @@ from lib.engine.chain import predict_days
 from lib.engine.models import CONSTANT_OUTPUT
 from lib.engine.prediction import KnownOutputs
 from lib.report.outputs import EvaluatedTraining, traded_outputs
-from lib.stats.added_value import AddedValue, Measures, added_value, in_words, measured
+from lib.stats.added_value import AddedValue, added_value, added_value_sentence
+from lib.stats.performance import Measures, measured
 from lib.stats.portfolios import Portfolio, equal_weights, portfolio, same_positions
 from lib.strategy import Strategy, uses_methods_of_strategy
 
@@ -73,7 +74,7 @@ def evaluate(
     portfolios[EQUAL] = portfolio(prices, equal_weights(prices, days), rules)
     if len(days) < 2:
         return Evaluation(portfolios, {}, None, "", own)
-    measures = measured({name: each.returns for name, each in portfolios.items()})
+    measures = measured({name: each.returns for name, each in portfolios.items()}, rules)
     if log is not None and not (portfolios[STRATEGY].weights != 0).any():
         return Evaluation(portfolios, measures, None, NOTHING + _why_nothing(log, data, weights), own)
     if baseline.weights is None:
@@ -85,7 +86,7 @@ def evaluate(
         [each.returns for each in pair],
         [each.weights for each in pair],
     )
-    return Evaluation(portfolios, measures, value, in_words(value, baseline.sizing), own)
+    return Evaluation(portfolios, measures, value, added_value_sentence(value, baseline.sizing), own)
 
 
 def without_model(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> Baseline:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lib.common.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout, line_style, rows, shades
 from lib.report.outputs import has_classes
+from lib.stats.sharpe import GEOMETRIC, sharpe_ratio
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -164,7 +165,9 @@ def outcome_by_output(table: pd.DataFrame) -> pd.DataFrame:
     return points if groups else points.iloc[:0]
 
 
-def performance_figure(lines: Mapping[str, "xr.DataArray"], source: str = "") -> "go.Figure":
+def performance_figure(
+    lines: Mapping[str, "xr.DataArray"], mean: str = GEOMETRIC, source: str = ""
+) -> "go.Figure":
     """Draw equity, drawdown and, of long backtests, the rolling Sharpe ratio of portfolios.
 
     Parameters
@@ -172,6 +175,8 @@ def performance_figure(lines: Mapping[str, "xr.DataArray"], source: str = "") ->
     lines : mapping of str to xarray.DataArray
         By name of up to three portfolios, the strategy first: (time,), the return of each day after costs, as
         from `qnt.stats.calc_relative_return`; two days or more.
+    mean : str
+        How the Sharpe ratio averages returns; see `lib.stats.sharpe.sharpe_ratio`.
     source : str
         What the prices are; the title repeats it.
     """
@@ -182,7 +187,7 @@ def performance_figure(lines: Mapping[str, "xr.DataArray"], source: str = "") ->
     ][: 3 if next(iter(lines.values())).sizes["time"] >= SHORTEST else 2]
     figure = rows([title for title, _, _ in panels], [0.46, 0.24, 0.3][: len(panels)])
     for name, line in lines.items():
-        for row, (values, (_, _, form)) in enumerate(zip(_series(line), panels, strict=False), start=1):
+        for row, (values, (_, _, form)) in enumerate(zip(_series(line, mean), panels, strict=False), start=1):
             figure.add_scatter(
                 x=values.time.values,
                 y=values.values,
@@ -211,13 +216,16 @@ def _listed(lines: Mapping[str, "xr.DataArray"]) -> str:
     return f"{', '.join(names)} and {last}" if names else last
 
 
-def _series(returns: "xr.DataArray") -> tuple["xr.DataArray", ...]:
-    """Equity, drawdown and rolling Sharpe ratio of returns."""
+def _series(returns: "xr.DataArray", mean: str) -> tuple["xr.DataArray", ...]:
+    """Return equity, drawdown and rolling Sharpe ratio of returns."""
     import qnt.stats as qns
 
     equity = qns.calc_equity(returns)
-    year = {"max_periods": YEAR, "min_periods": YEAR, "points_per_year": YEAR}
-    return equity, qns.calc_underwater(equity), qns.calc_sharpe_ratio_annualized(returns, **year)
+    rolling = np.full(returns.shape, np.nan)
+    if len(rolling) >= YEAR:
+        windows = np.lib.stride_tricks.sliding_window_view(returns.values, YEAR)
+        rolling[YEAR - 1 :] = sharpe_ratio(windows.T, YEAR, mean)
+    return equity, qns.calc_underwater(equity), returns.copy(data=rolling)
 
 
 def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":

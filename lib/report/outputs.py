@@ -14,6 +14,7 @@ from lib.engine.inputs import get_target_classes, model_inputs
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import last_outputs, model_outputs
 from lib.features import target
+from lib.stats.performance import correlation
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -181,14 +182,8 @@ def has_classes(table: pd.DataFrame) -> bool:
 def correlations(table: pd.DataFrame) -> dict[str, float]:
     """Return the correlation and rank correlation of `output` and `target`; NaN where one never changes."""
     ranks = table[["output", "target"]].rank()
-    return dict(zip(CORRELATIONS, map(_correlation, (table, ranks)), strict=True))
-
-
-def _correlation(table: pd.DataFrame) -> float:
-    pair = table[["output", "target"]].to_numpy(dtype=float).T
-    if pair.shape[1] < 3 or (np.ptp(pair, axis=1) <= 1e-9 * np.abs(pair).max(axis=1)).any():
-        return float("nan")
-    return float(np.corrcoef(pair)[0, 1])
+    found = [correlation(each["output"].to_numpy(), each["target"].to_numpy()) for each in (table, ranks)]
+    return dict(zip(CORRELATIONS, found, strict=True))
 
 
 def _check(models: TrainedModels, data: "xr.DataArray", days: np.ndarray) -> None:

@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from lib.common.competitions import rules_of
+from lib.stats.sharpe import days_per_year, sharpe_ratio
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -22,16 +25,16 @@ def under_friction(data: "xr.DataArray", weights: "xr.DataArray") -> dict[str, f
     Returns
     -------
     dict of str to float
-        As `qnt.stats` computes it, by the names in `names()`. NaN or infinite where returns never change.
+        As `qnt.stats` computes it, by the names in `names()`. NaN where returns never change.
     """
     import qnt.stats as qns
 
-    per_year = qns.calc_avg_points_per_year(data)
+    per_year, rules = days_per_year(data), rules_of(str(data.name))
     cost = qns.get_default_slippage(data)  # share of the average true range that a trade costs
 
     def ratio(held: "xr.DataArray", times: int) -> float:
         returns = qns.calc_relative_return(data, held, slippage_factor=times * cost, points_per_year=per_year)
-        return float(qns.calc_sharpe_ratio_annualized(returns, points_per_year=per_year)[-1])
+        return float(sharpe_ratio(returns.values, per_year, rules.mean_estimator))
 
     late = weights.shift(time=1).fillna(0)
     return dict(zip(names(), [ratio(late, 1), *(ratio(weights, times) for times in COSTS)], strict=True))

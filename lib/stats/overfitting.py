@@ -8,6 +8,8 @@ import itertools
 
 import numpy as np
 
+from lib.stats.sharpe import ratio_of_moments
+
 SUBSETS = 16  # blocks of days, half of them in sample: 12,870 splits
 FEWEST = 4 * SUBSETS  # days
 AT_ONCE = 2_000_000  # cells of the array of one step, which limits the memory
@@ -56,9 +58,6 @@ def overfitting_probability(returns: np.ndarray) -> float:
 
 
 def _ratios(chosen: np.ndarray, sums: np.ndarray, squares: np.ndarray, length: int) -> np.ndarray:
-    """Daily Sharpe ratios (splits, columns) in the chosen blocks (splits, blocks)."""
+    """Return daily Sharpe ratios (splits, columns) in the chosen blocks (splits, blocks), 0 where none."""
     days = length * SUBSETS // 2
-    mean, square = chosen @ sums / days, chosen @ squares / days
-    deviation = np.sqrt(np.maximum(square - mean**2, 0))
-    moving = deviation > 1e-7 * np.sqrt(square)  # what is below comes from rounding
-    return np.where(moving, mean / np.where(moving, deviation, 1), 0.0)
+    return np.nan_to_num(ratio_of_moments(chosen @ sums / days, chosen @ squares / days))

@@ -1,32 +1,83 @@
-"""The performance of portfolios side by side, as a table, with drawdowns and months."""
+"""The performance of portfolios: every measure, and the table of them side by side."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lib.stats.added_value import Measures
-from lib.stats.bootstrap import LEVEL, interval
+from lib.stats.bootstrap import FEWEST, LEVEL, interval, resampled_means
 from lib.stats.portfolios import Portfolio
+from lib.stats.sharpe import GEOMETRIC, annual_return, days_per_year, ratio_of_moments
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from lib.common.competitions import Competition
+
 DEPTHS = ["from", "lowest on", "recovered on", "depth", "days"]
+
+
+class Measures(NamedTuple):
+    """Return and Sharpe ratio of a year, as `qnt.stats` computes them, with samples of the bootstrap."""
+
+    annual_return: float
+    sharpe_ratio: float
+    returns_sampled: np.ndarray
+    ratios_sampled: np.ndarray  # empty for less than `FEWEST` days
+
+
+class Line(NamedTuple):
+    """The numbers of a column of the table, from which each measure is computed."""
+
+    portfolio: Portfolio
+    measures: Measures
+    returns: np.ndarray  # (time,)
+    benchmark: np.ndarray  # (time,), its returns
+    per_year: int  # trading days
+    worst: pd.DataFrame  # the deepest drawdown, if any
+
+
+def measured(lines: Mapping[str, "xr.DataArray"], rules: "Competition") -> dict[str, Measures]:
+    """Return the measures of portfolios by name; the samples of all are of the same days.
+
+    Parameters
+    ----------
+    lines : mapping of str to xarray.DataArray
+        (time,), the daily returns of each portfolio on the same days; two days or more.
+    rules : Competition
+        Whose Sharpe ratio is computed.
+    """
+    values = np.stack([line.values for line in lines.values()], axis=1)  # (time, portfolio)
+    per_year = days_per_year(next(iter(lines.values())))
+    with np.errstate(all="ignore"):
+        moments = np.concatenate([np.log1p(values), values, values**2], axis=1)
+        usable = len(values) >= FEWEST and np.isfinite(moments).all()
+        samples = resampled_means(moments) if usable else np.empty((0, moments.shape[1]))
+        found = []
+        for means in (moments.mean(axis=0), samples.T):
+            logarithm, mean, square = np.split(means, 3)
+            compounded = logarithm if rules.mean_estimator == GEOMETRIC else None
+            ratios = ratio_of_moments(mean, square, compounded, per_year)
+            found.append((annual_return(logarithm, per_year), ratios))
+    (returns, ratios), (returns_sampled, ratios_sampled) = found
+    return {
+        name: Measures(float(returns[k]), float(ratios[k]), returns_sampled[k], ratios_sampled[k])
+        for k, name in enumerate(lines)
+    }
 
 
 def performance_table(
     portfolios: Mapping[str, Portfolio], measures: Mapping[str, Measures], benchmark: str
 ) -> pd.DataFrame:
-    """Return a row for each measure and a column for each portfolio, as text.
+    """Return a row for each measure in `ROWS` and a column for each portfolio, as text.
 
     Parameters
     ----------
     portfolios : mapping of str to Portfolio
         On the same days, two or more.
     measures : mapping of str to Measures
-        Of the same portfolios, from `lib.stats.added_value.measured`.
+        Of the same portfolios, from `measured`.
     benchmark : str
         Name of the portfolio that beta is measured against.
 
@@ -34,43 +85,68 @@ def performance_table(
     -------
     pandas.DataFrame
         Annual return, volatility, Sharpe ratio and maximum drawdown are those of `qnt.stats`; the interval of
-        the Sharpe ratio is that of `lib.stats.bootstrap`. Sortino ratio: the annual return by the root mean
-        square of the losses, annualised. Calmar ratio: the annual return by the maximum drawdown. Turnover:
-        the share of the capital traded on an average day. Trading cost: the annual return without costs less
-        that with them. Win rate: the share of days with a gain among those with a gain or a loss. Beta: to
-        the benchmark. Empty where a ratio has no value.
+        the Sharpe ratio is that of `lib.stats.bootstrap`. Turnover is the share of the capital traded on an
+        average day. Empty where a ratio has no value.
     """
     base = portfolios[benchmark].returns.values
-    columns = {name: _column(each, measures[name], base, benchmark) for name, each in portfolios.items()}
+    columns = {}
+    for name, each in portfolios.items():
+        values, per_year = each.returns.values, days_per_year(each.returns)
+        line = Line(each, measures[name], values, base, per_year, drawdowns(each.returns, 1))
+        rows = {heading.format(benchmark=benchmark): row(line) for heading, row in ROWS.items()}
+        columns[name] = rows
     return pd.DataFrame(columns).rename_axis("measure")
 
 
-def _column(each: Portfolio, measures: Measures, base: np.ndarray, benchmark: str) -> dict[str, str]:
-    import qnt.stats as qns
+def volatility(returns: np.ndarray, per_year: float) -> float:
+    """Return the standard deviation of daily returns, annualised."""
+    return float(returns.std() * per_year**0.5)
 
-    returns = each.returns.values
-    per_year = qns.calc_avg_points_per_year(each.returns)
-    year, ratio = measures.annual_return, measures.sharpe_ratio
-    losses = float(np.sqrt((np.minimum(returns, 0) ** 2).mean() * per_year))
-    worst = drawdowns(each.returns, 1)
-    depth = float(worst["depth"].min()) if len(worst) else 0.0
+
+def sortino_ratio(line: Line) -> float:
+    """Return the annual return by the root mean square of the losses, annualised."""
+    losses = float(np.sqrt((np.minimum(line.returns, 0) ** 2).mean() * line.per_year))
+    return line.measures.annual_return / losses if losses else float("nan")
+
+
+def max_drawdown(line: Line) -> float:
+    """Return the depth of the deepest drawdown, 0 or less."""
+    return float(line.worst["depth"].min()) if len(line.worst) else 0.0
+
+
+def calmar_ratio(line: Line) -> float:
+    """Return the annual return by the maximum drawdown."""
+    depth = max_drawdown(line)
+    return line.measures.annual_return / -depth if depth else float("nan")
+
+
+def trading_cost(line: Line) -> float:
+    """Return the annual return without costs less that with them."""
+    with np.errstate(all="ignore"):
+        free = np.log1p(line.portfolio.before_costs.values).mean()
+    return float(annual_return(free, line.per_year)) - line.measures.annual_return
+
+
+def win_rate(returns: np.ndarray) -> float:
+    """Return the share of days with a gain among those with a gain or a loss; NaN without any."""
     moved = returns[(returns != 0) & np.isfinite(returns)]
-    free = float(qns.calc_mean_return_annualized(each.before_costs).values[-1])
-    low, high = interval(measures.ratios_sampled)
-    return {
-        "annual return": f"{year:z.2%}",
-        "volatility": f"{qns.calc_volatility_annualized(each.returns).values[-1]:.2%}",
-        "Sharpe ratio": _ratio(ratio, 3),
-        f"its {LEVEL:.0%} interval": f"{low:z.2f} to {high:z.2f}" if np.isfinite(low) else "",
-        "Sortino ratio": _ratio(year / losses if losses else np.nan),
-        "Calmar ratio": _ratio(year / -depth if depth else np.nan),
-        "maximum drawdown": f"{depth:z.2%}",
-        "its days": f"{_day(worst['from'].iloc[0])} to {_day(worst['lowest on'].iloc[0])}" if depth else "",
-        "turnover per day": f"{float(each.turnover.mean()):.2%}",
-        "trading cost per year": f"{free - year:z.2%}",
-        "win rate": f"{(moved > 0).mean():.1%}" if len(moved) else "",
-        f"beta to {benchmark}": _ratio(_beta(returns, base)),
-    }
+    return float((moved > 0).mean()) if len(moved) else float("nan")
+
+
+def beta(returns: np.ndarray, benchmark: np.ndarray) -> float:
+    """Return the slope of returns on those of a benchmark; NaN where the benchmark never changes."""
+    variance = benchmark.var()
+    shared = ((returns - returns.mean()) * (benchmark - benchmark.mean())).mean()
+    return float(shared / variance) if variance else float("nan")
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the correlation of two series; NaN for fewer than two values, or where one never changes."""
+    pair = np.stack([first, second]).astype(np.float64)
+    pair = pair[:, np.isfinite(pair).all(axis=0)]
+    if pair.shape[1] < 2 or (np.ptp(pair, axis=1) <= 1e-12 * np.abs(pair).max(axis=1)).any():
+        return float("nan")
+    return float(np.corrcoef(pair)[0, 1])
 
 
 def drawdowns(returns: "xr.DataArray", number: int = 5) -> pd.DataFrame:
@@ -110,16 +186,38 @@ def monthly_returns(returns: "xr.DataArray") -> pd.DataFrame:
     return table.rename_axis("month")
 
 
-def _beta(returns: np.ndarray, base: np.ndarray) -> float:
-    variance = base.var()
-    return (
-        float(((returns - returns.mean()) * (base - base.mean())).mean() / variance) if variance else np.nan
-    )
-
-
 def _ratio(value: float, digits: int = 2) -> str:
     return f"{value:z.{digits}f}" if np.isfinite(value) else ""
 
 
-def _day(day: Any) -> str:
-    return f"{day:%Y-%m-%d}"
+def _interval(line: Line) -> str:
+    low, high = interval(line.measures.ratios_sampled)
+    return f"{low:z.2f} to {high:z.2f}" if np.isfinite(low) else ""
+
+
+def _depth_days(line: Line) -> str:
+    if not len(line.worst):
+        return ""
+    begin, lowest = (line.worst[name].iloc[0] for name in ("from", "lowest on"))
+    return f"{begin:%Y-%m-%d} to {lowest:%Y-%m-%d}"
+
+
+def _win_rate(line: Line) -> str:
+    share = win_rate(line.returns)
+    return f"{share:.1%}" if np.isfinite(share) else ""
+
+
+ROWS: Mapping[str, Callable[[Line], str]] = {  # a row of the table: its heading, and its text
+    "annual return": lambda line: f"{line.measures.annual_return:z.2%}",
+    "volatility": lambda line: f"{volatility(line.returns, line.per_year):.2%}",
+    "Sharpe ratio": lambda line: _ratio(line.measures.sharpe_ratio, 3),
+    f"its {LEVEL:.0%} interval": _interval,
+    "Sortino ratio": lambda line: _ratio(sortino_ratio(line)),
+    "Calmar ratio": lambda line: _ratio(calmar_ratio(line)),
+    "maximum drawdown": lambda line: f"{max_drawdown(line):z.2%}",
+    "its days": _depth_days,
+    "turnover per day": lambda line: f"{float(line.portfolio.turnover.mean()):.2%}",
+    "trading cost per year": lambda line: f"{trading_cost(line):z.2%}",
+    "win rate": _win_rate,
+    "beta to {benchmark}": lambda line: _ratio(beta(line.returns, line.benchmark)),
+}

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from lib.common.market_data import tradable
+from lib.common.rules import ROUNDING
+
 if TYPE_CHECKING:
     import xarray as xr
 
     from lib.common.competitions import Competition
 
-ROUNDING = 1e-9  # difference of weights that rounding may cause
 
 
 class Portfolio(NamedTuple):
@@ -51,9 +53,11 @@ def portfolio(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition
 
 
 def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
-    """Equal weights, (time, asset), of all assets that are liquid and have a price; their sum is 1 or 0."""
-    liquid, price = (data.sel(field=name).reindex(time=days) for name in ("is_liquid", "close"))
-    held = ((liquid > 0) & (price > 0)).transpose("time", "asset").astype(float)  # NaN is neither
+    """Return equal weights (time, asset) of all assets that can be traded; their sum is 1 or 0."""
+    liquid, price = (
+        data.sel(field=name).reindex(time=days).transpose("time", "asset") for name in ("is_liquid", "close")
+    )
+    held = liquid.copy(data=tradable(liquid.values, price.values).astype(float))
     return held / held.sum("asset").clip(min=1)
 
 

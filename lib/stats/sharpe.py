@@ -1,25 +1,33 @@
-"""The deflated Sharpe ratio, which corrects for the choice of the best among many variants.
+"""The Sharpe ratio, and its correction for the choice of the best among many variants.
 
 Bailey, D. H. and Lopez de Prado, M. (2014): The Deflated Sharpe Ratio: Correcting for Selection Bias,
 Backtest Overfitting and Non-Normality. The Journal of Portfolio Management 40 (5), 94-107.
 https://papers.ssrn.com/sol3/papers.cfm?abstract_id=2460551
 
-Sharpe ratios here are those of one period (one day, where returns are daily), not annualised: divide an
-annualised one by the square root of the days a year, an annualised variance of Sharpe ratios by the days a
-year.
+Deflated, expected and probabilistic Sharpe ratios are those of one period (one day, where returns are daily),
+not annualised: divide an annualised one by the square root of the days a year, an annualised variance of
+Sharpe ratios by the days a year.
 """
 
 import math
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from lib.common.competitions import Competition
+
+ARITHMETIC, GEOMETRIC = "arithmetic", "geometric"
+ROUNDING = 1e-7  # a standard deviation below this share of the returns comes from rounding
 EULER_MASCHERONI = 0.5772156649015329
 NORMAL = NormalDist()
 
 
 def deflated_sharpe_ratio(returns: np.ndarray, trials: int, sharpe_variance: float) -> float:
-    """Probability that the true Sharpe ratio of the chosen variant exceeds the expected best of chance.
+    """Return the probability that the Sharpe ratio of the chosen variant exceeds the best of chance.
 
     Parameters
     ----------
@@ -43,31 +51,108 @@ def deflated_sharpe_ratio(returns: np.ndarray, trials: int, sharpe_variance: flo
         Less than one trial, or a variance that is negative or not finite.
     """
     by_luck = expected_maximum(trials, sharpe_variance)
-    sharpe = sharpe_ratio(returns)
-    if math.isnan(sharpe):
-        return math.nan
+    sharpe = float(sharpe_ratio(returns, sample=True))
     returns = np.asarray(returns, dtype=np.float64)
     returns = returns[np.isfinite(returns)]
+    if math.isnan(sharpe) or len(returns) < 3:
+        return math.nan
     standard = (returns - returns.mean()) / returns.std()
     skewness, kurtosis = float((standard**3).mean()), float((standard**4).mean())
     return probabilistic_sharpe_ratio(sharpe, by_luck, len(returns), skewness, kurtosis)
 
 
-def sharpe_ratio(returns: np.ndarray) -> float:
-    """Mean over sample standard deviation of the returns, per period.
+def ratio_of_moments(
+    mean: np.ndarray,
+    mean_square: np.ndarray,
+    mean_log: np.ndarray | None = None,
+    days_per_year: float = 1.0,
+    correction: float = 1.0,
+) -> np.ndarray:
+    """Compute Sharpe ratios from moments of returns: the formula behind every Sharpe ratio here.
 
-    Returns that are not finite are left out. NaN for less than three returns, or returns that never change
-    by more than rounding does.
+    Parameters
+    ----------
+    mean, mean_square : numpy.ndarray
+        Means of the returns and of their squares.
+    mean_log : numpy.ndarray, optional
+        Means of log(1 + return): the return is compounded over a year (geometric) instead of added up.
+    days_per_year : float
+        1 for the ratio of one period.
+    correction : float
+        By which the variance is multiplied: n / (n - 1) for the sample variance.
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN where returns change by no more than rounding does.
+    """
+    deviation = np.sqrt(np.maximum(mean_square - mean**2, 0.0) * correction * days_per_year)
+    moving = deviation > ROUNDING * np.sqrt(mean_square * days_per_year)
+    gain = mean * days_per_year if mean_log is None else annual_return(mean_log, days_per_year)
+    return np.where(moving, gain / np.where(moving, deviation, 1.0), np.nan)
+
+
+def annual_return(mean_log: np.ndarray, days_per_year: float) -> np.ndarray:
+    """Return the compound return of a year from means of log(1 + return)."""
+    return np.exp(mean_log * days_per_year) - 1
+
+
+def sharpe_ratio(
+    returns: np.ndarray, days_per_year: float = 1.0, mean: str = ARITHMETIC, sample: bool = False
+) -> np.ndarray:
+    """Compute mean over standard deviation of returns along the first axis.
+
+    Parameters
+    ----------
+    returns : array_like, (time, ...)
+        Returns that are not finite are left out.
+    days_per_year : float
+        Periods of a year; 1 for the ratio of one period.
+    mean : "arithmetic" or "geometric"
+        Whether returns are added up or compounded over a year.
+    sample : bool
+        True for the sample standard deviation, False for that of the population, as on the platform.
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN for less than two returns, or returns that change by no more than rounding does.
     """
     returns = np.asarray(returns, dtype=np.float64)
-    returns = returns[np.isfinite(returns)]
-    if len(returns) < 3 or np.ptp(returns) <= 1e-12 * np.abs(returns).max():
+    known = np.isfinite(returns)
+    count = known.sum(axis=0)
+    few = count < 2
+    number = np.where(few, 2, count)
+
+    def average(values: np.ndarray) -> np.ndarray:
+        return np.where(known, values, 0.0).sum(axis=0) / number
+
+    correction = number / (number - 1) if sample else 1.0
+    with np.errstate(all="ignore"):  # a loss of everything has the logarithm -inf
+        mean_log = average(np.log1p(returns)) if mean == GEOMETRIC else None
+        ratios = ratio_of_moments(average(returns), average(returns**2), mean_log, days_per_year, correction)
+    return np.where(few, np.nan, ratios)
+
+
+def annual_sharpe_ratio(returns: "xr.DataArray", rules: "Competition") -> float:
+    """Return the annualised Sharpe ratio of all days (time,), as the platform's filter computes it.
+
+    NaN for one day, and for returns that never change.
+    """
+    if returns.sizes["time"] < 2:
         return math.nan
-    return float(returns.mean() / returns.std(ddof=1))
+    return float(sharpe_ratio(returns.values, days_per_year(returns), rules.mean_estimator))
+
+
+def days_per_year(returns: "xr.DataArray") -> int:
+    """Return the trading days of a year, as the platform counts them: from the days where there are many."""
+    import qnt.stats as qns
+
+    return int(qns.calc_avg_points_per_year(returns))
 
 
 def expected_maximum(trials: int, sharpe_variance: float) -> float:
-    """Expected highest Sharpe ratio of so many variants of which none has any skill; per period.
+    """Return the expected highest Sharpe ratio, per period, of variants without any skill.
 
     0 for one trial: nothing was chosen. The paper's approximation (equation 1), for independent variants.
     """
@@ -87,9 +172,9 @@ def expected_maximum(trials: int, sharpe_variance: float) -> float:
 def probabilistic_sharpe_ratio(
     sharpe: float, benchmark: float, periods: int, skewness: float = 0.0, kurtosis: float = 3.0
 ) -> float:
-    """Probability that the true Sharpe ratio is above `benchmark`, having seen `sharpe`; both per period.
+    """Return the probability that the true Sharpe ratio is above `benchmark`; both per period.
 
-    `skewness` and `kurtosis` are those of the returns, 0 and 3 for normal ones. NaN for less than two
+    `sharpe` is the one observed, `skewness` and `kurtosis` are those of the returns, 0 and 3 for normal ones. NaN for less than two
     periods, or where no returns can have such moments.
     """
     variance = 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2

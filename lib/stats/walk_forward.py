@@ -1,4 +1,4 @@
-"""Walk forward: the variant that was best so far, chosen anew each year and held for the next.
+"""The walk forward: each year the variant with the best Sharpe ratio so far, held for the next year.
 
 Pardo, R. (2008): The Evaluation and Optimization of Trading Strategies. 2nd edition, Wiley, chapter 11.
 """
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.common.rules import sharpe_ratio_of
-from lib.stats.sharpe import sharpe_ratio
+from lib.common.competitions import rules_of
+from lib.stats.sharpe import annual_sharpe_ratio
 
 TOLERANCE = pd.Timedelta(days=10)  # by which two years may be short: holidays at both ends
 
@@ -27,7 +27,9 @@ class WalkForward(NamedTuple):
 
 
 def walk_forward(returns: np.ndarray, dates: list[str], competition_type: str) -> WalkForward | None:
-    """Choose and hold; None for less than two years, or less than two columns.
+    """Choose the best column so far each year, and hold it for the next.
+
+    None for less than two years, or less than two columns.
 
     Parameters
     ----------
@@ -38,23 +40,23 @@ def walk_forward(returns: np.ndarray, dates: list[str], competition_type: str) -
     competition_type : str
         Whose trading days a year are counted.
     """
+    rules = rules_of(competition_type)
+
+    def ratio(values: np.ndarray, days: pd.DatetimeIndex) -> float:
+        line = xr.DataArray(values, {"time": days}, ("time",), name=competition_type)
+        return float(np.nan_to_num(annual_sharpe_ratio(line, rules)))  # 0 where returns never change
+
     time, returns = pd.DatetimeIndex(dates), np.nan_to_num(np.asarray(returns, dtype=np.float64))
     if returns.shape[1] < 2 or time[0] + pd.DateOffset(years=2) > time[-1] + TOLERANCE:
         return None
     chained, chosen, year = [], [], 1
     while (begin := int(time.searchsorted(time[0] + pd.DateOffset(years=year)))) < len(time):
         end = int(time.searchsorted(time[0] + pd.DateOffset(years=year + 1)))
-        ratios = [sharpe_ratio(column) for column in returns[:begin].T]
-        chosen.append(int(np.argmax(np.nan_to_num(ratios))))
+        chosen.append(int(np.argmax([ratio(column, time[:begin]) for column in returns[:begin].T])))
         chained.append(returns[begin:end, chosen[-1]])
         year += 1
     first = len(time) - sum(map(len, chained))
-    lines = [
-        xr.DataArray(line, {"time": time[first:]}, ("time",), name=competition_type)
-        for line in (np.concatenate(chained), *returns[first:].T)
-    ]
-    # 0 where returns never change
-    chain, *ratios = np.nan_to_num([sharpe_ratio_of(line) for line in lines], posinf=0, neginf=0)
+    chain, *ratios = (ratio(line, time[first:]) for line in (np.concatenate(chained), *returns[first:].T))
     best = int(np.argmax(ratios))
     days = str(time[first])[:10], str(time[-1])[:10]
-    return WalkForward(days, chosen, float(chain), float(ratios[best]), best, float(np.mean(ratios)))
+    return WalkForward(days, chosen, chain, ratios[best], best, float(np.mean(ratios)))
