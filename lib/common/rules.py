@@ -1,7 +1,6 @@
 """The rules of a contest and their check on weights, as far as a backtest can tell."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -109,7 +108,7 @@ def rules_table(checks: list[RuleCheck]) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=["rule", "found", "required", "result"]).set_index("rule")
 
 
-def _with_first(count: int, word: str, places: Sequence) -> str:
+def _with_first(count: int, word: str, places: Any) -> str:
     return f"{count}, the first {word} {places[0]}" if count else "0"
 
 

@@ -18,6 +18,7 @@ from lib.runs import project_code, provenance
 from lib.runs.store import DRAW, Record
 from lib.runs.user_functions import register
 from lib.stats.friction import under_friction
+from lib.stats.performance import win_rate
 from lib.strategy import STATISTICS_DAYS, Strategy
 
 if TYPE_CHECKING:
@@ -87,9 +88,8 @@ def _figures(priced: "xr.DataArray", weights: "xr.DataArray") -> Record:
     first = weights.time.values[0]
     stats = qnstats.calc_stat(priced, weights).sel(time=slice(first, None))
     returns = stats.sel(field="relative_return").values
-    moved = returns[(returns != 0) & np.isfinite(returns)]
     figures = {name: _number(stats.sel(field=name).values[-1]) for name in FROM_STATS}
-    figures["win_rate"] = _number((moved > 0).mean()) if len(moved) else None
+    figures["win_rate"] = _number(win_rate(returns))
     sha = hashlib.sha256(np.ascontiguousarray(weights.transpose("time", "asset").values, "<f8").tobytes())
     return {
         "figures": figures,

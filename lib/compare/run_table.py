@@ -82,7 +82,7 @@ def save_table(table: pd.DataFrame, path: Path) -> None:
 
 def _sharpe_variance(tried: Sequence[Record]) -> float:
     """Variance over all runs of the Sharpe ratio of one day; runs that have none do not count."""
-    ratios = [sharpe_ratio(np.array(record["returns"], dtype=np.float64)) for record in tried]
+    ratios = [float(sharpe_ratio(record["returns"], sample=True)) for record in tried]
     known = [ratio for ratio in ratios if math.isfinite(ratio)]
     return float(np.var(known, ddof=1)) if len(known) > 1 else 0.0
 

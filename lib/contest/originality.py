@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from lib.common.competitions import Competition
-from lib.common.rules import RuleCheck, sharpe_ratio_of
-from lib.stats.portfolios import with_same_assets
+from lib.common.rules import RuleCheck
+from lib.stats.performance import correlation
+from lib.stats.sharpe import annual_sharpe_ratio
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,12 +35,12 @@ def relatives(
     rows = {}
     for name, other in others.items():
         mine, theirs = _on_common_days(returns, other)
-        correlation = correlation_of(mine, theirs)
+        likeness = correlation(mine.values, theirs.values)
         rows[name] = {
-            "correlation": correlation,
-            "sharpe_ratio": sharpe_ratio_of(theirs),
+            "correlation": likeness,
+            "sharpe_ratio": annual_sharpe_ratio(theirs, rules),
             "recent_sharpe_ratio": recent_sharpe_ratio(theirs, rules),
-            "mark": f"above {rules.max_correlation}" if correlation > rules.max_correlation else "",
+            "mark": f"above {rules.max_correlation}" if likeness > rules.max_correlation else "",
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.sort_values("correlation", ascending=False, kind="stable") if len(table) else table
@@ -58,27 +59,21 @@ def recent_sharpe_ratio(returns: "xr.DataArray", rules: Competition) -> float:
     if returns.sizes["time"] == 0:
         return float("nan")
     first = returns.get_index("time")[-1] - pd.DateOffset(years=rules.comparison_years)
-    return sharpe_ratio_of(returns.sel(time=slice(first, None)))
+    return annual_sharpe_ratio(returns.sel(time=slice(first, None)), rules)
 
 
-def correlation_of(first: "xr.DataArray", second: "xr.DataArray") -> float:
-    """Return the correlation of two series; NaN for fewer than two days, or where one never changes."""
-    pair = np.stack([first.values, second.values])
-    pair = pair[:, np.isfinite(pair).all(axis=0)]
-    if pair.shape[1] < 2 or not pair.std(axis=1).all():
-        return float("nan")
-    return float(np.corrcoef(pair)[0, 1])
-
-
-def by_year(returns: "xr.DataArray", others: Mapping[str, "xr.DataArray"]) -> pd.DataFrame:
+def by_year(
+    returns: "xr.DataArray", others: Mapping[str, "xr.DataArray"], rules: Competition
+) -> pd.DataFrame:
     """Return a row for each calendar year: days, Sharpe ratio, correlation with each of the others."""
     years = returns.get_index("time").year
     rows = {}
     for year in sorted(set(years)):
         mine = returns.isel(time=years == year)
-        row = {"days": mine.sizes["time"], "sharpe_ratio": sharpe_ratio_of(mine)}
+        row = {"days": mine.sizes["time"], "sharpe_ratio": annual_sharpe_ratio(mine, rules)}
         rows[year] = row | {
-            name: correlation_of(*_on_common_days(mine, other)) for name, other in others.items()
+            name: correlation(*(each.values for each in _on_common_days(mine, other)))
+            for name, other in others.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("year")
 
@@ -100,23 +95,15 @@ def check_originality(
     if is_copy:
         return RuleCheck("originality", f"a copy of {TEMPLATE}", required, False)
     mine, theirs = _on_common_days(returns, template)
-    correlation = correlation_of(mine, theirs)
+    likeness = correlation(mine.values, theirs.values)
     own, its = recent_sharpe_ratio(mine, rules), recent_sharpe_ratio(theirs, rules)
     compared = f"{rules.comparison_years} years" if covers(mine, rules) else f"{mine.sizes['time']} days"
-    found = f"{correlation:.3f} with {TEMPLATE} (Sharpe ratio of {compared}: {own:.2f}, its {its:.2f})"
-    if not np.isfinite(correlation):
+    found = f"{likeness:.3f} with {TEMPLATE} (Sharpe ratio of {compared}: {own:.2f}, its {its:.2f})"
+    if not np.isfinite(likeness):
         return RuleCheck("originality", f"no correlation with {TEMPLATE}", required, None)
-    if correlation <= rules.max_correlation:
+    if likeness <= rules.max_correlation:
         return RuleCheck("originality", found, required, True)
     return RuleCheck("originality", found, required, own >= its if covers(mine, rules) else None)
-
-
-def same_weights(first: "xr.DataArray", second: "xr.DataArray") -> bool:
-    """Return True where two tables of weights (time, asset) hold the same; an absent asset is not held."""
-    if not np.array_equal(first.time.values, second.time.values):
-        return False
-    pair = with_same_assets(first, second)
-    return bool(np.abs(pair[0].values - pair[1].values).max(initial=0) <= SAME)
 
 
 def _on_common_days(first: "xr.DataArray", second: "xr.DataArray") -> tuple["xr.DataArray", "xr.DataArray"]:

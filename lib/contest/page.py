@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.common.figure_style import GREY, axis, layout, line_style, rows
-from lib.common.rules import as_table
+from lib.common.rules import rules_table
 from lib.contest.originality import TEMPLATE, UNIVERSE
 from lib.contest.verdict import Verdict, with_headings
 
@@ -36,7 +36,7 @@ def verdict_page(verdict: Verdict, seconds: list[float]) -> str:
         f"<style>{STYLE}</style></head><body><h1>{html.escape(verdict.in_words)}</h1>",
         f"<p>{html.escape(verdict.title)}</p>" if verdict.title else "",
         f"<p>{verdict.days_in_words}. Prices: {html.escape(verdict.source or 'not named')}</p>",
-        _table(as_table(list(verdict.checks))),
+        _table(rules_table(list(verdict.checks))),
         f"<p>{html.escape(verdict.sharpe_in_words)}</p>",
         "<h2>Originality</h2>",
         _table(with_headings(verdict.relatives)),

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from lib.common.competitions import Competition
-from lib.common.rules import RuleCheck, as_table, check_rules, sharpe_ratio_of
+from lib.common.rules import SHARPE_RATIO, RuleCheck, check_rules, rules_table
 from lib.contest import originality
-from lib.stats.added_value import measured
 from lib.stats.bootstrap import FEWEST, LEVEL, interval
-from lib.stats.portfolios import equal_weights, portfolio
+from lib.stats.performance import measured
+from lib.stats.portfolios import equal_weights, portfolio, same_positions
+from lib.stats.sharpe import annual_sharpe_ratio
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -106,7 +107,7 @@ class Verdict:
         """Return the verdict as tables and sentences."""
         parts = [
             f"{self.days_in_words}. Prices: {self.source or 'not named'}",
-            in_lines(as_table(list(self.checks)).reset_index()),
+            in_lines(rules_table(list(self.checks)).reset_index()),
             self.sharpe_in_words,
             in_columns(self.by_year[["days", "sharpe_ratio"]]),
         ]
@@ -180,8 +181,8 @@ def contest_verdict(
         others[originality.SELECTED] = portfolio(data, selected, rules).returns
     universe = equal_weights(data, weights.time.values)
     others |= {originality.UNIVERSE: portfolio(data, universe, rules).returns, **(earlier or {})}
-    ratio = sharpe_ratio_of(returns)
-    is_copy = originality.same_weights(weights, template)
+    ratio = annual_sharpe_ratio(returns, rules)
+    is_copy = same_positions(weights, template, originality.SAME)
     few = "" if complete else "the days end before the data"
     if not originality.covers(returns, rules):
         few = f"the days are fewer than the {rules.comparison_years} years that systems are compared by"
@@ -191,15 +192,15 @@ def contest_verdict(
         originality.check_originality(returns, template_returns, rules, is_copy),
     ]
     notes = [SYNTHETIC] * synthetic + [ELSEWHERE]
-    if any(check.rule == "Sharpe ratio" and check.holds is None for check in checks) and few:
+    if any(check.rule == SHARPE_RATIO and check.holds is None for check in checks) and few:
         notes.insert(0, f"The Sharpe ratio cannot be told: {few}.")
     notes += _gaps(weights.time.values)
     return Verdict(
         checks=tuple(checks),
         sharpe_ratio=ratio,
-        interval=_interval(returns),
+        interval=_interval(returns, rules),
         relatives=originality.relatives(returns, others, rules),
-        by_year=originality.by_year(returns, others),
+        by_year=originality.by_year(returns, others, rules),
         returns=returns,
         others=others,
         notes=tuple(notes),
@@ -210,7 +211,7 @@ def contest_verdict(
 
 def _as_far_as_known(check: RuleCheck, few: str) -> RuleCheck:
     """Return the check of the Sharpe ratio without a result where the days are too few to tell."""
-    return check._replace(holds=None) if few and check.rule == "Sharpe ratio" and check.holds else check
+    return check._replace(holds=None) if few and check.rule == SHARPE_RATIO and check.holds else check
 
 
 def _gaps(days: np.ndarray) -> list[str]:
@@ -225,10 +226,10 @@ def _gaps(days: np.ndarray) -> list[str]:
     return [f"The market has no day between {first} and {last}{more}: the contest has days there."]
 
 
-def _interval(returns: "xr.DataArray") -> tuple[float, float]:
+def _interval(returns: "xr.DataArray", rules: Competition) -> tuple[float, float]:
     if returns.sizes["time"] < 2:
         return float("nan"), float("nan")
-    return interval(measured({"strategy": returns})["strategy"].ratios_sampled)
+    return interval(measured({"strategy": returns}, rules)["strategy"].ratios_sampled)
 
 
 def _time_of_a_pass(seconds: float, rules: Competition) -> RuleCheck:

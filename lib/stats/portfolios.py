@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from lib.common.competitions import Competition
 
 
-
 class Portfolio(NamedTuple):
     """Daily returns (time,) after costs and without them, and the weights (time, asset) they come from."""
 
@@ -55,7 +54,8 @@ def portfolio(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition
 def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
     """Return equal weights (time, asset) of all assets that can be traded; their sum is 1 or 0."""
     liquid, price = (
-        data.sel(field=name).reindex(time=days).transpose("time", "asset") for name in ("is_liquid", "close")
+        data.sel(field=name, drop=True).reindex(time=days).transpose("time", "asset")
+        for name in ("is_liquid", "close")
     )
     held = liquid.copy(data=tradable(liquid.values, price.values).astype(float))
     return held / held.sum("asset").clip(min=1)

@@ -174,8 +174,8 @@ def probabilistic_sharpe_ratio(
 ) -> float:
     """Return the probability that the true Sharpe ratio is above `benchmark`; both per period.
 
-    `sharpe` is the one observed, `skewness` and `kurtosis` are those of the returns, 0 and 3 for normal ones. NaN for less than two
-    periods, or where no returns can have such moments.
+    `sharpe` is the one observed, `skewness` and `kurtosis` are those of the returns, 0 and 3 for normal ones.
+    NaN for less than two periods, or where no returns can have such moments.
     """
     variance = 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2
     if periods < 2 or not variance > 0:

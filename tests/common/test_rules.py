@@ -4,13 +4,9 @@ import pytest
 import xarray as xr
 
 from lib.common.competitions import COMPETITIONS, rules_of
-from lib.common.rules import (
-    RuleCheck,
-    as_table,
-    check_rules,
-    sharpe_ratio_of,
-)
+from lib.common.rules import ILLIQUID, LARGEST, SHORT, RuleCheck, broken_positions, check_rules, rules_table
 from lib.stats.portfolios import portfolio
+from lib.stats.sharpe import annual_sharpe_ratio
 from tests.vectors import vector
 
 ASSETS = ["A", "B"]
@@ -39,7 +35,7 @@ def broken(data: xr.DataArray, held: xr.DataArray, sharpe_ratio: float = 1.0) ->
 
 def test_everything_holds() -> None:
     data = market()
-    table = as_table(check_rules(data, weights(data), 0.7, RULES))
+    table = rules_table(check_rules(data, weights(data), 0.7, RULES))
     assert table.to_dict("index") == {
         rule: {"found": found, "required": required, "result": "✓ passed"}
         for rule, found, required in [
@@ -79,7 +75,7 @@ def test_the_sharpe_ratio_is_that_of_the_platform_s_filter(monkeypatch: pytest.M
     first = str(held.time.values[0])[:10]
     monkeypatch.setattr(qns, "get_default_is_start_date_for_type", lambda kind: first)
     expected = float(qnout.calc_sharpe_ratio_for_check(data, held, "stocks_nasdaq100", False))
-    ratio = sharpe_ratio_of(portfolio(data, held, RULES).returns)
+    ratio = annual_sharpe_ratio(portfolio(data, held, RULES).returns, RULES)
     assert ratio == pytest.approx(expected, rel=1e-9)
     padded = float(
         qns.calc_sharpe_ratio_annualized(qns.calc_relative_return(data, held.reindex_like(data).fillna(0)))[
@@ -172,7 +168,7 @@ def test_a_late_backtest_cannot_tell() -> None:
     data = market("2020-01-01")
     check = found(data, weights(data))["first position"]
     assert check == ("first position", "2020-01-01", "by 2006-01-08", None)
-    assert as_table([check])["result"].tolist() == ["? cannot be told"]
+    assert rules_table([check])["result"].tolist() == ["? cannot be told"]
 
 
 def test_no_position_at_all() -> None:
@@ -184,3 +180,15 @@ def test_no_position_at_all() -> None:
 def test_no_minus_before_nothing() -> None:
     data = market()
     assert found(data, weights(data), -0.001)["Sharpe ratio"].found == "0.00"
+
+
+def test_the_positions_that_break_a_rule() -> None:
+    data = market(days=3)
+    data.loc[{"field": "close"}][0, 1] = np.nan  # liquid, but without a price
+    held = weights(data)
+    held[1, 0], held[2, 1] = 0.2, -0.05
+    broken = broken_positions(data, held, RULES._replace(long_only=True))
+    assert np.argwhere(broken[LARGEST]).tolist() == [[1, 0]]
+    assert np.argwhere(broken[ILLIQUID]).tolist() == [[0, 1]]
+    assert np.argwhere(broken[SHORT]).tolist() == [[2, 1]]
+    assert not broken_positions(data, held, RULES)[SHORT].any()

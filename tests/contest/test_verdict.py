@@ -10,8 +10,8 @@ import qnt.output as qnout
 import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
-from lib.common.rules import as_table
-from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, same_weights
+from lib.common.rules import rules_table
+from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE
 from lib.contest.page import PANELS, verdict_figure, verdict_page
 from lib.contest.record import as_dict
 from lib.contest.verdict import ELSEWHERE, SYNTHETIC, contest_verdict, in_lines
@@ -194,7 +194,7 @@ def test_the_page_has_every_table_and_panel(full):
 
 
 def test_the_rules_fit_a_terminal_of_100_columns(full):
-    table = as_table(list(full.checks)).reset_index()
+    table = rules_table(list(full.checks)).reset_index()
     table["found"] = "12 positions, the first of them in NAS:A on 2006-01-08"
     table["result"] = "? cannot be told"
     lines = in_lines(table).splitlines()
@@ -226,9 +226,3 @@ def test_a_name_has_one_colour_in_all_panels_and_a_heading_no_underscore(full):
     assert all(len(styles) == 1 for styles in seen.values()), seen
     assert len({style for styles in seen.values() for style in styles}) == len(seen)
     assert "recent Sharpe ratio" in verdict_page(full, [0.2] * len(DAYS))
-
-
-def test_same_weights_knows_absent_assets():
-    assert same_weights(weights(0, 5), weights(0, 5).isel(asset=slice(0, 5)))
-    assert not same_weights(weights(0, 5), weights(0, 5).isel(asset=slice(0, 4)))
-    assert not same_weights(weights(0, 5), weights(0, 5).isel(time=slice(1, None)))

@@ -26,7 +26,7 @@ from lib.report.evaluation import (
     without_model,
 )
 from lib.sizing import sizing
-from lib.stats.added_value import verdict
+from lib.stats.added_value import significance
 from tests.report.planted import STRATEGY as PLANTED
 from tests.report.planted import planted_market
 from tests.switches import long
@@ -277,7 +277,7 @@ def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
     """With 0.3 of the daily volatility: a model that sees it is right on 62 of 100 days."""
     found = planted(0.3, 1, 330, use_market)
     assert found.value is not None
-    assert verdict(found.value) == "adds"
+    assert significance(found.value) == "adds"
     assert found.value.return_interval[0] > 0
     ratios = {name: measures.sharpe_ratio for name, measures in found.measures.items()}
     assert ratios["strategy"] > ratios[WITHOUT] + 1
@@ -287,4 +287,4 @@ def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
 def test_on_pure_chance_it_is_reported_no_more_often_than_stated(use_market) -> None:
     """One of 40 by chance; more than two of 20 would have a probability of 1.2 %."""
     found = [planted(0.0, seed, 160, use_market).value for seed in range(20)]
-    assert [verdict(value) for value in found if value is not None].count("adds") <= 2
+    assert [significance(value) for value in found if value is not None].count("adds") <= 2

@@ -73,8 +73,8 @@ def weights(days: int = 40) -> xr.DataArray:
 
 FIGURES = {
     "loss": lambda: loss_figure(models(), True, SOURCE),
-    "performance": lambda: performance_figure(three(400), SOURCE),
-    "performance of a month": lambda: performance_figure(three(21), SOURCE),
+    "performance": lambda: performance_figure(three(400), "geometric", SOURCE),
+    "performance of a month": lambda: performance_figure(three(21), "geometric", SOURCE),
     "outputs": lambda: outputs_figure(*outputs(), SOURCE),
     "contributions": lambda: contributions_figure(pd.Series({"A": 0.1, "B": -0.05}), SOURCE),
     "contributions of many": lambda: contributions_figure(

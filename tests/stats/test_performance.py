@@ -6,9 +6,8 @@ import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
 from lib.report.display import heat_map, readable
-from lib.stats.added_value import measured
-from lib.stats.performance import drawdowns, monthly_returns, performance_table
-from lib.stats.portfolios import contributions, equal_weights, portfolio
+from lib.stats.performance import drawdowns, measured, monthly_returns, performance_table
+from lib.stats.portfolios import contributions, equal_weights, portfolio, same_positions
 from tests.vectors import vector
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
@@ -33,7 +32,7 @@ def test_numbers_are_those_of_qnt(data: xr.DataArray, weights: xr.DataArray) -> 
     equal = portfolio(data, equal_weights(data, mine.returns.time.values), RULES)
     both = {"strategy": mine, "equal weights": equal}
     table = performance_table(
-        both, measured({name: each.returns for name, each in both.items()}), "equal weights"
+        both, measured({name: each.returns for name, each in both.items()}, RULES), "equal weights"
     )
     stats = qns.calc_stat(data, weights).sel(time=weights.time).isel(time=-1)
     shown = table["strategy"]
@@ -54,7 +53,7 @@ def test_numbers_are_those_of_qnt(data: xr.DataArray, weights: xr.DataArray) -> 
 def test_ratios_by_hand() -> None:
     returns = line(0.01, -0.02, 0.03)
     each = portfolio_of(returns)
-    table = performance_table({"a": each}, measured({"a": returns}), "a")["a"]
+    table = performance_table({"a": each}, measured({"a": returns}, RULES), "a")["a"]
     year = float(qns.calc_mean_return_annualized(returns)[-1])
     per_year = qns.calc_avg_points_per_year(returns)
     assert table["Sortino ratio"] == f"{year / np.sqrt(0.02**2 / 3 * per_year):.2f}"
@@ -66,7 +65,7 @@ def test_ratios_by_hand() -> None:
 
 def test_a_ratio_just_below_zero_has_no_sign() -> None:
     returns = line(0, 0.02, -0.01962)  # a loss of 0.001 % in all
-    table = performance_table({"a": portfolio_of(returns)}, measured({"a": returns}), "a")["a"]
+    table = performance_table({"a": portfolio_of(returns)}, measured({"a": returns}, RULES), "a")["a"]
     assert {"-0.00", "-0.00%", "-0.000"}.isdisjoint(table)
 
 
@@ -78,7 +77,7 @@ def portfolio_of(returns: xr.DataArray):
 
 def test_a_portfolio_of_nothing_has_no_ratios() -> None:
     returns = line(0, 0, 0)
-    table = performance_table({"a": portfolio_of(returns)}, measured({"a": returns}), "a")["a"]
+    table = performance_table({"a": portfolio_of(returns)}, measured({"a": returns}, RULES), "a")["a"]
     assert table["annual return"] == "0.00%"
     for name in ("Sharpe ratio", "Sortino ratio", "Calmar ratio", "win rate", "its days"):
         assert table[name] == "", name
@@ -123,3 +122,11 @@ def test_equal_weights_by_hand() -> None:
     coords = {"field": ["is_liquid", "close"], "time": time, "asset": ["A", "B", "C"]}
     data = xr.DataArray(np.array([liquid, close]), coords, ("field", "time", "asset"))
     assert equal_weights(data, time).values.tolist() == [[0.5, 0.5, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_the_same_positions_whichever_assets_are_absent(weights: xr.DataArray) -> None:
+    held = (weights != 0).any("time")
+    assert same_positions(weights, weights.sel(asset=held))
+    assert not same_positions(weights, weights.sel(asset=held)[:, 1:])
+    assert not same_positions(weights, weights[1:])
+    assert not same_positions(weights, weights + 1e-6)

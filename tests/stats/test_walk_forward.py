@@ -52,6 +52,20 @@ def test_a_choice_does_not_depend_on_its_year_or_on_a_later_one():
         assert walk_forward(changed, dates, KIND).chosen[:year] == first[:year]
 
 
+def test_it_chooses_by_the_ratio_that_it_reports():
+    """Of two columns the arithmetic mean is higher in one, the compound return in the other."""
+    returns, dates = market(columns=2)
+    begin = dates.index("2021-01-04")
+    rng = np.random.default_rng(3)
+    for column, (mean, deviation) in enumerate(((0.0016, 0.06), (0.0002, 0.0095))):
+        noise = rng.normal(0, 1, begin)
+        returns[:begin, column] = mean + deviation * (noise - noise.mean()) / noise.std()
+    daily = returns[:begin].mean(axis=0) / returns[:begin].std(axis=0)
+    compound = [ratio(returns[:begin, k], dates[:begin]) for k in (0, 1)]
+    assert daily.argmax() != np.argmax(compound)
+    assert walk_forward(returns, dates, KIND).chosen[0] == np.argmax(compound)
+
+
 @pytest.mark.parametrize(("years", "columns", "works"), [(1.9, 3, False), (2, 3, True), (2, 1, False)])
 def test_it_needs_two_years_and_two_variants(years, columns, works):
     returns, dates = market(years=3, columns=columns)
