@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 
 from lib.common.market_data import ending_with
-from lib.common.registry import find, needs_universe
 from lib.engine.examples import training_examples
 from lib.engine.inputs import get_target_classes, model_inputs
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import last_outputs, model_outputs
-from lib.features import target
 from lib.stats.performance import correlation
 
 if TYPE_CHECKING:
@@ -205,13 +203,11 @@ def _selected(models: TrainedModels, data: "xr.DataArray") -> list[str]:
 
 
 def _targets(
-    models: TrainedModels, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
+    models: TrainedModels, data: "xr.DataArray", strategy: "Strategy", assets: list[str]
 ) -> np.ndarray:
-    """Return the target (time, asset) as in the training, where it sees the selected assets or all."""
-    everything = needs_universe(find("target", strategy.target, target))
-    seen = data if everything else data.sel(asset=_selected(models, data))
+    """Return the target (time, asset) as in the training, which sees the selected assets or all."""
     with ending_with(data):
-        return get_target_classes(seen, strategy).sel(asset=assets).values
+        return get_target_classes(data, strategy, _selected(models, data)).sel(asset=assets).values
 
 
 def _majority(models: TrainedModels, data: "xr.DataArray") -> np.ndarray:
