@@ -8,7 +8,7 @@ import pandas as pd
 
 from lib.common.competitions import Competition
 from lib.common.rules import RuleCheck
-from lib.stats.performance import correlation
+from lib.stats.performance import correlation_of
 from lib.stats.sharpe import annual_sharpe_ratio
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def relatives(
     rows = {}
     for name, other in others.items():
         mine, theirs = _on_common_days(returns, other)
-        likeness = correlation(mine.values, theirs.values)
+        likeness = correlation_of(mine.values, theirs.values)
         rows[name] = {
             "correlation": likeness,
             "sharpe_ratio": annual_sharpe_ratio(theirs, rules),
@@ -72,7 +72,7 @@ def by_year(
         mine = returns.isel(time=years == year)
         row = {"days": mine.sizes["time"], "sharpe_ratio": annual_sharpe_ratio(mine, rules)}
         rows[year] = row | {
-            name: correlation(*(each.values for each in _on_common_days(mine, other)))
+            name: correlation_of(*(each.values for each in _on_common_days(mine, other)))
             for name, other in others.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("year")
@@ -95,7 +95,7 @@ def check_originality(
     if is_copy:
         return RuleCheck("originality", f"a copy of {TEMPLATE}", required, False)
     mine, theirs = _on_common_days(returns, template)
-    likeness = correlation(mine.values, theirs.values)
+    likeness = correlation_of(mine.values, theirs.values)
     own, its = recent_sharpe_ratio(mine, rules), recent_sharpe_ratio(theirs, rules)
     compared = f"{rules.comparison_years} years" if covers(mine, rules) else f"{mine.sizes['time']} days"
     found = f"{likeness:.3f} with {TEMPLATE} (Sharpe ratio of {compared}: {own:.2f}, its {its:.2f})"

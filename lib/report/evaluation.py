@@ -30,7 +30,7 @@ NOT_THESE = (
     "The weights are not what the strategy makes of these trainings: there is no line without the model."
 )
 OWN_METHODS = "The strategy has a train_model or predict of its own: there is no line without the model."
-NOTHING = "The strategy never holds anything: "
+HOLDS_NOTHING = "The strategy never holds anything: "
 
 
 class Evaluation(NamedTuple):
@@ -76,7 +76,7 @@ def evaluate(
         return Evaluation(portfolios, {}, None, "", own)
     measures = measured({name: each.returns for name, each in portfolios.items()}, rules)
     if log is not None and not (portfolios[STRATEGY].weights != 0).any():
-        return Evaluation(portfolios, measures, None, NOTHING + _why_nothing(log, data, weights), own)
+        return Evaluation(portfolios, measures, None, HOLDS_NOTHING + _why_nothing(log, data, weights), own)
     if baseline.weights is None:
         return Evaluation(portfolios, measures, None, baseline.missing, own)
     pair = [portfolios[name] for name in (STRATEGY, WITHOUT)]

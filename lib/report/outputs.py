@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 
 from lib.common.market_data import ending_with
-from lib.common.registry import find, needs_universe
 from lib.engine.examples import training_examples
 from lib.engine.inputs import get_target_classes, model_inputs
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import last_outputs, model_outputs
-from lib.features import target
-from lib.stats.performance import correlation
+from lib.stats.performance import correlation_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 ACCURACIES = ("accuracy", "majority_accuracy", "yesterday_accuracy")
 CORRELATIONS = ("correlation", "rank_correlation")
-IN_SAMPLE = ("asset", "output", "target")
+IN_SAMPLE_COLUMNS = ("asset", "output", "target")
 
 
 class EvaluatedTraining(NamedTuple):
@@ -80,7 +78,7 @@ def in_sample_outputs(models: TrainedModels, data: "xr.DataArray") -> pd.DataFra
     """
     window = data.sel(time=slice(*models.window))
     if not window.sizes["time"]:
-        return _no_rows(IN_SAMPLE)
+        return _no_rows(IN_SAMPLE_COLUMNS)
     with ending_with(window):
         examples = training_examples(window, models.strategy, _selected(models, data))
     examples = {asset: xy for asset, xy in examples.items() if asset in models and len(xy[1])}
@@ -89,7 +87,7 @@ def in_sample_outputs(models: TrainedModels, data: "xr.DataArray") -> pd.DataFra
         pd.DataFrame({"asset": asset, "output": outputs[asset], "target": y})
         for asset, (_, y) in examples.items()
     ]
-    return pd.concat(tables, ignore_index=True) if tables else _no_rows(IN_SAMPLE)
+    return pd.concat(tables, ignore_index=True) if tables else _no_rows(IN_SAMPLE_COLUMNS)
 
 
 def out_of_sample_outputs(
@@ -127,7 +125,7 @@ def out_of_sample_outputs(
     index = data.get_index("asset")
     assets = [asset for asset in index if asset in models]
     if not assets or len(days) == 0:
-        return _no_rows(("day", *IN_SAMPLE, *ACCURACIES))
+        return _no_rows(("day", *IN_SAMPLE_COLUMNS, *ACCURACIES))
     _check(models, data, days)
     strategy, time = replace(models.strategy, leave_out_unknown=True), data.time.values
     truth = _targets(models, data, strategy, assets)
@@ -182,7 +180,7 @@ def has_classes(table: pd.DataFrame) -> bool:
 def correlations(table: pd.DataFrame) -> dict[str, float]:
     """Return the correlation and rank correlation of `output` and `target`; NaN where one never changes."""
     ranks = table[["output", "target"]].rank()
-    found = [correlation(each["output"].to_numpy(), each["target"].to_numpy()) for each in (table, ranks)]
+    found = [correlation_of(each["output"].to_numpy(), each["target"].to_numpy()) for each in (table, ranks)]
     return dict(zip(CORRELATIONS, found, strict=True))
 
 
@@ -207,11 +205,9 @@ def _selected(models: TrainedModels, data: "xr.DataArray") -> list[str]:
 def _targets(
     models: TrainedModels, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> np.ndarray:
-    """Return the target (time, asset) as in the training, where it sees the selected assets or all."""
-    everything = needs_universe(find("target", strategy.target, target))
-    seen = data if everything else data.sel(asset=_selected(models, data))
+    """Return the target (time, asset) as in the training, which sees the selected assets or all."""
     with ending_with(data):
-        return get_target_classes(seen, strategy).sel(asset=assets).values
+        return get_target_classes(data, strategy, _selected(models, data)).sel(asset=assets).values
 
 
 def _majority(models: TrainedModels, data: "xr.DataArray") -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lib.stats.bootstrap import FEWEST, LEVEL, interval
-from lib.stats.performance import Measures, correlation
+from lib.stats.performance import Measures, correlation_of
 from lib.stats.portfolios import with_same_assets
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def added_value(
         interval(with_model.returns_sampled - without.returns_sampled),
         with_model.sharpe_ratio - without.sharpe_ratio,
         interval(with_model.ratios_sampled - without.ratios_sampled),
-        correlation(returns[0].values, returns[1].values),
+        correlation_of(returns[0].values, returns[1].values),
         float(abs(first - second).sum("asset").mean()),
     )
 

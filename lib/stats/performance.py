@@ -98,7 +98,7 @@ def performance_table(
     return pd.DataFrame(columns).rename_axis("measure")
 
 
-def volatility(returns: np.ndarray, per_year: float) -> float:
+def annual_volatility(returns: np.ndarray, per_year: float) -> float:
     """Return the standard deviation of daily returns, annualised."""
     return float(returns.std() * per_year**0.5)
 
@@ -133,14 +133,14 @@ def win_rate(returns: np.ndarray) -> float:
     return float((moved > 0).mean()) if len(moved) else float("nan")
 
 
-def beta(returns: np.ndarray, benchmark: np.ndarray) -> float:
+def beta_of(returns: np.ndarray, benchmark: np.ndarray) -> float:
     """Return the slope of returns on those of a benchmark; NaN where the benchmark never changes."""
     variance = benchmark.var()
     shared = ((returns - returns.mean()) * (benchmark - benchmark.mean())).mean()
     return float(shared / variance) if variance else float("nan")
 
 
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
+def correlation_of(first: np.ndarray, second: np.ndarray) -> float:
     """Return the correlation of two series; NaN for fewer than two values, or where one never changes."""
     pair = np.stack([first, second]).astype(np.float64)
     pair = pair[:, np.isfinite(pair).all(axis=0)]
@@ -209,7 +209,7 @@ def _win_rate(line: Line) -> str:
 
 ROWS: Mapping[str, Callable[[Line], str]] = {  # a row of the table: its heading, and its text
     "annual return": lambda line: f"{line.measures.annual_return:z.2%}",
-    "volatility": lambda line: f"{volatility(line.returns, line.per_year):.2%}",
+    "volatility": lambda line: f"{annual_volatility(line.returns, line.per_year):.2%}",
     "Sharpe ratio": lambda line: _ratio(line.measures.sharpe_ratio, 3),
     f"its {LEVEL:.0%} interval": _interval,
     "Sortino ratio": lambda line: _ratio(sortino_ratio(line)),
@@ -219,5 +219,5 @@ ROWS: Mapping[str, Callable[[Line], str]] = {  # a row of the table: its heading
     "turnover per day": lambda line: f"{float(line.portfolio.turnover.mean()):.2%}",
     "trading cost per year": lambda line: f"{trading_cost(line):z.2%}",
     "win rate": _win_rate,
-    "beta to {benchmark}": lambda line: _ratio(beta(line.returns, line.benchmark)),
+    "beta to {benchmark}": lambda line: _ratio(beta_of(line.returns, line.benchmark)),
 }

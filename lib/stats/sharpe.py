@@ -116,12 +116,13 @@ def sharpe_ratio(
     Returns
     -------
     numpy.ndarray
-        NaN for less than two returns, or returns that change by no more than rounding does.
+        NaN for less than two returns (three with `sample`), or returns that change by no more than rounding
+        does.
     """
     returns = np.asarray(returns, dtype=np.float64)
     known = np.isfinite(returns)
     count = known.sum(axis=0)
-    few = count < 2
+    few = count < (3 if sample else 2)
     number = np.where(few, 2, count)
 
     def average(values: np.ndarray) -> np.ndarray:

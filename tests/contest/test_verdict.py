@@ -46,7 +46,8 @@ def test_an_original_system_with_a_high_sharpe_ratio_is_admitted():
     assert broken_rules(verdict) == []
     assert verdict.in_words == "It would be admitted."
     assert verdict.interval[0] < verdict.sharpe_ratio < verdict.interval[1]
-    assert verdict.sharpe_ratio == float(qnout.calc_sharpe_ratio_for_check(MARKET, weights(0, 10), KIND))
+    expected = float(qnout.calc_sharpe_ratio_for_check(MARKET, weights(0, 10), KIND))
+    assert verdict.sharpe_ratio == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_run_of_a_few_days_has_no_interval():

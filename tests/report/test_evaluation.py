@@ -16,8 +16,8 @@ from lib.report import show_backtest, show_backtest_trainings, show_training
 from lib.report.backtest_log import BacktestLog
 from lib.report.evaluation import (
     EQUAL,
+    HOLDS_NOTHING,
     NOT_THESE,
-    NOTHING,
     OWN_METHODS,
     STRATEGY,
     WITHOUT,
@@ -128,7 +128,7 @@ def test_every_feature_target_and_sizing_has_its_tables_and_its_baseline(
     done = run(strategy, "2024-12-16")
     found = evaluate(done.data, done.weights, RULES, done.log)
     assert list(found.portfolios) == [STRATEGY, WITHOUT, EQUAL]
-    assert found.sentence.startswith(("The model adds", NOTHING))
+    assert found.sentence.startswith(("The model adds", HOLDS_NOTHING))
     table = done.log.table(done.data, done.weights)
     assert (table["assets"] == 4).all()
     assert (table["days_out_of_sample"] > 0).iloc[0]  # a later training may have no known outcome yet
@@ -186,7 +186,7 @@ def never(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
 def test_a_strategy_that_holds_nothing_is_told_why(parameters: dict, reason: str) -> None:
     done = run(replace(SMALL, **parameters))
     sentence = evaluate(done.data, done.weights, RULES, done.log).sentence
-    assert sentence.startswith(NOTHING)
+    assert sentence.startswith(HOLDS_NOTHING)
     assert reason in sentence
 
 

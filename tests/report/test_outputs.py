@@ -10,7 +10,7 @@ from lib.engine.models import TrainedModels
 from lib.engine.training import train_model
 from lib.report.outputs import (
     ACCURACIES,
-    IN_SAMPLE,
+    IN_SAMPLE_COLUMNS,
     _majority,
     evaluate_trainings,
     in_sample_outputs,
@@ -143,7 +143,7 @@ def test_without_models_or_days(data: xr.DataArray, models: TrainedModels) -> No
         out_of_sample_outputs(models, data, []),
     ):
         assert table.empty
-        assert table.columns.tolist() == ["day", *IN_SAMPLE, *ACCURACIES]
+        assert table.columns.tolist() == ["day", *IN_SAMPLE_COLUMNS, *ACCURACIES]
 
 
 def test_an_asset_that_left_the_data_is_not_asked(data: xr.DataArray, models: TrainedModels) -> None:
