@@ -103,7 +103,7 @@ KINDS = COMPETITIONS | dict.fromkeys(
 
 def rules_of(competition_type: str) -> Competition:
     """Return the rules of a competition; ValueError, with the nearest name, where it is not known."""
-    if competition_type not in COMPETITIONS:
+    if not isinstance(competition_type, str) or competition_type not in COMPETITIONS:
         known = suggest(competition_type, COMPETITIONS)
         raise WrongValueError(f"competition_type is {competition_type!r}: {known}")
     return COMPETITIONS[competition_type]

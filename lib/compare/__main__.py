@@ -7,13 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.common.command_line import add_range, add_settings, parse_settings, print_any_text
-from lib.compare import luck_report, run_plot, run_table, variants
-from lib.compare.comparison import FOLDER, ComparisonStopped, run
-from lib.compare.luck import variants_of
-from lib.compare.run_notebooks import execute_notebooks
-from lib.compare.seed_summary import as_markdown, summary
-from lib.runs.store import Record, RunWarning, tried
+from lib.common.command_line import (
+    EXIT_CODES,
+    FAILED,
+    OK,
+    STOPPED,
+    add_notebook,
+    add_range,
+    add_settings,
+    add_workers,
+    parse_settings,
+    run_command,
+)
+from lib.common.errors import WrongValueError
+from lib.compare import table as tables
+from lib.compare import variants
+from lib.compare.comparison import FOLDER, ComparisonStopped, execute_notebooks, run_variants
+from lib.compare.luck import luck_sentences
+from lib.compare.records import RunWarning, tried, variants_of
+from lib.notebook.strategy import strategy_of
+from lib.runs.store import Record
 from lib.strategy import Strategy
 
 EXAMPLES = """\
@@ -25,72 +38,77 @@ examples:
   python -m lib.compare --grid sizing=as_output,ranked --shuffles 20 --universes 20 --start 2022-12-30
 Repeat it after an interruption, or with more variants: what is finished is not run again.
 """
-SHOWN = ["label", *run_table.FIGURES, "deflated_sharpe_ratio", "seconds", "status"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 if every run finished, 1 if not, or for wrong input, 130 if stopped by hand."""
+    """Run the command and return its exit code: 0 if every run finished, 1 if not."""
     given = _parser().parse_args(arguments)
-    print_any_text()
-    folder, stopped = Path(given.output), False
-    where: dict[str, Any] = {name: getattr(given, name) for name in ("workers", "backend", "scheduler")}
     with warnings.catch_warnings():
         warnings.simplefilter("always", RunWarning)
         warnings.showwarning = _print_warning  # type: ignore[assignment]
-        try:
-            options: dict[str, Any] = {"folder": folder, **where}
-            for name in ("shuffles", "universes"):
-                options[name] = _count(name, getattr(given, name))
-            records = run(_variants(given), given.start, given.end, **options)
-            if given.notebooks:
-                execute_notebooks(variants_of(records), folder, **where)
-        except ComparisonStopped as stop:
-            records, stopped = stop.records, True
-            print(stop, file=sys.stderr)
-        except (TypeError, ValueError, OSError) as error:
-            print(error, file=sys.stderr)
-            return 1
-        written = _show(records, folder)
+        return run_command(lambda: _compare(given))
+
+
+def _compare(given: argparse.Namespace) -> int:
+    settings, folder, stopped = parse_settings(given.set), Path(given.output), False
+    options: dict[str, Any] = {name: _count(name, getattr(given, name)) for name in ("shuffles", "universes")}
+    notebook = strategy_of(given.notebook, settings)
+    base = notebook.strategy
+    chosen = _variants(given, settings, base)
+    first, last = given.start or notebook.start_date, given.end
+    if not given.start and not given.end:
+        last = notebook.end_date
+    where: dict[str, Any] = {name: getattr(given, name) for name in ("workers", "backend", "scheduler")}
+    print(notebook.headline)
+    try:
+        records = run_variants(chosen, first, last, base=base, folder=folder, **options, **where)
+        if given.notebooks:
+            execute_notebooks(variants_of(records), folder, given.notebook, base, **where)
+    except ComparisonStopped as stop:
+        records, stopped = stop.records, True
+        print(stop, file=sys.stderr)
+    written = _show(records, folder, base)
     if stopped:
-        return 130
-    return int(not written or any(record["status"] != "finished" for record in records))
+        return STOPPED
+    return OK if written and all(record["status"] == "finished" for record in records) else FAILED
 
 
-def _variants(given: argparse.Namespace) -> list[variants.Variant]:
-    """Every set of the files or of `--oddities`, with every one of the grid and every seed."""
-    listed = [variant for path in given.files for variant in variants.read_file(path)] or [{}]
+def _variants(given: argparse.Namespace, settings: dict[str, Any], base: Strategy) -> list[variants.Variant]:
+    """Return every set of the files or of `--oddities`, with every one of the grid and every seed."""
+    listed = [variant for path in given.files for variant in variants.read_variants(path)] or [{}]
     odd = variants.ODDITIES if given.oddities else [{}]
     choices = variants.grid(variants.parse_choices(given.grid))
-    first = Strategy().seed
-    seeds = [{"seed": first + k} for k in range(_count("seeds", given.seeds))] or [{}]
-    return variants.combine([parse_settings(given.set)], listed, odd, choices, seeds)
+    seeds = [{"seed": base.seed + k} for k in range(_count("seeds", given.seeds))] or [{}]
+    combined = variants.combine([settings], listed, odd, choices, seeds)  # refuses what is set twice
+    return [{name: value for name, value in each.items() if name not in settings} for each in combined]
 
 
 def _count(name: str, number: int | None) -> int:
-    """The number of an option, 0 where it is not given; given, it must be 1 or more."""
+    """Return the number of an option, 0 where it is not given; given, it must be 1 or more."""
     if number is not None and number < 1:
-        raise ValueError(f"--{name} is {number}: it must be 1 or more.")
+        raise WrongValueError(f"--{name} is {number}: it must be 1 or more.")
     return number or 0
 
 
-def _show(records: list[Record], folder: Path) -> bool:
-    """Print the table and its summary over seeds; write table and plot, and return whether that worked."""
-    table = run_table.as_table(records, tried(folder, records))
+def _show(records: list[Record], folder: Path, base: Strategy) -> bool:
+    """Print the table and its summary over seeds; write table and plot, and return True if that worked."""
+    unchanged = variants.base_name(base, variants.OF_NOTEBOOK)
+    table = tables.comparison_table(records, tried(folder, records), base, unchanged)
     market, start, end = (records[0][name] for name in ("market_name", "start", "end"))
-    title = f"{len(table)} variants, {start} to {end}; {table['trials'].iloc[0]} runs tried"
+    title = f"{len(table)} variants, {start} to {end}; {table['trials'].max()} tried on these days"
     print(f"{title}\nPrices: {market}\n")
-    print(table[SHOWN].to_string(index=False, float_format="{:.3f}".format))
-    print(f"\nDeflated: the probability that luck alone does not explain it ({run_table.SOURCE}).")
+    print(tables.printed_table(table, tables.RESULTS))
+    print(f"\nDeflated: the probability that luck alone does not explain it ({tables.SOURCE}).")
     asked = variants_of(records)
     if len({record["parameters"]["seed"] for record in asked}) > 1:
-        print(f"\nMean ± standard deviation over the seeds:\n\n{as_markdown(summary(asked))}")
-    about_luck = table[[name for name in luck_report.SHOWN if name in table]]
-    print(f"\nIs it luck?\n\n{about_luck.to_string(index=False, float_format='{:.3f}'.format)}")
-    for sentence in luck_report.sentences(records, table):
+        summary = tables.seed_markdown(tables.seed_summary(asked, base, unchanged))
+        print(f"\nMean ± standard deviation over the seeds:\n\n{summary}")
+    print(f"\nIs it luck?\n\n{tables.printed_table(table, tables.LUCK)}")
+    for sentence in luck_sentences(records, table):
         print(f"\n{sentence}")
     try:
-        run_table.save_table(table, folder / "table.parquet")
-        run_plot.save(run_plot.figure(table, title, market), folder / "plot.html")
+        tables.save_table(table, folder / "table.parquet")
+        tables.save_figure(tables.comparison_figure(table, title, market), folder / "plot.html")
     except OSError as error:
         print(f"Table and plot cannot be written to {folder}: {error.strerror or error}.", file=sys.stderr)
         return False
@@ -105,10 +123,11 @@ def _print_warning(message: Warning | str, *_: Any) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lib.compare",
-        description="Backtest many variants of the strategy in parallel, and keep the result of each.",
-        epilog=EXAMPLES,
+        description="Backtest many variants of the notebook's strategy in parallel, and keep each result.",
+        epilog=f"{EXAMPLES}\ncolumns of the table:\n{tables.column_texts()}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_notebook(parser)
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE.json", help="lists of sets of parameters")
     add("--grid", nargs="+", action="extend", default=[], metavar="NAME=VALUE,VALUE", help="to be combined")
@@ -120,14 +139,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--shuffles", type=int, metavar="N", help=shuffled)
     parts = "N further runs of each, on random halves of the assets and of the days: quartiles"
     add("--universes", type=int, metavar="N", help=parts)
-    add_range(parser, "first day of the backtest (required)", "last day; default: the last there is")
+    add_range(
+        parser,
+        "first day of the backtest (default: that of the notebook)",
+        "last day (default: that of the notebook, with --start the last there is)",
+    )
     output = f"for the runs, table.parquet and plot.html (default: {FOLDER})"
     add("--output", default=FOLDER, metavar="FOLDER", help=output)
-    add(
-        "--workers", type=int, metavar="N", help="runs at once (default: one per core, or all of the cluster)"
-    )
-    add("--backend", default="loky", help="loky (processes of this machine, the default), threading, or dask")
-    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is running")
+    add_workers(parser, "runs")
     add("--notebooks", action="store_true", help="also execute the notebook for each run, into the folder")
     return parser
 

@@ -1,4 +1,4 @@
-"""Whether the results of a comparison are luck: the figures of its table, and the sentences below it.
+"""Luck in a comparison: figures that show how much of a result is luck, and the sentences about them.
 
 Shuffled targets: Phipson, B. and Smyth, G. K. (2010): Permutation P-values Should Never Be Zero. Statistical
 Applications in Genetics and Molecular Biology 9 (1), article 39. https://doi.org/10.2202/1544-6115.1585
@@ -8,28 +8,60 @@ Universes: Palomar, D. P. (2025): Portfolio Optimization, Cambridge University P
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
-from lib.runs.store import DRAW, Record, drawn_from
+from lib.compare.records import DRAW, drawn_from, finished_of, on_same_days, variants_of
+from lib.compare.single_run import BLOCK
+from lib.runs.store import Record
 from lib.stats import friction
-from lib.stats.overfitting import overfitting_probability
+from lib.stats.overfitting import FEWEST, SPLITS, overfitting_probability
+from lib.stats.sharpe import sharpe_ratio
 from lib.stats.walk_forward import WalkForward, walk_forward
 
 LEVEL = 0.05  # below which a p-value would usually be reported
+# of 100 panels of independent noise how many have a probability of overfitting below 0.1, by number of runs
+BELOW_A_TENTH = {2: 12, 5: 4, 10: 2}
 
 
-def variants_of(records: Sequence[Record]) -> list[Record]:
-    """Return the records that are no draws."""
-    return [record for record in records if DRAW not in record]
+class Trials:
+    """Runs that were tried on the same days of the same market, one per variant."""
+
+    def __init__(self, records: Sequence[Record]):
+        """Keep the records that have returns of the same days as the first."""
+        self.records = list(records)
+
+    @cached_property
+    def sharpe_variance(self) -> float:
+        """The variance of the Sharpe ratio of one day; runs that have none do not count."""
+        ratios = [
+            float(sharpe_ratio(np.array(record["returns"], float), sample=True)) for record in self.records
+        ]
+        known = [ratio for ratio in ratios if math.isfinite(ratio)]
+        return float(np.var(known, ddof=1)) if len(known) > 1 else 0.0
+
+    @cached_property
+    def panel(self) -> tuple[list[Record], np.ndarray]:
+        """The runs with dated returns, and these returns (days, runs)."""
+        dated = [record for record in self.records if record.get("dates")]
+        same = [record for record in dated if record["dates"] == dated[0]["dates"]]
+        returns = [np.array(record["returns"], dtype=np.float64) for record in same]
+        return same, np.stack(returns, axis=1) if returns else np.empty((0, 0))
+
+    @cached_property
+    def overfitting(self) -> tuple[float, int]:
+        """The probability of overfitting and the number of runs that it counts."""
+        same, returns = self.panel
+        return overfitting_probability(returns), len(same)
 
 
 def draws_of(records: Sequence[Record], kind: str) -> dict[str, dict[int, float]]:
     """Return the Sharpe ratio of each finished draw of a kind, by the variant's key and the draw's number."""
     found: dict[str, dict[int, float]] = {}
-    for record in records:
-        if kind in record.get(DRAW, {}) and record["status"] == "finished":
+    for record in finished_of(records):
+        if kind in record.get(DRAW, {}):
             found.setdefault(drawn_from(record), {})[record[DRAW][kind]] = ratio_of(record)
     return found
 
@@ -42,7 +74,7 @@ def ratio_of(record: Record) -> float:
 def p_value(ratio: float, by_chance: Sequence[float]) -> float:
     """Return (b + 1) / (N + 1), b the number of the N ratios by chance that are `ratio` or more.
 
-    Where nothing but chance is at work it is below 0.05 at most 5 times in 100 (Phipson and Smyth 2010).
+    Under pure chance it is below 0.05 at most 5 times in 100 (Phipson and Smyth 2010).
     """
     return (1 + sum(other >= ratio for other in by_chance)) / (1 + len(by_chance))
 
@@ -50,10 +82,10 @@ def p_value(ratio: float, by_chance: Sequence[float]) -> float:
 def p_value_of_best(records: Sequence[Record]) -> float:
     """Return the p-value of the best of all variants, against the best of each shuffle.
 
-    Only the shuffles that all variants finished count; NaN without any. It is the answer for a variant that
-    was chosen because it came first; the others stand for themselves (Westfall and Young 1993).
+    Only shuffles that all variants finished count; NaN without any. It holds for a variant that was chosen
+    because it came first; the p-values of the others stand alone (Westfall and Young 1993).
     """
-    finished = [record for record in variants_of(records) if record["status"] == "finished"]
+    finished = finished_of(variants_of(records))
     shuffled = draws_of(records, "shuffle")
     each = [shuffled.get(record["key"], {}) for record in finished]
     common = set.intersection(*map(set, each)) if each else set()
@@ -62,52 +94,118 @@ def p_value_of_best(records: Sequence[Record]) -> float:
     return p_value(max(map(ratio_of, finished)), [max(own[k] for own in each) for k in common])
 
 
-def columns(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
-    """Return by a variant's key what the table says of its luck; see `lib.compare.run_table.as_table`."""
-    shuffled, universes = draws_of(records, "shuffle"), draws_of(records, "universe")
-    asked = {kind for record in records for kind in record.get(DRAW, {})}
-    found: dict[str, dict[str, Any]] = {}
-    for record in variants_of(records):
-        known = record.get("friction", {})
-        row = {name: math.nan if known.get(name) is None else known[name] for name in friction.names()}
-        if "shuffle" in asked:
-            ratios = list(shuffled.get(record["key"], {}).values())
-            row |= {"p_value": p_value(ratio_of(record), ratios) if ratios else math.nan}
-            row |= {"shuffles": len(ratios)}
-        if "universe" in asked:
-            ratios = list(universes.get(record["key"], {}).values())
-            quartiles = np.quantile(ratios, [0.25, 0.5, 0.75]) if ratios else [math.nan] * 3
-            row |= dict(zip(("universe_low", "universe_median", "universe_high"), quartiles, strict=True))
-            row |= {"above_0": float(np.mean(np.array(ratios) > 0)) if ratios else math.nan}
-            row |= {"universes": len(ratios)}
-        found[record["key"]] = row
-    return found
-
-
-def panel(records: Sequence[Record], days: Record) -> tuple[list[Record], np.ndarray]:
-    """Return the finished runs of the same days as `days`, and their daily returns (days, runs)."""
-    dates = days.get("dates")
-    same = [record for record in variants_of(records) if dates and record.get("dates") == dates]
-    same = [record for record in same if record["status"] == "finished"]
-    returns = [np.array(record["returns"], dtype=np.float64) for record in same]
-    return same, np.stack(returns, axis=1) if returns else np.empty((0, 0))
-
-
-def overfitting(records: Sequence[Record], tried: Sequence[Record]) -> dict[str, tuple[float, int]]:
-    """Return by key the probability of overfitting of all runs tried on the same days, and their number."""
-    found: dict[str, tuple[float, int]] = {}
-    for record in variants_of(records):
-        if record["status"] == "finished" and record["key"] not in found:
-            same, returns = panel(tried, record)
-            value = overfitting_probability(returns), len(same)
-            found |= dict.fromkeys([other["key"] for other in same], value)
-    return found
-
-
 def walked(records: Sequence[Record]) -> tuple[list[Record], WalkForward | None]:
     """Return the variants on the days of the first that finished, and their walk forward."""
-    first = next((record for record in variants_of(records) if record["status"] == "finished"), None)
-    same, returns = panel(records, first or {})
+    finished = finished_of(variants_of(records))
+    first = next(iter(finished), None)
+    same, returns = Trials(on_same_days(first, finished) if first else []).panel
     if not same or first is None:
         return same, None
-    return same, walk_forward(returns, first["dates"], first["parameters"]["competition_type"])
+    return same, walk_forward(returns, same[0]["dates"], first["parameters"]["competition_type"])
+
+
+def luck_sentences(records: Sequence[Record], table: pd.DataFrame) -> list[str]:
+    """Return what the numbers of the table say about luck, and what they do not.
+
+    `records` come from `lib.compare.comparison.run_variants`, `table` from
+    `lib.compare.table.comparison_table`.
+    """
+    finished = table[table["status"] == "finished"]
+    if finished.empty:
+        return []
+    found = [_overfitting(finished), _friction(), _walk_forward(records, table)]
+    if "p_value" in finished:
+        found.append(_shuffles(records, finished))
+        found += _without_effect(records, finished)
+    if "universes" in finished:
+        found.append(_universes())
+    return found
+
+
+def _overfitting(table: pd.DataFrame) -> str:
+    row = table.iloc[0]
+    if not np.isfinite(row["pbo"]):
+        return (
+            f"Probability of overfitting: none, it needs two runs of the same {FEWEST} days or more, here "
+            f"{row['pbo_runs']}."
+        )
+    rates = ", ".join(f"{rate} of 100 with {runs}" for runs, rate in BELOW_A_TENTH.items())
+    return (
+        f"Probability of overfitting (pbo): {row['pbo']:.2f}, the share of {len(SPLITS):,} halvings of the "
+        f"days in which the best of {row['pbo_runs']} runs in one half is below the median in the other "
+        f"(Bailey et al. 2017). Noise has 0.5 on average, and below 0.1 by luck in {rates} runs."
+    )
+
+
+def _friction() -> str:
+    costs = ", ".join(
+        f"{name} at {times} times" for name, times in zip(friction.names()[1:], friction.COSTS, strict=True)
+    )
+    return (
+        f"Friction: {friction.LATE} is the Sharpe ratio of the same weights one day late, {costs} the "
+        "trading cost of the platform; nothing was trained anew."
+    )
+
+
+def _walk_forward(records: Sequence[Record], table: pd.DataFrame) -> str:
+    same, found = walked(records)
+    if found is None:
+        return "Walk forward: none, it needs two years and two variants that finished."
+    labels = dict(zip(table["run"], table["label"], strict=True))
+    names = [labels[same[k]["key"]] for k in [*found.chosen, found.best]]
+    return (
+        f"Walk forward, {found.days[0]} to {found.days[1]}: the variant that was best so far, chosen anew "
+        f"each year ({', '.join(names[:-1])}), has a Sharpe ratio of {found.chained:.3f}; the best in "
+        f"hindsight ({names[-1]}) {found.hindsight:.3f}, all variants on average {found.mean:.3f}."
+    )
+
+
+def _shuffles(records: Sequence[Record], table: pd.DataFrame) -> str:
+    fewest, most, number = table["shuffles"].min(), table["shuffles"].max(), len(table)
+    found = (
+        f"Shuffled targets: p_value is (b + 1) / (N + 1), b of N trainings on targets shuffled in blocks of "
+        f"{BLOCK} days doing at least as well (Phipson and Smyth 2010); a variant that learns nothing has a "
+        f"value below {LEVEL} at most 5 times in 100. N is "
+        f"{fewest if fewest == most else f'{fewest} to {most}'}: "
+    )
+    if 1 / (fewest + 1) >= LEVEL:
+        found += f"too few for any value below {LEVEL}, which takes {round(1 / LEVEL)}."
+    else:
+        error = math.sqrt(LEVEL * (1 - LEVEL) / fewest)
+        found += f"no value can be below {1 / (fewest + 1):.3f}, and one near {LEVEL} has a standard "
+        found += f"error of {error:.3f}."
+    best = p_value_of_best(records)
+    if number > 1 and np.isfinite(best):
+        found += (
+            f" That holds for a variant chosen beforehand: of {number} without any edge "
+            f"{number * LEVEL:.2g} would be below {LEVEL}. The best of all has p = {best:.3f} "
+            "(Westfall and Young 1993)."
+        )
+    return found
+
+
+def _without_effect(records: Sequence[Record], table: pd.DataFrame) -> list[str]:
+    """Return a sentence on the variants whose weights no shuffle changes."""
+    weights = {record["key"]: record.get("weights_sha256") for record in finished_of(variants_of(records))}
+    changed: dict[str, bool] = {}
+    for record in finished_of(records):
+        if "shuffle" in record.get(DRAW, {}):
+            key = drawn_from(record)
+            changed[key] = changed.get(key, False) or record.get("weights_sha256") != weights.get(key)
+    names = [
+        label for key, label in zip(table["run"], table["label"], strict=True) if not changed.get(key, True)
+    ]
+    if not names:
+        return []
+    return [
+        f"Shuffling changes no weight of {', '.join(names)}: the training does not use its target, "
+        "so that a p_value of 1 says nothing."
+    ]
+
+
+def _universes() -> str:
+    return (
+        "Universes: quartiles of the Sharpe ratio on random halves of the assets and of the days, and the "
+        "share above 0 (Palomar 2025). They overlap and share one history: their spread is no interval, the "
+        "share no probability."
+    )

@@ -1,16 +1,21 @@
-"""The sets of parameters to compare, from Python, from files and from the command line."""
+"""The variants of a comparison: sets of parameters that change a base strategy, and their labels."""
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lib.common.command_line import parse_settings, parse_value
-from lib.compare.labels import label
+from lib.common.errors import WrongTypeError, WrongValueError
+from lib.common.registry import name_of
 from lib.strategy import Strategy
 
 Variant = dict[str, Any]
+PUBLISHED, OF_NOTEBOOK, OF_BASE = "as published", "as in the notebook", "as in base"
+WIDTH = 40  # characters of a short label
 
 _ALONE: list[Variant] = [
     {"leave_out_unknown": True},
@@ -23,7 +28,7 @@ ODDITIES: list[Variant] = [{}, *_ALONE, {name: value for change in _ALONE for na
 
 
 def grid(choices: Mapping[str, Iterable[Any]]) -> list[Variant]:
-    """Every combination of the values of each parameter, the last parameter changing fastest.
+    """Return every combination of the values of each parameter, the last parameter changing fastest.
 
     >>> grid({"top_assets": [6, 12], "seed": [1]})
     [{'top_assets': 6, 'seed': 1}, {'top_assets': 12, 'seed': 1}]
@@ -36,12 +41,12 @@ def grid(choices: Mapping[str, Iterable[Any]]) -> list[Variant]:
     choices = {name: list(values) for name, values in choices.items()}
     for name, values in choices.items():
         if not values:
-            raise ValueError(f"{name} has no value to try: write {name}=VALUE,VALUE.")
+            raise WrongValueError(f"{name} has no value to try: write {name}=VALUE,VALUE.")
     return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
 
 
 def combine(*lists: list[Variant]) -> list[Variant]:
-    """Every variant of each list with every one of the others.
+    """Return every variant of each list with every one of the others.
 
     Raises
     ------
@@ -54,37 +59,41 @@ def combine(*lists: list[Variant]) -> list[Variant]:
         for part in parts:
             twice = sorted(merged.keys() & part.keys())
             if twice:
-                raise ValueError(f"{', '.join(twice)} is set twice: keep one of them.")
+                raise WrongValueError(f"{', '.join(twice)} is set twice: keep one of them.")
             merged |= part
         combined.append(merged)
     return combined
 
 
-def strategies(variants: Iterable[Mapping[str, Any]]) -> list[Strategy]:
-    """One strategy for each set of parameters, so that a wrong one is refused before anything runs.
+def make_strategies(variants: Iterable[Mapping[str, Any]], base: Strategy | None = None) -> list[Strategy]:
+    """Return `base` (default: the published strategy) changed by each set of parameters.
+
+    A wrong set is refused before anything runs.
 
     Raises
     ------
     TypeError, ValueError
-        What `Strategy` says of a parameter, with the variant; or there is no variant.
+        The error of `Strategy` with the variant; or there is no variant, or no base.
     """
+    if base is not None and not isinstance(base, Strategy):
+        raise WrongTypeError(f"base is a Strategy, such as Strategy(top_assets=6), not {base!r}.")
     made = []
     for variant in variants:
         if not isinstance(variant, Mapping):
-            raise TypeError(
+            raise WrongTypeError(
                 f"a variant is a dict of parameters such as {{'top_assets': 6}}, not {variant!r}."
             )
         try:
-            made.append(Strategy(**variant))
+            made.append(replace(base or Strategy(), **variant))
         except (TypeError, ValueError) as error:
-            raise type(error)(f"variant {label(variant)}: {error}") from None
+            raise type(error)(f"variant {variant_label(variant)}: {error}") from None
     if not made:
-        raise ValueError("there is nothing to compare: give at least one set of parameters.")
+        raise WrongValueError("there is nothing to compare: give at least one set of parameters.")
     return made
 
 
-def read_file(path: str | Path) -> list[Variant]:
-    """Variants from a JSON file: a list of objects, each the parameters of one.
+def read_variants(path: str | Path) -> list[Variant]:
+    """Read variants from a JSON file: a list of objects, each the parameters of one.
 
     Raises
     ------
@@ -93,10 +102,10 @@ def read_file(path: str | Path) -> list[Variant]:
     """
     try:
         variants = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as JSON: {error}.") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise WrongValueError(f"{path} cannot be read as JSON: {error}.") from error
     if not isinstance(variants, list) or not all(isinstance(variant, dict) for variant in variants):
-        raise ValueError(f'{path} must hold a list of objects, such as [{{"top_assets": 6}}, {{}}].')
+        raise WrongValueError(f'{path} must hold a list of objects, such as [{{"top_assets": 6}}, {{}}].')
     return variants
 
 
@@ -106,10 +115,80 @@ def parse_choices(words: Iterable[str]) -> dict[str, list[Any]]:
     >>> parse_choices(["top_assets=6,12", "features=['trend'],['trend','volume']"])
     {'top_assets': [6, 12], 'features': [['trend'], ['trend', 'volume']]}
     """
-    return {name: _listed(value) for name, value in parse_settings(words).items()}
+    return {name: _as_list(value) for name, value in parse_settings(words).items()}
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if isinstance(value, str) and "," in value and "(" not in value:
         return [parse_value(text) for text in value.split(",")]
     return list(value) if isinstance(value, tuple) else [value]
+
+
+def base_name(base: Strategy | None, name: str = OF_BASE) -> str:
+    """Return the label of a variant that changes nothing: `name`, or `PUBLISHED` where the base is that."""
+    return name if base is not None and base.differences() else PUBLISHED
+
+
+def variant_label(changes: Mapping[str, Any], unchanged: str = PUBLISHED) -> str:
+    """Return the parameters that are changed, in one line; `unchanged` without any."""
+    return " ".join(f"{name}={value_text(value)}" for name, value in changes.items()) or unchanged
+
+
+def value_text(value: Any) -> str:
+    """Return a value as text; a list joined by "+", a function by its name."""
+    if isinstance(value, list | tuple):
+        return "+".join(map(value_text, value))
+    return name_of(value) if callable(value) else str(value)
+
+
+def short_labels(
+    variants: Sequence[Mapping[str, Any]], keys: Sequence[str], unchanged: str = PUBLISHED
+) -> list[str]:
+    """Return labels of at most `WIDTH` characters, each of them unique.
+
+    If any is too long, parameters that all variants share are left out of all labels. A label that is still
+    too long loses the modules of its functions, then the later words of its parameters, then its end. Equal
+    labels are distinguished by the beginning of the run's key.
+    """
+    labels = [variant_label(variant, unchanged) for variant in variants]
+    if any(len(text) > WIDTH for text in labels):
+        first = next(iter(variants))
+        shared = {n for n in first if len(variants) > 1 and all(v.get(n) == first[n] for v in variants)}
+        rest = f"otherwise {unchanged}" if shared else unchanged
+        labels = [_fitting({n: v[n] for n in v if n not in shared}, rest) for v in variants]
+    count = Counter(labels)
+    return [
+        f"{_cut(text, WIDTH - 5)}·{key[:4]}" if count[text] > 1 else text
+        for text, key in zip(labels, keys, strict=True)
+    ]
+
+
+def _fitting(variant: Mapping[str, Any], unchanged: str) -> str:
+    if not variant:
+        return unchanged
+    named = {name: _without_modules(value) for name, value in variant.items()}
+    brief = {_abbreviated(name): value for name, value in named.items()}
+    words = " ".join(name if value == "True" else f"{name}={value}" for name, value in brief.items())
+    candidates = variant_label(variant), variant_label(named), words
+    return next((text for text in candidates if len(text) <= WIDTH), _cut(words, WIDTH))
+
+
+def _without_modules(value: Any) -> str:
+    """Return a value as text, of a function's full name ("module.name(periods=3)") only the last part."""
+    if isinstance(value, list | tuple):
+        return "+".join(map(_without_modules, value))
+    if not isinstance(value, str):
+        return value_text(value)
+    name, bracket, settings = value.partition("(")
+    return name.rpartition(".")[2] + bracket + settings
+
+
+def _abbreviated(name: str) -> str:
+    """Return the first words of a parameter's name, as few as distinguish it from all others."""
+    words, names = name.split("_"), Strategy.defaults()
+    starts = ["_".join(words[: k + 1]) for k in range(len(words))]
+    return next((s for s in starts if sum(f"{n}_".startswith(f"{s}_") for n in names) == 1), name)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"

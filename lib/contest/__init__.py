@@ -88,7 +88,7 @@ def contest(
     if not len(days_between(data, begin, finish)):
         raise WrongValueError(f"There is no trading day from {first} to {finish}: choose other dates.")
     folder, days = Path(folder), (begin, finish)
-    own, other = (kept_days.identity_of(item) for item in (strategy, published))
+    own, other = (kept_days.pass_identity(item) for item in (strategy, published))
     place, more = folder / own.key / DAYS, {"progress": progress, **where}
     complete = last is None or finish == last_day(strategy)
     run, damaged = whole_run(strategy, data, *days, place, own, title="your strategy", **more)

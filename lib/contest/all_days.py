@@ -1,23 +1,20 @@
 """The whole run of a contest: a pass for every day, in parallel where that is possible, and its weights."""
 
 import contextlib
-import io
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from joblib import cpu_count
 from tqdm import tqdm
 
 from lib.common.errors import UserError
 from lib.contest import kept_days
-from lib.contest.kept_days import Identity
 from lib.contest.passes import Pass, compute_outputs, follow, predict_trained, train_days
 from lib.engine.chain import days_between, window_between
-from lib.runs.user_functions import registered
-from lib.runs.workers import pack, run_all
+from lib.runs.identity import Identity, registered
+from lib.runs.workers import captured_output, default_workers, pack, run_all
 from lib.state import State
 from lib.strategy import Strategy, uses_methods_of_strategy
 
@@ -73,7 +70,7 @@ def whole_run(
     start, end : numpy.datetime64[D]
     folder : pathlib.Path
         Where passes are kept, of this identity alone.
-    identity : lib.contest.kept_days.Identity
+    identity : lib.runs.identity.Identity
     title : str
         Stands before the progress bar.
     progress : bool
@@ -145,7 +142,7 @@ def _in_sequence(
     yield from done
     bar.update(len(done))
     months = _months(days[len(done) :])
-    at_once = MONTHS_AT_ONCE * (where.get("workers") or cpu_count())
+    at_once = MONTHS_AT_ONCE * (where.get("workers") or default_workers())
     for first in range(0, len(months), at_once):
         part = months[first : first + at_once]
         for jobs in _jobs(train_days, strategy, data, part, identity):
@@ -153,7 +150,7 @@ def _in_sequence(
             for month in jobs:
                 found = []
                 try:
-                    with contextlib.redirect_stdout(io.StringIO()):
+                    with captured_output():
                         for entry, after in predict_trained(strategy, data, answers.pop(month), state):
                             found.append(entry)
                             state = after
@@ -182,7 +179,7 @@ def _jobs(
     jobs: dict[str, bytes] = {}
     for month, days in months:
         seen = window_between(data, days[0] - period, days[-1])
-        jobs[month] = pack(call, strategy, seen, days, identity.files, identity.code, named)
+        jobs[month] = pack(call, strategy, seen, days, identity, named)
         if sum(map(len, jobs.values())) > BYTES_AT_ONCE:
             yield jobs
             jobs = {}

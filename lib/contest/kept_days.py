@@ -1,19 +1,18 @@
 """The files in which the passes of many days are kept, so that none is computed twice."""
 
 import base64
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.common.files import replace_file
 from lib.common.market_data import load_range
 from lib.contest.passes import Pass
 from lib.engine.chain import window_between
-from lib.runs import project_code, provenance, store
+from lib.runs import provenance
+from lib.runs.identity import Identity, identity_of
+from lib.runs.store import DamagedResultError, read_result, read_results, write_result
 from lib.state import State, StateError, from_bytes, to_bytes
 from lib.strategy import loads_own_data, uses_methods_of_strategy
 
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from lib.strategy import Strategy
-
-
-class Identity(NamedTuple):
-    """All that determines a pass besides the market."""
-
-    key: str  # 16 hex digits, of parameters, functions, methods, versions and code
-    files: list[str]  # of the project
-    code: str  # fingerprint of their text
 
 
 class Kept(NamedTuple):
@@ -49,13 +40,9 @@ class Kept(NamedTuple):
         return [self.passes[name] for name in names[:whole]], state
 
 
-def identity_of(strategy: "Strategy") -> Identity:
+def pass_identity(strategy: "Strategy") -> Identity:
     """Return the identity of a strategy's passes: two of one key are the same on the same market."""
-    plan = store.plan(
-        strategy, "", "", "", lambda modules: project_code.snapshot(modules | {"lib.contest.passes"})
-    )
-    digest = hashlib.sha256(json.dumps([plan["key"], provenance.versions(strategy)]).encode())
-    return Identity(digest.hexdigest()[:16], plan["files"], plan["code"])
+    return identity_of(strategy, "lib.contest.passes")
 
 
 def keep_passes(
@@ -85,12 +72,11 @@ def keep_passes(
         return
     first, last = passes[0].day, passes[-1].day
     widest = max(entry.widest for entry in passes)
-    content: dict[str, Any] = {"key": identity.key, "passes": [entry._asdict() for entry in passes]}
+    content: dict[str, Any] = {"passes": [entry._asdict() for entry in passes]}
     content |= {"market": fingerprint_seen(data, first, last, strategy, widest), "widest": widest}
     if chain is not None:
         content |= {"chain": chain[0], "state": base64.b64encode(to_bytes(chain[1])).decode()}
-    text = json.dumps({"checksum": _checksum(content)} | content)
-    replace_file(folder / f"{first}_{last}_{content['market']}.json", text.encode())
+    write_result(folder / f"{first}_{last}_{content['market']}.json", identity.key, content)
 
 
 def read_passes(
@@ -101,41 +87,30 @@ def read_passes(
     Files of another market stay where they are. The second value holds a sentence for each file that cannot
     be used.
     """
-    kept, damaged = Kept({}, {}), []
+    kept = Kept({}, {})
     first, last = (str(day)[:10] for day in data.time.values[[0, -1]])
-    for path, begin, end, market in _files(folder):
-        if not first <= begin <= end <= last:
-            continue
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            if content.pop("checksum") != _checksum(content):
-                raise ValueError("its checksum does not fit")
-            if content["key"] != identity.key:
-                raise ValueError("it belongs to another strategy")
-            if fingerprint_seen(data, begin, end, strategy, content["widest"]) != market:
-                continue
-            found = [Pass(**entry) for entry in content["passes"]]
-            if (found[0].day, found[-1].day, content["market"]) != (begin, end, market):
-                raise ValueError("it holds other days than its name says")
-            chain = content.get("chain")
-            if (chain is None) != uses_methods_of_strategy(strategy):
-                raise ValueError("it was computed in another way")
-            if chain is not None:
+    files = {path: rest for path, *rest in _files(folder) if first <= rest[0] <= rest[1] <= last}
+
+    def load(path: Path) -> None:
+        begin, end, market = files[path]
+        content = read_result(path, identity.key)
+        if fingerprint_seen(data, begin, end, strategy, content["widest"]) != market:
+            return
+        found = [Pass(**entry) for entry in content["passes"]]
+        if (found[0].day, found[-1].day, content["market"]) != (begin, end, market):
+            raise DamagedResultError("it holds other days than its name says")
+        chain = content.get("chain")
+        if (chain is None) != uses_methods_of_strategy(strategy):
+            raise DamagedResultError("it was computed in another way")
+        if chain is not None:
+            try:
                 kept.states[chain, end] = from_bytes(base64.b64decode(content["state"]))
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            IndexError,
-            AttributeError,
-            RecursionError,
-        ) as error:
-            reason = "its state is damaged" if isinstance(error, StateError) else error
-            damaged.append(f"{path} is damaged ({reason}): its days are computed again.")
-        else:
-            kept.passes.update({entry.day: entry for entry in found})
-    return kept, damaged
+            except StateError as error:
+                raise DamagedResultError("its state is damaged") from error
+        kept.passes.update({entry.day: entry for entry in found})
+
+    _, sentences = read_results(files, load, "its days are computed again")
+    return kept, sentences
 
 
 def fingerprint_seen(
@@ -160,7 +135,3 @@ def _files(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
         except ValueError:
             continue
         yield path, begin, end, market
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

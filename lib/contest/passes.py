@@ -16,8 +16,8 @@ from lib.engine.chain import last_rows, predict_days, window_of
 from lib.engine.examples import training_set_of
 from lib.engine.models import TrainedModels, needs_torch
 from lib.engine.prediction import KnownOutputs
-from lib.runs import project_code
-from lib.runs.user_functions import register
+from lib.runs.identity import Identity, check_worker, register
+from lib.runs.workers import captured_output, single_torch_thread
 from lib.strategy import Strategy, loads_own_data
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def compute_outputs(
     strategy: Strategy,
     data: "xr.DataArray",
     days: Iterable[np.datetime64],
-    files: Iterable[str],
-    code: str,
+    identity: Identity,
     named: Mapping[str, Mapping[str, Callable]],
 ) -> list[dict[str, Any]]:
     """Train and compute the outputs of each day in a worker; return a `Pass` per day, as a dict.
@@ -60,17 +59,17 @@ def compute_outputs(
     data : xarray.DataArray
         (field, time, asset): what the passes on the days load, all together.
     days : iterable of numpy.datetime64[D]
-    files, code : iterable of str, str
-        The project's files that decide a pass, and the caller's `project_code.fingerprint` of them.
+    identity : lib.runs.identity.Identity
+        That of the strategy's passes in the process that calls.
     named : mapping
-        Functions that the strategy names: see `lib.runs.user_functions.registered`.
+        Functions that the strategy names: see `lib.runs.identity.registered`.
 
     Raises
     ------
     ValueError
-        This worker has another version of the project.
+        This worker has another version of the code or of a package.
     """
-    with _worker(strategy, files, code, named):
+    with _worker(strategy, identity, named):
         days = list(days)
         together = [days[k : k + DAYS_TOGETHER] for k in range(0, len(days), DAYS_TOGETHER)]
         return [result._asdict() for part in together for result in _outputs(strategy, data, part)]
@@ -80,8 +79,7 @@ def train_days(
     strategy: Strategy,
     data: "xr.DataArray",
     days: Iterable[np.datetime64],
-    files: Iterable[str],
-    code: str,
+    identity: Identity,
     named: Mapping[str, Mapping[str, Callable]],
 ) -> list[tuple[str, bytes, float, int]]:
     """Train in a worker for each day a strategy with methods of its own.
@@ -94,7 +92,7 @@ def train_days(
         Of each day the pickled models, the seconds of the training, and the longest period that was loaded.
     """
     trained = []
-    with _worker(strategy, files, code, named):
+    with _worker(strategy, identity, named):
         for day in days:
             started = time.perf_counter()
             with seen_on(strategy, data, day, strategy.train_period) as window, recording_loads() as loads:
@@ -196,20 +194,10 @@ def _row(weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray") -> d
 
 @contextlib.contextmanager
 def _worker(
-    strategy: Strategy, files: Iterable[str], code: str, named: Mapping[str, Mapping[str, Callable]]
+    strategy: Strategy, identity: Identity, named: Mapping[str, Mapping[str, Callable]]
 ) -> Iterator[None]:
-    """Prepare a worker for a call, with one thread for torch while it lasts."""
-    if project_code.fingerprint(files) != code:
-        raise ValueError("a worker has another version of the code than this process: give both the same.")
+    """Prepare a worker for a call, silent and with one thread for torch while it lasts."""
     register(named)
-    if not needs_torch(strategy):
+    with captured_output(), single_torch_thread(needs_torch(strategy)):
+        check_worker(strategy, identity)
         yield
-        return
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the cores are busy with other days
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -1,9 +1,10 @@
 """The data, the engine and the versions that a run depends on, besides its parameters and its code."""
 
 import hashlib
+import pickle
 import platform
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def market_fingerprint(data: "xr.DataArray") -> str:
-    """16 hex digits that change with any value, day, asset or field of `data`, not with the order of dims."""
+    """Return 16 hex digits that change with any value, day, asset or field of `data`.
+
+    They do not change with the order of the dimensions.
+    """
     data = data.transpose(*LAYOUT)
     values = data.values.astype("<f8")  # a copy
     values[np.isnan(values)] = np.nan  # the same bits for every NaN
@@ -25,8 +29,19 @@ def market_fingerprint(data: "xr.DataArray") -> str:
     return digest.hexdigest()[:16]
 
 
+def data_fingerprint(data: Any) -> str:
+    """Return 16 hex digits that change with data of any kind, such as a `load_data` of the user's returns."""
+    if set(getattr(data, "dims", ())) == set(LAYOUT):
+        return market_fingerprint(data)
+    if isinstance(data, dict):
+        values: Any = [(name, data_fingerprint(item)) for name, item in data.items()]
+    else:
+        values = data.to_dict() if hasattr(data, "to_dict") else data
+    return hashlib.sha256(pickle.dumps(values, 4)).hexdigest()[:16]
+
+
 def engine() -> str:
-    """The `qnt` that runs the backtest, with its version."""
+    """Return the `qnt` that runs the backtest, with its version."""
     if is_stand_in():
         return "lib/offline"
     try:
@@ -36,7 +51,7 @@ def engine() -> str:
 
 
 def market_name() -> str:
-    """A description of the prices."""
+    """Return a description of the prices."""
     if not is_stand_in():
         return "Quantiacs' data"
     from lib.offline import market
@@ -45,7 +60,7 @@ def market_name() -> str:
 
 
 def is_synthetic() -> bool:
-    """Whether the prices are random ones."""
+    """Return True if the prices are random ones."""
     if not is_stand_in():
         return False
     from lib.offline import market
@@ -54,7 +69,7 @@ def is_synthetic() -> bool:
 
 
 def versions(strategy: Strategy) -> dict[str, str]:
-    """Versions of what computes a run; torch only where the strategy uses it."""
+    """Return the versions of Python and of the packages that compute; torch only where it is used."""
     from lib.engine.models import needs_torch
 
     packages = ["numpy", "pandas", "xarray"] + (["torch"] if needs_torch(strategy) else [])

@@ -1,135 +1,111 @@
-"""The record of a run, its key, and the file that keeps it."""
+"""The store of results on disk: a JSON file each, with its key and a checksum over all of it."""
 
 import hashlib
 import json
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lib.common.files import replace_file
-from lib.runs import project_code, provenance
-from lib.runs.function_code import FunctionCode
-from lib.runs.user_functions import functions_of, registered
-from lib.strategy import Strategy
 
+FORMAT = 2  # of the files; those of another format are not read
+CHECKSUM = "checksum"
 Record = dict[str, Any]
-Snapshot = Callable[[frozenset[str]], tuple[list[str], str]]
-# what two runs of one key share; so do they `draw`, which only runs of `lib.compare.draws` have
-IDENTITY = ("parameters", "functions", "registered", "start", "end", "market", "code")
-DRAW = "draw"
-RESULT = {"figures": dict, "returns": list}  # what the record of a finished run must hold
+T = TypeVar("T")
 
 
-class RunWarning(UserWarning):
-    """A run that did not finish or could not be kept, or a file of one that cannot be used."""
+class DamagedResultError(ValueError):
+    """A file that does not hold the result that its name and its key say; the message says why."""
 
 
-def plan(
-    strategy: Strategy, start: str, end: str, market: str, snapshot: Snapshot = project_code.snapshot
-) -> Record:
-    """Return the record of a run before it is run: what it depends on, and the key made from that.
-
-    `market` is the fingerprint of its data; `snapshot` answers for the text of the project's modules.
-    """
-    modules: set[str] = set()
-
-    def fingerprint(function: Any) -> str:
-        code = FunctionCode(function)
-        modules.update(code.modules)
-        return code.fingerprint
-
-    functions = {
-        parameter: [fingerprint(function) if function else "" for function in own]
-        for parameter, own in functions_of(strategy).items()
-    }
-    named = {
-        parameter: {name: fingerprint(function) for name, function in own.items()}
-        for parameter, own in registered(strategy).items()
-    }
-    files, code = snapshot(frozenset(modules))
-    record: Record = {"parameters": strategy.as_dict(), "functions": functions, "registered": named}
-    record |= {"start": start, "end": end, "market": market, "code": code}
-    about = {"files": files, "market_name": provenance.market_name(), "status": "not run", "message": ""}
-    return record | {"key": key(record)} | about
+class OldResultError(ValueError):
+    """A file that an earlier version of the project wrote."""
 
 
-def key(record: Record) -> str:
-    """20 hex digits, which differ for runs whose results may differ."""
-    identity = {name: record[name] for name in IDENTITY}
-    identity |= {DRAW: record[DRAW]} if DRAW in record else {}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+def write_result(path: Path, key: str, content: Mapping[str, Any]) -> None:
+    """Write a result as one file; a crash leaves the old file or the new one.
 
-
-def redrawn(record: Record, draw: Mapping[str, Any]) -> Record:
-    """Return the planned record of a variant as that of a run on a draw of `lib.compare.draws`."""
-    new = record | {DRAW: dict(draw)}
-    return new | {"key": key(new)}
-
-
-def drawn_from(record: Record) -> str:
-    """Return the key of the variant whose run, or whose draw, a record is."""
-    return key({name: value for name, value in record.items() if name != DRAW})
-
-
-def keep(folder: Path, record: Record) -> None:
-    """Write the record as one file of `folder`; a crash leaves the old file or the new one.
+    Parameters
+    ----------
+    path : pathlib.Path
+    key : str
+        What the result belongs to, such as `lib.runs.identity.key_of` of all that it depends on. It is part
+        of the checked content: a file copied to another result's place is not taken for it.
+    content : mapping
+        Values that JSON holds, without NaN and infinity.
 
     Raises
     ------
     OSError
         The disk is full or read-only; an old file is untouched.
+    ValueError
+        A value that JSON does not hold.
     """
-    content = {name: value for name, value in record.items() if name != "checksum"}
-    content["checksum"] = _checksum(content)
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
-    replace_file(str(folder / f"{record['key']}.json"), text.encode())
+    whole = {name: value for name, value in content.items() if name != CHECKSUM}
+    whole |= {"key": key, "format": FORMAT}
+    whole[CHECKSUM] = _checksum(whole)
+    replace_file(path, json.dumps(whole, indent=1, sort_keys=True, allow_nan=False).encode())
 
 
-def read(folder: Path) -> tuple[dict[str, Record], list[str]]:
-    """Records in `folder` by key, and a sentence for each file that cannot be used."""
-    records, damaged = {}, []
-    for path in sorted(folder.glob("*.json")):
+def read_result(path: Path, key: str) -> Record:
+    """Return the content of a file that `write_result` wrote under this key, without checksum and format.
+
+    Raises
+    ------
+    OldResultError, DamagedResultError
+    """
+    try:
+        whole = json.loads(path.read_text("utf-8"))
+        checksum, format_ = whole.pop(CHECKSUM), whole.get("format")
+        if format_ != FORMAT:
+            raise OldResultError(str(path))
+        if checksum != _checksum(whole):
+            raise DamagedResultError("its checksum does not fit")
+        if whole["key"] != key:
+            raise DamagedResultError("it belongs to another result than its name says")
+        return {name: value for name, value in whole.items() if name != "format"}
+    except (OldResultError, DamagedResultError):
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedResultError(str(error)) from error
+
+
+def read_results(
+    paths: Iterable[Path], load: Callable[[Path], T], again: str
+) -> tuple[dict[Path, T], list[str]]:
+    """Load many files, and describe those that cannot be used.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+    load : callable
+        Returns the result of a file, from `read_result`, or raises DamagedResultError, or another error where
+        the content is not what it should be.
+    again : str
+        Ends the sentence on a damaged file, such as "its days are computed again".
+
+    Returns
+    -------
+    results : dict of pathlib.Path to object
+    sentences : list of str
+        One for each damaged file, and one for all files of an earlier version together.
+    """
+    found: dict[Path, T] = {}
+    sentences, old = [], []
+    for path in paths:
         try:
-            record = json.loads(path.read_text("utf-8"))
-            if record["checksum"] != _checksum({k: v for k, v in record.items() if k != "checksum"}):
-                raise ValueError("its checksum does not fit")
-            if not path.stem == record["key"] == key(record):
-                raise ValueError("it is not the run that its name says")
-            for name, kind in RESULT.items():
-                if record["status"] == "finished" and not isinstance(record.get(name), kind):
-                    raise ValueError(f"it is finished but has no {name}")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            damaged.append(f"{path} is damaged ({error}): it is not counted, and is run again when needed.")
-        else:
-            records[record["key"]] = record
-    return records, damaged
+            found[path] = load(path)
+        except OldResultError:
+            old.append(path)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            sentences.append(f"{path} is damaged ({error}): {again}.")
+    if old:
+        number = "1 file" if len(old) == 1 else f"{len(old)} files"
+        sentences.append(
+            f"{old[0].parent} has {number} of an earlier version of this project, not to be used: {again}."
+        )
+    return found, sentences
 
 
-def tried(folder: str | Path, records: Iterable[Record] = ()) -> list[Record]:
-    """Every finished run of the folder, of any call, and those of `records`, each once; no draws."""
-    known = read(Path(folder))[0] | {record["key"]: record for record in records}
-    return [record for record in known.values() if record["status"] == "finished" and DRAW not in record]
-
-
-def keep_or_warn(folder: Path, unsaved: dict[str, Record], record: Record) -> None:
-    """Write a record, and those that could not be written before; a full disk stops no comparison."""
-    waiting = bool(unsaved)
-    unsaved[record["key"]] = record
-    for key in list(unsaved):
-        try:
-            keep(folder, unsaved[key])
-        except OSError as error:
-            if not waiting:
-                sentence = (
-                    f"{folder} cannot be written ({error.strerror or error}): free space or change its "
-                )
-                sentence += "permissions. The comparison goes on and tries again after each run; what is not "
-                sentence += "written in the end is in the table, but the next call runs it again."
-                warnings.warn(sentence, RunWarning, stacklevel=3)
-            return
-        del unsaved[key]
-
-
-def _checksum(content: Record) -> str:
+def _checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,24 +1,33 @@
-"""The processes that do the work, on this machine or on a running cluster, through joblib."""
+"""Workers: many calls in parallel, in processes or threads of this machine or on a Dask cluster."""
 
 import contextlib
+import io
+import itertools
+import os
+import sys
+import threading
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import cloudpickle
-from joblib import Parallel, cpu_count, delayed, parallel_config
-from joblib.externals.loky import get_reusable_executor
+from joblib import cpu_count
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
-from lib.common.errors import suggest
+from lib.common.errors import UserError, WrongTypeError, WrongValueError, suggest
 
 BACKENDS = ("loky", "threading", "dask")
+SINGLE_THREAD = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMBA", "NUMEXPR")  # *_NUM_THREADS
+Submit = Callable[[str, bytes], "Future[Any]"]
 
 
-class NotPicklableError(TypeError):
+class NotPicklableError(UserError, TypeError):
     """A function that cannot be sent to another process."""
 
 
 def pack(function: Callable, *arguments: Any) -> bytes:
-    """A call as bytes, which a worker unpacks; functions of a notebook or a script are sent with their code.
+    """Return a call as bytes, which a worker unpacks; functions of a notebook are sent with their code.
 
     Raises
     ------
@@ -34,12 +43,25 @@ def pack(function: Callable, *arguments: Any) -> bytes:
         ) from error
 
 
-def check_backend(backend: str = "loky", scheduler: str | None = None, **_: Any) -> None:
-    """Refuse an unknown backend, and a scheduler where none is used, with a ValueError."""
+def check_backend(
+    backend: str = "loky", scheduler: str | None = None, workers: int | None = None, **_: Any
+) -> None:
+    """Refuse an unknown backend, a scheduler that is not used, and a number of workers below 1.
+
+    Raises
+    ------
+    WrongValueError, WrongTypeError
+    """
     if backend not in BACKENDS:
-        raise ValueError(f"backend is {backend!r}: {suggest(backend, BACKENDS)}")
+        raise WrongValueError(f"backend is {backend!r}: {suggest(backend, BACKENDS)}")
     if scheduler and backend != "dask":
-        raise ValueError(f"a scheduler is for the backend dask, not for {backend!r}.")
+        raise WrongValueError(f"a scheduler is for the backend dask, not for {backend!r}.")
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int)):
+        raise WrongTypeError(f"workers is {workers!r}: it must be a whole number from 1 on.")
+    if workers is not None and workers < 1:
+        raise WrongValueError(f"workers is {workers}: it must be 1 or more.")
+    if workers is None and backend != "dask":
+        default_workers()
 
 
 def run_all(
@@ -50,13 +72,14 @@ def run_all(
     Parameters
     ----------
     jobs : mapping of name to bytes
-        What `pack` returned.
+        From `pack`.
     workers : int, optional
-        Calls at once; default: one per core, or all of the cluster. On this machine each is a process of its
-        own with one thread; even a single one, so that what crashes in it does not end the comparison.
+        Calls at once; default: one per core, or all of the cluster. With "loky" each is a process of its own
+        with one thread, even a single one, so that a crash in it does not end this process. Processes start
+        with this call and end with it, or when this process is killed.
     backend : "loky" (processes of this machine), "threading" or "dask"
     scheduler : str, optional
-        Address of the Dask cluster.
+        Address of the Dask cluster; default: that of the client in use.
 
     Yields
     ------
@@ -64,84 +87,274 @@ def run_all(
         A worker that dies (killed, out of memory) costs its own call only: the answer is then None, and
         `message` says what happened. Calls that other workers had begun are repeated one by one.
     """
-    with _configured(backend, scheduler):
-        local = backend == "loky"
-        count = workers or (cpu_count() if local else -1)
-        left = dict(jobs)
-        while left:
-            try:
-                for name, answer in _answers(left, count, local):
+    check_backend(backend, scheduler, workers)
+    left = dict(jobs)
+    while left:
+        lost = []
+        with _executor(backend, scheduler, workers) as (submit, at_once):
+            for name, answer, error in _answers(left, submit, at_once or len(left)):
+                if error is None:
                     del left[name]
                     yield name, answer, ""
-            except Exception:  # whatever a backend raises when a worker is lost; a call itself raises nothing
-                for name in list(left)[: 2 * max(count, 1)]:
-                    message, answer = "", None
-                    try:
-                        ((_, answer),) = _answers({name: left[name]}, 1, local)
-                    except Exception as error:
-                        message = f"its worker died: {type(error).__name__}: {error}".splitlines()[0]
-                    del left[name]
-                    yield name, answer, message
+                else:
+                    lost.append(name)
+        for name in lost:
+            with _executor(backend, scheduler, 1) as (submit, _):
+                ((_, answer, error),) = _answers({name: left.pop(name)}, submit, 1)
+            failed = f"its worker died: {type(error).__name__}: {error}".splitlines()[0]
+            yield name, answer, failed if error is not None else ""
 
 
-def _answers(jobs: Mapping[str, bytes], workers: int, local: bool) -> Iterator[tuple[str, Any]]:
-    call = _caller()
-    calls = [delayed(call)(name, blob) for name, blob in jobs.items()]
-    # One worker: joblib would run the calls in this process, to end with it. So two, with one call in hand.
-    alone = local and workers == 1
-    yield from Parallel(
-        n_jobs=2 if alone else workers,
-        batch_size=1,
-        pre_dispatch=1 if alone else "2*n_jobs",
-        return_as="generator_unordered",
-    )(calls)
+def _answers(
+    jobs: Mapping[str, bytes], submit: Submit, at_once: int
+) -> Iterator[tuple[str, Any, BaseException | None]]:
+    """Yield name, answer and error of calls as they end.
+
+    After an error no further call is begun: those that were not begun have no answer.
+    """
+    waiting = iter(list(jobs.items()))  # the caller removes what it has
+    running: dict[Future[Any], str] = {}
+    while True:
+        for name, blob in itertools.islice(waiting, at_once - len(running)):
+            try:
+                running[submit(name, blob)] = name
+            except Exception as lost:  # the processes of this pool are gone
+                waiting = iter(())
+                yield name, None, lost
+        if not running:
+            return
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in sorted(done, key=lambda each: each.exception() is not None):
+            name, error = running.pop(future), future.exception()
+            if error is not None:
+                waiting = iter(())
+            yield name, None if error else future.result(), error
 
 
-def _caller() -> Callable[[str, bytes], tuple[str, Any]]:
-    """What a worker is sent; being local, with its code, so that what its imports print can be held back."""
+@contextlib.contextmanager
+def _executor(
+    backend: str, scheduler: str | None, workers: int | None
+) -> Iterator[tuple[Submit, int | None]]:
+    """Provide a function that submits a packed call, and how many calls to submit at once."""
+    call, finished = _caller(), False
+    if backend == "dask":
+        executor, close = _on_cluster(scheduler)
+        at_once = workers
+    else:
+        count = workers or default_workers()
+        at_once = count + 1  # one in hand
+        if backend == "threading" and count == 1:
+            yield _in_this_thread, 1
+            return
+        executor = _processes(count) if backend == "loky" else ThreadPoolExecutor(count)
+        close = contextlib.nullcontext()
+    with close:
+        try:
+            yield lambda name, blob: executor.submit(call, blob), at_once
+            finished = True
+        finally:
+            if backend == "loky":
+                executor.shutdown(wait=True, kill_workers=not finished)
+            elif backend == "dask":
+                executor.shutdown(wait=finished)
+            else:
+                executor.shutdown(wait=finished, cancel_futures=True)
 
-    def call(name: str, blob: bytes) -> tuple[str, Any]:
+
+def _in_this_thread(_: str, blob: bytes) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_result(_caller()(blob))
+    return future
+
+
+def _processes(count: int) -> ProcessPoolExecutor:
+    """Return a pool of processes that no other code of this process uses."""
+    variables = {f"{name}_NUM_THREADS": "1" for name in SINGLE_THREAD} | {"VECLIB_MAXIMUM_THREADS": "1"}
+    return ProcessPoolExecutor(count, env=variables, initializer=_starter(), initargs=(os.getpid(),))
+
+
+def _on_cluster(scheduler: str | None) -> tuple[Any, contextlib.AbstractContextManager]:
+    """Return an executor on a Dask cluster, and a context that closes the connection."""
+    try:
+        from distributed import Client, get_client
+    except ImportError as error:
+        raise WrongValueError("the backend dask needs the package distributed: install it.") from error
+    if scheduler:
+        client = Client(scheduler, set_as_default=False)
+        return _Cluster(client), client
+    try:
+        return _Cluster(get_client()), contextlib.nullcontext()
+    except ValueError as error:
+        raise WrongValueError(
+            "the backend dask needs the address of a running cluster: give it as the scheduler."
+        ) from error
+
+
+class _Cluster:
+    """The executor of a Dask client, without its warning about large calls."""
+
+    def __init__(self, client: Any):
+        self._executor = client.get_executor(pure=False)  # a call that is repeated runs again
+        self.shutdown = self._executor.shutdown
+
+    def submit(self, function: Callable, blob: bytes) -> "Future[Any]":
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            return self._executor.submit(function, blob)
+
+
+def default_workers() -> int:
+    """Return the number of cores that may be used.
+
+    Raises
+    ------
+    WrongValueError
+        The environment variable LOKY_MAX_CPU_COUNT is no number.
+    """
+    try:
+        return cpu_count()
+    except ValueError as error:
+        value = os.environ.get("LOKY_MAX_CPU_COUNT")
+        raise WrongValueError(
+            f"the environment variable LOKY_MAX_CPU_COUNT is {value!r}: it must be a whole number from 1 on."
+        ) from error
+
+
+def _starter() -> Callable[[int], None]:
+    """Return what a process runs first; being local, it is sent with its code, and imports nothing of lib."""
+
+    def start(parent: int) -> None:
+        import contextlib
+        import os
+        import signal
+        import sys
+        import threading
+        import time
+
+        def end_with_parent() -> None:
+            if sys.platform == "win32":
+                import psutil
+
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    psutil.Process(parent).wait()
+            else:
+                while os.getppid() == parent:
+                    time.sleep(0.2)
+            os._exit(1)
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
+        threading.Thread(target=end_with_parent, daemon=True).start()
+
+    return start
+
+
+def _caller() -> Callable[[bytes], Any]:
+    """Return what a worker runs; being local, it is sent with its code, and silences its imports."""
+
+    def call(blob: bytes) -> Any:
         import contextlib
         import io
         import pickle
         import sys
+        import threading
 
-        output, plain = io.StringIO(), contextlib.nullcontext()
+        plain = contextlib.ExitStack()
         if "dask" in sys.modules:
             # On a worker of Dask xarray would guard even a file in memory by a lock of the cluster, and wait
             # for it forever.
-            plain = sys.modules["dask"].config.set(scheduler="synchronous")
+            plain.enter_context(sys.modules["dask"].config.set(scheduler="synchronous"))
         try:
-            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-                function, arguments = pickle.loads(blob)
             with plain:
-                return name, function(*arguments)
+                with contextlib.ExitStack() as quiet:
+                    if threading.current_thread() is threading.main_thread():  # else others would be silenced
+                        quiet.enter_context(contextlib.redirect_stdout(io.StringIO()))
+                        quiet.enter_context(contextlib.redirect_stderr(io.StringIO()))
+                    function, arguments = pickle.loads(blob)
+                return function(*arguments)
         except (Exception, SystemExit) as error:
-            return name, {"status": "failed", "message": f"{type(error).__name__}: {error}"}
+            return {"status": "failed", "message": f"{type(error).__name__}: {error}"}
 
     return call
 
 
+class _Routed(io.TextIOBase):
+    """A stream that writes what a thread prints to where that thread's output is captured."""
+
+    def __init__(self, name: str, original: Any):
+        self.name, self.original = name, original
+        self.targets: dict[int, list[io.StringIO]] = {}
+
+    def _target(self) -> Any:
+        main = self.targets.get(threading.main_thread().ident or 0)
+        own = (
+            self.targets.get(threading.get_ident()) or main
+        )  # threads of a captured main thread are captured
+        return own[-1] if own else self.original
+
+    def write(self, text: str) -> int:
+        target = self._target()
+        return len(text) if target is None else target.write(text)
+
+    def flush(self) -> None:
+        target = self._target()
+        if target is not None:
+            target.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target(), name)
+
+
+_capturing = threading.RLock()
+
+
 @contextlib.contextmanager
-def _configured(backend: str, scheduler: str | None) -> Iterator[None]:
-    """The backend for the length of a `with`; workers of this machine begin anew, and end with it.
+def captured_output() -> Iterator[io.StringIO]:
+    """Capture what this thread prints to stdout and stderr.
 
-    Older ones would still have modules as they were before an edit, and another environment.
+    Unlike `contextlib.redirect_stdout`, threads do not capture or lose each other's output.
     """
-    check_backend(backend, scheduler)
-    if backend != "loky":
-        with parallel_config(backend, **({"scheduler_host": scheduler} if scheduler else {})):
-            yield
-        return
-    _end_workers()
-    finished = False
+    output, thread = io.StringIO(), threading.get_ident()
+    streams = []
+    with _capturing:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if not isinstance(stream, _Routed):
+                stream = _Routed(name, stream)
+                setattr(sys, name, stream)
+            stream.targets.setdefault(thread, []).append(output)
+            streams.append(stream)
     try:
-        with parallel_config(backend, inner_max_num_threads=1):
-            yield
-        finished = True
+        yield output
     finally:
-        _end_workers(kill=not finished)
+        with _capturing:
+            for stream in streams:
+                stream.targets[thread].remove(output)
+                if not stream.targets[thread]:
+                    del stream.targets[thread]
+                if not stream.targets and getattr(sys, stream.name) is stream:
+                    setattr(sys, stream.name, stream.original)
 
 
-def _end_workers(kill: bool = False) -> None:
-    get_reusable_executor(max_workers=1, reuse=True).shutdown(wait=True, kill_workers=kill)
+_torch_calls: list[int] = []  # the numbers of threads before each call that runs with one thread
+
+
+@contextlib.contextmanager
+def single_torch_thread(used: bool) -> Iterator[None]:
+    """Let torch compute with one thread, where it is used: other calls occupy the other cores.
+
+    The number of threads before the first of several simultaneous calls is restored.
+    """
+    if not used:
+        yield
+        return
+    import torch
+
+    with _capturing:
+        _torch_calls.append(torch.get_num_threads())
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _capturing:
+            torch.set_num_threads(_torch_calls[0])
+            _torch_calls.pop()

@@ -16,14 +16,15 @@ import psutil
 import pytest
 
 from lib.compare import comparison
-from lib.compare.comparison import ComparisonStopped, RunWarning, compare, run, tried
-from lib.compare.run_one import FIGURES, execute
-from lib.runs import store
+from lib.compare import records as kept
+from lib.compare.comparison import ComparisonStopped, RunWarning, compare, run_variants, tried
+from lib.compare.single_run import run_once
 from lib.strategy import Strategy
 from tests.compare.shared import END, HERE, RANGE, SMALL, START, VARIANTS, Ratio, one_warning, two_days
 from tests.switches import long
 
 LOCK = threading.Lock()
+FIGURES = ("sharpe_ratio", "mean_return", "volatility", "max_drawdown", "avg_turnover", "win_rate")
 ROOT = Path(__file__).parents[2]
 
 
@@ -146,16 +147,15 @@ def test_a_local_cluster_of_dask_gives_the_same_table(first, tmp_path):
 def test_a_record_holds_all_it_takes_to_run_it_again(first):
     _, folder, table = first
     row = table[(table["status"] == "finished") & (table["features"] == "trend")].iloc[0]
-    assert "/" in json.loads((folder / f"{row['run']}.json").read_text(encoding="utf-8"))["files"][0]
     record = json.loads((folder / f"{row['run']}.json").read_text(encoding="utf-8"))
     assert {"python", "qnt", "numpy", "pandas", "xarray"} <= record["versions"].keys()
     assert record["parameters"]["seed"] == 42
     assert record["days"] == [START, END]
     strategy = Strategy(**record["parameters"])
     ((key, (_, planned)),) = comparison._plan([strategy], record["start"], record["end"]).items()
-    again = execute(strategy, planned)
+    again = run_once(strategy, planned)
     assert key == record["key"]
-    changing = {"label", "seconds", "log", "checksum"}
+    changing = {"label", "seconds", "log", "checksum", "format"}
     assert {k: v for k, v in again.items() if k not in changing} == {
         k: v for k, v in record.items() if k not in changing
     }
@@ -189,7 +189,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     with one_warning(f"{damaged.name} is damaged"):
         resumed = compare(VARIANTS, folder=folder, **HERE, **RANGE)
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}  # not run again
-    assert store.read(folder)[1] == []
+    assert kept.read_records(folder)[1] == []
     both = resumed[resumed["run"].isin(table["run"])]
     assert len(both) == 2
     once = table[table["run"].isin(both["run"])].set_index("run").loc[both["run"]].reset_index()
@@ -207,7 +207,7 @@ def test_stopped_by_hand_it_says_how_far_it_came(first, tmp_path, monkeypatch):
 
     monkeypatch.setattr(comparison, "run_all", stop_after_one)
     with pytest.raises(ComparisonStopped, match="the same call goes on") as stop:
-        run(variants[:3], folder=tmp_path, **RANGE)
+        run_variants(variants[:3], folder=tmp_path, **RANGE)
     assert [record["status"] for record in stop.value.records] == ["finished", "not run", "not run"]
     assert len(tried(tmp_path)) == 1
 
@@ -223,7 +223,7 @@ def test_a_worker_that_dies_is_reported_and_costs_its_own_run_only(first, tmp_pa
 
     monkeypatch.setattr(comparison, "run_all", one_dies)
     with pytest.warns(RunWarning, match="interrupted: its worker died"):
-        records = run(variants[:3], folder=tmp_path, **RANGE)
+        records = run_variants(variants[:3], folder=tmp_path, **RANGE)
     assert [record["status"] for record in records] == ["interrupted", "finished", "finished"]
 
 
@@ -271,14 +271,14 @@ def test_the_end_is_the_last_day_there_is():
 def test_equal_variants_run_once(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "run_all", lambda jobs, **_: iter_of(()))
     with pytest.warns(RunWarning, match="1 of 1"):
-        assert len(run([SMALL, {**SMALL, "seed": 42}], folder=tmp_path, **RANGE)) == 1
+        assert len(run_variants([SMALL, {**SMALL, "seed": 42}], folder=tmp_path, **RANGE)) == 1
 
 
 def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch):
     """The first two runs cannot be written, until there is space again."""
     variants, _, _ = first
     left = [OSError(28, "No space left on device")] * 2
-    keep = store.keep
+    keep = kept.keep_record
 
     def full(folder, record):
         if left:
@@ -288,18 +288,18 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     def finish(jobs, **_):
         yield from ((key, {"status": "finished", "figures": {}, "returns": []}, "") for key in jobs)
 
-    monkeypatch.setattr(store, "keep", full)
+    monkeypatch.setattr(kept, "keep_record", full)
     monkeypatch.setattr(comparison, "run_all", finish)
     with pytest.warns(
         RunWarning, match="cannot be written \\(No space left on device\\): free space"
     ) as warned:
-        records = run(variants[:3], folder=tmp_path, **RANGE)
+        records = run_variants(variants[:3], folder=tmp_path, **RANGE)
     assert len(warned) == 1
     assert [record["status"] for record in records] == ["finished"] * 3
     assert len(tried(tmp_path)) == 3
 
     monkeypatch.setattr(
-        store, "keep", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        kept, "keep_record", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )
     with pytest.warns(RunWarning, match="cannot be written"):
         table = compare(variants[:3], folder=tmp_path / "full", **RANGE)
@@ -316,7 +316,7 @@ def test_shuffles_and_universes_are_runs_that_are_kept_and_go_on(tmp_path, monke
 
     variant = {**SMALL, "target": mine}
     days = {"start_date": "2024-10-01", "end_date": "2024-12-06", "progress": False}
-    records = run([variant], folder=tmp_path, shuffles=1, universes=1, **HERE, **days)
+    records = run_variants([variant], folder=tmp_path, shuffles=1, universes=1, **HERE, **days)
     first, shuffle, universe = records
     assert [record["status"] for record in records] == ["finished"] * 3
     assert "draw" not in first
@@ -331,7 +331,7 @@ def test_shuffles_and_universes_are_runs_that_are_kept_and_go_on(tmp_path, monke
     asked = []
     monkeypatch.setattr(comparison, "run_all", lambda jobs, **_: (asked.extend(jobs), iter_of(()))[1])
     with pytest.warns(RunWarning, match="2 of 5"):
-        again = run([variant], folder=tmp_path, shuffles=2, universes=2, **days)
+        again = run_variants([variant], folder=tmp_path, shuffles=2, universes=2, **days)
     keys = [record["key"] for record in again]
     assert asked == [keys[2], keys[4]]
     assert {record["key"] for record in records} == {keys[0], keys[1], keys[3]}
@@ -347,7 +347,7 @@ def test_a_variant_that_fails_is_not_shuffled(tmp_path, monkeypatch):
 
     monkeypatch.setattr(comparison, "run_all", fail)
     with pytest.warns(RunWarning, match="1 of 1"):
-        records = run([SMALL], folder=tmp_path, shuffles=3, **RANGE)
+        records = run_variants([SMALL], folder=tmp_path, shuffles=3, **RANGE)
     assert len(records) == len(asked) == 1
 
 

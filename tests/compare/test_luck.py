@@ -6,25 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.compare import luck, luck_report
-from lib.compare.run_table import DEFAULTS, as_table
-from lib.runs import store
+from lib.compare import luck
+from lib.compare import records as kept
+from lib.compare.table import comparison_table
 from lib.stats.overfitting import overfitting_probability
+from lib.strategy import Strategy
 from tests.switches import LONG
 
-IDENTITY = {"functions": {}, "registered": {}, "start": "2020-01-01", "end": "2022-12-30", "market": "m"}
+IDENTITY = {"functions": {}, "registered": {}, "strategy": "s", "code": "c", "versions": {}}
+IDENTITY |= {"start": "2020-01-01", "end": "2022-12-30", "market": "m"}
 DATES = [str(day)[:10] for day in pd.bdate_range("2020-01-01", "2022-12-30")]
 
 
 def variant(ratio=1.0, status="finished", days=None, **parameters):
     record = {
-        "parameters": {**DEFAULTS, **parameters},
+        "parameters": {**Strategy().as_dict(), **parameters},
         **IDENTITY,
-        "code": "c",
+        "days_market": f"of {days}",
         "message": "",
         "seconds": 1.0,
     }
-    record |= {"status": status, "key": store.key({**record})}
+    record |= {"status": status, "key": kept.record_key(record)}
     if status == "finished":
         figures = dict.fromkeys(
             ["mean_return", "volatility", "max_drawdown", "avg_turnover", "win_rate"], 0.1
@@ -39,7 +41,7 @@ def variant(ratio=1.0, status="finished", days=None, **parameters):
 def drawn(record, kind, ratios):
     found = []
     for k, ratio in enumerate(ratios):
-        new = store.redrawn(record, {kind: k})
+        new = kept.redrawn(record, {kind: k})
         figures = {**record["figures"], "sharpe_ratio": ratio}
         found.append(new | ({"status": "failed"} if ratio == "failed" else {"figures": figures}))
     return found
@@ -62,22 +64,34 @@ def test_draws_are_told_from_variants_and_are_not_tried(tmp_path):
     record = variant()
     draws = drawn(record, "shuffle", [0.1, 0.2])
     assert len({record["key"], *(draw["key"] for draw in draws)}) == 3
-    assert [store.drawn_from(draw) for draw in draws] == [record["key"]] * 2 == [store.drawn_from(record)] * 2
+    assert [kept.drawn_from(draw) for draw in draws] == [record["key"]] * 2 == [kept.drawn_from(record)] * 2
     for each in (record, *draws):
-        store.keep(tmp_path, each)
-    found, damaged = store.read(tmp_path)
+        kept.keep_record(tmp_path, each)
+    found, damaged = kept.read_records(tmp_path)
     assert (len(found), damaged) == (3, [])
-    assert [each["key"] for each in store.tried(tmp_path)] == [record["key"]]
-    draws[0][store.DRAW]["shuffle"] = 7  # an edit that no longer fits the key
-    store.keep(tmp_path, draws[0])
-    assert len(store.read(tmp_path)[1]) == 1
+    assert [each["key"] for each in kept.tried(tmp_path)] == [record["key"]]
+    draws[0][kept.DRAW]["shuffle"] = 7  # an edit that no longer fits the key
+    kept.keep_record(tmp_path, draws[0])
+    assert len(kept.read_records(tmp_path)[1]) == 1
+
+
+def test_a_variant_that_ran_again_counts_once_unless_its_result_changed(tmp_path):
+    """As after an edit of the code: of a comment, or of something that changes the result."""
+    one, two = variant(), variant(epochs=2)
+    same, other = one | {"code": "edited"}, two | {"code": "edited", "returns": one["returns"]}
+    for record in (one, two, same, other):
+        kept.keep_record(tmp_path, record | {"key": kept.record_key(record)})
+    assert len(kept.tried(tmp_path)) == 3
+    again = same | {"key": kept.record_key(same)}
+    assert kept.tried(tmp_path, [again])[0]["key"] == again["key"]
+    assert len(kept.tried(tmp_path, [again])) == 3
 
 
 def test_the_table_has_a_row_per_variant_with_its_draws():
     one, two, bad = variant(1.0), variant(None, epochs=2), variant(status="failed", epochs=3)
     records = [one, two, bad, *drawn(one, "shuffle", [0.5, 1.5, None, "failed"])]
     records += [*drawn(two, "shuffle", [-1.0, -2.0]), *drawn(one, "universe", [-1.0, 0.0, 1.0, 2.0, 4.0])]
-    table = as_table(records, [one, two]).set_index("run").loc[[one["key"], two["key"], bad["key"]]]
+    table = comparison_table(records, [one, two]).set_index("run").loc[[one["key"], two["key"], bad["key"]]]
     assert table["p_value"].tolist()[:2] == [2 / 4, 1 / 3]
     assert table["shuffles"].tolist() == [3, 2, 0]
     quartiles = table[["universe_low", "universe_median", "universe_high", "above_0"]].iloc[0].tolist()
@@ -92,10 +106,10 @@ def test_the_table_has_a_row_per_variant_with_its_draws():
 
 
 def test_without_draws_there_are_no_columns_of_them():
-    table = as_table([variant()], [variant()])
+    table = comparison_table([variant()], [variant()])
     assert not {"p_value", "universes"} & set(table.columns)
     assert np.isnan(table["pbo"]).all()
-    about = luck_report.sentences([variant()], table)
+    about = luck.luck_sentences([variant()], table)
     assert (
         about[0] == "Probability of overfitting: none, it needs two runs of the same 64 days or more, here 1."
     )
@@ -103,13 +117,13 @@ def test_without_draws_there_are_no_columns_of_them():
     assert len(about) == 3
 
 
-def test_runs_of_other_days_are_not_in_the_panel_but_were_tried():
+def test_runs_of_other_days_are_no_trials():
     same, other = [variant(), variant(epochs=2)], variant(days=300, epochs=3)
     old = {name: value for name, value in variant(epochs=4).items() if name != "dates"}
-    table = as_table(same, [*same, other, old])
+    table = comparison_table(same, [*same, other, old])
     assert table["pbo_runs"].tolist() == [2, 2]
-    assert table["trials"].tolist() == [4, 4]
-    assert np.isnan(as_table([old], [old])["pbo"]).all()
+    assert table["trials"].tolist() == [3, 3]
+    assert np.isnan(comparison_table([old], [old])["pbo"]).all()
 
 
 def test_the_best_of_many_stands_against_the_best_of_each_shuffle():
@@ -121,7 +135,7 @@ def test_the_best_of_many_stands_against_the_best_of_each_shuffle():
         *drawn(two, "shuffle", [1.0, 1.0, 2.5]),
     ]
     assert luck.p_value_of_best(records) == (1 + 2) / (1 + 3)  # 3.0 and 2.5; the fourth is not common
-    assert as_table(records, [one, two]).set_index("run").loc[two["key"], "p_value"] == 2 / 4
+    assert comparison_table(records, [one, two]).set_index("run").loc[two["key"], "p_value"] == 2 / 4
     assert math.isnan(luck.p_value_of_best([one, two]))
     assert math.isnan(luck.p_value_of_best([variant(status="failed")]))
 
@@ -129,7 +143,7 @@ def test_the_best_of_many_stands_against_the_best_of_each_shuffle():
 def said(shuffles, variants=2):
     records = [variant(5.0, epochs=1 + k) for k in range(variants)]
     draws = [draw for record in records for draw in drawn(record, "shuffle", [0.0] * shuffles)]
-    return luck_report.sentences([*records, *draws], as_table([*records, *draws], records))
+    return luck.luck_sentences([*records, *draws], comparison_table([*records, *draws], records))
 
 
 def test_the_sentences_are_no_stronger_than_their_numbers():
@@ -144,9 +158,21 @@ def test_the_sentences_are_no_stronger_than_their_numbers():
     assert "Walk forward, 2021-01-01 to 2022-12-30: the variant that was best so far" in many
 
 
+def test_a_training_that_does_not_use_the_target_is_named():
+    one, two = (variant(5.0, epochs=1 + k) | {"weights_sha256": str(k)} for k in range(2))
+    ignoring = [draw | {"weights_sha256": "0"} for draw in drawn(one, "shuffle", [5.0] * 3)]
+    using = [draw | {"weights_sha256": "9"} for draw in drawn(two, "shuffle", [0.0] * 3)]
+    records = [one, two, *ignoring, *using]
+    table = comparison_table(records, [one, two])
+    (sentence,) = [
+        text for text in luck.luck_sentences(records, table) if "Shuffling changes no weight" in text
+    ]
+    assert "no weight of as published: the training does not use its target" in sentence
+
+
 def test_nothing_finished_nothing_to_say():
     records = [variant(status="failed")]
-    assert luck_report.sentences(records, as_table(records, [])) == []
+    assert luck.luck_sentences(records, comparison_table(records, [])) == []
 
 
 def test_universes_claim_no_probability():
@@ -154,13 +180,13 @@ def test_universes_claim_no_probability():
     records = [record, *drawn(record, "universe", [1.0, 2.0])]
     assert (
         "their spread is no interval, the share no probability"
-        in luck_report.sentences(records, as_table(records, [record]))[-1]
+        in luck.luck_sentences(records, comparison_table(records, [record]))[-1]
     )
 
 
 def test_the_stated_rates_are_those_of_noise():
     """The rate of each number of runs, within four standard errors."""
     rng, panels = np.random.default_rng(7), 2000 if LONG else 40
-    for columns, rate in luck_report.BELOW_A_TENTH.items():
+    for columns, rate in luck.BELOW_A_TENTH.items():
         below = [overfitting_probability(rng.normal(size=(64, columns))) < 0.1 for _ in range(panels)]
         assert abs(np.mean(below) - rate / 100) < 0.005 + 4 * (rate / 100 / panels) ** 0.5

@@ -6,9 +6,10 @@ import os
 import pandas as pd
 import pytest
 
-from lib.compare import comparison, run_table
+from lib.compare import comparison
+from lib.compare import records as kept
+from lib.compare import table as tables
 from lib.compare.__main__ import main
-from lib.runs import store
 from lib.strategy import Strategy
 from tests.compare.shared import END, SMALL, START
 from tests.switches import LONG
@@ -27,7 +28,7 @@ def test_from_arguments_to_files(first, tmp_path, capsys):
     arguments += ["--start", START, "--end", END, "--output", str(folder)]
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    assert "2 variants, 2024-12-02 to 2024-12-06; 4 runs tried" in out
+    assert "2 variants, 2024-12-02 to 2024-12-06; 4 tried on these days" in out
     assert "Bailey and Lopez de Prado" in out
     assert "sharpe_late" in out
     assert "Is it luck?" in out
@@ -66,11 +67,11 @@ def test_wrong_arguments_are_refused_with_a_sentence(arguments, sentence, capsys
     monkeypatch.chdir(tmp_path)
     days = {"--start": START, "--end": END} | dict(zip(arguments[::2], arguments[1::2], strict=False))
     days = [word for name in ("--start", "--end") for word in (name, days[name])]
-    assert main([*arguments, "--set", "seed=1", *days]) == 1
+    assert main([*arguments, "--set", "seed=1", *days]) == 2
     printed = capsys.readouterr()
     assert sentence in printed.err
     assert len(printed.err.splitlines()) == 1
-    assert printed.out == ""
+    assert printed.out in ("", "strategy.ipynb: seed=1\n")
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -90,24 +91,96 @@ def test_the_command_line_tells_of_what_failed(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("name", [name for name in Strategy().as_dict() if LONG or name != "model"])
 def test_every_parameter_is_checked_before_anything_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(comparison, "run_all", lambda *_, **__: pytest.fail("something ran"))
-    assert main(["--start", START, "--set", f"{name}={{}}", "--output", str(tmp_path)]) == 1
+    assert main(["--start", START, "--set", f"{name}={{}}", "--output", str(tmp_path)]) == 2
     assert name.removesuffix("s") in capsys.readouterr().err
 
 
-def test_without_a_first_day(capsys, tmp_path):
-    assert main(["--output", str(tmp_path)]) == 1
-    assert "start_date is None: it must be a date such as" in capsys.readouterr().err
+NOTEBOOK = """
+from lib.strategy import Strategy
+import dataclasses
+top_assets, start_date, end_date = 3, "2024-12-02", "2024-12-06"
+
+class Mine(Strategy):
+    def predict(self, models, data, state):
+        weights, state = super().predict(models, data, state)
+        return weights / 2, state
+
+strategy = Mine(top_assets=top_assets, hidden_size=4, train_period=40, lookback_period=40)
+"""
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    path = tmp_path / "mine.ipynb"
+    write_notebook(path, NOTEBOOK)
+    return path
+
+
+def write_notebook(path, source):
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "outputs": [], "execution_count": None}
+    content = {"cells": [{**cell, "id": "a", "source": source}], "metadata": {}, "nbformat": 4}
+    path.write_text(json.dumps({**content, "nbformat_minor": 5}), "utf-8")
+
+
+def test_the_strategy_and_the_days_of_the_notebook_are_compared(notebook, tmp_path, capsys):
+    """With its methods, its parameters and its days; an edit of a method is another run."""
+    arguments = ["--notebook", str(notebook), "--output", str(tmp_path / "runs"), "--grid", "top_assets=3,12"]
+    here = ["--backend", "threading", "--workers", "1"]
+    assert main([*arguments, *here]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("mine.ipynb: ")
+    assert "own predict" in printed.out.splitlines()[0]
+    assert f"2 variants, {START} to {END}" in printed.out
+    table = pd.read_parquet(tmp_path / "runs/table.parquet")
+    assert table["label"].tolist() == ["as in the notebook", "top_assets=12"]
+    write_notebook(notebook, NOTEBOOK.replace("weights / 2", "weights / 4"))
+    assert main([*arguments, *here]) == 0
+    edited = pd.read_parquet(tmp_path / "runs/table.parquet")
+    assert set(edited["run"]).isdisjoint(table["run"])
+    assert (edited["volatility"] < 0.6 * table["volatility"]).all()
+    assert edited["trials"].tolist() == [4, 4]
+
+
+def test_an_edit_of_a_comment_runs_nothing_again(notebook, tmp_path, monkeypatch, capsys):
+    arguments = ["--notebook", str(notebook), "--output", str(tmp_path / "runs"), "--grid", "top_assets=3,12"]
+
+    def finish(jobs, **_):
+        asked.append(len(jobs))
+        outcome = {"status": "finished", "figures": {"sharpe_ratio": 0.125}}
+        yield from ((key, {**outcome, "returns": [k, 0.2]}, "") for k, key in enumerate(jobs))
+
+    asked = []
+    monkeypatch.setattr(comparison, "run_all", finish)
+    for source in (NOTEBOOK, NOTEBOOK.replace("    def predict", "    # a comment\n\n    def predict")):
+        write_notebook(notebook, source)
+        assert main(arguments) == 0
+        assert "2 tried on these days" in capsys.readouterr().out
+    assert asked == [2]
+
+
+def test_a_first_day_replaces_both_days_of_the_notebook(notebook, tmp_path, monkeypatch):
+    planned = {}
+    monkeypatch.setattr(comparison, "run_all", nothing)
+    plan = comparison._plan
+    monkeypatch.setattr(comparison, "_plan", lambda *given: planned.update(plan(*given)) or planned)
+    for days in ([], ["--end", "2024-12-11"], ["--start", "2024-12-09"]):
+        main(["--notebook", str(notebook), "--output", str(tmp_path), *days])
+    assert [(record["start"], record["end"]) for _, record in planned.values()] == [
+        (START, END),
+        (START, "2024-12-11"),
+        ("2024-12-09", "2024-12-30"),
+    ]
 
 
 def test_a_folder_that_cannot_be_made(capsys, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    assert main(["--start", START, "--end", END, "--output", str(tmp_path / "file" / "runs")]) == 1
+    assert main(["--start", START, "--end", END, "--output", str(tmp_path / "file" / "runs")]) == 2
     assert "file" in capsys.readouterr().err
 
 
 def test_a_full_disk_ends_in_a_sentence_below_the_table(tmp_path, monkeypatch, capsys):
     def finish(jobs, **_):
-        figures = dict.fromkeys(run_table.FIGURES, 0.125)
+        figures = {"sharpe_ratio": 0.125}
         yield from (
             (key, {"status": "finished", "figures": figures, "returns": [0.1, 0.2]}, "") for key in jobs
         )
@@ -116,8 +189,8 @@ def test_a_full_disk_ends_in_a_sentence_below_the_table(tmp_path, monkeypatch, c
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(comparison, "run_all", finish)
-    monkeypatch.setattr(store, "keep", full)
-    monkeypatch.setattr(run_table, "replace_file", full)
+    monkeypatch.setattr(kept, "keep_record", full)
+    monkeypatch.setattr(tables, "replace_file", full)
     assert main(["--start", START, "--end", END, "--output", str(tmp_path)]) == 1
     printed = capsys.readouterr()
     assert "0.125" in printed.out
@@ -137,7 +210,7 @@ def test_a_run_file_without_returns_ends_in_a_sentence(first, tmp_path, capsys, 
     path = folder / f"{table[table['status'] == 'finished']['run'].iloc[0]}.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     del record["returns"]
-    store.keep(tmp_path, record)
+    kept.keep_record(tmp_path, record)
     words = [f"{name}={value}" for name, value in SMALL.items()]
     assert main(["--start", START, "--end", END, "--set", *words, "--output", str(tmp_path)]) == 1
     assert f"{path.name} is damaged (it is finished but has no returns)" in capsys.readouterr().err

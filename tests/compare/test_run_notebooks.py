@@ -3,16 +3,15 @@
 import nbformat
 import pytest
 
-from lib.compare.comparison import RunWarning
-from lib.compare.run_notebooks import execute_notebooks
-from lib.compare.run_table import DEFAULTS
+from lib.compare.comparison import RunWarning, execute_notebooks
+from lib.strategy import Strategy
 from tests.compare.shared import HERE
 
 KEYS = ["a" * 20, "b" * 20]
 
 
 def finished(key, functions=(), **parameters):
-    record = {"key": key, "status": "finished", "parameters": {**DEFAULTS, **parameters}}
+    record = {"key": key, "status": "finished", "parameters": {**Strategy().as_dict(), **parameters}}
     return record | {"functions": dict.fromkeys(functions, "0"), "start": "2024-12-02", "end": "2024-12-06"}
 
 
@@ -53,3 +52,15 @@ def test_a_notebook_per_finished_run_once(notebook, tmp_path):
 def test_a_notebook_that_cannot_be_made_is_reported(record, sentence, notebook, tmp_path):
     with pytest.warns(RunWarning, match=f"no notebook for {KEYS[0]}(.|\n)*{sentence}"):
         assert execute_notebooks([record], tmp_path, notebook, **HERE) == []
+
+
+def test_parameters_are_set_where_they_differ_from_those_of_the_notebook(notebook, tmp_path):
+    """A notebook whose own value is not the published one is run with the variant's value."""
+    base = Strategy(top_assets=6)
+    records = [finished(KEYS[0], top_assets=12), finished(KEYS[1], top_assets=6)]
+    notebook.write_text(notebook.read_text("utf-8").replace("top_assets = 12", "top_assets = 6"), "utf-8")
+    printed = [
+        nbformat.read(folder / "strategy.ipynb", 4).cells[-1].outputs[0].text.split()[-1]
+        for folder in execute_notebooks(records, tmp_path, notebook, base, **HERE)
+    ]
+    assert printed == ["12", "6"]

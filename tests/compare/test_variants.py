@@ -1,17 +1,28 @@
-"""Sets of parameters, from Python, from files and from the command line."""
+"""Sets of parameters, from Python, from files and from the command line, and their labels."""
 
+import functools
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lib.compare.variants import (
+    ODDITIES,
+    WIDTH,
+    _abbreviated,
+    base_name,
     combine,
     grid,
+    make_strategies,
     parse_choices,
-    read_file,
-    strategies,
+    read_variants,
+    short_labels,
+    value_text,
+    variant_label,
 )
 from lib.strategy import Strategy
+from tests.compare.shared import Ratio, two_days
 
 
 def test_a_grid_is_every_combination():
@@ -29,15 +40,15 @@ def test_lists_combine_and_do_not_overwrite_each_other():
 
 
 def test_strategies_are_made_or_refused():
-    assert strategies([{}, {"top_assets": 6}]) == [Strategy(), Strategy(top_assets=6)]
+    assert make_strategies([{}, {"top_assets": 6}]) == [Strategy(), Strategy(top_assets=6)]
     with pytest.raises(TypeError, match=r"variant top_asset=6: .*did you mean 'top_assets'"):
-        strategies([{}, {"top_asset": 6}])
+        make_strategies([{}, {"top_asset": 6}])
     with pytest.raises(ValueError, match="variant epochs=0: epochs is 0"):
-        strategies([{"epochs": 0}])
+        make_strategies([{"epochs": 0}])
     with pytest.raises(TypeError, match="not 'top_assets'"):
-        strategies({"top_assets": 6})  # a variant where a list of them is meant
+        make_strategies({"top_assets": 6})  # a variant where a list of them is meant
     with pytest.raises(ValueError, match="nothing to compare"):
-        strategies([])
+        make_strategies([])
 
 
 @pytest.mark.parametrize(
@@ -71,13 +82,86 @@ def test_wrong_words():
 def test_files(tmp_path):
     path = tmp_path / "sets.json"
     path.write_text(json.dumps([{"top_assets": 6}, {}]), encoding="utf-8")
-    assert read_file(path) == [{"top_assets": 6}, {}]
+    assert read_variants(path) == [{"top_assets": 6}, {}]
     for wrong in ('{"top_assets": 6}', "[6]", "6"):
         path.write_text(wrong, encoding="utf-8")
         with pytest.raises(ValueError, match="must hold a list of objects"):
-            read_file(path)
+            read_variants(path)
     path.write_text("[{", encoding="utf-8")
     with pytest.raises(ValueError, match="cannot be read as JSON"):
-        read_file(path)
+        read_variants(path)
     with pytest.raises(ValueError, match="cannot be read as JSON"):
-        read_file(tmp_path / "none.json")
+        read_variants(tmp_path / "none.json")
+
+
+def test_a_full_label_names_all_that_is_set():
+    assert variant_label({"top_assets": 6, "features": ["trend", grid]}) == "top_assets=6 features=trend+grid"
+    assert variant_label({}) == "as published"
+    assert value_text(0.5) == "0.5"
+    assert value_text([functools.partial(two_days, power=2), Ratio(3)]) == "two_days(power=2)+Ratio"
+
+
+@pytest.mark.parametrize(
+    ("variant", "short"),
+    [
+        ({"top_assets": 6, "hidden_size": 16}, "top_assets=6 hidden_size=16"),
+        (ODDITIES[-1], "leave whole log target=tradable_open_up"),
+        ({"features": ["trend", "a.b.c.of_mine(periods=0.5)"]}, "features=trend+of_mine(periods=0.5)"),
+        ({"target": "a_package.a_module.f.<locals>.mine"}, "target=mine"),
+        ({}, "as published"),
+    ],
+)
+def test_a_long_label_loses_what_is_not_needed_to_tell_it_from_others(variant, short):
+    assert short_labels([variant], ["0" * 20]) == [short]
+
+
+def test_what_all_share_is_left_out_of_long_labels_only():
+    shared = {"hidden_size": 4, "train_period": 40, "lookback_period": 40}
+    variants = [shared | {"top_assets": 6}, shared | {"top_assets": 3, "log_price": True}, shared]
+    labels = ["top_assets=6", "top_assets=3 log_price=True", "otherwise as published"]
+    assert short_labels(variants, ["a" * 20, "b" * 20, "c" * 20]) == labels
+    short = [{"seed": 1, "top_assets": 6}, {"seed": 1}]
+    assert short_labels(short, ["a" * 20, "b" * 20]) == ["seed=1 top_assets=6", "seed=1"]
+
+
+def test_abbreviated_names_stay_unique():
+    assert len({_abbreviated(name) for name in Strategy.defaults()}) == len(Strategy.defaults())
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                name: st.sampled_from([1, True, "m.f", "m" * 50, ["trend", "n.f"]])
+                for name in Strategy.defaults()
+            },
+        ),
+        max_size=6,
+    )
+)
+def test_labels_are_short_and_unique(variants):
+    keys = [f"{k:04}{'0' * 16}" for k in range(len(variants))]
+    labels = short_labels(variants, keys)
+    assert len(set(labels)) == len(variants)
+    assert all(0 < len(text) <= WIDTH for text in labels)
+
+
+def test_variants_change_a_base():
+    base = Strategy(top_assets=6, hidden_size=4).with_functions(train_model=lambda data: data)
+    first, second = make_strategies([{}, {"hidden_size": 8}], base)
+    assert first == base
+    assert (second.top_assets, second.hidden_size, type(second)) == (6, 8, type(base))
+    with pytest.raises(TypeError, match=r"variant top_asset=6: .*did you mean 'top_assets'"):
+        make_strategies([{"top_asset": 6}], base)
+    with pytest.raises(TypeError, match="base is a Strategy"):
+        make_strategies([{}], {"top_assets": 6})
+
+
+def test_a_label_says_whose_values_are_unchanged():
+    edited = Strategy(top_assets=6)
+    assert base_name(None) == base_name(Strategy()) == "as published"
+    assert base_name(edited, "as in the notebook") == "as in the notebook"
+    assert base_name(Strategy().with_functions(train_model=lambda data: data)) == "as in base"
+    assert variant_label({}, "as in the notebook") == "as in the notebook"
+    assert short_labels([{}, {"seed": 1}], ["a", "b"], "as in base") == ["as in base", "seed=1"]

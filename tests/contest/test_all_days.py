@@ -15,7 +15,7 @@ from torch import nn
 from lib import Strategy
 from lib.contest import all_days
 from lib.contest.all_days import PassError, RunStopped, whole_run
-from lib.contest.kept_days import identity_of
+from lib.contest.kept_days import pass_identity
 from lib.engine import training
 from lib.engine.chain import days_between, window_of
 from lib.engine.examples import training_set_of
@@ -32,7 +32,9 @@ MARKET = random_market(11, days=130, assets=12)
 
 def run(folder, strategy=OWN, market=MARKET, start=START, end=END, **where):
     data = market.sel(time=slice(None, end))
-    return whole_run(strategy, data, start, end, Path(folder), identity_of(strategy), progress=False, **where)
+    return whole_run(
+        strategy, data, start, end, Path(folder), pass_identity(strategy), progress=False, **where
+    )
 
 
 def chain(strategy, market, start, end):
@@ -124,11 +126,11 @@ def test_whatever_decides_a_pass_changes_the_key(monkeypatch):
         return data.sel(field="open")
 
     strategies = OWN, Strategy(**TINY), Strategy(**TINY, features=[other])
-    keys = [identity_of(strategy).key for strategy in strategies]
-    monkeypatch.setattr("lib.runs.project_code.fingerprint", lambda files: "edited")
-    keys += [identity_of(strategy).key for strategy in strategies]
+    keys = [pass_identity(strategy).key for strategy in strategies]
+    monkeypatch.setattr("lib.runs.fingerprint.code_fingerprint", lambda modules: "edited")
+    keys += [pass_identity(strategy).key for strategy in strategies]
     monkeypatch.setattr("lib.runs.provenance.versions", lambda strategy: {"numpy": "3.0"})
-    keys += [identity_of(strategy).key for strategy in strategies]
+    keys += [pass_identity(strategy).key for strategy in strategies]
     assert len(set(keys)) == 9
 
 
@@ -169,17 +171,31 @@ def test_a_pass_that_fails_is_named(here, tmp_path):
 
 
 def test_a_worker_with_another_version_is_refused(here, tmp_path, monkeypatch):
-    known = identity_of(OWN)
-    monkeypatch.setattr("tests.contest.test_all_days.identity_of", lambda _: known._replace(code="older"))
+    known = pass_identity(OWN)
+    older = known._replace(content=known.content | {"code": "older"})
+    monkeypatch.setattr("tests.contest.test_all_days.pass_identity", lambda _: older)
     with pytest.raises(PassError, match="another version of the code"):
         run(tmp_path, start=np.datetime64("2024-12-27"))
 
 
-def test_the_modules_of_a_pass_are_among_the_files_that_decide_it():
-    files = identity_of(OWN).files
-    assert {"lib/contest/passes.py", "lib/engine/chain.py", "lib/engine/training.py"} <= set(files)
-    assert "tests/contest/strategies.py" in files
-    assert "lib/contest/page.py" not in files
+def test_the_code_of_a_pass_is_part_of_its_identity():
+    modules = pass_identity(OWN).modules
+    assert {"lib.contest.passes", "lib.engine.chain", "lib.engine.training"} <= set(modules)
+    assert "tests.contest.strategies" in modules
+    assert "lib.contest.verdict_page" not in modules
+
+
+def test_the_kept_days_of_another_strategy_are_not_taken(here, tmp_path):
+    short = {"start": np.datetime64("2024-12-27")}
+    first = run(tmp_path / "first", **short)[0].weights
+    other = Strategy(**TINY)
+    wanted = run(tmp_path / "other", other, **short)[0].weights
+    assert not first.equals(wanted)
+    (path,), (foreign,) = (list((tmp_path / name).glob("*.json")) for name in ("other", "first"))
+    path.write_bytes(foreign.read_bytes())
+    (weights, _), damaged = run(tmp_path / "other", other, **short)
+    assert weights.equals(wanted)
+    assert "belongs to another result" in damaged[0]
 
 
 def test_market_data_are_sent_in_lots(here, tmp_path, monkeypatch):
@@ -304,7 +320,7 @@ def test_what_is_kept_of_one_strategy_is_not_taken_for_another(here, tmp_path):
     start = np.datetime64("2024-12-18")
     run(tmp_path, Damped(**TINY), start=start)
     (weights, _), damaged = run(tmp_path, Strategy(**TINY), start=start)
-    assert "belongs to another strategy" in damaged[0]
+    assert "belongs to another result" in damaged[0]
     assert np.abs(weights.values - chain(Strategy(**TINY), MARKET, start, END)).max() <= 1e-9
 
 

@@ -1,41 +1,38 @@
-"""The record of a run, and the file that keeps it."""
+"""The store of results: a file is read as it was written, or it is named and not used."""
 
 import json
 
 import pytest
 
-from lib.runs.store import IDENTITY, _checksum, keep, key, plan, read, redrawn
-from lib.strategy import Strategy
+from lib.runs.store import (
+    DamagedResultError,
+    OldResultError,
+    _checksum,
+    read_result,
+    read_results,
+    write_result,
+)
+
+CONTENT = {"returns": [0.1, None], "seed": 42}
 
 
-def planned(**parameters):
-    return plan(Strategy(**parameters), "2024-12-02", "2024-12-06", "market")
+def test_a_result_is_read_as_it_was_written(tmp_path):
+    path = tmp_path / "one.json"
+    write_result(path, "key", CONTENT)
+    assert read_result(path, "key") == CONTENT | {"key": "key"}
+    write_result(path, "key", read_result(path, "key"))
+    assert read_result(path, "key") == CONTENT | {"key": "key"}
 
 
-def test_a_key_stands_for_all_that_a_run_depends_on():
-    record = planned()
-    assert record["key"] == planned()["key"] == key(record | {"status": "finished", "seconds": 3.0})
-    others = [key(record | {name: "another"}) for name in IDENTITY]
-    others += [redrawn(record, draw)["key"] for draw in ({"shuffle": 0}, {"shuffle": 1}, {"universe": 0})]
-    assert len({record["key"], *others, planned(seed=43)["key"]}) == len(IDENTITY) + 5
+def test_the_file_of_another_result_is_not_taken_for_it(tmp_path):
+    """As when the kept days of one strategy are copied into the folder of another."""
+    path = tmp_path / "one.json"
+    write_result(path, "key of another", CONTENT)
+    with pytest.raises(DamagedResultError, match="belongs to another result than its name says"):
+        read_result(path, "key")
 
 
-def test_what_is_kept_is_read_again(tmp_path):
-    records = [planned() | {"figures": {"sharpe_ratio": None}, "returns": [0.1, None]}, planned(seed=43)]
-    for record in records:
-        keep(tmp_path, record)
-    found, damaged = read(tmp_path)
-    assert damaged == []
-    assert [{k: v for k, v in found[r["key"]].items() if k != "checksum"} for r in records] == records
-    keep(tmp_path, found[records[0]["key"]] | {"status": "finished"})
-    assert read(tmp_path)[0][records[0]["key"]]["status"] == "finished"
-
-
-def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
-    assert read(tmp_path / "none") == ({}, [])
-
-
-def signed(changes):
+def signed(**changes):
     """An edit by someone who also corrected the checksum."""
 
     def damage(text):
@@ -46,43 +43,55 @@ def signed(changes):
     return damage
 
 
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (lambda text: text[: len(text) // 2], ""),
-        (lambda text: "", ""),
-        (lambda text: text.replace('"seed": 42', '"seed": 41'), "checksum does not fit"),
-        (lambda text: "[]", ""),
-        (lambda text: "{}", "checksum"),
-        (lambda text: "\x00" * len(text), ""),
-        (lambda text: "[" * 100_000, ""),
-        (signed({"key": "0" * 20}), "not the run that its name says"),
-        (signed({"start": "2024-12-01"}), "not the run that its name says"),
-        (signed({"status": "finished"}), "it is finished but has no figures"),
-        (signed({"status": "finished", "figures": {}}), "it is finished but has no returns"),
-    ],
-)
-def test_a_damaged_file_is_named_and_not_used(damage, reason, tmp_path):
-    keep(tmp_path, planned())
-    keep(tmp_path, planned(seed=43))
-    path = tmp_path / f"{planned()['key']}.json"
-    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
-    found, (sentence,) = read(tmp_path)
-    assert list(found) == [planned(seed=43)["key"]]
-    assert str(path) in sentence
+DAMAGES = {
+    "cut off": (lambda text: text[: len(text) // 2], ""),
+    "empty": (lambda text: "", ""),
+    "a number changed": (lambda text: text.replace("42", "41"), "checksum does not fit"),
+    "the key changed": (lambda text: text.replace('"key": "key"', '"key": "other"'), "checksum does not fit"),
+    "a list": (lambda text: "[]", ""),
+    "an object without checksum": (lambda text: "{}", "checksum"),
+    "zeros": (lambda text: "\x00" * len(text), ""),
+    "deep": (lambda text: "[" * 100_000, ""),
+    "another key, signed": (signed(key="other"), "belongs to another result"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_file_is_named_and_not_used(name, tmp_path):
+    damage, reason = DAMAGES[name]
+    paths = [tmp_path / f"{number}.json" for number in range(2)]
+    for path in paths:
+        write_result(path, "key", CONTENT)
+    paths[0].write_text(damage(paths[0].read_text("utf-8")), "utf-8")
+    found, (sentence,) = read_results(paths, lambda path: read_result(path, "key"), "it is run again")
+    assert list(found) == paths[1:]
+    assert str(paths[0]) in sentence
     assert reason in sentence
-    assert "is run again" in sentence
+    assert sentence.endswith("it is run again.")
 
 
-def test_a_file_under_another_run_s_name_is_not_used(tmp_path):
-    keep(tmp_path, planned())
-    (tmp_path / f"{planned()['key']}.json").rename(tmp_path / f"{'0' * 20}.json")
-    found, (sentence,) = read(tmp_path)
+def test_files_of_an_earlier_version_are_named_in_one_sentence(tmp_path):
+    paths = [tmp_path / f"{number}.json" for number in range(3)]
+    for path in paths:
+        path.write_text(json.dumps({"checksum": "0" * 16, "key": "key", "parameters": {}}), "utf-8")
+    with pytest.raises(OldResultError):
+        read_result(paths[0], "key")
+    found, (sentence,) = read_results(paths, lambda path: read_result(path, "key"), "they are run again")
     assert found == {}
-    assert "not the run that its name says" in sentence
+    assert "3 files of an earlier version" in sentence
+
+
+def test_an_error_of_the_loader_is_damage_too(tmp_path):
+    path = tmp_path / "one.json"
+    write_result(path, "key", CONTENT)
+    found, (sentence,) = read_results(
+        [path], lambda path: read_result(path, "key")["none"], "it is run again"
+    )
+    assert found == {}
+    assert "none" in sentence
 
 
 def test_no_number_is_kept_that_json_does_not_have(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
-        keep(tmp_path, planned() | {"seconds": float("nan")})
-    assert json.loads("[]") == [*tmp_path.iterdir()]
+        write_result(tmp_path / "one.json", "key", {"seconds": float("nan")})
+    assert list(tmp_path.iterdir()) == []

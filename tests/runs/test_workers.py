@@ -1,12 +1,29 @@
-"""Workers: processes of their own, of which one may die."""
+"""Workers: processes of their own, of which one may die; threads that keep their output apart."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import psutil
 import pytest
+import torch
+from joblib import Parallel, delayed
 
-from lib.runs.workers import NotPicklableError, pack, run_all
+from lib.runs.workers import (
+    NotPicklableError,
+    captured_output,
+    check_backend,
+    pack,
+    run_all,
+    single_torch_thread,
+)
+from tests.processes import PROJECT
+from tests.switches import LONG
+from tests.systems import needs_fork
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -16,12 +33,25 @@ def test_a_killed_worker_costs_its_own_call_only(count):
             psutil.Process().kill()  # on every system
         return k, os.getpid(), os.environ.get("OMP_NUM_THREADS")
 
-    jobs = {str(k): pack(die_at_three, k) for k in range(5)}
+    jobs = {str(k): pack(die_at_three, k) for k in range(6)}
     answers = {name: (answer, message) for name, answer, message in run_all(jobs, count)}
-    assert [answers[str(k)][0][0] for k in (0, 1, 2, 4)] == [0, 1, 2, 4]
+    assert [answers[str(k)][0][0] for k in (0, 1, 2, 4, 5)] == [0, 1, 2, 4, 5]
     assert answers["3"][0] is None
     assert "its worker died: TerminatedWorkerError" in answers["3"][1]
     assert all(answer[1] != os.getpid() and answer[2] == "1" for answer, _ in answers.values() if answer)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_call_that_fails_is_an_answer(backend):
+    def fail(k):
+        raise SystemExit(k) if k else KeyError("earnings")
+
+    jobs = {str(k): pack(fail, k) for k in range(2)}
+    answers = {name: answer for name, answer, _ in run_all(jobs, 2, backend)}
+    assert answers == {
+        "0": {"status": "failed", "message": "KeyError: 'earnings'"},
+        "1": {"status": "failed", "message": "SystemExit: 1"},
+    }
 
 
 def test_a_function_that_cannot_be_sent_is_refused():
@@ -37,6 +67,68 @@ def test_workers_of_an_earlier_call_are_not_used_again(monkeypatch):
     assert [answer for _, answer, _ in run_all({"a": pack(os.environ.get, "COLOUR")}, 2)] == ["blue"]
 
 
+def test_the_user_s_own_pool_stays():
+    def pids():
+        return set(Parallel(n_jobs=2, backend="loky")(delayed(os.getpid)() for _ in range(4)))
+
+    pids()
+    before = {process.pid for process in psutil.Process().children()}
+    assert [answer for _, answer, _ in run_all({"a": pack(abs, -1)}, 1)] == [1]
+    assert before <= {process.pid for process in psutil.Process().children()}
+    assert pids() <= before
+
+
+PARENT = """
+import sys, time
+from lib.runs.workers import pack, run_all
+
+def work(folder, k):
+    import os, pathlib, time
+    pathlib.Path(folder, str(os.getpid())).touch()
+    time.sleep(600)
+
+list(run_all({str(k): pack(work, sys.argv[1], k) for k in range(2)}, 2))
+"""
+
+
+@needs_fork
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM", "SIGHUP"] if LONG else ["SIGKILL"])
+def test_workers_end_with_their_parent(number, tmp_path):
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while len(list(tmp_path.iterdir())) < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+        workers = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(getattr(signal, number))
+        process.wait()
+        _, alive = psutil.wait_procs({*workers, *children}, timeout=60)
+        assert alive == []
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_generator_that_is_closed_ends_its_workers():
+    def pid_then_sleep(k):
+        import os
+        import time
+
+        time.sleep(600 * k)
+        return os.getpid()
+
+    answers = run_all({str(k): pack(pid_then_sleep, k) for k in range(2)}, 2)
+    _, pid, _ = next(answers)
+    answers.close()
+    assert not psutil.pid_exists(pid)
+
+
 def test_an_unknown_backend_is_an_error():
     with pytest.raises(ValueError, match="backend is 'cloud': It can be: loky, threading, dask"):
         list(run_all({"a": pack(abs, 1)}, 2, "cloud"))
@@ -45,3 +137,80 @@ def test_an_unknown_backend_is_an_error():
 def test_a_scheduler_is_for_a_cluster():
     with pytest.raises(ValueError, match="a scheduler is for the backend dask, not for 'loky'"):
         list(run_all({"a": pack(abs, 1)}, 2, scheduler="tcp://there"))
+
+
+@pytest.mark.parametrize("workers", [0, -2, 1.5, True, "2"])
+def test_a_number_of_workers_that_is_none_is_refused(workers):
+    with pytest.raises((ValueError, TypeError), match="workers is"):
+        check_backend(workers=workers)
+
+
+def test_a_wrong_number_of_cores_in_the_environment_ends_in_a_sentence(monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "x")
+    with pytest.raises(ValueError, match="LOKY_MAX_CPU_COUNT is 'x': it must be a whole number from 1 on"):
+        check_backend()
+    check_backend(workers=2)
+    assert [answer for _, answer, _ in run_all({"a": pack(abs, -1)}, 1)] == [1]
+
+
+def test_threads_keep_their_output_apart_and_leave_stdout_as_it_was(capsys):
+    """The second begins before the first ends, and ends after it."""
+    before, texts = (sys.stdout, sys.stderr), {}
+    entered, left = threading.Barrier(3), [threading.Event(), threading.Event()]
+
+    def work(number):
+        with captured_output() as output:
+            entered.wait()
+            print(f"thread {number}")
+            print(f"error {number}", file=sys.stderr)
+            left[number].wait()
+        texts[number] = output.getvalue()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    entered.wait()
+    print("main")
+    for number, thread in enumerate(threads):
+        left[number].set()
+        thread.join()
+    assert texts == {number: f"thread {number}\nerror {number}\n" for number in range(2)}
+    assert (sys.stdout, sys.stderr) == before
+    print("after")
+    assert capsys.readouterr().out == "main\nafter\n"
+
+
+def test_captured_output_nests_and_covers_threads_of_the_main_thread(capsys):
+    with captured_output() as outer:
+        print("one")
+        with captured_output() as inner:
+            print("two")
+        thread = threading.Thread(target=print, args=("three",))
+        thread.start()
+        thread.join()
+    assert (outer.getvalue(), inner.getvalue()) == ("one\nthree\n", "two\n")
+    with pytest.raises(ZeroDivisionError), captured_output():
+        print(1 / 0)
+    print("after")
+    assert capsys.readouterr().out == "after\n"
+
+
+def test_the_number_of_torch_threads_is_restored():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with single_torch_thread(used=True), single_torch_thread(used=True):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with single_torch_thread(used=False):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_no_redirect_of_the_whole_process_is_left_where_threads_may_run():
+    """`contextlib.redirect_stdout` in several threads loses stdout for good."""
+    for folder in ("runs", "compare", "contest"):
+        for path in (Path(PROJECT) / "lib" / folder).glob("*.py"):
+            text = path.read_text("utf-8")
+            assert path.name == "workers.py" or "redirect_std" not in text, path

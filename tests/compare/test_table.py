@@ -6,16 +6,36 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.compare.run_plot import figure, save
-from lib.compare.run_table import DEFAULTS, as_table, save_table
-from lib.compare.seed_summary import as_markdown, summary
+from lib.compare import table as tables
+from lib.compare.table import (
+    COLUMNS,
+    LUCK,
+    PLOT,
+    RESULTS,
+    Column,
+    column_texts,
+    comparison_figure,
+    comparison_table,
+    printed_table,
+    save_figure,
+    save_table,
+    seed_markdown,
+    seed_summary,
+)
 from lib.stats.sharpe import deflated_sharpe_ratio
+from lib.strategy import Strategy
 
 RETURNS = {key: np.random.default_rng(k).normal(0.001, 0.01, 100) for k, key in enumerate("abcdef")}
 
 
 def record(name, sharpe=1.0, status="finished", **parameters):
-    made = {"key": name * 20, "status": status, "message": "", "parameters": {**DEFAULTS, **parameters}}
+    made = {
+        "key": name * 20,
+        "status": status,
+        "message": "",
+        "parameters": {**Strategy().as_dict(), **parameters},
+    }
+    made |= {"days_market": "m"}
     if status == "finished":
         figures = {"sharpe_ratio": sharpe, "mean_return": 0.1, "volatility": 0.2, "max_drawdown": -0.1}
         made |= {"figures": {**figures, "avg_turnover": 0.05, "win_rate": 0.5}, "seconds": 2.0}
@@ -30,9 +50,9 @@ def test_rows_are_sorted_by_what_differs_whatever_the_order():
         record("c", top_assets=6, seed=10),
         record("d", status="failed", top_assets=6, seed=2),
     ]
-    table = as_table(records, records[:3])
+    table = comparison_table(records, records[:3])
     assert table["run"].str[0].tolist() == ["b", "d", "c", "a"]
-    pd.testing.assert_frame_equal(table, as_table(records[::-1], records[2::-1]))
+    pd.testing.assert_frame_equal(table, comparison_table(records[::-1], records[2::-1]))
     assert table["variant"].tolist()[0] == "top_assets=6 seed=1"
     assert table[["top_assets", "seed"]].to_numpy().tolist() == [[6, 1], [6, 2], [6, 10], [12, 2]]
     assert "epochs" not in table.columns
@@ -43,11 +63,11 @@ def test_rows_are_sorted_by_what_differs_whatever_the_order():
 def test_every_finished_run_deflates_the_sharpe_ratio_asked_about_or_not():
     tried = [record(name, seed=k) for k, name in enumerate("abcdef")]
     ratios = [RETURNS[name].mean() / RETURNS[name].std(ddof=1) for name in "abcdef"]
-    table = as_table(tried[:2], tried)
+    table = comparison_table(tried[:2], tried)
     assert (table["trials"] == 6).all()
     expected = deflated_sharpe_ratio(RETURNS["a"], 6, np.var(ratios, ddof=1))
     assert table["deflated_sharpe_ratio"][0] == pytest.approx(expected)
-    alone = as_table(tried[:1], tried[:1])
+    alone = comparison_table(tried[:1], tried[:1])
     assert alone["deflated_sharpe_ratio"][0] == pytest.approx(deflated_sharpe_ratio(RETURNS["a"], 1, 0.0))
     assert alone["deflated_sharpe_ratio"][0] > table["deflated_sharpe_ratio"][0]
 
@@ -57,11 +77,11 @@ def test_a_run_without_a_sharpe_ratio_counts_as_tried_but_not_in_the_variance(re
     """Constant returns deviate by rounding alone; two returns have a ratio without meaning."""
     runs = [record("a", seed=1), record("b", seed=2)]
     odd = record("c", seed=3) | {"returns": returns}
-    found = as_table(runs, [*runs, odd])["deflated_sharpe_ratio"]
+    found = comparison_table(runs, [*runs, odd])["deflated_sharpe_ratio"]
     ratios = [RETURNS[name].mean() / RETURNS[name].std(ddof=1) for name in "ab"]
     expected = [deflated_sharpe_ratio(RETURNS[name], 3, np.var(ratios, ddof=1)) for name in "ab"]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
-    assert as_table([odd], [*runs, odd])["deflated_sharpe_ratio"].isna().all()
+    assert comparison_table([odd], [*runs, odd])["deflated_sharpe_ratio"].isna().all()
 
 
 def test_functions_of_one_name_are_not_averaged():
@@ -69,17 +89,17 @@ def test_functions_of_one_name_are_not_averaged():
     for number, run in enumerate(records):
         run |= {"functions": {"features": [str(number)]}}
         run["parameters"]["features"] = ["m.mine"]
-    means = summary(records)
+    means = seed_summary(records)
     assert means["sharpe_ratio"].tolist() == [1.0, 3.0]
-    assert means["label"].nunique() == as_table(records, records)["label"].nunique() == 2
+    assert means["label"].nunique() == comparison_table(records, records)["label"].nunique() == 2
 
 
 def test_the_mean_over_seeds_and_the_difference_with_the_same_seed():
     records = [record("a", 1.0, seed=1), record("b", 2.0, seed=2), record("c", 1.5, seed=1, epochs=2)]
     records += [record("d", 4.5, seed=2, epochs=2), record("e", 9.0, seed=3, epochs=2)]
     records += [record("f", status="failed", seed=1, epochs=3)]
-    first, second, third = summary(records).to_dict("records")
-    assert (first["variant"], first["seeds"], first["sharpe_ratio"]) == ("defaults", 2, 1.5)
+    first, second, third = seed_summary(records).to_dict("records")
+    assert (first["variant"], first["seeds"], first["sharpe_ratio"]) == ("as published", 2, 1.5)
     assert first["sharpe_ratio_spread"] == pytest.approx(np.std([1, 2], ddof=1))
     assert math.isnan(first["against_first"])
     assert (second["variant"], second["seeds"], second["sharpe_ratio"]) == ("epochs=2", 3, 5.0)
@@ -90,36 +110,99 @@ def test_the_mean_over_seeds_and_the_difference_with_the_same_seed():
 
 def test_markdown():
     records = [record("a", 1.0, seed=1), record("b", 2.0, seed=2), record("f", status="failed", epochs=3)]
-    lines = as_markdown(summary(records)).splitlines()
+    lines = seed_markdown(seed_summary(records)).splitlines()
     assert len(lines) == 4
-    assert lines[2] == "| defaults | 2 | 1.500 ± 0.707 |  | 10.0% ± 0.0% | 0.050 ± 0.000 |"
+    assert lines[2] == "| as published | 2 | 1.500 ± 0.707 |  | 10.0% ± 0.0% | 0.050 ± 0.000 |"
     assert lines[3] == "| epochs=3 | 0 |  |  |  |  |"
 
 
 def test_a_table_is_written_whole(tmp_path):
     records = [record("a"), record("b", features=["trend", "mine"]), record("c", status="failed", epochs=2)]
-    table = as_table(records, records[:2])
+    table = comparison_table(records, records[:2])
     save_table(table, tmp_path / "new" / "table.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "new" / "table.parquet"), table)
 
 
 def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
     records = [record("a", 1.0), record("b", 3.0, epochs=2), record("c", status="failed", epochs=3)]
-    drawn = figure(as_table(records, records[:2]), "Three variants", "a synthetic market")
+    drawn = comparison_figure(comparison_table(records, records[:2]), "Three variants", "a synthetic market")
     assert list(drawn.data[0].x) == [3.0, 1.0]
-    assert list(drawn.data[0].y) == ["epochs=2", "defaults"]
+    assert list(drawn.data[0].y) == ["epochs=2", "as published"]
     title = drawn.layout.title.text
     assert "Three variants (1 without a Sharpe ratio not shown)" in title
     assert "a synthetic market" in title
-    assert "%{customdata[0]:.3f}" in drawn.data[0].hovertemplate
-    assert "variant: %{customdata[6]}<br>" in drawn.data[0].hovertemplate
-    save(drawn, tmp_path / "plot.html")
+    assert "return a year: %{customdata[1]:.3f}" in drawn.data[0].hovertemplate
+    assert "variant: %{customdata[0]}<br>" in drawn.data[0].hovertemplate
+    save_figure(drawn, tmp_path / "plot.html")
     page = (tmp_path / "plot.html").read_text(encoding="utf-8")
     assert "a synthetic market" in page
     assert "<script src=" not in page  # needs no network
 
 
 def test_a_plot_of_nothing():
-    drawn = figure(as_table([record("c", status="failed")], []), "None", "")
+    drawn = comparison_figure(comparison_table([record("c", status="failed")], []), "None", "")
     assert len(drawn.data[0].x) == 0
     assert "1 without" in drawn.layout.title.text
+
+
+def test_a_new_column_touches_one_place(monkeypatch):
+    """An entry in COLUMNS is shown by every view that it names."""
+    column = Column(
+        "worst_day",
+        "worst day",
+        "the smallest return of a day",
+        lambda row: row.returns().min() if row.record["status"] == "finished" else math.nan,
+        views=(RESULTS, LUCK, PLOT),
+        format=".1%",
+        over_seeds=".2%",
+    )
+    monkeypatch.setattr(tables, "COLUMNS", [*COLUMNS[:-1], column, COLUMNS[-1]])
+    records = [record("a", seed=1), record("b", seed=2), record("c", status="failed", epochs=2)]
+    table = comparison_table(records, records[:2])
+    worst = [RETURNS[name].min() for name in "ab"]
+    assert table.loc[table["status"] == "finished", "worst_day"].tolist() == worst
+    assert "the smallest return of a day" in column_texts()
+    for view in (RESULTS, LUCK):
+        assert f"{worst[0]:.1%}" in printed_table(table, view)
+        assert "NaN" in printed_table(table, view)
+    plot = comparison_figure(table, "", "").data[0]
+    (place,) = [k for k, each in enumerate(tables.columns_of(PLOT)) if each is column]
+    assert f"worst day: %{{customdata[{place}]:.1%}}" in plot.hovertemplate
+    assert [row[place] for row in plot.customdata] == worst
+    means = seed_summary(records)
+    assert means["worst_day"][0] == np.mean(worst)
+    head, _, first, *_ = seed_markdown(means).splitlines()
+    assert "| worst day |" in head
+    assert f"| {np.mean(worst):.2%} ± {np.std(worst, ddof=1):.2%} |" in first
+
+
+def test_columns_have_names_of_their_own():
+    names = [column.name for column in COLUMNS]
+    assert len(set(names)) == len(names)
+    assert not set(names) & Strategy().as_dict().keys()
+
+
+def test_labels_are_relative_to_the_base():
+    base = Strategy(top_assets=6)
+    records = [record("a", top_assets=6), record("b", top_assets=12), record("c", top_assets=6, epochs=2)]
+    table = comparison_table(records, records, base, "as in the notebook").set_index("run")
+    assert table["label"].str.cat(sep=", ") == "as in the notebook, epochs=2, top_assets=12"
+    assert comparison_table(records, records).set_index("run")["label"]["b" * 20] == "as published"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"days_market": "another"}, {"competition_type": "stocks_s&p500"}],
+    ids=["market or days", "competition"],
+)
+def test_only_runs_on_the_same_market_competition_and_days_are_trials(other):
+    one, two, foreign = (record(name, seed=k) for k, name in enumerate("abc"))
+    if "competition_type" in other:
+        foreign["parameters"] |= other
+    else:
+        foreign |= other
+    expected = comparison_table([one, two], [one, two])
+    found = comparison_table([one, two], [one, two, foreign])
+    pd.testing.assert_frame_equal(found, expected)
+    assert found["trials"].tolist() == [2, 2]
+    assert comparison_table([one, foreign], [one, two, foreign])["trials"].sort_values().tolist() == [1, 2]

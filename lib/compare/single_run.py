@@ -1,0 +1,222 @@
+"""One run of a comparison: the backtest of a variant, or of a draw of it that shows how much is luck.
+
+A draw trains on shuffled targets, or trades a random part of the market. Its record is that of the variant
+with `draw` added: kind and number, and for a part of the market its first and last day. The number alone
+determines the draw: run `k` of every variant has the same shuffle, or the same part of the market.
+"""
+
+import hashlib
+import math
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lib.backtest import backtest, leaving_no_files
+from lib.common.errors import WrongValueError
+from lib.common.market_data import data_limit
+from lib.compare.records import DRAW, identity_in
+from lib.engine.chain import window_between
+from lib.engine.inputs import get_target_classes
+from lib.engine.models import needs_torch
+from lib.runs.identity import check_worker, register
+from lib.runs.provenance import data_fingerprint, market_fingerprint
+from lib.runs.store import Record
+from lib.runs.workers import captured_output, single_torch_thread
+from lib.stats.friction import under_friction
+from lib.strategy import STATISTICS_DAYS, Strategy, loads_own_data
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+BLOCK = 5  # trading days of targets that stay together in a shuffle
+SHORTEST = 60  # calendar days of a backtest whose halves are drawn
+DAY = np.timedelta64(1, "D")
+LOG_LENGTH = 4_000  # characters
+# qnt keeps files, the end of the data and messages for the whole process: one run at a time in each
+_ALONE = threading.Lock()
+
+
+def run_once(
+    strategy: Strategy, planned: Record, registered: Mapping[str, Mapping[str, Callable]] | None = None
+) -> Record:
+    """Run one backtest, and return its record with the status "finished" or "failed", whatever happens in it.
+
+    `planned` comes from `lib.compare.records.plan_record`. Registers the functions in `registered` first (see
+    `lib.runs.identity`). Prints nothing and leaves no file; the end of what the library printed is in `log`.
+    """
+    started = time.perf_counter()
+    with _ALONE, leaving_no_files(), captured_output() as log:
+        try:
+            register(registered or {})
+            with single_torch_thread(needs_torch(strategy)):
+                outcome = {"status": "finished", "message": "", **_backtest(strategy, planned)}
+        except (Exception, SystemExit) as error:  # qnt may end the process, for want of an API_KEY
+            traceback.print_exc()
+            outcome = {"status": "failed", "message": f"{type(error).__name__}: {error}"}
+    outcome |= {"seconds": round(time.perf_counter() - started, 3), "log": log.getvalue()[-LOG_LENGTH:]}
+    return planned | outcome
+
+
+def load_market(strategy: Strategy, start: str, end: str | None) -> tuple["xr.DataArray", str]:
+    """Return the market of a run and the fingerprint of all data that it loads.
+
+    These are the universe of the competition, and what a `load_data` of the user's own returns.
+    """
+    data = strategy.load_range(start, end)
+    found = market_fingerprint(data)
+    if loads_own_data(strategy):
+        days = int((data.time.values[-1] - data.time.values[0]) / DAY)
+        try:
+            with data_limit(data.time.values[-1]):
+                found += f" {data_fingerprint(strategy.load_data(days))}"
+        except Exception as error:  # the backtest ends with the same error, which its record has
+            found += f" {type(error).__name__}"
+    return data, found
+
+
+def days_fingerprint(data: "xr.DataArray", start: str, end: str) -> str:
+    """Return the fingerprint of the market on the days of a backtest, whatever was loaded before them."""
+    return market_fingerprint(window_between(data, np.datetime64(start), np.datetime64(end)))
+
+
+def _backtest(strategy: Strategy, planned: Record) -> Record:
+    data, market = load_market(strategy, planned["start"], planned["end"])
+    if market != planned["market"]:
+        raise ValueError("this worker loads other data than the comparison: give both the same market.")
+    check_worker(strategy, identity_in(planned))
+    draw = planned.get(DRAW, {})
+    trained, (start, end) = with_shuffled_target(strategy, draw), backtest_days(planned)
+    weights, _ = backtest(trained, start, end, load_data=loader(strategy, draw))
+    first, last = weights.time.values[[0, -1]]
+    priced = data.sel(time=slice(first - np.timedelta64(STATISTICS_DAYS, "D"), last))
+    outcome = _figures(priced, weights)
+    if not draw:
+        friction = under_friction(priced, weights)
+        outcome["friction"] = {name: _finite(value) for name, value in friction.items()}
+    return outcome
+
+
+def _figures(priced: "xr.DataArray", weights: "xr.DataArray") -> Record:
+    """Return the platform's statistics of the weights on their last day, and the returns of all days."""
+    import qnt.stats as qnstats
+
+    first = weights.time.values[0]
+    stats = qnstats.calc_stat(priced, weights).sel(time=slice(first, None))
+    values = weights.transpose("time", "asset").values
+    return {
+        "figures": {str(name): _finite(stats.sel(field=name).values[-1]) for name in stats.field.values},
+        "returns": [_finite(value) for value in stats.sel(field="relative_return").values],
+        "days": [str(day)[:10] for day in weights.time.values[[0, -1]]],
+        "dates": [str(day)[:10] for day in stats.time.values],
+        "weights_sha256": hashlib.sha256(np.ascontiguousarray(values, "<f8").tobytes()).hexdigest(),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Return a float that JSON can hold; None stands for NaN and infinity."""
+    return float(value) if math.isfinite(value) else None
+
+
+class ShuffledTarget:
+    """The target of a strategy with its days in another order: what a model learns from it is chance.
+
+    The days on which the target of any asset is known form a circle. It is cut into blocks of `BLOCK` trading
+    days from a random day on, and the blocks change places, all assets alike. So each asset keeps its
+    targets, and a day keeps those of its block; which features they meet is random. Days without a target
+    keep their place. Number and last day of the training window are the seed.
+    """
+
+    def __init__(self, strategy: Strategy, number: int):
+        self.strategy, self.number = replace(strategy, leave_out_unknown=True), number
+
+    def __call__(self, data: "xr.DataArray", _: Strategy) -> np.ndarray:
+        """Return shuffled targets (time, asset), NaN where one is not known."""
+        values = get_target_classes(data, self.strategy).values
+        known = np.flatnonzero(np.isfinite(values).any(axis=1))
+        last = int(data.time.values[-1].astype("M8[D]").astype(int))
+        shuffled = values.copy()
+        shuffled[known] = values[known[block_order(len(known), [self.number, last % 2**32])]]
+        return shuffled
+
+
+def block_order(days: int, seed: Sequence[int]) -> np.ndarray:
+    """Return the row numbers (days,) in an order that keeps blocks of `BLOCK` rows together."""
+    if days == 0:
+        return np.empty(0, int)
+    rng = np.random.default_rng(seed)
+    circle = np.roll(np.arange(days), -rng.integers(days))
+    blocks = np.split(circle, range(BLOCK, days, BLOCK))
+    return np.concatenate([blocks[k] for k in rng.permutation(len(blocks))])
+
+
+def check_numbers(shuffles: int, universes: int) -> None:
+    """Refuse numbers of runs that are not whole, or below 0, with a ValueError."""
+    for name, number in (("shuffles", shuffles), ("universes", universes)):
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise WrongValueError(f"{name} is {number!r}: it must be a whole number from 0 on.")
+
+
+def draws_for(record: Record, shuffles: int, universes: int) -> list[dict[str, Any]]:
+    """Return the draws of a variant's planned record.
+
+    Raises
+    ------
+    ValueError
+        Universes of a backtest that is too short.
+    """
+    found: list[dict[str, Any]] = [{"shuffle": k} for k in range(shuffles)]
+    return found + [{"universe": k, **_window(k, record["start"], record["end"])} for k in range(universes)]
+
+
+def backtest_days(planned: Record) -> tuple[str, str]:
+    """Return the first and the last day of a run's backtest."""
+    found = {**planned, **planned.get(DRAW, {})}
+    return found["start"], found["end"]
+
+
+def with_shuffled_target(strategy: Strategy, draw: Mapping[str, Any]) -> Strategy:
+    """Return the strategy that a run trains: for a shuffle, one with a `ShuffledTarget`."""
+    if "shuffle" not in draw:
+        return strategy
+    return replace(strategy, target=ShuffledTarget(strategy, draw["shuffle"]))
+
+
+def loader(strategy: Strategy, draw: Mapping[str, Any]) -> "Callable[[int], xr.DataArray]":
+    """Return the `load_data` of a run; for a universe it loads half of the assets."""
+    if "universe" not in draw:
+        return strategy.load_data
+
+    def load_data(period: int) -> "xr.DataArray":
+        data = strategy.load_data(period)
+        return data.isel(asset=np.flatnonzero(in_half(data.asset.values.tolist(), draw["universe"])))
+
+    return load_data
+
+
+def in_half(assets: Iterable[str], number: int) -> np.ndarray:
+    """Return for each asset True if it belongs to a half of the universe.
+
+    An asset is drawn by its name alone, with a probability of one half: prices and other assets do not
+    matter.
+    """
+    return np.array(
+        [hashlib.sha256(f"{number} {name}".encode()).digest()[0] % 2 == 0 for name in assets], bool
+    )
+
+
+def _window(number: int, start: str, end: str) -> dict[str, str]:
+    """Return half of the calendar days from `start` to `end`, beginning on a random one."""
+    first, last = np.datetime64(start), np.datetime64(end)
+    days = int((last - first) / DAY) + 1
+    if days < SHORTEST:
+        raise WrongValueError(
+            f"universes are drawn from {SHORTEST} calendar days or more, not from {days}: start earlier."
+        )
+    half = days // 2
+    begin = first + int(np.random.default_rng(number).integers(days - half + 1)) * DAY
+    return {"start": str(begin), "end": str(begin + (half - 1) * DAY)}

@@ -1,0 +1,404 @@
+"""The table of a comparison: the declaration of its columns, and the forms in which it is shown.
+
+`COLUMNS` declares each column once: name, heading, explanation, computation, and the views that show it. A
+new column is a new entry there; it appears in the table, and in the views that it names.
+"""
+
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lib.common import figure_style
+from lib.common.files import replace_file
+from lib.compare.luck import Trials, draws_of, p_value, ratio_of
+from lib.compare.records import DRAW, finished_of, on_same_days, variants_of
+from lib.compare.variants import base_name, short_labels, value_text, variant_label
+from lib.runs.store import Record
+from lib.stats.friction import COSTS, LATE
+from lib.stats.performance import win_rate
+from lib.stats.sharpe import deflated_sharpe_ratio
+from lib.strategy import Strategy
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+SOURCE = "Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio"
+RESULTS, LUCK, PLOT = "results", "luck", "plot"  # views: the printed tables, and what the plot shows at a bar
+
+
+class Row(NamedTuple):
+    """A variant's run, and all from which the columns of its row are computed."""
+
+    record: Record
+    label: str
+    variant: str
+    trials: Trials  # all runs tried on its days
+    draws: Mapping[str, Mapping[int, float]]  # the Sharpe ratios of its draws by kind and number
+
+    def figure(self, name: str) -> float:
+        """Return one of the platform's statistics of the whole range, NaN where there is none."""
+        return _as_float(self.record.get("figures", {}).get(name))
+
+    def returns(self) -> np.ndarray:
+        """Return the daily returns, NaN where one is missing."""
+        return np.array(self.record.get("returns", []), dtype=np.float64)
+
+    def drawn(self, kind: str) -> list[float]:
+        """Return the Sharpe ratios of the draws of a kind."""
+        return list(self.draws.get(kind, {}).values())
+
+
+class Column(NamedTuple):
+    """A column of the table."""
+
+    name: str
+    heading: str
+    text: str  # the explanation
+    compute: Callable[[Row], Any]
+    views: tuple[str, ...] = ()
+    format: str = ".3f"  # of numbers that are no integers
+    over_seeds: str = ""  # format in the summary over seeds; empty: not shown there
+    draw: str = ""  # the kind of draws that must have been asked for
+
+
+def _statistic(name: str, heading: str, text: str, **more: Any) -> Column:
+    views = (RESULTS, PLOT)
+    return Column(name, heading, text, lambda row: row.figure(name), **{"views": views, **more})
+
+
+def _friction(name: str, text: str) -> Column:
+    def compute(row: Row) -> float:
+        return _as_float(row.record.get("friction", {}).get(name))
+
+    return Column(name, name.replace("_", " "), text, compute, (LUCK,))
+
+
+def _quartile(name: str, share: float) -> Column:
+    text = f"the {share:.0%} quantile of the Sharpe ratios of the universes"
+    return Column(
+        name, name.replace("_", " "), text, lambda row: _quantile(row, share), (LUCK,), draw="universe"
+    )
+
+
+def _deflated(row: Row) -> float:
+    return deflated_sharpe_ratio(row.returns(), max(len(row.trials.records), 1), row.trials.sharpe_variance)
+
+
+def _overfitting(row: Row) -> tuple[float, int]:
+    counted = row.record["status"] == "finished" and row.record.get("dates")
+    return row.trials.overfitting if counted else (math.nan, 0)
+
+
+def _p_value(row: Row) -> float:
+    drawn = row.drawn("shuffle")
+    return p_value(ratio_of(row.record), drawn) if drawn else math.nan
+
+
+def _quantile(row: Row, share: float) -> float:
+    drawn = row.drawn("universe")
+    return float(np.quantile(drawn, share)) if drawn else math.nan
+
+
+def _above_zero(row: Row) -> float:
+    drawn = row.drawn("universe")
+    return float(np.mean(np.array(drawn) > 0)) if drawn else math.nan
+
+
+def _as_float(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+# The columns of the parameters that differ stand behind "variant".
+COLUMNS = [
+    Column("label", "label", "what the variant changes, in short", lambda row: row.label, (RESULTS, LUCK)),
+    Column("variant", "variant", "what the variant changes", lambda row: row.variant, (PLOT,)),
+    _statistic(
+        "sharpe_ratio",
+        "Sharpe ratio",
+        "a year, as the platform computes it",
+        views=(RESULTS, LUCK),
+        over_seeds=".3f",
+    ),
+    _statistic("mean_return", "return a year", "the mean return a year", over_seeds=".1%"),
+    _statistic("volatility", "volatility", "the volatility a year"),
+    _statistic("max_drawdown", "max drawdown", "the largest drawdown"),
+    _statistic("avg_turnover", "turnover", "the mean turnover of a day", over_seeds=".3f"),
+    Column(
+        "win_rate",
+        "win rate",
+        "the share of days with a gain among those with a gain or a loss",
+        lambda row: win_rate(row.returns()),
+        (RESULTS, PLOT),
+    ),
+    Column(
+        "deflated_sharpe_ratio",
+        "deflated Sharpe ratio",
+        "0 to 1, the probability that luck does not explain the best of so many trials",
+        _deflated,
+        (RESULTS, LUCK, PLOT),
+    ),
+    Column(
+        "pbo",
+        "probability of overfitting",
+        "of all runs tried on the same days of the same market",
+        lambda row: _overfitting(row)[0],
+        (LUCK,),
+    ),
+    Column("pbo_runs", "runs", "the number of runs in pbo", lambda row: _overfitting(row)[1]),
+    Column(
+        "trials",
+        "trials",
+        "the number of variants tried on the same days of the same market",
+        lambda row: len(row.trials.records),
+    ),
+    _friction(LATE, "the Sharpe ratio of the same weights one day late"),
+    *(_friction(f"sharpe_cost_{n}", f"the Sharpe ratio at {n} times the trading cost") for n in COSTS),
+    Column("p_value", "p-value", "against shuffled targets", _p_value, (LUCK,), draw="shuffle"),
+    Column(
+        "shuffles",
+        "shuffles",
+        "the number of shuffles that finished",
+        lambda row: len(row.drawn("shuffle")),
+        (LUCK,),
+        draw="shuffle",
+    ),
+    _quartile("universe_low", 0.25),
+    _quartile("universe_median", 0.5),
+    _quartile("universe_high", 0.75),
+    Column(
+        "above_0",
+        "above 0",
+        "the share of universes with a Sharpe ratio above 0",
+        _above_zero,
+        (LUCK,),
+        draw="universe",
+    ),
+    Column(
+        "universes",
+        "universes",
+        "the number of universes that finished",
+        lambda row: len(row.drawn("universe")),
+        (LUCK,),
+        draw="universe",
+    ),
+    Column("seconds", "seconds", "of the run", lambda row: _as_float(row.record.get("seconds")), (RESULTS,)),
+    Column(
+        "status",
+        "status",
+        "finished, failed, interrupted or not run",
+        lambda row: row.record["status"],
+        (RESULTS,),
+    ),
+    Column("message", "message", "the reason why a run failed", lambda row: row.record.get("message", "")),
+    Column("run", "run", "the key, and the name of the run's file", lambda row: row.record["key"], (PLOT,)),
+]
+
+
+def comparison_table(
+    records: Sequence[Record],
+    tried: Sequence[Record],
+    base: Strategy | None = None,
+    unchanged: str | None = None,
+) -> pd.DataFrame:
+    """Return one row per variant, sorted by the parameters that differ.
+
+    Parameters
+    ----------
+    records : list of dict
+        The runs that were asked for, with their draws.
+    tried : list of dict
+        All runs that were tried (`lib.compare.records.tried`), among them those of `records`. The number and
+        the spread of those on the same days of the same market deflate the Sharpe ratio.
+    base : Strategy, optional
+        The strategy that the variants change; default: the published one.
+    unchanged : str, optional
+        Label of a variant without a change; default: whose values the base has.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `COLUMNS`, and after `variant` one for each parameter that differs. Numbers are NaN
+        where there is none.
+    """
+    kinds = {kind: draws_of(records, kind) for kind in ("shuffle", "universe")}
+    asked = {"", *(kind for record in records for kind in record.get(DRAW, {}))}
+    variants = variants_of(records)
+    parameters = [record["parameters"] for record in variants]
+    order = [*(base or Strategy()).as_dict(), *(name for given in parameters for name in sorted(given))]
+    names = dict.fromkeys(order)
+    differing = [name for name in names if len({value_text(given.get(name)) for given in parameters}) > 1]
+    unchanged = base_name(base) if unchanged is None else unchanged
+    changed = [changed_parameters(record, base) for record in variants]
+    labels = short_labels(changed, [record["key"] for record in variants], unchanged)
+    trials: dict[str, Trials] = {}
+    rows = []
+    for record, own, label in zip(variants, changed, labels, strict=True):
+        same = on_same_days(record, tried)
+        of_days = trials.setdefault(same[0]["key"] if same else "", Trials(same))
+        drawn = {kind: found.get(record["key"], {}) for kind, found in kinds.items()}
+        row = Row(record, label, variant_label(own, unchanged), of_days, drawn)
+        cells = {column.name: column.compute(row) for column in COLUMNS if column.draw in asked}
+        given = {name: _cell(name, parameters, record["parameters"][name]) for name in differing}
+        head = {name: cells.pop(name) for name in ("label", "variant")}
+        rows.append(head | given | cells)
+    rows.sort(key=lambda row: [(isinstance(row[name], str), row[name]) for name in differing])
+    return pd.DataFrame(rows)
+
+
+def changed_parameters(record: Record, base: Strategy | None = None, without: str = "") -> dict[str, Any]:
+    """Return the parameters of a run that are not those of the base, but for the one named `without`."""
+    unchanged, given = (base or Strategy()).as_dict(), record["parameters"]
+    return {
+        name: given[name]
+        for name in dict.fromkeys([*unchanged, *sorted(given)])
+        if name in given and name != without and given[name] != unchanged.get(name)
+    }
+
+
+def _cell(name: str, parameters: Sequence[Mapping[str, Any]], value: Any) -> Any:
+    """Return a parameter's value as it is, or as text where a column holds lists."""
+    return value_text(value) if any(isinstance(given[name], list) for given in parameters) else value
+
+
+def columns_of(view: str) -> list[Column]:
+    """Return the columns that a view shows."""
+    return [column for column in COLUMNS if view in column.views]
+
+
+def printed_table(table: pd.DataFrame, view: str) -> str:
+    """Return the columns of a view as text."""
+    shown = [column for column in columns_of(view) if column.name in table]
+
+    def formatter(column: Column) -> Callable[[Any], str]:
+        return lambda value: (
+            f"{value:{column.format}}"
+            if isinstance(value, float) and value == value
+            else ("NaN" if isinstance(value, float) else str(value))
+        )
+
+    return table[[column.name for column in shown]].to_string(
+        index=False, formatters={column.name: formatter(column) for column in shown}
+    )
+
+
+def column_texts() -> str:
+    """Return a line for each column: its name and what it is."""
+    return "\n".join(f"  {column.name:<22} {column.text}" for column in COLUMNS)
+
+
+def save_table(table: pd.DataFrame, path: Path) -> None:
+    """Write the table as Parquet."""
+    content = io.BytesIO()
+    table.to_parquet(content, index=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(str(path), content.getvalue())
+
+
+def seed_summary(
+    records: Sequence[Record], base: Strategy | None = None, unchanged: str | None = None
+) -> pd.DataFrame:
+    """Return mean and spread over the seeds of each variant, in the order of `records`.
+
+    Columns: `label` and `variant`; `seeds`, how many finished; then each column of `COLUMNS` with
+    `over_seeds`, and after the first of them `against_first`, the difference to the first variant with the
+    same seed: the mean, and in `…_spread` the standard deviation over the seeds, NaN of a single one.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        same = {**record["parameters"], "seed": None, "functions": record.get("functions")}
+        groups.setdefault(json.dumps(same), []).append(record)
+    unchanged = base_name(base) if unchanged is None else unchanged
+    changed = [changed_parameters(group[0], base, without="seed") for group in groups.values()]
+    labels = short_labels(changed, [group[0]["key"] for group in groups.values()], unchanged)
+    shown = [column for column in COLUMNS if column.over_seeds]
+    first: dict[int, float] = {}
+    rows: list[dict[str, Any]] = []
+    for group, own, label in zip(groups.values(), changed, labels, strict=True):
+        finished = finished_of(group)
+        cells = [Row(record, label, "", Trials([record]), {}) for record in finished]
+        values = {column.name: [column.compute(cell) for cell in cells] for column in shown}
+        seeds = [record["parameters"]["seed"] for record in finished]
+        ratios = dict(zip(seeds, values["sharpe_ratio"], strict=True))
+        values["against_first"] = [ratio - first[seed] for seed, ratio in ratios.items() if seed in first]
+        first = first if rows else ratios
+        row = {"label": label, "variant": variant_label(own, unchanged), "seeds": len(finished)}
+        for name, _, _ in _summarised():
+            row[name] = np.mean(values[name]) if values[name] else math.nan
+            row[f"{name}_spread"] = np.std(values[name], ddof=1) if len(values[name]) > 1 else math.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _summarised() -> list[tuple[str, str, str]]:
+    """Return name, heading and format of the columns of the summary over seeds."""
+    shown = [(column.name, column.heading, column.over_seeds) for column in COLUMNS if column.over_seeds]
+    return [*shown[:1], ("against_first", "difference to the first", "+.3f"), *shown[1:]]
+
+
+def seed_markdown(means: pd.DataFrame) -> str:
+    """Return the summary over seeds as a Markdown table, mean ± spread."""
+    columns = _summarised()
+    lines = [f"| {' | '.join(['variant', 'seeds', *(heading for _, heading, _ in columns)])} |"]
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for row in means.to_dict("records"):
+        cells = [row["label"].replace("|", "\\|"), str(row["seeds"])]
+        cells += [_mean(row[name], row[f"{name}_spread"], kind) for name, _, kind in columns]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _mean(mean: float, spread: float, kind: str) -> str:
+    if not math.isfinite(mean):
+        return ""
+    return f"{mean:{kind}}" + (f" ± {spread:{kind.lstrip('+')}}" if math.isfinite(spread) else "")
+
+
+def comparison_figure(table: pd.DataFrame, title: str, source: str) -> "go.Figure":
+    """Draw the Sharpe ratio by variant, the best on top, coloured by the deflated one.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `comparison_table`. Rows without a Sharpe ratio are left out and counted.
+    title, source : str
+        The heading, and a description of the prices.
+    """
+    import plotly.graph_objects as go
+
+    rows = table[np.isfinite(table["sharpe_ratio"])].sort_values(
+        "sharpe_ratio", ascending=False, kind="stable"
+    )
+    missing = len(table) - len(rows)
+    note = f" ({missing} without a Sharpe ratio not shown)" if missing else ""
+    shown = columns_of(PLOT)
+    lines = ["Sharpe ratio: %{x:.3f}"]
+    for k, column in enumerate(shown):
+        number = f":{column.format}" if pd.api.types.is_float_dtype(table[column.name]) else ""
+        lines.append(f"{column.heading}: %{{customdata[{k}]{number}}}")
+    bars = go.Bar(
+        x=rows["sharpe_ratio"],
+        y=rows["label"],
+        orientation="h",
+        marker={"color": rows["deflated_sharpe_ratio"], "colorscale": "Cividis", "cmin": 0, "cmax": 1}
+        | {"colorbar": {"title": {"text": "deflated,<br>0 to 1"}}},
+        customdata=rows[[column.name for column in shown]].to_numpy(object),
+        hovertemplate="<br>".join([*lines, "<extra></extra>"]),
+    )
+    layout = figure_style.layout(f"{title}{note}", source, height=max(360, 160 + 24 * len(rows)))
+    layout |= {"hovermode": "closest"}
+    drawn = go.Figure(bars, layout)
+    drawn.update_xaxes(title="Sharpe ratio, a year", **figure_style.axis())
+    drawn.update_yaxes(autorange="reversed", **figure_style.axis())
+    return drawn
+
+
+def save_figure(drawn: "go.Figure", path: Path) -> None:
+    """Write a figure as one HTML file that needs nothing else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(str(path), drawn.to_html(include_plotlyjs=True).encode())

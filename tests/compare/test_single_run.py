@@ -1,0 +1,242 @@
+"""One backtest: its figures are the platform's, nothing is left behind, and a draw changes only its part."""
+
+import itertools
+import os
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import qnt.backtester as qnbt
+import qnt.data as qndata
+import qnt.stats as qnstats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.common.market_data import field
+from lib.compare.records import plan_record
+from lib.compare.single_run import (
+    BLOCK,
+    SHORTEST,
+    ShuffledTarget,
+    _finite,
+    block_order,
+    check_numbers,
+    days_fingerprint,
+    draws_for,
+    in_half,
+    load_market,
+    loader,
+    run_once,
+    with_shuffled_target,
+)
+from lib.engine.inputs import get_target_classes
+from lib.strategy import Strategy
+from tests.markets import random_market
+
+START, END = "2024-12-02", "2024-12-13"
+SMALL = Strategy(hidden_size=4, train_period=40, lookback_period=40)
+FILES = ("OUTPUT_PATH", "OUT_STATE_PATH")
+
+
+def planned(strategy, start=START, end=END):
+    data, market = load_market(strategy, start, end)
+    return plan_record(strategy, start, end, market, days_fingerprint(data, start, end))
+
+
+@pytest.fixture(scope="module")
+def record():
+    return run_once(SMALL, planned(SMALL))
+
+
+def test_the_figures_are_those_of_the_platform(record, tmp_path, monkeypatch):
+    for name in FILES:
+        monkeypatch.setenv(name, str(tmp_path / name))
+    weights, _ = qnbt.backtest_ml(
+        **{"load_data": SMALL.load_data, "train": SMALL.train_model, "predict": SMALL.predict},
+        **{"train_period": 40, "lookback_period": 40, "retrain_interval": 180, "predict_each_day": True},
+        **{"competition_type": "stocks_nasdaq100", "start_date": START, "end_date": END},
+        **{"analyze": False, "build_plots": False},
+    )
+    first = weights.time.values[0] - np.timedelta64(60, "D")
+    data = qndata.load_data_by_type("stocks_nasdaq100", min_date=str(first)[:10], max_date=END)
+    stats = qnstats.calc_stat(data, weights).sel(time=slice(weights.time.values[0], None))
+    assert record["status"] == "finished"
+    for name in ("sharpe_ratio", "mean_return", "volatility", "max_drawdown", "avg_turnover"):
+        assert record["figures"][name] == pytest.approx(float(stats.sel(field=name)[-1]), abs=1e-12)
+    returns = stats.sel(field="relative_return").values
+    np.testing.assert_allclose(record["returns"], returns, atol=1e-12)
+    assert record["days"] == [START, END]
+
+
+def test_nothing_is_left_behind_and_nothing_changed(record, monkeypatch, tmp_path, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUBMISSION_ID", "-1")  # would end the backtest after its first day
+    monkeypatch.setenv("OUTPUT_PATH", str(tmp_path / "mine"))
+    before = dict(os.environ)
+    again = run_once(SMALL, planned(SMALL))
+    assert again["weights_sha256"] == record["weights_sha256"]
+    assert dict(os.environ) == before
+    assert list(tmp_path.iterdir()) == []
+    planned(SMALL)
+    out, _ = capfd.readouterr()
+    assert "Backtest..." not in out
+    assert "Backtest..." in again["log"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"market": "0" * 16}, "give both the same market"),
+        ({"code": "0" * 16}, "another version of the code"),
+        ({"modules": ["none"]}, "another version of the code"),
+        ({"versions": {"numpy": "0.1"}}, "another version of numpy"),
+    ],
+)
+def test_a_worker_with_other_data_or_code_is_refused(change, sentence):
+    assert sentence in run_once(SMALL, planned(SMALL) | change)["message"]
+
+
+def loud(data, strategy):
+    print("about to fail")
+    raise KeyError("earnings")
+
+
+def leaves(data, strategy):
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(("feature", "message"), [(loud, "KeyError: 'earnings'"), (leaves, "SystemExit: 3")])
+def test_what_goes_wrong_is_in_the_record(feature, message):
+    strategy = Strategy(features=[feature], train_period=40, lookback_period=40)
+    record = run_once(strategy, planned(strategy))
+    assert (record["status"], record["message"]) == ("failed", message)
+    assert "Traceback" in record["log"]
+    assert "figures" not in record
+    if feature is loud:
+        assert "about to fail" in record["log"]
+
+
+def nothing(data, strategy):
+    return np.zeros(data.sizes["asset"], bool)
+
+
+def test_a_strategy_that_never_trades_has_no_sharpe_ratio_and_is_finished():
+    strategy = Strategy(selection=nothing, train_period=40, lookback_period=40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        record = run_once(strategy, planned(strategy))
+    assert record["status"] == "finished"
+    assert record["figures"]["sharpe_ratio"] is None
+    assert record["figures"]["avg_turnover"] == 0
+
+
+def test_what_is_not_finite_is_none():
+    assert [_finite(x) for x in (np.float64(1.5), np.nan, -np.inf)] == [1.5, None, None]
+
+
+PLAIN = Strategy(leave_out_unknown=True, target="tradable_open_up")
+
+
+@given(st.integers(0, 120), st.integers(0, 2**16))
+def test_a_shuffle_keeps_every_day_and_the_days_of_a_block_together(days, seed):
+    order = block_order(days, [seed])
+    assert sorted(order.tolist()) == list(range(days))
+    together = sum((b - a) % days == 1 for a, b in itertools.pairwise(order.tolist()))
+    assert together >= days - 1 - days // BLOCK
+
+
+def test_places_are_equally_likely():
+    """Of 2,000 shuffles a day stands at each of 20 places 100 times, ± 10; 5 of those are 50."""
+    places = np.array([np.argsort(block_order(20, [seed]))[[0, 13]] for seed in range(2000)])
+    for place in places.T:
+        counts = np.bincount(place, minlength=20)
+        assert (abs(counts - 100) < 50).all()
+
+
+def test_targets_keep_their_asset_and_what_is_unknown_its_place():
+    data = random_market(4)
+    before = get_target_classes(data, PLAIN).values
+    shuffled = ShuffledTarget(PLAIN, 0)(data, PLAIN)
+    np.testing.assert_array_equal(np.sort(shuffled, axis=0), np.sort(before, axis=0))
+    unknown = ~np.isfinite(before).any(axis=1)
+    assert unknown[-2:].all()
+    assert not np.isfinite(shuffled[unknown]).any()
+    known = np.flatnonzero(~unknown)
+    rows = {row.tobytes() for row in before[known]}
+    assert {row.tobytes() for row in shuffled[known]} == rows  # the assets of a day stay together
+
+
+def test_number_and_window_say_which_shuffle():
+    data = random_market(5, days=80)
+
+    def shuffled(number, market=data, **parameters):
+        return ShuffledTarget(replace(PLAIN, **parameters), number)(market, PLAIN)
+
+    np.testing.assert_array_equal(shuffled(1), shuffled(1, seed=7, hidden_size=3))
+    assert not np.array_equal(shuffled(1), shuffled(2), equal_nan=True)
+    order = block_order(40, [1, 5])
+    assert not np.array_equal(order, block_order(40, [1, 6]))
+
+
+def test_only_the_target_of_a_shuffled_strategy_is_another():
+    trained = with_shuffled_target(PLAIN, {"shuffle": 3})
+    assert replace(trained, target=PLAIN.target) == PLAIN
+    assert with_shuffled_target(PLAIN, {}) is PLAIN
+    assert with_shuffled_target(PLAIN, {"universe": 3}) is PLAIN
+
+
+def test_a_target_of_the_user_s_own_is_shuffled():
+    def mine(data, strategy):
+        assert strategy.target is mine
+        return np.arange(data.sizes["time"])[:, None] + field(data, "close") * 0
+
+    data = random_market(4)
+    found = ShuffledTarget(Strategy(target=mine), 0)(data, PLAIN)
+    np.testing.assert_array_equal(np.sort(found, axis=0), np.sort(mine(data, Strategy(target=mine)), axis=0))
+
+
+def test_a_half_is_drawn_by_name_alone():
+    names = [f"NAS:{k:04}" for k in range(2000)]
+    halves = [in_half(names, number) for number in range(4)]
+    for half in halves:
+        assert abs(half.mean() - 0.5) < 0.05  # 4.5 standard deviations
+    assert abs((halves[0] & halves[1]).mean() - 0.25) < 0.05
+    np.testing.assert_array_equal(in_half(names[::-1], 2), halves[2][::-1])
+    assert in_half([], 1).shape == (0,)
+
+
+def test_a_universe_loads_its_half_whatever_the_period(use_market):
+    use_market(random_market(6, assets=12))
+    whole, part = PLAIN.load_data(40), loader(PLAIN, {"universe": 1})(40)
+    assert part.asset.values.tolist() == whole.asset.values[in_half(whole.asset.values, 1)].tolist()
+    assert 0 < part.sizes["asset"] < whole.sizes["asset"]
+    np.testing.assert_array_equal(part.values, whole.sel(asset=part.asset).values)
+    assert loader(PLAIN, {"shuffle": 1}) == PLAIN.load_data
+
+
+@given(st.integers(SHORTEST, 4000))
+def test_a_window_is_half_of_the_days_and_lies_among_them(days):
+    start = np.datetime64("2001-01-01")
+    record = {"start": str(start), "end": str(start + (days - 1))}
+    draws = draws_for(record, 2, 8)
+    assert draws[:2] == [{"shuffle": 0}, {"shuffle": 1}]
+    for draw in draws[2:]:
+        first, last = np.datetime64(draw["start"]), np.datetime64(draw["end"])
+        assert start <= first <= last <= np.datetime64(record["end"])
+        assert (last - first).astype(int) + 1 == days // 2
+    assert len({draw["start"] for draw in draws[2:]}) > 3
+
+
+def test_universes_of_a_short_backtest_are_refused():
+    with pytest.raises(ValueError, match="from 60 calendar days or more, not from 5: start earlier"):
+        draws_for({"start": "2024-12-02", "end": "2024-12-06"}, 0, 1)
+    assert draws_for({"start": "2024-12-02", "end": "2024-12-06"}, 1, 0) == [{"shuffle": 0}]
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, True, "3"])
+def test_a_number_that_is_none_is_refused(number):
+    with pytest.raises(ValueError, match="must be a whole number from 0 on"):
+        check_numbers(number, 0)
+    with pytest.raises(ValueError, match="universes is"):
+        check_numbers(0, number)
