@@ -166,3 +166,28 @@ def test_a_planted_circle_is_found(place, copy):
     assert circle(imports(copy)) or upward(copy)
     if file == "lib/engine/inputs.py":
         assert {"lib.engine.inputs", "lib.engine.training"} <= set(circle(imports(copy)))
+
+
+# names that a protocol asks for: every command has a main; indicators are named as in qnt.ta
+SHARED = {"main"}
+
+
+def names_defined_twice(root):
+    """Public functions and classes that two modules of lib/ define, without those that stand for qnt's."""
+    homes = {}
+    for name, path in modules(root).items():
+        if not name.startswith(("lib.offline", "lib.indicators")):
+            for node in ast.parse(path.read_text("utf-8")).body:
+                if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                    homes.setdefault(node.name, set()).add(name)
+    return {name: sorted(found) for name, found in homes.items() if len(found) > 1 and name not in SHARED}
+
+
+def test_a_public_name_means_one_thing():
+    assert names_defined_twice(PROJECT) == {}
+
+
+def test_a_name_that_is_defined_twice_is_found(copy):
+    path = copy / "lib/engine/lbfgs.py"
+    path.write_text(path.read_text("utf-8") + "\n\ndef state_read():\n    pass\n", "utf-8")
+    assert list(names_defined_twice(copy)) == ["state_read"]

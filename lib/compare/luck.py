@@ -26,7 +26,7 @@ LEVEL = 0.05  # below which a p-value would usually be reported
 BELOW_A_TENTH = {2: 12, 5: 4, 10: 2}
 
 
-class Trials:
+class TriedRuns:
     """Runs that were tried on the same days of the same market, one per variant."""
 
     def __init__(self, records: Sequence[Record]):
@@ -98,7 +98,7 @@ def walked(records: Sequence[Record]) -> tuple[list[Record], WalkForward | None]
     """Return the variants on the days of the first that finished, and their walk forward."""
     finished = finished_of(variants_of(records))
     first = next(iter(finished), None)
-    same, returns = Trials(on_same_days(first, finished) if first else []).panel
+    same, returns = TriedRuns(on_same_days(first, finished) if first else []).panel
     if not same or first is None:
         return same, None
     return same, walk_forward(returns, same[0]["dates"], first["parameters"]["competition_type"])

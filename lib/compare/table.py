@@ -16,7 +16,7 @@ import pandas as pd
 
 from lib.common import figure_style
 from lib.common.files import replace_file
-from lib.compare.luck import Trials, draws_of, p_value, ratio_of
+from lib.compare.luck import TriedRuns, draws_of, p_value, ratio_of
 from lib.compare.records import DRAW, finished_of, on_same_days, variants_of
 from lib.compare.variants import base_name, short_labels, value_text, variant_label
 from lib.runs.store import Record
@@ -38,7 +38,7 @@ class Row(NamedTuple):
     record: Record
     label: str
     variant: str
-    trials: Trials  # all runs tried on its days
+    trials: TriedRuns  # all runs tried on its days
     draws: Mapping[str, Mapping[int, float]]  # the Sharpe ratios of its draws by kind and number
 
     def figure(self, name: str) -> float:
@@ -236,11 +236,11 @@ def comparison_table(
     unchanged = base_name(base) if unchanged is None else unchanged
     changed = [changed_parameters(record, base) for record in variants]
     labels = short_labels(changed, [record["key"] for record in variants], unchanged)
-    trials: dict[str, Trials] = {}
+    trials: dict[str, TriedRuns] = {}
     rows = []
     for record, own, label in zip(variants, changed, labels, strict=True):
         same = on_same_days(record, tried)
-        of_days = trials.setdefault(same[0]["key"] if same else "", Trials(same))
+        of_days = trials.setdefault(same[0]["key"] if same else "", TriedRuns(same))
         drawn = {kind: found.get(record["key"], {}) for kind, found in kinds.items()}
         row = Row(record, label, variant_label(own, unchanged), of_days, drawn)
         cells = {column.name: column.compute(row) for column in COLUMNS if column.draw in asked}
@@ -321,7 +321,7 @@ def seed_summary(
     rows: list[dict[str, Any]] = []
     for group, own, label in zip(groups.values(), changed, labels, strict=True):
         finished = finished_of(group)
-        cells = [Row(record, label, "", Trials([record]), {}) for record in finished]
+        cells = [Row(record, label, "", TriedRuns([record]), {}) for record in finished]
         values = {column.name: [column.compute(cell) for cell in cells] for column in shown}
         seeds = [record["parameters"]["seed"] for record in finished]
         ratios = dict(zip(seeds, values["sharpe_ratio"], strict=True))

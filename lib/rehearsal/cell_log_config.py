@@ -13,7 +13,7 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 started: dict[int, float] = {}  # by index of the cell
 
 
-def start(cell: Any, cell_index: int) -> None:
+def start_cell(cell: Any, cell_index: int) -> None:
     """Record the time at which a cell starts."""
     started[cell_index] = time.perf_counter()
 
@@ -28,5 +28,5 @@ def log(cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-c.ExecutePreprocessor.on_cell_execute = start
+c.ExecutePreprocessor.on_cell_execute = start_cell
 c.ExecutePreprocessor.on_cell_executed = log

@@ -16,7 +16,7 @@ DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _home: list[Any] = []  # the cell whose output carries plotly's script
 
 
-class Column(NamedTuple):
+class ShownColumn(NamedTuple):
     """How a column of a table is shown: its heading, the format of its values, and a heading above."""
 
     heading: str
@@ -24,7 +24,7 @@ class Column(NamedTuple):
     group: str = ""
 
 
-def show_table(table: "pd.DataFrame", columns: Mapping[str, Column] = MappingProxyType({})) -> None:
+def show_table(table: "pd.DataFrame", columns: Mapping[str, ShownColumn] = MappingProxyType({})) -> None:
     """Display a table as `readable` makes it."""
     from IPython.display import display
 
@@ -51,7 +51,9 @@ def heat_map(table: "pd.DataFrame") -> "Styler":
     return table.rename_axis(index=None).style.map(background).format("{:z.1%}", na_rep="")
 
 
-def readable(table: "pd.DataFrame", columns: Mapping[str, Column] = MappingProxyType({})) -> "pd.DataFrame":
+def readable(
+    table: "pd.DataFrame", columns: Mapping[str, ShownColumn] = MappingProxyType({})
+) -> "pd.DataFrame":
     """Return a table for reading: rounded, without empty columns, with headings in words.
 
     `columns` says how a column is shown, by its name; another one is shown as it is.
@@ -69,7 +71,7 @@ def readable(table: "pd.DataFrame", columns: Mapping[str, Column] = MappingProxy
         table[name] = [DATE.sub(_unbroken, text) if isinstance(text, str) else text for text in table[name]]
     corner = table.columns[0].replace("_", " ")
     table = table.set_index(table.columns[0]).rename_axis(None)
-    shown = [columns.get(name) or Column(name.replace("_", " ")) for name in table.columns]
+    shown = [columns.get(name) or ShownColumn(name.replace("_", " ")) for name in table.columns]
     if any(column.group for column in shown):
         headings = [(column.group, column.heading) for column in shown]
         table.columns = pd.MultiIndex.from_tuples(headings, names=[None, corner])

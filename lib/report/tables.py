@@ -7,23 +7,23 @@ import numpy as np
 import pandas as pd
 
 from lib.engine.models import TrainedModels
-from lib.report.display import Column
+from lib.report.display import ShownColumn
 from lib.report.outputs import ACCURACIES, CORRELATIONS, EvaluatedTraining, correlations, has_classes
 from lib.state import State
 
 if TYPE_CHECKING:
     import xarray as xr
 
-COLUMNS: Mapping[str, Column] = {  # how a column is shown, by its name
-    "loss_before": Column("loss before", "{:.4f}"),
-    "loss_after": Column("loss after", "{:.4f}"),
-    "seconds": Column("seconds", "{:.2f}"),
-    "weight": Column("weight", "{:.2%}"),
-    "weight_before": Column("weight before", "{:.2%}"),
-    "change": Column("change", "{:+z.2%}"),
-    "depth": Column("depth", "{:.2%}"),
+COLUMNS: Mapping[str, ShownColumn] = {  # how a column is shown, by its name
+    "loss_before": ShownColumn("loss before", "{:.4f}"),
+    "loss_after": ShownColumn("loss after", "{:.4f}"),
+    "seconds": ShownColumn("seconds", "{:.2f}"),
+    "weight": ShownColumn("weight", "{:.2%}"),
+    "weight_before": ShownColumn("weight before", "{:.2%}"),
+    "change": ShownColumn("change", "{:+z.2%}"),
+    "depth": ShownColumn("depth", "{:.2%}"),
     **{
-        f"{name}_{where}": Column(name.replace("_", " "), style, where.replace("_", " "))
+        f"{name}_{where}": ShownColumn(name.replace("_", " "), style, where.replace("_", " "))
         for names, style in ((ACCURACIES, "{:.1%}"), (CORRELATIONS, "{:+z.3f}"))
         for name in names
         for where in ("in_training", "out_of_sample")
