@@ -9,12 +9,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tests.engine.test_torch_models import Convolution, Mlp, Recurrent
 
 from lib import Strategy
 from lib.contest.all_days import whole_run
 from lib.contest.kept_days import identity_of
 from tests.benchmarks.bench import large, on, window
+from tests.engine.test_torch_models import Convolution, Mlp, Recurrent
 from tests.vectors import vector
 
 __all__ = ["large"]  # a fixture
