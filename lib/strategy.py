@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import numpy as np
 from lib.common import market_data
 from lib.common.errors import WrongTypeError, suggest
 from lib.common.market_data import ending_with
-from lib.common.registry import canonical, find, label
+from lib.common.registry import CHANGED, canonical, changed_files, find, label
 from lib.engine import prediction, training
 from lib.engine.models import MODELS
 from lib.features import feature, target
@@ -175,14 +176,19 @@ def resolve_functions(strategy: Parameters) -> dict[str, Any]:
         from lib.model import model  # torch, whose import takes seconds
 
         registries["model"] = {**model, **MODELS}
-    for item in strategy.features:
-        find("features", item, feature)
-    for name, known in registries.items():
-        find(name, getattr(strategy, name), known)
+    used = [find("features", item, feature) for item in strategy.features]
+    used += [find(name, getattr(strategy, name), known) for name, known in registries.items()]
+    for file in changed_files(used):
+        _report_changed(file)
     names: dict[str, Any] = {
         name: canonical(getattr(strategy, name), known) for name, known in registries.items()
     }
     return names | {"features": tuple(canonical(item, feature) for item in strategy.features)}
+
+
+@functools.cache
+def _report_changed(file: str) -> None:
+    print(f"{file} {CHANGED}.", file=sys.stderr, flush=True)
 
 
 def own_methods(strategy: Strategy) -> list[str]:

@@ -24,6 +24,8 @@ class WrongTypeError(UserError, TypeError):
 def suggest(name: Any, known: Iterable[Any]) -> str:
     """Return "did you mean …?" where a known name is near, and in any case the list of known names."""
     names = [str(item) for item in known]
+    lower = {item.lower(): item for item in reversed(names)}
     near = difflib.get_close_matches(str(name), names, n=1)
+    near = near or [lower[item] for item in difflib.get_close_matches(str(name).lower(), lower, n=1)]
     question = f"did you mean {near[0]!r}? " if near else ""
     return f"{question}It can be: {', '.join(names)}."

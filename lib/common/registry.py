@@ -5,14 +5,19 @@ parameters are those that the function declares after its first two arguments, e
 """
 
 import ast
+import contextlib
 import functools
 import inspect
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from lib.common.errors import WrongTypeError, WrongValueError, suggest
+
+CHANGED = "has changed since it was imported: restart the kernel to use the new code"
 
 
 class Choices(dict[str, Callable]):
@@ -26,7 +31,6 @@ class Choices(dict[str, Callable]):
         """Name what is chosen, such as "feature", for messages."""
         super().__init__()
         self.kind = kind
-        self._sources: dict[str, tuple[Callable, str]] = {}
 
     def __call__(self, function: Callable) -> Callable:
         """Register `function` under its name; a class is returned as it is."""
@@ -36,30 +40,65 @@ class Choices(dict[str, Callable]):
 
             @functools.wraps(function)
             def choice(*arguments: Any, **settings: Any) -> Any:
-                if arguments or not settings or first in settings:
+                if len(arguments) > 1 or first in settings:
                     return function(*arguments, **settings)
+                if arguments:
+                    raise _unnamed(self.kind, name_of(choice))
                 return functools.partial(choice, **_checked(self.kind, choice, settings))
 
         self[function.__name__] = choice
-        self._sources[function.__name__] = choice, _source_of(function)
+        _remember_source(choice, function)
         return choice
 
-    def source(self, name: str) -> str:
-        """Return the text, at registration, of the file that defines a choice; empty if there is none.
 
-        Empty too where another function took the place of the registered one.
-        """
-        choice, text = self._sources.get(name, (None, ""))
-        return text if self.get(name) is choice else ""
+class _Source(NamedTuple):
+    file: str
+    stamp: tuple[int, int]  # time of the last change, and size
+    text: str
 
 
-def _source_of(function: Callable) -> str:
-    """Return the text of the file that defines a function or class; empty for a cell of a notebook."""
+# by registered function or class the file that defines it, as it was at registration
+_sources: "WeakKeyDictionary[Callable, _Source]" = WeakKeyDictionary()
+
+
+def _remember_source(choice: Callable, function: Callable) -> None:
     file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    if file:  # a cell of a notebook has none
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            _sources[choice] = _Source(file, _stamp(file), Path(file).read_text("utf-8"))
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    status = os.stat(file)
+    return status.st_mtime_ns, status.st_size
+
+
+def source_of(choice: Any) -> str:
+    """Return the text, at registration, of the file that defines a choice; empty if there is none."""
+    source = _source(choice)
+    return source.text if source else ""
+
+
+def changed_files(choices: Iterable[Any]) -> list[str]:
+    """Return the files of registered functions that have changed since they were imported."""
+    known = {source for choice in choices if (source := _source(_unbound(choice)[0]))}
+    return sorted({_short(source.file) for source in known if _has_changed(source)})
+
+
+def _source(choice: Any) -> _Source | None:
+    return _sources.get(choice) if inspect.isfunction(choice) or isinstance(choice, type) else None
+
+
+def _has_changed(source: _Source) -> bool:
     try:
-        return Path(file).read_text(encoding="utf-8") if file else ""
+        return _stamp(source.file) != source.stamp and Path(source.file).read_text("utf-8") != source.text
     except (OSError, UnicodeDecodeError):
-        return ""
+        return True
+
+
+def _short(file: str) -> str:
+    project = Path(__file__).parents[2]
+    return Path(file).relative_to(project).as_posix() if Path(file).is_relative_to(project) else file
 
 
 def whole_universe(function: Callable) -> Callable:
@@ -99,7 +138,10 @@ def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Cal
         raise WrongTypeError(f"{kind} takes a name or a function, not {value!r}.")
     name, settings = _parse(kind, value)
     if name not in known:
-        raise WrongValueError(f"{kind} is {value!r}: {suggest(name, known)} Or a function of your own.")
+        changed = "".join(f" {file} {CHANGED}." for file in changed_files(known.values()))
+        raise WrongValueError(
+            f"{kind} is {value!r}: {suggest(name, known)} Or a function of your own.{changed}"
+        )
     if not settings:
         return known[name]
     return functools.partial(known[name], **_checked(kind, known[name], settings))
@@ -157,8 +199,12 @@ def _parse(kind: str, text: str) -> tuple[str, dict[str, Any]]:
             raise ValueError
         return call.func.id, {word.arg: ast.literal_eval(word.value) for word in call.keywords}
     except (SyntaxError, ValueError, AttributeError):
-        example = f"{text.partition('(')[0].strip() or 'name'}(periods=21)"
-        raise WrongValueError(f"{kind} is {text!r}: write parameters by name, such as {example!r}.") from None
+        raise _unnamed(kind, text) from None
+
+
+def _unnamed(kind: str, text: str) -> WrongValueError:
+    example = f"{text.partition('(')[0].strip() or 'name'}(periods=21)"
+    return WrongValueError(f"{kind} is {text!r}: write parameters by name, such as {example!r}.")
 
 
 def _checked(kind: str, function: Callable, settings: Mapping[str, Any]) -> dict[str, Any]:

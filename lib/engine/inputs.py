@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lib.common.errors import WrongValueError
 from lib.common.market_data import check_data, field
 from lib.common.registry import find, label, name_of, needs_universe
 from lib.features import feature, target
@@ -38,7 +39,7 @@ def select_assets(data: "xr.DataArray", strategy: "Parameters") -> list[str]:
     offered = data.isel(asset=np.flatnonzero(liquid))
     chosen = np.asarray(find("selection", strategy.selection, selection)(offered, strategy))
     if chosen.dtype != bool or chosen.shape != (offered.sizes["asset"],):
-        raise ValueError(
+        raise WrongValueError(
             f"selection must return one True or False for each of the {offered.sizes['asset']} assets given, "
             f"not an array of {chosen.dtype} with shape {chosen.shape}."
         )
@@ -115,13 +116,13 @@ def _checked(array: "Array", data: "xr.DataArray", kind: str, function: Callable
     if not isinstance(array, np.ndarray):
         if set(getattr(array, "dims", ())) != {"time", "asset"}:
             got: Any = getattr(array, "dims", type(array).__name__)
-            raise ValueError(f"{what} must return an array with dims time and asset, not {got}.")
+            raise WrongValueError(f"{what} must return an array with dims time and asset, not {got}.")
         array = array.transpose("time", "asset")
         if any(not array.get_index(dim).equals(data.get_index(dim)) for dim in array.dims):
-            raise ValueError(f"{what} returns other days or assets than it was given. {KEEP}")
+            raise WrongValueError(f"{what} returns other days or assets than it was given. {KEEP}")
         array = array.values
     if array.shape != data.shape[1:]:
-        raise ValueError(
+        raise WrongValueError(
             f"{what} returns an array {array.shape} for {data.shape[1:]} days and assets. {KEEP}"
         )
     return array.astype(np.float64, copy=False)

@@ -1,12 +1,15 @@
 """Trained models: one per asset, with the report of each fit."""
 
+import copy
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lib.common.errors import WrongTypeError
 from lib.engine import lstm
 from lib.engine.examples import equally_long
 
@@ -61,6 +64,7 @@ class TrainedModels(Mapping):
     def __init__(self, strategy: "Parameters", window: tuple, seconds: float = 0.0):
         self.strategy, self.window, self.seconds = strategy, window, seconds
         self._models: dict[str, Any] = {}
+        self._modules: dict[str, Any] = {}  # of models in the fast form that were asked for in torch
         self.fits: dict[str, Fit] = {}
         self.dropped: dict[str, str] = {}
 
@@ -69,10 +73,13 @@ class TrainedModels(Mapping):
         self._models[asset], self.fits[asset] = model, fit
 
     def __getitem__(self, asset: str) -> "torch.nn.Module":
-        """The model of an asset, in torch."""
-        if isinstance(self._models[asset], np.ndarray):
-            self._models[asset] = _as_module(self._models[asset], self.strategy)
-        return self._models[asset]
+        """Return the model of an asset in torch."""
+        model = self._models[asset]
+        if not isinstance(model, np.ndarray):
+            return model
+        if asset not in self._modules:
+            self._modules[asset] = _as_module(model, self.strategy)
+        return self._modules[asset]
 
     def __contains__(self, asset: object) -> bool:
         """Whether the asset has a model, without converting it to torch."""
@@ -102,34 +109,75 @@ class TrainedModels(Mapping):
         return outputs
 
     def row(self, asset: str) -> np.ndarray | None:
-        """The parameters of a model that is in the fast form, else None."""
+        """Return the parameters of a model in the fast form; None for a module, and for one changed since."""
         model = self._models[asset]
+        if asset in self._modules and not np.array_equal(model, _as_row(self._modules[asset], self.strategy)):
+            self._models[asset] = model = self._modules.pop(asset)
         return model if isinstance(model, np.ndarray) else None
+
+    def __deepcopy__(self, memo: dict) -> "TrainedModels":
+        """Copy the models; functions of the strategy stay the same objects."""
+        copied = TrainedModels.__new__(TrainedModels)
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
 
     def __reduce__(self) -> tuple:
         """Pickle as bytes, so that reading a state from the same file does not decode the models.
 
-        Functions of the strategy that cannot be pickled, such as a lambda, are left out: a backtest pickles
-        its models at its end and must not fail then. The models themselves need none of these functions.
+        A function of the user's own, such as a lambda, is stored by its code. A backtest pickles its models
+        at its end and must not fail then: models that cannot be stored are replaced by `LostModels`, with a
+        warning.
         """
-        content = dict(self.__dict__)
+        for asset in list(self._modules):
+            self.row(asset)  # a module that was changed takes the place of its parameters
+        content = self.__dict__ | {"_modules": {}}
         try:
             return _load_models, (pickle.dumps(content, protocol=4),)
-        except (pickle.PicklingError, AttributeError):
-            content["strategy"] = replace(
-                self.strategy,
-                features=("trend",) * len(self.strategy.features),
-                target="next_open_up",
-                selection="low_volatility",
-                model="LSTM",
-                sizing="as_output",
-            )
-            return _load_models, (pickle.dumps(content, protocol=4),)
+        except Exception:  # objects raise anything here
+            pass
+        try:
+            import cloudpickle
+
+            return _load_models, (cloudpickle.dumps(content, protocol=4),)
+        except Exception as error:
+            reason = f"the trained models cannot be stored: {str(error).strip().partition(chr(10))[0]:.100}"
+            warnings.warn(f"T{reason[1:]}. The weights are not affected.", ModelsWarning, stacklevel=2)
+            return _load_models, (pickle.dumps(reason, protocol=4),)
 
 
-def _load_models(content: bytes) -> TrainedModels:
+class ModelsWarning(UserWarning):
+    """Trained models were replaced by `LostModels` in a pickle."""
+
+
+class LostModels(Mapping):
+    """Trained models that could not be stored; every use raises an error that says why."""
+
+    def __init__(self, reason: str):
+        self.reason = reason
+
+    def __getitem__(self, asset: str) -> Any:
+        """Raise the error."""
+        raise WrongTypeError(f"There are no models: {self.reason}. Train them again.")
+
+    def __iter__(self) -> Iterator[str]:
+        """Raise the error."""
+        return self[""]
+
+    def __len__(self) -> int:
+        """Raise the error."""
+        return self[""]
+
+    def __reduce__(self) -> tuple:
+        """Pickle the reason."""
+        return _load_models, (pickle.dumps(self.reason, protocol=4),)
+
+
+def _load_models(content: bytes) -> TrainedModels | LostModels:
+    loaded = pickle.loads(content)
+    if isinstance(loaded, str):
+        return LostModels(loaded)
     models = TrainedModels.__new__(TrainedModels)
-    models.__dict__.update(pickle.loads(content))
+    models.__dict__.update({"_modules": {}} | loaded)  # an older file has no modules
     return models
 
 
@@ -142,6 +190,13 @@ def _as_module(row: np.ndarray, strategy: "Parameters") -> "torch.nn.Module":
     flat = lstm.to_torch(row, len(strategy.features), strategy.hidden_size)
     torch.nn.utils.vector_to_parameters(torch.from_numpy(flat), model.parameters())
     return model.eval()
+
+
+def _as_row(module: "torch.nn.Module", strategy: "Parameters") -> np.ndarray:
+    import torch
+
+    flat = torch.nn.utils.parameters_to_vector(module.parameters()).detach().numpy()
+    return lstm.from_torch(flat, len(strategy.features), strategy.hidden_size)
 
 
 def needs_torch(strategy: "Parameters") -> bool:

@@ -1,11 +1,13 @@
 """Prediction: from models, data and the previous state to the weights of the day."""
 
+import functools
 import warnings
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lib.common.errors import WrongTypeError, WrongValueError
 from lib.common.market_data import check_data, field, tradable
 from lib.common.registry import find, name_of
 from lib.engine.inputs import model_inputs
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from lib.parameters import Parameters
+
+
+# targets whose models rarely have negative outputs; the published strategy drops those
+CLASSES = ("next_open_up", "tradable_open_up")
 
 
 class KnownOutputs(NamedTuple):
@@ -112,7 +118,7 @@ def weights_of_day(
     `predict`.
     """
     if state is not None and not isinstance(state, State):
-        raise TypeError(
+        raise WrongTypeError(
             f"predict takes the state that it returned the day before, or None, not {type(state).__name__}: "
             "state_read reads the file that backtest_ml wrote, too."
         )
@@ -173,13 +179,29 @@ def raw_weights(
         function = find("sizing", strategy.sizing, sizing)
         raw = np.asarray(function(new[sized], strategy))
         if raw.shape != (sized.sum(),) or raw.dtype.kind not in "fiub":
-            raise ValueError(
+            raise WrongValueError(
                 f"sizing {name_of(function)} must return one number for each of the {sized.sum()} outputs "
                 f"given, not an array of {raw.dtype} with shape {raw.shape}."
             )
+        if (raw < 0).any() and not (strategy.sizing == "as_output" and strategy.target in CLASSES):
+            _warn_of_shorts(name_of(function))
         new[sized] = raw
     new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan
     return new
+
+
+class SizingWarning(UserWarning):
+    """A sizing returns weights that are not held."""
+
+
+@functools.cache
+def _warn_of_shorts(name: str) -> None:
+    warnings.warn(
+        f"Sizing {name} returns negative weights: they become 0, since short positions are not supported. "
+        "Return 0 or more.",
+        SizingWarning,
+        stacklevel=4,
+    )
 
 
 def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:

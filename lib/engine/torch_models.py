@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lib.common.errors import WrongValueError
 from lib.engine import recurrent
 from lib.engine.lstm import one_thread
 
@@ -113,7 +114,7 @@ def trained(model: nn.Module) -> list[nn.Parameter]:
 def check_shape(output: torch.Size, inputs: torch.Size) -> None:
     """Refuse an output that is not one number per day."""
     if output != inputs[:2]:
-        raise ValueError(
+        raise WrongValueError(
             f"the model must return one number per day, shape {tuple(inputs[:2])}, not {tuple(output)}."
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lib.common.errors import WrongValueError
 from lib.common.registry import find, label
 from lib.engine.examples import in_chunks, stacked
 from lib.engine.lbfgs import minimise
@@ -65,6 +66,7 @@ def fit(examples: Mapping[str, tuple], strategy: "Parameters") -> dict[str, tupl
     fitted: dict[str, tuple] = {}
     untrained = new_model(strategy)
     if not trained(untrained):
+        _check_single_day(untrained, next(iter(examples.values()))[0], strategy)
         outputs = {asset: output_of(untrained, x) for asset, (x, _) in examples.items()}
         return {asset: (copy.deepcopy(untrained), (), output) for asset, output in outputs.items()}
     for assets, x, y in stacked(examples):
@@ -75,7 +77,35 @@ def fit(examples: Mapping[str, tuple], strategy: "Parameters") -> dict[str, tupl
             results = [_fit_alone(*example, strategy) for example in zip(x, y, strict=True)]
         for asset, (values, losses, output) in zip(assets, results, strict=True):
             fitted[asset] = _with(untrained, *values), losses, output
+    asset, (x, _) = next(iter(examples.items()))
+    _check_single_day(fitted[asset][0], x, strategy)
     return fitted
+
+
+def _check_single_day(model: nn.Module, x: np.ndarray, strategy: "Parameters") -> None:
+    """Report a model whose output for the last day depends on earlier days, which a prediction leaves out.
+
+    Raises
+    ------
+    ValueError
+        The model fails on one day alone.
+    """
+    if strategy.whole_sequence or len(x) == 1:
+        return
+    advice = "set whole_sequence=True to let it see the days of the lookback window"
+    whole = output_of(model, x)[-1]
+    try:
+        alone = output_of(model, x[-1:])[-1]
+    except Exception as error:
+        raise WrongValueError(
+            f"Model {label(strategy.model)} fails on a single day, which is all that a prediction shows it: "
+            f"{advice}."
+        ) from error
+    if not np.isclose(whole, alone, rtol=1e-4, atol=1e-5, equal_nan=True):
+        _print_once(
+            f"The output of model {label(strategy.model)} depends on earlier days, but a prediction shows it "
+            f"the last day alone: {advice}."
+        )
 
 
 @one_thread
@@ -110,7 +140,12 @@ def _with(model: nn.Module, row: np.ndarray, buffers: Mapping[str, np.ndarray]) 
 
 def _report(strategy: "Parameters", error: Exception) -> None:
     reason = str(error).strip().partition("\n")[0][:100]
-    line = f"Model {label(strategy.model)} is trained asset by asset, since torch cannot batch it: {reason}"
+    _print_once(
+        f"Model {label(strategy.model)} is trained asset by asset, since torch cannot batch it: {reason}"
+    )
+
+
+def _print_once(line: str) -> None:
     if line not in _reported:
         _reported.add(line)
         print(line, file=sys.stderr, flush=True)

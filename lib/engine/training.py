@@ -148,6 +148,18 @@ def _fit_together(
     ]
 
 
+def _largest_loss(first: float, target: np.ndarray) -> float:
+    """Return the loss above which a training counts as diverged.
+
+    Four times the better of the first loss and that of a constant. For classes it is 1, the loss where every
+    class is predicted wrong.
+    """
+    if target.min() >= 0 and target.max() <= 1:
+        return 1.0
+    constant = float(np.var(target))
+    return 4 * (min(first, constant) if constant else first)
+
+
 def _add(
     models: TrainedModels, asset: str, model: Any, losses: tuple, output: np.ndarray, target: np.ndarray
 ) -> str:
@@ -158,8 +170,11 @@ def _add(
         after = float(np.mean((output - target) ** 2))
     if not np.isfinite([*losses, after]).all():
         return f"its training diverged: the loss is not finite. {ADVICE}"
-    if after > max([1.0, *losses[:1]]):  # 1: as if every class was called wrong
-        return f"its training diverged: the loss rose from {losses[0]:.3g} to {after:.3g}. {ADVICE}"
+    if losses and after > _largest_loss(losses[0], target):
+        return (
+            f"its training diverged: the loss went from {losses[0]:.3g} to {after:.3g}, and that of a "
+            f"constant is {np.var(target):.3g}. {ADVICE}"
+        )
     risen = target > 0.5
     fit = Fit(
         losses=losses,

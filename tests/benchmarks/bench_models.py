@@ -9,12 +9,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tests.engine.test_batched import Convolution, Mlp, Recurrent
 
 from lib import Strategy
 from lib.contest.all_days import whole_run
 from lib.contest.kept_days import identity_of
 from tests.benchmarks.bench import large, on, window
+from tests.engine.test_torch_models import Convolution, Mlp, Recurrent
 from tests.vectors import vector
 
 __all__ = ["large"]  # a fixture
@@ -33,7 +33,7 @@ import sys, torch
 import numpy as np
 sys.path.insert(0, {project!r})
 from lib import Strategy
-from tests.engine.test_batched import Recurrent
+from tests.engine.test_torch_models import Recurrent
 from tests.vectors import vector
 
 def last(market, days):
@@ -74,18 +74,6 @@ def test_12_assets(capsys, name, core_count):
         )
     ratio, times = np.median(taken["torch"] / taken["fast"]), [np.median(side) for side in taken.values()]
     report(capsys, name, f"{core_count} core(s)", *(f"{t * 1000:.0f} ms" for t in times), f"{ratio:.2f}")
-
-
-@pytest.mark.parametrize("name", ["GRU", "LSTM under another name", "LSTM, hidden 64, to its fast path"])
-def test_two_cores(capsys, name):
-    data, strategy = window(vector("loaded"), 100), Strategy(**MODELS[name])
-
-    def train(core_count: int) -> None:
-        with on(core_count):
-            strategy.train_model(data)
-
-    taken = in_turns({"one": partial(train, 1), "two": partial(train, 2)})
-    report(capsys, name, "one core to two", f"{np.median(taken['one'] / taken['two']):.2f}")
 
 
 def test_100_assets_against_12(capsys, large):

@@ -1,10 +1,15 @@
 import functools
+import importlib
+import os
 import pickle
+import sys
+from pathlib import Path
 
 import pytest
 
+from lib import Strategy
 from lib.common.errors import suggest
-from lib.common.registry import Choices, canonical, find, full_name_of, name_of
+from lib.common.registry import Choices, canonical, changed_files, find, full_name_of, name_of, source_of
 
 feature = Choices("feature")
 
@@ -90,3 +95,58 @@ def test_a_choice_survives_a_pickle():
 def test_a_class_is_registered_as_it_is():
     known = Choices("model")
     assert known(Scaled) is Scaled is known["Scaled"]
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("RSI", "rsi"), ("Rsi(periods=3)", "rsi"), ("rsy", "rsi")])
+def test_the_nearest_name_is_found_in_any_case(name, nearest):
+    with pytest.raises(ValueError, match=f"did you mean '{nearest}'"):
+        find("feature", name, feature)
+
+
+def test_a_function_called_with_a_parameter_alone_is_refused_with_an_example():
+    with pytest.raises(ValueError, match=r"write parameters by name, such as 'rsi\(periods=21\)'"):
+        rsi(21)
+
+
+SOURCE = """
+from lib.common.registry import Choices
+
+mine = Choices("feature")
+
+
+@mine
+def first(data, strategy):
+    return 1
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A module of the user's with a registry, which is imported already."""
+    path = tmp_path / "mine_of_a_user.py"
+    path.write_text(SOURCE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("mine_of_a_user")
+    del sys.modules["mine_of_a_user"]
+
+
+def test_a_file_that_changed_since_its_import_is_named(module):
+    path = Path(module.__file__)
+    choices = list(module.mine.values())
+    assert changed_files(choices) == []
+    os.utime(path, (0, 0))  # only touched
+    assert changed_files([*choices, "trend", functools.partial(module.first), Scaled(2)]) == []
+    path.write_text(SOURCE.replace("first", "second"), encoding="utf-8")
+    assert changed_files(choices) == [str(path)]
+    with pytest.raises(ValueError, match=r"mine_of_a_user\.py has changed since it was imported"):
+        find("feature", "second", module.mine)
+    assert source_of(module.mine["first"]) == SOURCE
+    assert list(importlib.reload(module).mine) == ["second"]
+    assert changed_files(module.mine.values()) == []
+
+
+def test_a_strategy_of_an_edited_file_says_so_once(module, capfd):
+    Path(module.__file__).write_text(SOURCE.replace("1", "2"), encoding="utf-8")
+    for _ in range(2):
+        Strategy(features=["trend", module.first])
+    assert capfd.readouterr().err.count("mine_of_a_user.py has changed since it was imported") == 1

@@ -1,3 +1,4 @@
+import functools
 import pickle
 import random
 from itertools import pairwise
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from lib import Strategy
+from lib.engine import torch_training
 from lib.engine.examples import training_set_of
 from lib.engine.torch_training import new_model, output_of
 from lib.engine.training import train_model
@@ -173,3 +175,43 @@ def test_a_rule_without_parameters_takes_no_step(model):
     weights, _ = strategy.predict(models, data(71), None)
     assert len(pickle.loads(pickle.dumps(models))) == 3
     assert float(weights.sum()) > 0
+
+
+class Windowed(torch.nn.Module):
+    """A convolution over three days; without padding in front it cannot see one day alone."""
+
+    def __init__(self, n_features, strategy, pad=True):
+        super().__init__()
+        self.pad = pad
+        self.convolution = torch.nn.Conv1d(n_features, 1, 3)
+
+    def forward(self, x):
+        past = torch.nn.functional.pad(x.transpose(1, 2), (2, 0)) if self.pad else x.transpose(1, 2)
+        found = self.convolution(past).squeeze(1)
+        return found if self.pad else torch.cat([found[:, :1], found[:, :1], found], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "whole", "reported"),
+    [
+        (Windowed, False, "depends on earlier days"),
+        (Windowed, True, ""),
+        (functools.partial(Windowed, pad=False), False, "fails on a single day"),
+        (functools.partial(Windowed, pad=False), True, ""),
+        (Dropout, False, ""),
+        (Rule, False, ""),
+    ],
+)
+def test_a_model_that_looks_at_a_window_needs_the_whole_sequence(model, whole, reported, capfd, monkeypatch):
+    monkeypatch.setattr(torch_training, "_reported", set())
+    strategy = Strategy(model=model, top_assets=2, whole_sequence=whole)
+    if "fails" in reported:
+        with pytest.raises(ValueError, match=f"{reported}.*set whole_sequence=True"):
+            train_model(data(), strategy)
+        return
+    for _ in range(2):
+        models = train_model(data(), strategy)
+    printed = capfd.readouterr().err
+    assert printed.count("whole_sequence=True") == bool(reported)
+    assert reported in printed
+    assert float(strategy.predict(models, data(), None)[0].sum()) > 0
