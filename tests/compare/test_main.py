@@ -101,9 +101,12 @@ import dataclasses
 top_assets, start_date, end_date = 3, "2024-12-02", "2024-12-06"
 
 class Mine(Strategy):
+    def train_model(self, data):
+        return {"share": 0.02}
+
     def predict(self, models, data, state):
-        weights, state = super().predict(models, data, state)
-        return weights / 2, state
+        liquid = data.sel(field="is_liquid").isel(time=[-1], asset=slice(self.top_assets))
+        return liquid * models["share"], state
 
 strategy = Mine(top_assets=top_assets, hidden_size=4, train_period=40, lookback_period=40)
 """
@@ -129,11 +132,11 @@ def test_the_strategy_and_the_days_of_the_notebook_are_compared(notebook, tmp_pa
     assert main([*arguments, *here]) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("mine.ipynb: ")
-    assert "own predict" in printed.out.splitlines()[0]
+    assert "own train_model, own predict" in printed.out.splitlines()[0]
     assert f"2 variants, {START} to {END}" in printed.out
     table = pd.read_parquet(tmp_path / "runs/table.parquet")
     assert table["label"].tolist() == ["as in the notebook", "top_assets=12"]
-    write_notebook(notebook, NOTEBOOK.replace("weights / 2", "weights / 4"))
+    write_notebook(notebook, NOTEBOOK.replace("0.02", "0.01"))
     assert main([*arguments, *here]) == 0
     edited = pd.read_parquet(tmp_path / "runs/table.parquet")
     assert set(edited["run"]).isdisjoint(table["run"])
