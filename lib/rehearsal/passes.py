@@ -20,9 +20,9 @@ import numpy as np
 
 from lib.common.command_line import PROJECT, environment
 from lib.common.errors import WrongValueError
-from lib.offline import is_stand_in
 from lib.rehearsal.execution import Execution, execute, last_lines
 from lib.rehearsal.submission import Submission
+from lib.runs.provenance import is_stand_in
 from lib.state import DEFAULT_PATH, State, StateError, state_read
 
 if TYPE_CHECKING:
