@@ -26,10 +26,11 @@ class Training(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """The weights of one call of `predict`, and the last day that it saw."""
+    """The weights and the state of one call of `predict`, and the last day that it saw."""
 
     day: np.datetime64
     weights: "xr.DataArray"
+    state: Any = None
 
 
 class BacktestLog:
@@ -76,8 +77,8 @@ class BacktestLog:
     def predict(self, models: Any, data: "xr.DataArray", state: Any) -> Any:
         """Predict the last day of `data`, keep the weights and return them with the state."""
         result = self.strategy.predict(models, data, state)
-        weights = result[0] if isinstance(result, tuple) else result
-        self.predictions.append(Prediction(_last_day(data), weights))
+        weights, state = result if isinstance(result, tuple) else (result, None)
+        self.predictions.append(Prediction(_last_day(data), weights, state))
         return result
 
     def backtest(self, start: str, end: str | None = None) -> "xr.DataArray":
@@ -85,6 +86,10 @@ class BacktestLog:
         calls = {"load_data": self.load_data, "train": self.train_model, "predict": self.predict}
         result = backtest(self.strategy, start, end, **calls)
         return result[0] if isinstance(result, tuple) else result
+
+    def states(self, weights: "xr.DataArray") -> list[Any]:
+        """Return the state after each day of the backtest that returned `weights` (time, asset)."""
+        return [entry.state for entry in _last_run(self.predictions, _days(weights))]
 
     def used_trainings(self, days: np.ndarray) -> list[Training]:
         """Return the trainings of the backtest of these days, by ascending day.

@@ -169,3 +169,10 @@ def test_weights_are_those_that_the_strategy_returned() -> None:
     assert float(returned.max()) > 0.15
     assert returned.time.equals(weights.time)
     assert log.returned_weights(weights * 0.9, data) is None
+
+
+def test_the_states_of_a_backtest_are_those_after_its_days():
+    log = BacktestLog(STRATEGY)
+    weights = log.backtest("2024-12-11", "2024-12-18")
+    states = log.states(weights)
+    assert [str(state.date) for state in states] == [str(day)[:10] for day in weights.time.values]
