@@ -3,8 +3,8 @@
 A feature takes data (field, time, asset) and the strategy, and returns an array (time, asset). It may use the
 values of each day and of the days before it; `lib.lookahead` checks that it does. It is given the selected
 assets, or, marked with `whole_universe`, all of them. Further arguments with defaults are its parameters, set
-as in `"rsi(periods=21)"`. A target takes the same, may be marked alike, and returns what the model should
-have answered, NaN where that is not known yet.
+as in `"rsi(periods=21)"`. A target takes the same, may be marked alike, and returns the output that the
+model should have, NaN where it is not known yet.
 """
 
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ feature, target = Choices("feature"), Choices("target")
 
 @feature
 def trend(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Daily change in percent of the linearly weighted average of the close: the published feature.
+    """Compute the daily change in percent of the weighted average of the close, as published.
 
     Gaps in the close are forward-filled, then back-filled, then set to 1; so are gaps in the result. The
     first `lwma_period` days of a window therefore repeat the value of the next day, which only a training
@@ -41,25 +41,25 @@ def trend(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
 
 @feature
 def momentum(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
-    """Change of the close in `periods` days in percent, over their square root (Jegadeesh & Titman 1993)."""
+    """Divide the change of the close in percent by the root of `periods` (Jegadeesh & Titman 1993)."""
     return indicators.roc(field(data, "close"), periods) / np.sqrt(periods)
 
 
 @feature
 def volatility(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
-    """Standard deviation of the last `periods` daily returns in percent (Ang, Hodrick, Xing & Zhang 2006)."""
+    """Compute the standard deviation of daily returns in percent (Ang, Hodrick, Xing & Zhang 2006)."""
     return indicators.std(_returns(data), periods)
 
 
 @feature
 def rsi(data: "xr.DataArray", strategy: "Parameters", periods: int = 14) -> np.ndarray:
-    """Relative strength index of the close, moved from 0..100 to -1..1 (Wilder 1978)."""
+    """Compute the relative strength index, moved from 0..100 to -1..1 (Wilder 1978)."""
     return indicators.rsi(field(data, "close"), periods) / 50 - 1
 
 
 @feature
 def atr_percent(data: "xr.DataArray", strategy: "Parameters", periods: int = 14) -> np.ndarray:
-    """Average true range in percent of the close (Wilder 1978)."""
+    """Compute the average true range in percent of the close (Wilder 1978)."""
     high, low, close = (field(data, name) for name in ("high", "low", "close"))
     with np.errstate(all="ignore"):
         return 100 * indicators.atr(high, low, close, periods) / close
@@ -67,7 +67,7 @@ def atr_percent(data: "xr.DataArray", strategy: "Parameters", periods: int = 14)
 
 @feature
 def ema_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 15) -> np.ndarray:
-    """Distance of the close from its exponential mean in percent, over the root of `periods` (Appel 1979)."""
+    """Divide the distance from the exponential mean in percent by the root of `periods` (Appel 1979)."""
     close = field(data, "close")
     with np.errstate(all="ignore"):
         return 100 * (close / indicators.ema(close, periods) - 1) / np.sqrt(periods)
@@ -75,7 +75,7 @@ def ema_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 15) -
 
 @feature
 def volume_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
-    """Logarithm of the day's volume over its mean of `periods` days (Gervais, Kaniel & Mingelgrin 2001)."""
+    """Compute the logarithm of the volume over its mean (Gervais, Kaniel & Mingelgrin 2001)."""
     volume = field(data, "vol")
     with np.errstate(all="ignore"):
         return np.log((1 + volume) / (1 + indicators.sma(volume, periods)))
@@ -83,7 +83,7 @@ def volume_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 20
 
 @feature
 def gap(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Change from the previous close to the open in percent (overnight return: Lou, Polk & Skouras 2019)."""
+    """Compute the overnight return in percent (Lou, Polk & Skouras 2019)."""
     with np.errstate(all="ignore"):
         return 100 * (field(data, "open") / indicators.shift(field(data, "close"), 1) - 1)
 
@@ -91,7 +91,7 @@ def gap(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
 @feature
 @whole_universe
 def market(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Mean return of the day in percent over the liquid assets, the same for each asset (Sharpe 1964)."""
+    """Compute the mean return of the liquid assets in percent, equal for all assets (Sharpe 1964)."""
     returns = np.where(field(data, "is_liquid") > 0, _returns(data), np.nan)
     known = np.isfinite(returns)
     with np.errstate(all="ignore"):
@@ -102,7 +102,7 @@ def market(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
 @feature
 @whole_universe
 def rank(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Rank of the return of the day among the liquid assets, lowest 0, highest 1 (Jegadeesh 1990)."""
+    """Rank the return of the day among the liquid assets, from 0 to 1 (Jegadeesh 1990)."""
     ranks = pd.DataFrame(np.where(field(data, "is_liquid") > 0, _returns(data), np.nan)).rank(axis=1)
     last = ranks.count(axis=1).to_numpy()[:, None]
     with np.errstate(all="ignore"):
@@ -111,23 +111,23 @@ def rank(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
 
 @target
 def next_open_up(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """1 where the next open is above this day's open, else 0: the published target."""
+    """Return 1 where the next open is above this day's open, else 0: the published target."""
     opens = field(data, "open")
     return _rises(opens, indicators.shift(opens, -1))
 
 
 @target
 def tradable_open_up(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """1 where the open after the next is above the next, else 0: what a position of this day can earn."""
+    """Return 1 where the open after the next is above the next: what a position of this day can earn."""
     opens = field(data, "open")
     return _rises(indicators.shift(opens, -1), indicators.shift(opens, -2))
 
 
 def _rises(now: np.ndarray, later: np.ndarray) -> np.ndarray:
-    """1 where `later` is above `now`, else 0; NaN where either is unknown."""
+    """Return 1 where `later` is above `now`, else 0; NaN where either is unknown."""
     return np.where(np.isnan(now) | np.isnan(later), np.nan, later > now)
 
 
 def _returns(data: "xr.DataArray") -> np.ndarray:
-    """Daily change of the close in percent."""
+    """Compute the daily change of the close in percent."""
     return indicators.roc(field(data, "close"), 1)

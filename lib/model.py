@@ -31,6 +31,6 @@ class LSTM(nn.Module):
         self.linear = nn.Linear(strategy.hidden_size, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """From (asset, time, feature) to (asset, time)."""
+        """Map (asset, time, feature) to (asset, time)."""
         hidden, _ = self.lstm(x)  # (asset, time, hidden_size)
         return self.linear(hidden).squeeze(-1)

@@ -19,7 +19,7 @@ sizing = Choices("sizing")
 
 @sizing
 def as_output(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """The outputs as they are: the published sizing.
+    """Return the outputs as they are: the published sizing.
 
     Outputs near one half add up to far more than 1, so that scaling turns them into nearly equal weights.
     """
@@ -28,13 +28,13 @@ def as_output(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
 
 @sizing
 def above_half(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """The part of each output above one half, as its share of the sum of these parts; 0 where none is."""
+    """Weight each output by its part above one half, as a share of the sum of these parts."""
     return _shares(np.maximum(outputs - 0.5, 0.0))
 
 
 @sizing
 def ranked(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """The rank of each output, 1 for the lowest, as its share of the sum; equal outputs share a mean rank."""
+    """Weight each output by its rank, 1 for the lowest, as a share of the sum; ties share a mean rank."""
     _, place, count = np.unique(outputs, return_inverse=True, return_counts=True)
     return _shares((np.cumsum(count) - (count - 1) / 2)[place])
 

@@ -21,7 +21,7 @@ selection = Choices("selection")
 
 @selection
 def low_volatility(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """The `top_assets` assets with the lowest standard deviation of daily returns: the published selection.
+    """Select the `top_assets` assets with the lowest volatility of daily returns, as published.
 
     The window is `lookback_period` **trading** days, or all there are. An asset with a gap in the window is
     left out. Equal volatilities share the mean of their ranks, so that slightly more or fewer assets may

@@ -54,7 +54,7 @@ def _examples(
 def stacked(
     examples: Mapping[str, tuple[np.ndarray, np.ndarray]],
 ) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
-    """Assets whose sequences are equally long, with their sequences and targets stacked."""
+    """Yield assets whose sequences are equally long, with their sequences and targets stacked."""
     for assets in equally_long({asset: x for asset, (x, _) in examples.items()}):
         x, y = (np.stack([examples[asset][part] for asset in assets]) for part in (0, 1))
         yield assets, x, y
@@ -71,7 +71,7 @@ def in_chunks(function: Callable[..., list], x: np.ndarray, y: np.ndarray, most:
 
 
 def equally_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """Assets grouped by the length of their sequences."""
+    """Group assets by the length of their sequences."""
     by_length: dict[int, list[str]] = {}
     for asset, x in inputs.items():
         by_length.setdefault(len(x), []).append(asset)

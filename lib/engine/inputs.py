@@ -1,4 +1,4 @@
-"""The inputs of training and prediction: a user's functions applied to data, with their answers checked."""
+"""The user's selection, features and target, applied to data, with a check of their results."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ KEEP = "It must keep each of them, in order, with NaN where it has no value."
 
 
 def select_assets(data: "xr.DataArray", strategy: "Parameters") -> list[str]:
-    """Names of the assets to train and trade, in the order of `data` (field, time, asset).
+    """Select the assets to train and trade, in the order of `data` (field, time, asset).
 
     Only assets that are liquid on the last day are offered to the strategy's `selection`. Empty where none
     is.
@@ -47,7 +47,7 @@ def select_assets(data: "xr.DataArray", strategy: "Parameters") -> list[str]:
 
 
 def feature_names(strategy: "Parameters") -> list[str]:
-    """Names of the strategy's features, as they are written or as their functions are called."""
+    """Return the names of the strategy's features, as they are written, or of their functions."""
     return [label(item) for item in strategy.features]
 
 
@@ -56,8 +56,8 @@ def feature_values(
 ) -> np.ndarray:
     """Compute the strategy's features of every day, (feature, time, asset), float64.
 
-    Of all assets of `data`, or of those in `assets`, in their order. NaN, or infinite, where a feature has no
-    value; training and prediction leave such days out.
+    The assets are all of `data`, or those in `assets`, in their order. A day without a value is NaN or
+    infinite; training and prediction leave it out.
     """
     return np.stack([one_feature(item, data, strategy, assets) for item in strategy.features])
 
@@ -100,9 +100,9 @@ def _values_of(
 def model_inputs(
     data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features as (asset, time, feature) float32, and whether each day (asset, time) is finite.
+    """Compute features as (asset, time, feature) float32, and which days (asset, time) are finite.
 
-    Of all assets of `data`, or of those in `assets`, in their order.
+    The assets are all of `data`, or those in `assets`, in their order.
     """
     with np.errstate(over="ignore"):
         values = feature_values(data, strategy, assets).transpose(2, 1, 0)
@@ -111,18 +111,18 @@ def model_inputs(
 
 
 def _checked(array: "Array", data: "xr.DataArray", kind: str, function: Callable) -> np.ndarray:
-    """Values (time, asset), float64; an error where the array has other dims, days or assets than `data`."""
-    what = f"{kind} {name_of(function)}"
+    """Return values (time, asset), float64, after a check of dims, days and assets against `data`."""
+    place = f"{kind} {name_of(function)}"
     if not isinstance(array, np.ndarray):
         if set(getattr(array, "dims", ())) != {"time", "asset"}:
             got: Any = getattr(array, "dims", type(array).__name__)
-            raise WrongValueError(f"{what} must return an array with dims time and asset, not {got}.")
+            raise WrongValueError(f"{place} must return an array with dims time and asset, not {got}.")
         array = array.transpose("time", "asset")
         if any(not array.get_index(dim).equals(data.get_index(dim)) for dim in array.dims):
-            raise WrongValueError(f"{what} returns other days or assets than it was given. {KEEP}")
+            raise WrongValueError(f"{place} returns other days or assets than it was given. {KEEP}")
         array = array.values
     if array.shape != data.shape[1:]:
         raise WrongValueError(
-            f"{what} returns an array {array.shape} for {data.shape[1:]} days and assets. {KEEP}"
+            f"{place} returns an array {array.shape} for {data.shape[1:]} days and assets. {KEEP}"
         )
     return array.astype(np.float64, copy=False)

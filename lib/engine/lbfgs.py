@@ -20,7 +20,7 @@ TOLERANCE_GRADIENT, TOLERANCE_CHANGE, MIN_CURVATURE = 1e-7, 1e-9, 1e-10
 
 
 class Lbfgs:
-    """One minimisation, which takes losses and gradients and moves `x` until `done`.
+    """A minimisation that takes losses and gradients and moves `x` until `done`.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Lbfgs:
 
     @property
     def done(self) -> bool:
-        """Whether the minimisation has ended."""
+        """Return True once the minimisation has ended."""
         return self.epochs == 0
 
     def step(self, loss: float, gradient: np.ndarray) -> None:
@@ -87,7 +87,7 @@ class Lbfgs:
 
 
 class History:
-    """The last steps and what they changed in the gradient: the inverse Hessian as L-BFGS knows it.
+    """The last steps with the changes of the gradient: the inverse Hessian of L-BFGS.
 
     The two loops over the pairs, of which each step depends on those before, are solved for all pairs at
     once. With R the upper triangle of steps · changes, loop one is alpha = R⁻¹ (steps · gradient), loop two
@@ -104,7 +104,7 @@ class History:
         self.first = self.end = 0  # the pairs in use
 
     def __len__(self) -> int:
-        """Number of pairs."""
+        """Return the number of pairs."""
         return self.end - self.first
 
     def add(self, step: np.ndarray, change: np.ndarray) -> None:
@@ -131,7 +131,7 @@ class History:
         self.inverse[: self.end, : self.end] = self.inverse[used, used].copy()
 
     def direction(self, gradient: np.ndarray) -> np.ndarray:
-        """The direction to go at `gradient` (size,), Nocedal and Wright's algorithm 7.4 times -1."""
+        """Compute the direction of descent at `gradient` (size,), algorithm 7.4 times -1."""
         used, dtype = slice(self.first, self.end), gradient.dtype
         steps, changes, inverse = self.steps[used], self.changes[used], self.inverse[used, used]
         alpha = inverse @ (steps @ gradient)
@@ -144,10 +144,9 @@ class History:
 
 
 def memory_for(rows: np.ndarray, epochs: int) -> np.ndarray:
-    """Memory for the histories of rows (rows, size), in one piece of at least 33 MiB.
+    """Allocate memory for the histories of rows (rows, size), contiguous and of at least 33 MiB.
 
-    Such a piece comes fresh from the system, in large pages; a smaller one would be used memory in small
-    pages, which two processes copy after a fork. What is not used costs nothing.
+    The system gives so much in large pages. Unused memory costs nothing.
     """
     shape = len(rows), 2, min(MAX_ITERATIONS * epochs, HISTORY + MAX_ITERATIONS), rows.shape[1]
     size = math.prod(shape)
@@ -155,7 +154,7 @@ def memory_for(rows: np.ndarray, epochs: int) -> np.ndarray:
 
 
 def _within(values: np.ndarray, limit: float) -> bool:
-    """Whether no value exceeds the limit, in absolute terms; the sum of squares mostly tells."""
+    """Return True if no absolute value exceeds the limit; the sum of squares mostly suffices to tell."""
     return not values @ values > 2 * values.size * limit**2 and bool(np.abs(values).max() <= limit)
 
 

@@ -51,12 +51,12 @@ np.empty(2**24, np.uint8)
 
 
 def number_of_parameters(n_features: int, hidden: int) -> int:
-    """Of one model."""
+    """Return the number of parameters of one model."""
     return sum(map(math.prod, shapes(n_features, hidden)))
 
 
 def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
-    """Torch's row of initial parameters, float32, equal to what torch draws after `torch.manual_seed(seed)`.
+    """Draw the row of initial parameters, float32, that torch draws after `torch.manual_seed(seed)`.
 
     Torch draws each uniformly in ±1/sqrt(hidden), from the Mersenne Twister, 24 bits a number.
     """
@@ -67,19 +67,19 @@ def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
 
 
 def from_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
-    """A row in torch's order in the order used here."""
+    """Reorder a row from torch's order to the order used here."""
     pieces = split(row[None], _torch_shapes(n_features, hidden))
     return np.concatenate([_regated(piece[0], hidden).T.ravel() for piece in pieces])
 
 
 def to_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
-    """A row in the order used here as one in torch's."""
+    """Reorder a row from the order used here to torch's."""
     pieces = split(row[None], shapes(n_features, hidden))
     return np.concatenate([_regated(piece[0].T, hidden).ravel() for piece in pieces])
 
 
 def shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
-    """The shapes of the arrays in a row, in the order above, gates side by side."""
+    """Return the shapes of the arrays in a row, in the order above, gates side by side."""
     gates = 4 * hidden
     cell1 = [(n_features, gates), (hidden, gates), (gates,), (gates,)]
     cell2 = [(hidden, gates), (hidden, gates), (gates,), (gates,)]
@@ -91,7 +91,7 @@ def _torch_shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
 
 
 def split(rows: np.ndarray, parts: list[tuple[int, ...]]) -> list[np.ndarray]:
-    """Views of rows (assets, size) as arrays of these shapes, each with a leading axis of assets."""
+    """View rows (assets, size) as arrays of these shapes, each with a leading axis of assets."""
     sizes = [math.prod(shape) for shape in parts]
     stops = itertools.accumulate(sizes)
     return [
@@ -101,7 +101,7 @@ def split(rows: np.ndarray, parts: list[tuple[int, ...]]) -> list[np.ndarray]:
 
 
 def _regated(array: np.ndarray, hidden: int) -> np.ndarray:
-    """Gates along the first axis from the order i, f, g, o to i, f, o, g; the exchange undoes itself."""
+    """Reorder gates along the first axis from i, f, g, o to i, f, o, g, or back."""
     if len(array) != 4 * hidden:
         return array
     return array.reshape(4, hidden, -1)[[0, 1, 3, 2]].reshape(array.shape)
@@ -109,24 +109,24 @@ def _regated(array: np.ndarray, hidden: int) -> np.ndarray:
 
 @one_thread
 def outputs(parameters: np.ndarray, x: np.ndarray, hidden: int) -> np.ndarray:
-    """Outputs (assets, time), float32, of the networks for `x` (assets, time, feature), from a zero state."""
+    """Compute outputs (assets, time), float32, for `x` (assets, time, feature), from a zero state."""
     return _forward(parameters, x, hidden)[0]
 
 
 def loss_and_gradient(
     parameters: np.ndarray, x: np.ndarray, y: np.ndarray, hidden: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean squared error over all days, (assets,), and its gradient by `parameters`, (assets, size).
+    """Compute the mean squared error over all days (assets,) and its gradient by `parameters`.
 
     Repeated calls belong under one `one_thread`, whose cost is that of several steps.
     """
-    out, h1, layer1, h2, layer2, answers, w_ih2, w = _forward(parameters, x, hidden)
+    out, h1, layer1, h2, layer2, top, w_ih2, w = _forward(parameters, x, hidden)
     error = out - y
     gradient = np.empty_like(parameters)
     *cells, d_w, d_b = split(gradient, shapes(x.shape[2], hidden))
 
     d_out = error * np.float32(2 / x.shape[1])
-    np.matmul(answers.swapaxes(1, 2), d_out[:, :, None], out=d_w)
+    np.matmul(top.swapaxes(1, 2), d_out[:, :, None], out=d_w)
     d_b[:, 0] = d_out.sum(axis=1)
     dz = recurrent.lstm_back(d_out.T[:, :, None] * w[:, :, 0], *layer2)
     _accumulate(dz, by_sequence(h1[1:]), h2, *cells[4:])
@@ -136,19 +136,19 @@ def loss_and_gradient(
 
 
 def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
-    """Output (assets, time), then all that `loss_and_gradient` needs again."""
+    """Compute the output (assets, time), and the values that `loss_and_gradient` needs again."""
     w_ih1, w_hh1, b_ih1, b_hh1, w_ih2, w_hh2, b_ih2, b_hh2, w, b = split(
         parameters, shapes(x.shape[2], hidden)
     )
     h1, *kept1 = recurrent.lstm(x, w_ih1, w_hh1, b_ih1 + b_hh1)
     h2, *kept2 = recurrent.lstm(by_sequence(h1[1:]), w_ih2, w_hh2, b_ih2 + b_hh2)
-    answers = recurrent.contiguous(h2[1:])
-    out = (answers @ w)[:, :, 0] + b
-    return out, h1, (w_hh1, *kept1), h2, (w_hh2, *kept2), answers, w_ih2, w
+    top = recurrent.contiguous(h2[1:])
+    out = (top @ w)[:, :, 0] + b
+    return out, h1, (w_hh1, *kept1), h2, (w_hh2, *kept2), top, w_ih2, w
 
 
 def _accumulate(dz, x, h, d_ih, d_hh, d_b_ih, d_b_hh) -> None:
-    """Gradients of one layer's parameters, summed over the days in one product each."""
+    """Compute the gradients of one layer's parameters, summed over the days in one product each."""
     np.matmul(x.swapaxes(1, 2), dz, out=d_ih)
     np.matmul(by_sequence(h[:-1]).swapaxes(1, 2), dz, out=d_hh)
     d_b_ih[:] = d_b_hh[:] = dz.sum(axis=1)

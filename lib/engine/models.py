@@ -82,23 +82,23 @@ class TrainedModels(Mapping):
         return self._modules[asset]
 
     def __contains__(self, asset: object) -> bool:
-        """Whether the asset has a model, without converting it to torch."""
+        """Return True if the asset has a model, without converting it to torch."""
         return asset in self._models
 
     def __iter__(self) -> Iterator[str]:
-        """Assets in the order of the data."""
+        """Iterate over the assets in the order of the data."""
         return iter(self._models)
 
     def __len__(self) -> int:
-        """Number of assets that have a model."""
+        """Return the number of assets that have a model."""
         return len(self._models)
 
     def __repr__(self) -> str:
-        """One line: the number of assets and the training window."""
+        """Return the number of assets and the training window in one line."""
         return f"TrainedModels of {len(self)} assets, trained on {self.window[0]} to {self.window[1]}"
 
     def fast_outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """By asset the output (time,) for a sequence (time, feature), of the models in the fast form."""
+        """Compute by asset the output (time,) for a sequence (time, feature), of models in the fast form."""
         rows = {asset: row for asset in inputs if (row := self.row(asset)) is not None}
         constants = {asset: model for asset in inputs if isinstance(model := self._models[asset], Constant)}
         outputs: dict[str, np.ndarray] = {asset: model(inputs[asset]) for asset, model in constants.items()}

@@ -39,7 +39,7 @@ def predict(
     state: State | None,
     strategy: "Parameters",
 ) -> tuple["xr.DataArray", State]:
-    """Weights of the last day of `data`, blended with the day before.
+    """Compute the weights of the last day of `data`, blended with the day before.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def predict(
 
 
 def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Parameters") -> dict[str, float]:
-    """Each model's output for the last day; an asset without finite features that day is left out."""
+    """Compute each model's output for the last day, without assets whose features are not finite."""
     index = data.get_index("asset")
     assets = [asset for asset in models if asset in index]
     if not assets:
@@ -95,7 +95,7 @@ def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Par
 
 
 def model_outputs(models: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """By asset its model's output (time,) for a sequence (time, feature) float32, from a zero state."""
+    """Compute by asset its model's output (time,) for a sequence (time, feature), from a zero state."""
     outputs = models.fast_outputs(inputs) if isinstance(models, TrainedModels) else {}
     others = [asset for asset in inputs if asset not in outputs]
     if others:
@@ -112,10 +112,9 @@ def weights_of_day(
     state: State | None,
     strategy: "Parameters",
 ) -> tuple["xr.DataArray", State]:
-    """The part of `predict` that follows the models' `outputs` for the last day of `data`.
+    """Turn the models' `outputs` for the last day of `data` into weights, and return the next state.
 
-    Of `models` only the names of the assets that have one count, of `data` only the last day; all else as in
-    `predict`.
+    Only the names of the assets in `models` and the last day of `data` count; otherwise like `predict`.
     """
     if state is not None and not isinstance(state, State):
         raise WrongTypeError(
@@ -163,7 +162,7 @@ def raw_weights(
     models: Container[str],
     strategy: "Parameters",
 ) -> np.ndarray:
-    """Raw weights (asset,) of the day: the strategy's `sizing` of the outputs of the liquid assets.
+    """Apply the strategy's `sizing` to the outputs of the liquid assets: raw weights (asset,).
 
     0 where an asset is not liquid or has no output. NaN, so that it is not held even if it was before, where
     the output is not finite, and, as published, where an asset with a model has no data that day.
@@ -205,7 +204,7 @@ def _warn_of_shorts(name: str) -> None:
 
 
 def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:
-    """Today's weights (asset,) from today's raw weights and yesterday's weights, in the same order.
+    """Blend today's raw weights with yesterday's weights, both (asset,) in the same order.
 
     The mean of both where there was a position, else the raw weight; below `min_weight` nothing; scaled to a
     sum of at most 1; cut at `max_weight`. An asset without a finite raw weight is not held, even

@@ -21,12 +21,12 @@ ONE = np.array(1, np.float32)  # an array, since a number would be converted in 
 
 
 def by_sequence(array: np.ndarray) -> np.ndarray:
-    """From time in front to sequences in front, or back, as a view."""
+    """Exchange time and sequences in front, as a view."""
     return array.swapaxes(0, 1)
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
-    """The first two axes exchanged, as by `by_sequence`, in one piece of memory.
+    """Exchange the first two axes, as `by_sequence` does, in contiguous memory.
 
     In a view the distance between the rows grows with the number of sequences, and the bits of a product with
     one column depend on it.
@@ -35,7 +35,7 @@ def contiguous(array: np.ndarray) -> np.ndarray:
 
 
 def product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """`x @ w` (sequences, time, ...) of all days at once, with time in front in memory."""
+    """Compute `x @ w` (sequences, time, ...) of all days at once, with time in front in memory."""
     out = np.empty((x.shape[1], len(x), w.shape[2]), np.float32)
     np.matmul(x, w, out=by_sequence(out))
     return out
@@ -44,7 +44,7 @@ def product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 def lstm(
     x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One LSTM layer forward, gates in the order i, f, o, g. `x` is (sequences, time, input).
+    """Compute one LSTM layer forward, gates in the order i, f, o, g, `x` being (sequences, time, input).
 
     Returns h (time + 1, sequences, hidden), which begins with the zero state; the gates and, fifth, the cell
     before the step, (time + 1, 5, sequences, hidden); tanh of the cell (time, sequences, hidden).
@@ -85,13 +85,13 @@ def lstm(
 
 
 def lstm_back(grad_h: np.ndarray, w_hh: np.ndarray, steps: np.ndarray, tanh_c: np.ndarray) -> np.ndarray:
-    """One LSTM layer backward: from `grad_h` (time, sequences, hidden) to the gates.
+    """Compute one LSTM layer backward, from `grad_h` (time, sequences, hidden) to the gates.
 
     `steps` and `tanh_c` are what `lstm` returned; the result is (sequences, time, 4 hidden).
     """
     days, assets, hidden = grad_h.shape
     i, f, o, g, before = steps[:-1].swapaxes(0, 1)
-    # how the gates answer: i, f and g to the gradient of the cell, o to that of the output; all days at once
+    # derivatives of i, f and g by the cell and of o by the output, all days at once
     slope = np.empty((days, assets, 4, hidden), np.float32)
     np.multiply(i - i * i, g, out=slope[:, :, 0])
     np.multiply(f - f * f, before, out=slope[:, :, 1])
@@ -118,7 +118,9 @@ def lstm_back(grad_h: np.ndarray, w_hh: np.ndarray, steps: np.ndarray, tanh_c: n
 def gru(
     x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, b_hn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One GRU layer forward, gates in the order reset, update, candidate. `x` is (sequences, time, input).
+    """Compute one GRU layer forward, gates in the order reset, update, candidate.
+
+    `x` is (sequences, time, input).
 
     `b_hn` (sequences, hidden) is the recurrent bias of the candidate, which the reset gate multiplies; the
     other biases are in `bias`. Returns h (time + 1, sequences, hidden), which begins with the zero state; the
@@ -165,7 +167,7 @@ def gru(
 def gru_back(
     grad_h: np.ndarray, w_hh: np.ndarray, h: np.ndarray, steps: np.ndarray, recalled: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One GRU layer backward, from `grad_h` (time, sequences, hidden) and what `gru` returned.
+    """Compute one GRU layer backward, from `grad_h` (time, sequences, hidden) and the results of `gru`.
 
     Returns the gradients of the input's and of the recurrent share of the gates, both
     (sequences, time, 3 hidden).
@@ -173,7 +175,7 @@ def gru_back(
     days, assets, hidden = grad_h.shape
     reset, update, candidate = steps.swapaxes(0, 1)
     to_candidate = (1 - update) * (1 - candidate * candidate)
-    # how the recurrent shares answer to the gradient of h, all days at once
+    # derivative of the recurrent shares by h, all days at once
     slope = np.empty((days, assets, 3, hidden), np.float32)
     np.multiply(to_candidate, reset, out=slope[:, :, 2])
     np.multiply(slope[:, :, 2], recalled * (1 - reset), out=slope[:, :, 0])
@@ -198,7 +200,7 @@ def gru_back(
 
 
 def rnn(x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, relu: bool) -> np.ndarray:
-    """One plain layer forward: h (time + 1, sequences, hidden), which begins with the zero state."""
+    """Compute one plain layer forward: h (time + 1, sequences, hidden), beginning with the zero state."""
     h = np.empty((x.shape[1] + 1, len(x), w_hh.shape[1]), np.float32)
     h[0] = 0
     np.add(product(x, w_ih), bias, out=h[1:])
@@ -215,7 +217,7 @@ def rnn(x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, rel
 
 
 def rnn_back(grad_h: np.ndarray, w_hh: np.ndarray, h: np.ndarray, relu: bool) -> np.ndarray:
-    """One plain layer backward: from `grad_h` to the share of the gates, (sequences, time, hidden)."""
+    """Compute one plain layer backward, from `grad_h` to the gates' share (sequences, time, hidden)."""
     slope = (h[1:] > 0).astype(np.float32) if relu else 1 - h[1:] * h[1:]
     back = np.empty((*grad_h.shape[1:], 1), np.float32)
     dh = grad_h[-1].copy()

@@ -50,7 +50,7 @@ class Batch:
 
     @one_thread
     def outputs(self, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Outputs (assets, time) in evaluation mode for `x` (assets, time, feature), float32."""
+        """Compute outputs (assets, time) in evaluation mode for `x` (assets, time, feature), float32."""
         if len(rows) == 1:
             return self.outputs(*_twice(rows, x))[:1]
         self.model.eval()
@@ -62,7 +62,7 @@ class Batch:
     def loss_and_gradient(
         self, rows: np.ndarray, x: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean squared error over all days (assets,) in training mode, and its gradient by `rows`.
+        """Compute the mean squared error (assets,) in training mode, and its gradient by `rows`.
 
         Random numbers, such as dropout's, are the same for all assets: those that one asset alone would draw.
         """
@@ -102,12 +102,12 @@ def _versions(model: nn.Module) -> list[tuple[int, int]]:
 
 
 def _twice(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    """One asset as two: torch computes a product for one alone in another way, with other last digits."""
+    """Repeat one asset: torch computes a product for one alone in another way, with other last digits."""
     return tuple(np.repeat(array, 2, axis=0) for array in arrays)
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters of a model that training changes."""
+    """Return the parameters of a model that training changes."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
@@ -120,7 +120,7 @@ def check_shape(output: torch.Size, inputs: torch.Size) -> None:
 
 
 def with_batchable_layers(module: nn.Module) -> nn.Module:
-    """The module with each recurrent layer replaced by its equal that can be batched."""
+    """Replace each recurrent layer of a module by an equal one that can be batched."""
     if type(module) in LAYERS:
         return _Recurrent(module)
     if isinstance(module, nn.RNNBase):
@@ -217,12 +217,12 @@ class _Layer(torch.autograd.Function):
         else:
             shares = [recurrent.rnn_back(grad, w_hh, h, ctx.kind == "RNN_relu")]
         shares = [np.ascontiguousarray(each) for each in shares]  # as `contiguous`, for the products below
-        share, answer = shares[0], shares[-1]  # of the input, and of the hidden state
+        share, recurrent_share = shares[0], shares[-1]  # of the input, and of the hidden state
         gradients = [
             share.swapaxes(1, 2) @ x,
-            answer.swapaxes(1, 2) @ recurrent.by_sequence(h[:-1]),
+            recurrent_share.swapaxes(1, 2) @ recurrent.by_sequence(h[:-1]),
             share.sum(axis=1),
-            answer.sum(axis=1),
+            recurrent_share.sum(axis=1),
         ]
         if ctx.kind == "LSTM":
             gradients = [_reordered(gradient) for gradient in gradients]
@@ -247,12 +247,12 @@ def _numpy(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _stacked(tensor: torch.Tensor, sequences: int, dim: int, kind: str) -> np.ndarray:
-    """A parameter with a leading axis of sequences, an LSTM's gates in the order of the sweep."""
+    """Give a parameter a leading axis of sequences, and put an LSTM's gates in the order of the sweep."""
     array = _numpy(tensor.expand(sequences, *tensor.shape) if tensor.dim() == dim else tensor)
     return _reordered(array) if kind == "LSTM" else array
 
 
 def _reordered(array: np.ndarray) -> np.ndarray:
-    """Gates of an LSTM along axis 1 from torch's order i, f, g, o to i, f, o, g, or back."""
+    """Reorder gates of an LSTM along axis 1 from torch's order i, f, g, o to i, f, o, g, or back."""
     gates = array.reshape(len(array), 4, -1)
     return gates[:, LSTM_ORDER].reshape(array.shape)

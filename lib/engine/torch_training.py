@@ -28,7 +28,7 @@ TOGETHER = 16  # most assets of one call
 
 @contextmanager
 def seeded(strategy: "Parameters") -> Iterator[None]:
-    """Torch's random numbers from the strategy's seed; the caller's generators stay as they are."""
+    """Draw torch's random numbers from the strategy's seed; the caller's generators stay as they are."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(strategy.seed)
         yield
@@ -36,7 +36,7 @@ def seeded(strategy: "Parameters") -> Iterator[None]:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """One thread for torch: its tensors here are too small to share out, and waiting threads cost time."""
+    """Limit torch to one thread: its tensors are too small to share, and waiting threads cost time."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -46,7 +46,7 @@ def one_torch_thread() -> Iterator[None]:
 
 
 def new_model(strategy: "Parameters") -> nn.Module:
-    """A model before training: the same initial weights for every asset, drawn from the strategy's seed."""
+    """Make a model before training, with the same initial weights for every asset, from the seed."""
     with seeded(strategy):
         return _new_model(strategy)
 
@@ -57,7 +57,7 @@ def _new_model(strategy: "Parameters") -> nn.Module:
 
 @one_torch_thread()
 def fit(examples: Mapping[str, tuple], strategy: "Parameters") -> dict[str, tuple]:
-    """By asset the trained model, the losses before each step, and the output (time,) after training.
+    """Train by asset: return the model, the losses before each step, and the output (time,) afterwards.
 
     `examples` are by asset the sequence (time, feature) and the target (time,), float32. Each asset's
     training draws its random numbers, those of dropout included, from the strategy's seed alone, so that it
@@ -176,7 +176,7 @@ def _fit_alone(x: np.ndarray, y: np.ndarray, strategy: "Parameters") -> tuple:
 
 
 def output_of(model: Any, x: np.ndarray) -> np.ndarray:
-    """The answer (time,) of a model, in evaluation mode, to a sequence (time, feature) float32."""
+    """Compute the output (time,) of a model in evaluation mode for a sequence (time, feature) float32."""
     if isinstance(model, nn.Module):
         model.eval()
     with torch.no_grad():

@@ -99,7 +99,7 @@ def train_sets(training_sets: Sequence[TrainingSet], strategy: "Parameters") -> 
 
 
 def _fit(examples: dict[Any, tuple], strategy: "Parameters") -> dict[Any, tuple]:
-    """By key of `examples`, such as an asset, the trained model, the losses and the output after training."""
+    """Train by key of `examples`: return the model, the losses and the output afterwards."""
     if strategy.model in MODELS:
         model = MODELS[strategy.model]()
         return {key: (model, (), model(x)) for key, (x, _) in examples.items()}
@@ -111,7 +111,7 @@ def _fit(examples: dict[Any, tuple], strategy: "Parameters") -> dict[Any, tuple]
 
 
 def _fit_published(examples: Mapping[Any, tuple], strategy: "Parameters") -> dict[Any, tuple]:
-    """By asset the row of trained parameters, the losses before each step, and the output after training.
+    """Train the published network: return by asset the parameters, the losses and the output afterwards.
 
     `examples` are by asset the sequence (time, feature) and the target (time,), float32; so is the output. A
     model has the same bits whichever others are trained, and in whichever process.
