@@ -5,7 +5,7 @@ import sys
 from lib.common.command_line import run_command
 
 
-def start() -> int:
+def run_notebook_command() -> int:
     """Run the command; Ctrl-C ends it with a sentence even while the libraries are imported."""
     from lib.notebook.run import main
 
@@ -13,4 +13,4 @@ def start() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(start))
+    sys.exit(run_command(run_notebook_command))

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lib.common.competitions import Competition
+from lib.common.rules import ROUNDING
 from lib.rehearsal.execution import Execution
 from lib.rehearsal.passes import PassResult
 from lib.rehearsal.submission import Submission, defined_names
-from lib.rehearsal.weight_checks import positions, some, weight_faults
+from lib.rehearsal.weight_checks import first_five, tradable_positions, weight_faults
 from lib.state.positions import as_record
 
 if TYPE_CHECKING:
     import xarray as xr
 
 MAX_MEMORY = 8 << 30  # bytes; the platform's machines have that much
-ROUNDING = 1e-9
 
 NO_KERNEL = "the notebook asks for a kernel that is not installed: set its kernel to python3"
 KERNEL_DIED = "the kernel died: a cell ended its process, or took more memory than there is"
@@ -74,7 +74,7 @@ def assess(
         if not done.run.exit_code:
             wrong = _weight_faults(done, data, rules)
             if not wrong:
-                wrong, more = _compare_with_state(done, data, empty)
+                wrong, more = _compare_with_state(done, data, rules, empty)
                 notes += more
             faults += wrong
             if chained:
@@ -105,11 +105,11 @@ def _run_faults(done: PassResult, rules: Competition, submission: Submission | N
 def _run_notes(done: PassResult, submission: Submission | None) -> list[str]:
     notes = []
     if done.run.left_running:
-        notes.append(f"it left processes running, which were ended here: {some(done.run.left_running)}")
+        notes.append(f"it left processes running, which were ended here: {first_five(done.run.left_running)}")
     if done.changed_files:
         notes.append(
             f"it wrote or changed files in its folder, which the next day does not see: "
-            f"{some(done.changed_files)}"
+            f"{first_five(done.changed_files)}"
         )
     if submission and not done.run.exit_code:
         notes += [
@@ -128,13 +128,15 @@ def _weight_faults(done: PassResult, data: "xr.DataArray", rules: Competition) -
     return weight_faults(done.weights, done.day, data, rules)
 
 
-def _compare_with_state(done: PassResult, data: "xr.DataArray", empty: bool) -> tuple[list[str], list[str]]:
+def _compare_with_state(
+    done: PassResult, data: "xr.DataArray", rules: Competition, empty: bool
+) -> tuple[list[str], list[str]]:
     """Compare the written weights with those in the state that can be traded; return faults and notes."""
     held = _held(done)
     if done.state is None or done.state.date != done.day:
         expected = dict(held)
     else:
-        expected = positions(done.state.weights, done.day, data)
+        expected = tradable_positions(done.state.weights, done.day, data, rules)
     if expected and not held:
         return [
             f"the weights written are all 0, though the state holds {len(expected)} positions that can be "
@@ -148,7 +150,7 @@ def _compare_with_state(done: PassResult, data: "xr.DataArray", empty: bool) -> 
     if other:
         return [], [
             f"the weights written differ from those of the state, with which the next day continues: "
-            f"{some(sorted(other))}"
+            f"{first_five(sorted(other))}"
         ]
     return [], []
 

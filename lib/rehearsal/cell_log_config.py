@@ -13,12 +13,12 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 started: dict[int, float] = {}  # by index of the cell
 
 
-def start_cell(cell: Any, cell_index: int) -> None:
+def note_start(cell: Any, cell_index: int) -> None:
     """Record the time at which a cell starts."""
     started[cell_index] = time.perf_counter()
 
 
-def log(cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
+def log_cell(cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
     """Write the seconds that a cell took, and the error that ended it."""
     content = execute_reply["content"]
     entry = {"cell": cell_index, "seconds": time.perf_counter() - started[cell_index]}
@@ -28,5 +28,5 @@ def log(cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-c.ExecutePreprocessor.on_cell_execute = start_cell
-c.ExecutePreprocessor.on_cell_executed = log
+c.ExecutePreprocessor.on_cell_execute = note_start
+c.ExecutePreprocessor.on_cell_executed = log_cell

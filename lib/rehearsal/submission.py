@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.common.competitions import rules_of
+from lib.common.competitions import COMPETITIONS, rules_of
 from lib.common.errors import WrongValueError
 from lib.notebook.cells import DEBUG, CodeCell, assignments, check_parameters
 from lib.strategy import Strategy
 
 MAY_FAIL = "raises-exception"  # Jupyter goes on after an error in a cell with this tag
-LOADERS = {"load_ndx_data": "stocks_nasdaq100", "load_spx_data": "stocks_s&p500"}
 
 
 @dataclass(frozen=True)
@@ -131,5 +130,10 @@ def _competition(parameters: Mapping[str, Any], code: str) -> str:
     named = r"""(?:\bcompetition_type *= *|\bload_data_by_type\( *)(['"])(.*?)\1"""
     if found := re.search(named, code):
         return found[2]
-    called = [kind for loader, kind in LOADERS.items() if loader in code]
-    return called[0] if len(called) == 1 else Strategy.competition_type
+    by_loader = {row.loader: kind for kind, row in reversed(COMPETITIONS.items())}  # of several the first
+    called = {
+        kind
+        for loader, kind in by_loader.items()
+        if loader.removeprefix("stocks.") in code or loader.replace(".", "_") in code
+    }
+    return called.pop() if len(called) == 1 else Strategy.competition_type

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lib.common.competitions import Competition
+from lib.common.rules import ILLIQUID, LARGEST, ROUNDING, SHORT, broken_positions, missed_days
 
 if TYPE_CHECKING:
     import xarray as xr
-
-ROUNDING = 1e-9
 
 
 def weight_faults(
@@ -32,7 +31,7 @@ def weight_faults(
         dims = ", ".join(map(str, weights.dims))
         return [f"the day is missed: the weights have the dimensions {dims}, not time, asset"]
     weights = weights.transpose("time", "asset")
-    days, values = weights.time.values.astype("M8[D]"), weights.values
+    days, values = weights.time.values.astype("M8[D]"), weights.values.astype(float)
     assets = np.array(weights.asset.values.tolist(), dtype=str)
     for what, labels in (("day", days), ("asset", assets)):
         unique, count = np.unique(labels, return_counts=True)
@@ -41,31 +40,35 @@ def weight_faults(
     if day not in days:
         written = f"of {days.min()} to {days.max()}" if len(days) else "of no day"
         return [f"the day is missed: the weights written are {written}"]
-    held = ~(values == 0)  # NaN too
+    finite = np.isfinite(values)
+    broken = broken_positions(data, weights.where(finite, 0), rules)
+    held = values != 0
     market = data.time.values.astype("M8[D]")
     unknown_days = days[held.any(axis=1) & ~np.isin(days, market[market <= day])]
-    missed = market[(market > days.min()) & (market < day) & ~np.isin(market, days)]
+    missed = missed_days(data, days[days <= day])
     known = np.isin(assets, known_assets(data))
     unknown = assets[held.any(axis=0) & ~known]
+    illiquid = broken[ILLIQUID] & known & np.isin(days, market)[:, None]
+    total = np.abs(np.where(finite, values, 0)).sum(axis=1)
+    most = int(total.argmax())
 
     def listed(where: np.ndarray) -> str:
         rows, columns = np.nonzero(where)
-        return some(
-            [f"{assets[c]} {values[r, c]:.3f} on {days[r]}" for r, c in zip(rows, columns, strict=True)]
+        return first_five(
+            f"{assets[c]} {values[r, c]:.3f} on {days[r]}" for r, c in zip(rows, columns, strict=True)
         )
 
-    infinite, large, short = ~np.isfinite(values), np.abs(values) > rules.max_position + ROUNDING, values < 0
-    illiquid = held & known & np.isin(days, market)[:, None] & ~_tradable(data, days, assets)
-    total = np.abs(np.where(infinite, 0, values)).sum(axis=1)
-    most = int(total.argmax())
     checks = [
-        (len(unknown_days), f"weights of days that are not in the pass's data: {some(unknown_days)}"),
-        (len(missed), f"days are missed inside the weights: {some(missed)}"),
-        (len(unknown), f"unknown assets: {some(unknown)} have no data in this competition"),
-        (infinite.any(), f"a weight is not a finite number: {listed(infinite)}"),
+        (len(unknown_days), f"weights of days that are not in the pass's data: {first_five(unknown_days)}"),
+        (len(missed), f"days are missed inside the weights: {first_five(missed)}"),
+        (len(unknown), f"unknown assets: {first_five(unknown)} have no data in this competition"),
+        (not finite.all(), f"a weight is not a finite number: {listed(~finite)}"),
         (illiquid.any(), f"illiquid positions: {listed(illiquid)}"),
-        (large.any(), f"positions over the limit of {rules.max_position}: {listed(large)}"),
-        (rules.long_only and short.any(), f"short positions, in a long-only competition: {listed(short)}"),
+        (
+            broken[LARGEST].any(),
+            f"positions over the limit of {rules.max_position}: {listed(broken[LARGEST])}",
+        ),
+        (broken[SHORT].any(), f"short positions, in a long-only competition: {listed(broken[SHORT])}"),
         (
             total[most] > 1 + ROUNDING,
             f"the weights of {days[most]} add up to {total[most]:.3f}, more than the whole capital",
@@ -80,23 +83,23 @@ def known_assets(data: "xr.DataArray") -> np.ndarray:
     return data.asset.values[np.isfinite(close).any(axis=0)].astype(str)
 
 
-def positions(weights: Mapping[str, float], day: np.datetime64, data: "xr.DataArray") -> dict[str, float]:
+def tradable_positions(
+    weights: Mapping[str, float], day: np.datetime64, data: "xr.DataArray", rules: Competition
+) -> dict[str, float]:
     """Return the weights other than 0 that can be traded on a day."""
-    names = np.array([asset for asset, weight in weights.items() if weight], dtype=str)
-    tradable = _tradable(data, np.array([day]), names)[0]
-    return {str(asset): weights[str(asset)] for asset in names[tradable]}
+    import xarray as xr
+
+    coords = {"time": [day.astype("M8[ns]")], "asset": list(weights)}
+    row = xr.DataArray([list(weights.values())], coords, ("time", "asset")).astype(float)
+    stuck = broken_positions(data, row, rules)[ILLIQUID][0]
+    return {
+        asset: weight
+        for (asset, weight), out in zip(weights.items(), stuck, strict=True)
+        if weight and not out
+    }
 
 
-def some(names: Iterable[object]) -> str:
+def first_five(names: Iterable[object]) -> str:
     """Return the first five names, and how many more there are."""
     texts = [str(name) for name in names]
     return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
-
-
-def _tradable(data: "xr.DataArray", days: np.ndarray, assets: np.ndarray) -> np.ndarray:
-    """Return True where an asset is liquid and has a price on a day, (day, asset)."""
-    bars = data.reindex(time=days.astype("M8[ns]"), asset=assets)
-    liquid, close = (
-        bars.sel(field=name).transpose("time", "asset").values for name in ("is_liquid", "close")
-    )
-    return (liquid > 0) & np.isfinite(close)

@@ -87,6 +87,10 @@ ON_DAY_2 = {
         {"state": State(DAYS[1], HELD[1], {"NAS:000": 0.05, "NAS:001": 0.05}, {})},
         "the state was reset: the pass began with 2 positions, 10.0%",
     ),
+    "more carried in than was left": (
+        {"state": State(DAYS[1], HELD[1], HELD[0] | {"NAS:003": 0.05}, {})},
+        "the state was reset: the pass began with 3 positions, 20.0%",
+    ),
     "state not written": (
         {"state": State(DAYS[0], HELD[0], {}, {})},
         "the state was not carried on: it is still of 2024-12-26",

@@ -66,6 +66,7 @@ COMPETITION_NAMED = {
     "a keyword": ("qnbt.backtest(competition_type='stocks_s&p500', strategy=s)", "stocks_s&p500"),
     "the loader by type": ("qndata.load_data_by_type('stocks_s&p500')", "stocks_s&p500"),
     "the loader": ("data = qndata.stocks.load_spx_data(tail=60)", "stocks_s&p500"),
+    "another loader": ("data = qndata.cryptodaily_load_data(tail=60)", "crypto_daily_long"),
     "nothing": ("x = 1", "stocks_nasdaq100"),
 }
 
