@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from lib.parameters import Parameters
 
 MODEL_FILE = Path(__file__).parents[1] / "model.py"
-# sha256 of the class `LSTM` that this module implements, without comments and docstrings
-PUBLISHED_CLASS = "2e49135968b3238a53627f6c7eae5ce6cefd9537cf16e01217519f76f3353a22"
+# sha256 of the class `LSTM` that this module implements, without comments, docstrings and hints
+PUBLISHED_CLASS = "8fe85492d2f10c5f585b60eed756bddaaa06c83fcc565b3f3551f589d6d9d88c"
 
 # The products here are too small to share out: threads would wait for each other, and change the last digits.
 one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
@@ -192,11 +192,18 @@ def _report_once(name: str) -> None:
 
 @functools.lru_cache(maxsize=8)
 def source_is_published(source: str) -> bool:
-    """Return True if the class `LSTM` in a source reads as published, comments and docstrings aside."""
+    """Return True if the class `LSTM` in a source reads as published.
+
+    Comments, docstrings and type hints do not count.
+    """
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef) and node.name == "LSTM":
             for part in ast.walk(node):
                 if isinstance(part, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(part) is not None:
                     part.body = part.body[1:]
+                if isinstance(part, ast.FunctionDef):
+                    part.returns = None
+                if isinstance(part, ast.arg):
+                    part.annotation = None
             return hashlib.sha256(ast.unparse(node).encode()).hexdigest() == PUBLISHED_CLASS
     return False
