@@ -1,15 +1,15 @@
 """Real prices: your own files or frames, converted to the platform's layout.
 
 `python -m lib.prices SOURCE … --output market.nc` writes a NetCDF file that `QNT_OFFLINE_MARKET` takes;
-`market_from_frames` is the same for frames that a program holds. Sources, in any mixture:
+`market_from_frames` does the same for frames that a program holds. Sources, in any mixture:
 
 - a long CSV or Parquet file: columns date, ticker, open, high, low, close, volume, and, where there are any,
   dividends and splits (`Dividends`, `Stock Splits`);
-- a folder of files, one per ticker, named after it, without the column of tickers;
+- a folder of files, one per ticker, named after it, without the column of tickers, or folders of such files;
 - wide files, one per field (`open.csv`, `close.csv` …): a column of dates, then one per ticker;
-- files with two header rows, fields and tickers, as yfinance writes them.
+- files with two header rows, fields and tickers, as yfinance and pandas-datareader write them.
 
-Names of columns are taken in any case, with blanks or underscores; `lib/prices/columns.py` lists them.
+`lib/prices/columns.py` lists the names of columns, `lib/prices/cells.py` the ways to write days and numbers.
 
 The layout is float64 of dims (field, time, asset), days ascending, assets sorted. In a gap, on a day without
 a whole bar of the asset, every field is NaN. The fields follow what Quantiacs' own files hold
@@ -58,8 +58,7 @@ def market_from_frames(
     frames : dict of DataFrame by ticker, or DataFrame, or list of DataFrame
         By ticker: indexed by date, or with a column of dates, and columns open, high, low, close, volume, and
         Dividends and Stock Splits where there are any. A single frame or those of a list are long, with a
-        column of tickers, or have columns of two levels. Time zones and clock times are dropped: the day is
-        the one written.
+        column of tickers, or have columns of two levels, as ``yf.download`` returns them.
     members : path or DataFrame, optional
         Columns ticker, from and to: the stays in the index, both days included, open where a cell is empty.
     prices : "raw" or "adjusted", optional

@@ -16,7 +16,8 @@ NEAR = 3  # days of trading within which a split without a jump is looked for
 MAJORITY = 2 / 3
 SAME_NUMBER = 1e-6  # relative: a float32 and the rounded number are one price
 TICKS = (1 / 64, 0.01, 0.001, 0.0001)  # what prices as traded are multiples of
-FEWEST = 3  # closes before an ex-day that show whether they are adjusted
+LEAST_ROUNDED = 0.5  # smaller adjusted closes, rounded to cents, show no ratios
+FEWEST, WINDOW = 3, 20  # closes before an ex-day that show whether they are adjusted: at least, at most
 
 
 @dataclass
@@ -345,7 +346,9 @@ def _adjusted_for_dividends(
 ) -> str:
     """Return what to do with one ticker's prices: "undo" the adjustment, "leave out" the dividends, or ""."""
     last = int(ex_days[-1])
-    start = int(ex_days[-2]) if len(ex_days) > 1 and last - ex_days[-2] >= FEWEST else max(0, last - 250)
+    start = max(0, last - WINDOW)
+    if len(ex_days) > 1 and last - ex_days[-2] >= FEWEST:
+        start = max(start, int(ex_days[-2]))
     if last - start < FEWEST or any(_share_of_multiples(traded[start:last], tick) > 0.3 for tick in TICKS):
         return ""
     for tick in TICKS:
@@ -383,9 +386,10 @@ def find_unlisted_splits(bars: Bars) -> list[str]:
     for ticker, row in zip(*np.nonzero(apart.T), strict=True):
         ratio = held[row, ticker] / change[row, ticker]
         new, old = _simple_ratio(ratio)
-        listed = bars.values["split"][row + 1, ticker] != 1
+        unclear = bars.values["split"][row + 1, ticker] != 1
+        unclear |= bool(adjusted[row, ticker] < LEAST_ROUNDED)
         if (
-            listed
+            unclear
             or not new
             or not 0.8 < held[row, ticker] < 1.25
             or np.isnan(bars.values["close"][row + 1, ticker])

@@ -11,8 +11,8 @@ import pandas as pd
 from lib.prices.bars import Bars
 from lib.prices.findings import ConversionReport, PricesError
 
-ROUNDING = 1e-6  # relative: what adjusting and storing leave on a price
-JUMP = 1.8  # factor from one close to the next, up or down
+BAR_ROUNDING = 1e-6  # relative: what adjusting and storing leave on a price
+UNEXPLAINED_JUMP = 1.8  # factor from one close to the next, up or down
 GAP = 5  # days in a row without a price, between two that have one
 STALE = 10  # days in a row with the same close and no range
 LONGEST_BREAK = 7  # calendar days between two days of trading
@@ -61,8 +61,8 @@ def check_prices(
     """Add what does not look right in a market (day, ticker) to the report."""
     opened, low, high, close = (fields[name] for name in ("open", "low", "high", "close"))
     at = _Places(days, tickers)
-    wrong = (low > np.minimum(opened, close) * (1 + ROUNDING)) | (
-        high < np.maximum(opened, close) * (1 - ROUNDING)
+    wrong = (low > np.minimum(opened, close) * (1 + BAR_ROUNDING)) | (
+        high < np.maximum(opened, close) * (1 - BAR_ROUNDING)
     )
     if wrong.any():
         report.add("Plausibility", f"{wrong.sum():,} bars with open or close outside low to high", at(wrong))
@@ -79,7 +79,7 @@ def check_prices(
     jumps = np.zeros(close.shape, dtype=bool)
     with np.errstate(invalid="ignore"):
         change = close[1:] / known[:-1]
-        jumps[1:] = (change > JUMP) | (change < 1 / JUMP)
+        jumps[1:] = (change > UNEXPLAINED_JUMP) | (change < 1 / UNEXPLAINED_JUMP)
     if jumps.any():
         shown = [f"{place} (times {change[row - 1, k]:.3g})" for place, row, k in at.each(jumps)]
         report.add("Plausibility", f"{jumps.sum():,} jumps that no split explains", shown)

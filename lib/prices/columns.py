@@ -90,6 +90,10 @@ def simplify_name(name: object) -> str:
     return re.sub(r"[\s_.\-]", "", re.sub(r"(?<=\w)\s*[(\[][^()\[\]]*[)\]]$", "", text))
 
 
+def _has_unit(name: object) -> bool:
+    return str(name).strip().endswith((")", "]"))
+
+
 def find_columns(columns: Iterable[object], source: str, required: Iterable[str] = ()) -> dict[str, object]:
     """Find the column of each meaning in `COLUMN_NAMES`.
 
@@ -114,8 +118,10 @@ def find_columns(columns: Iterable[object], source: str, required: Iterable[str]
     """
     columns = list(columns)
     by_name: dict[str, list[object]] = {}
-    for column in columns:
-        by_name.setdefault(simplify_name(column), []).append(column)
+    for column in sorted(columns, key=_has_unit):
+        same = by_name.setdefault(simplify_name(column), [])
+        if not (same and _has_unit(column)):  # of `Volume (BTC)` and `Volume (USD)` the first counts
+            same.append(column)
     letters = by_name.keys() >= SINGLE_LETTERS.keys()  # one letter alone is more likely a ticker
     if letters:
         by_name["timestamp"] = by_name.get("timestamp", []) + by_name.pop("t", [])
@@ -134,6 +140,9 @@ def find_columns(columns: Iterable[object], source: str, required: Iterable[str]
                 raise PricesError(f"{source}: has two columns of one name, {both}: leave one of them.")
             found[meaning] = same[0]
             break
+    volumes = [same[0] for name, same in by_name.items() if name.startswith("volume")]
+    if volumes:  # `Volume BTC`, beside `Volume USD`
+        found.setdefault("vol", volumes[0])
     require_columns(required, found, columns, source)
     return found
 

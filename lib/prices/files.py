@@ -5,7 +5,7 @@ import gzip
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,7 @@ LEVEL_NAMES = ("ticker", "tickers", "price", "symbol", "symbols", "attributes", 
 GENERIC_STEM = re.compile(
     r"(part|data|chunk|file|output|result)?[-_. ]?\d*(-[0-9a-f-]{8,}.*|-c000.*)?|prices?|daily"
 )
-NO_PRICES = re.compile(r"\.|(_?readme|licen[cs]e|notes?|about|changelog|credits)\b", re.IGNORECASE)
+NO_PRICES = re.compile(r"\.|_?(readme|licen[cs]e|notes?|about|changelog)\.txt$", re.IGNORECASE)
 HEAD = 60  # lines that are searched for the header
 SAMPLE = {";": 20_000}  # lines that are searched for the way numbers are written
 FEW = 500  # where another mark than the semicolon separates cells
@@ -70,31 +70,35 @@ def find_price_files(source: str | Path) -> PriceFiles:
         return PriceFiles({path: file_stem(path)})
     if not path.is_dir():
         raise PricesError(f"{path}: does not exist; {kinds}.")
-    found, result = [], PriceFiles({})
-    for entry in _entries(path):
-        name = str(entry.relative_to(path))
-        if entry.name.startswith("._") or "__MACOSX" in entry.parts:
-            result.of_macos.append(name)
-        elif not entry.is_file() or not _ends(entry, TEXT + PARQUET) or NO_PRICES.match(entry.name):
-            result.others.append(name)
-        elif entry.stat().st_size == 0:
-            result.empty.append(name)
-        else:
-            found.append(entry)
+    found: list[Path] = []
+    result = PriceFiles({})
+    _collect(path, path, found, result)
     if not found:
         raise PricesError(f"{path}: the folder has no CSV or Parquet file; {kinds}.")
     result.tickers = _tickers_of_folder(found, path)
     return result
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    """Yield what lies in a folder and in its folders, the files first; hidden folders are not entered."""
-    entries = sorted(folder.iterdir(), key=lambda entry: (entry.is_dir(), entry.name))
-    for entry in entries:
-        if entry.is_dir() and not entry.name.startswith("."):
-            yield from _entries(entry)
+def _collect(folder: Path, source: Path, found: list[Path], result: PriceFiles) -> None:
+    """Sort what lies in a folder; its folders are entered where it has no file of prices itself."""
+    before, folders = len(found), []
+    for entry in sorted(folder.iterdir()):
+        name = str(entry.relative_to(source))
+        if entry.name.startswith("._") or entry.name == "__MACOSX":
+            result.of_macos.append(name)
+        elif entry.is_dir() and not entry.name.startswith("."):
+            folders.append(entry)
+        elif not entry.is_file() or not _ends(entry, TEXT + PARQUET) or NO_PRICES.match(entry.name):
+            result.others.append(name)
+        elif entry.stat().st_size == 0:
+            result.empty.append(name)
         else:
-            yield entry
+            found.append(entry)
+    for entry in folders:
+        if len(found) > before and entry.parent == found[before].parent:
+            result.others.append(str(entry.relative_to(source)))
+        else:
+            _collect(entry, source, found, result)
 
 
 def file_stem(path: Path) -> str:
@@ -295,7 +299,7 @@ def _find_header(lines: list[str], source: str, renames: Mapping[str, str]) -> _
             counted = [cell for cell in upper if cell] == [
                 str(k) for k in range(len(list(filter(None, upper))))
             ]
-            if above and len(upper) == len(_cells(text, separator)) and not counted:
+            if above and len(upper) == len(_cells(text, separator)) and any(upper[1:]) and not counted:
                 chosen = above[0], separator  # tickers stand above the fields
             break
         separator = max(separators, key=text.count)
@@ -345,6 +349,10 @@ def _complete_header(
         and second in (*COLUMN_NAMES["day"], *LEVEL_NAMES, *COLUMN_NAMES["ticker"])
     )
     rows, end = [names], at + 1
+    if below and sum(map(bool, names[1:])) < sum(map(bool, below[0][1][1:])):
+        filled = pd.Series(names[1:], dtype=object).replace("", None).ffill().fillna("")
+        if _is_second_row([names[0], *filled], below[0][1]):  # merged cells of a spreadsheet
+            names[1:] = filled
     if below and _is_second_row(names[numbered:], below[0][1][numbered:]):
         lower = [*below[0][1], *[""] * (len(names) - len(below[0][1]))][: len(names)]
         bases = [[re.sub(r"\.\d+$", "", name) for name in row] for row in (names, lower)]

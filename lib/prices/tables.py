@@ -24,7 +24,7 @@ from lib.prices.findings import ConversionReport, Origin, PricesError
 # A tidy table has the columns ticker, day, row (of its origin), and NUMBERS: NaN where unknown, split 1.
 TidyTable = tuple[pd.DataFrame, Origin]
 TICKER = re.compile(r"(?!\d+$)[A-Z0-9^][A-Z0-9.\-=^:/]{0,11}")
-USUAL = (
+USUAL_NAMES = (
     "date",
     "ticker",
     "symbol",
@@ -406,7 +406,7 @@ def _line(table: pd.DataFrame, origin: Origin, used: Mapping[str, object], unuse
     taken = [
         f"{WORDS.get(meaning, meaning)} from {column}"
         for meaning, column in used.items()
-        if meaning not in ("day", "adj", "gains") and simplify_name(column) not in USUAL
+        if meaning not in ("day", "adj", "gains") and simplify_name(column) not in USUAL_NAMES
     ]
     listed = [str(column) for column in unused[:LISTED_COLUMNS]]
     more = f" and {len(unused) - LISTED_COLUMNS} more" if len(unused) > LISTED_COLUMNS else ""

@@ -1,6 +1,9 @@
 """Forms in which libraries and services write prices, each generated from one small market of two stocks."""
 
 import gzip
+import re
+import sys
+import types
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,7 @@ import pytest
 from lib.offline import market_file
 from lib.prices import market_from_frames
 from lib.prices.__main__ import main
+from tests.processes import PROJECT
 
 DAYS = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08", "2024-01-16"])
 FIELDS = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "vol"}
@@ -139,6 +143,24 @@ def by_company(column, names):
         return ["s"]
 
     return write
+
+
+def by_day(folder):
+    for day, frame in long().groupby("Date"):
+        path = folder / "s" / f"date={day:%Y-%m-%d}" / "part-0.parquet"
+        path.parent.mkdir(parents=True)
+        frame.drop(columns="Date").to_parquet(path, index=False)
+    return ["s"]
+
+
+def with_leftovers(folder):
+    (folder / "s" / "old").mkdir(parents=True)
+    for name, frame in STOCKS.items():
+        frame.to_csv(folder / "s" / f"{name}.csv")
+        (frame * 2).to_csv(folder / "s" / "old" / f"{name}.csv")
+    (folder / "s" / "README.txt").write_text("from a service", encoding="utf-8")
+    (folder / "s" / "GONE.csv").write_bytes(b"")
+    return ["s"]
 
 
 def in_bytes(folder):
@@ -285,6 +307,17 @@ ONE = {
     "dollars": text_of("AAA.csv", frame=AAA.assign(Close=["$" + str(v) for v in AAA["Close"]])),
     "K": suffixed,
     "K in German": investing_in_german,
+    "volumes in two currencies": text_of(
+        "AAA.csv", frame=AAA.rename(columns={"Volume": "Volume BTC"}).assign(**{"Volume USD": 1.0})
+    ),
+    "units that differ": text_of(
+        "AAA.csv", frame=AAA.rename(columns={"Volume": "Volume_(BTC)"}).assign(**{"Volume_(USD)": 1.0})
+    ),
+    "a title in the first cell": text_of("AAA.csv", lambda text: "Alpha Inc.,,,,,\n" + text),
+    "a service's line below": text_of(
+        "AAA.csv", lambda text: text + '"Downloaded from a service as of 01-17-2024"\n'
+    ),
+    "the rupee's groups": text_of("AAA.csv", lambda text: text.replace(",1200\n", ',"1,200"\n')),
     "a company's name": lambda folder: [by_company("Name", ["Alpha Inc.", "B Co."])(folder)[0] + "/AAA.csv"],
     "single letters": single_letters,
 }
@@ -318,6 +351,14 @@ TWO = {
     "a folder per ticker": folders_of_tickers,
     "folders of exchanges": exchanges_and_macos,
     "wide files and others": wide_with_others,
+    "merged cells above the fields": text_of(
+        "d.csv",
+        lambda text: text.replace(",AAA" * 5, ",AAA,,,,").replace(",BBB" * 5, ",BBB,,,,"),
+        frame=old_names(downloaded("Ticker").reset_index()),
+        index=False,
+    ),
+    "partitions by day": by_day,
+    "an old folder, a readme and an empty file": with_leftovers,
     "names of companies": by_company("Name", ["Alpha Inc.", "B Co."]),
     "a currency's number": by_company("name", [2781, 2781]),
     "bytes": in_bytes,
@@ -378,3 +419,22 @@ def test_the_frame_of_a_download_is_taken_as_it_is(grouped):
     check(market_from_frames(downloaded(grouped), report=False))
     check(market_from_frames(downloaded(grouped).reset_index(), report=False))
     check(market_from_frames({"AAA": downloaded(grouped, frames={"AAA": AAA})}, report=False), {"AAA": AAA})
+
+
+def test_the_readmes_download_is_a_market(monkeypatch, folder, capsys):
+    """The snippet runs on a frame in the form of yfinance's, which is not installed here."""
+    readme = (PROJECT / "lib" / "prices" / "README.md").read_text(encoding="utf-8")
+    snippet = next(
+        text for text in re.findall(r"```py\n(.*?)```", readme, re.DOTALL) if "yf.download" in text
+    )
+    asked = {}
+
+    def download(tickers, **options):
+        asked.update(options)
+        more = {"Adj Close": 1.0, "Dividends": 0.0, "Stock Splits": 0.0}
+        return downloaded(frames={name: AAA.assign(**more) for name in tickers})
+
+    monkeypatch.setitem(sys.modules, "yfinance", types.SimpleNamespace(download=download))
+    exec(snippet, {})
+    assert asked["auto_adjust"] is False
+    check(market_file.load("market.nc"), {"AAPL": AAA, "MSFT": AAA})

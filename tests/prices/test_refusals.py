@@ -291,8 +291,14 @@ JUNK = [
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(data):
     """Cells, characters and lines replaced or cut anywhere: no traceback, and one line of text."""
-    form = data.draw(st.sampled_from([long().set_index("Date"), two_levels(), wide()["Close"], AAA]))
-    content = form.to_csv()
+    forms = [
+        *(form.to_csv() for form in (long().set_index("Date"), two_levels(), wide()["Close"], AAA)),
+        *(AAA.to_csv(sep=mark, decimal=",", date_format="%d.%m.%Y") for mark in ";\t"),
+        "sep=|\n# a line\n" + AAA.to_csv(sep="|"),
+        two_levels().reset_index().to_csv(),
+        two_levels().set_axis([f"{a}_{b}" for a, b in two_levels().columns], axis=1).to_csv(),
+    ]
+    content = data.draw(st.sampled_from(forms))
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(content)))
         cut = data.draw(st.integers(0, 60))
