@@ -5,6 +5,7 @@ are asked for and answered by that id, and the library translates, as on the pla
 """
 
 import json
+import re
 import threading
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 
@@ -54,12 +56,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, query = self._split()
+        if "cryptodaily" in urlsplit(self.path).path:
+            return self._crypto(query)
         if path != "assets":
             return self._answer(b"")
         window = self._window(query.get("min_date", "0001-01-01"), query.get("max_date", "9999-12-31"))
         liquid = (window.sel(field="is_liquid") > 0).any("time")
         names = window.asset.values[liquid.values].tolist()
         return self._answer(json.dumps([self._entry(name) for name in names]).encode())
+
+    def _crypto(self, query: dict[str, str]) -> None:
+        """Answer with days from the last to the first, and with all assets in the market's order."""
+        end = re.search(r"/last/([^/]+)/", self.path)
+        last = min(pd.Timestamp(query["max_date"]), pd.Timestamp(end[1] if end else "2200"))
+        days = self.server.market.sortby("time", ascending=False)
+        inside = (days.time.values >= pd.Timestamp(query["min_date"]).to_datetime64()) & (
+            days.time.values <= last.to_datetime64()
+        )
+        window = days.isel(time=inside)
+        self._answer(bytes(window.to_netcdf(engine="scipy")) if window.size else b"")
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

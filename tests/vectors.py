@@ -7,6 +7,8 @@ import xarray as xr
 
 DATA = Path(__file__).parent / "data"
 CONFORMANCE = DATA / "conformance"
+CRYPTO = DATA / "conformance-crypto"
+CRYPTO_SHARED = Path(__file__).parents[2] / "shared" / "conformance-crypto"  # all of them, where it is there
 
 
 @cache
@@ -18,6 +20,11 @@ def _load(path: Path) -> xr.DataArray:
 def vector(name: str) -> xr.DataArray:
     """Return one stored array by its file name without the suffix; every call returns a copy of its own."""
     return _load(CONFORMANCE / f"{name}.nc").copy(deep=True)
+
+
+def crypto_vector(name: str, folder: Path = CRYPTO) -> xr.DataArray:
+    """Return one stored array about crypto daily data; every call returns a copy of its own."""
+    return _load(folder / f"{name}.nc").copy(deep=True)
 
 
 def text(name: str) -> str:

@@ -84,7 +84,7 @@ def _normal(dataset: xr.Dataset, wanted: tuple[str, ...], as_served: bool) -> xr
     values = array.transpose(*DIMS).values.astype(np.float64)
     plain = xr.DataArray(values, {"field": fields, "time": _days(array.time), "asset": assets}, DIMS)
     market: xr.DataArray = plain.sel(field=list(wanted))
-    _refuse_impossible(market)
+    _refuse_impossible(market, as_served)
     return labelled_as_served(market) if as_served else market.sortby("asset")
 
 
@@ -106,13 +106,15 @@ def oddities(market: xr.DataArray) -> list[str]:
     return found
 
 
-def _refuse_impossible(market: xr.DataArray) -> None:
+def _refuse_impossible(market: xr.DataArray, as_served: bool) -> None:
     for name in market.field.values:  # NaN compares as False
         values = market.sel(field=name).values
-        bad = np.isinf(values) | ((values < 0) if name in MAY_BE_ZERO else (values <= 0))
+        bad = np.isinf(values) | ((values < 0) if as_served or name in MAY_BE_ZERO else (values <= 0))
         if bad.any():
             raise MarketError(f"has an impossible {name} of {_first(market.sel(field=name), bad)}")
     low, high = market.sel(field="low"), market.sel(field="high")
+    if as_served:  # the service does not promise it
+        return
     if (high.values < low.values).any():
         raise MarketError(f"has a high below the low, of {_first(high, high.values < low.values)}")
 
