@@ -73,7 +73,7 @@ def _stamp(file: str) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-def source_of(choice: Any) -> str:
+def registered_source(choice: Any) -> str:
     """Return the text, at registration, of the file that defines a choice; empty if there is none."""
     source = _source(choice)
     return source.text if source else ""

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from lib.common.registry import label, source_of
+from lib.common.registry import label, registered_source
 from lib.engine import recurrent
 from lib.engine.recurrent import by_sequence
 
@@ -178,7 +178,7 @@ def _registered_is_published() -> bool:
     registered = module.model.get("LSTM")
     methods = [value for value in getattr(registered, "__dict__", {}).values() if inspect.isfunction(value)]
     unchanged = all(method.__module__ == "lib.model" for method in (registered, *methods))
-    return unchanged and source_is_published(source_of(registered))
+    return unchanged and source_is_published(registered_source(registered))
 
 
 @functools.cache

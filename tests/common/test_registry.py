@@ -9,7 +9,15 @@ import pytest
 
 from lib import Strategy
 from lib.common.errors import suggest
-from lib.common.registry import Choices, canonical, changed_files, find, full_name_of, name_of, source_of
+from lib.common.registry import (
+    Choices,
+    canonical,
+    changed_files,
+    find,
+    full_name_of,
+    name_of,
+    registered_source,
+)
 
 feature = Choices("feature")
 
@@ -140,7 +148,7 @@ def test_a_file_that_changed_since_its_import_is_named(module):
     assert changed_files(choices) == [str(path)]
     with pytest.raises(ValueError, match=r"mine_of_a_user\.py has changed since it was imported"):
         find("feature", "second", module.mine)
-    assert source_of(module.mine["first"]) == SOURCE
+    assert registered_source(module.mine["first"]) == SOURCE
     assert list(importlib.reload(module).mine) == ["second"]
     assert changed_files(module.mine.values()) == []
 

@@ -27,7 +27,9 @@ def test_comments_docstrings_and_hints_are_no_edit(tmp_path):
     path = tmp_path / "model.py"
     source = MODEL_FILE.read_text("utf-8")
     path.write_text(
-        source.replace("The published model", "My model").replace("n_features: int", "n_features").replace("# (asset,", "# by (asset,"),
+        source.replace("The published model", "My model")
+        .replace("n_features: int", "n_features")
+        .replace("# (asset,", "# by (asset,"),
         encoding="utf-8",
     )
     assert path.read_text(encoding="utf-8") != source
