@@ -98,7 +98,7 @@ def _show(records: list[Record], folder: Path, base: Strategy) -> bool:
     title = f"{len(table)} variants, {start} to {end}; {table['trials'].max()} tried on these days"
     print(f"{title}\nPrices: {market}\n")
     print(tables.printed_table(table, tables.RESULTS))
-    print(f"\nDeflated: the probability that luck alone does not explain it ({tables.SOURCE}).")
+    print(f"\nDeflated: the probability that luck alone does not explain it ({tables.DEFLATED_SOURCE}).")
     asked = variants_of(records)
     if len({record["parameters"]["seed"] for record in asked}) > 1:
         summary = tables.seed_markdown(tables.seed_summary(asked, base, unchanged))

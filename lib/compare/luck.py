@@ -21,7 +21,7 @@ from lib.stats.overfitting import FEWEST, SPLITS, overfitting_probability
 from lib.stats.sharpe import sharpe_ratio
 from lib.stats.walk_forward import WalkForward, walk_forward
 
-LEVEL = 0.05  # below which a p-value would usually be reported
+P_VALUE_LEVEL = 0.05  # below which a p-value would usually be reported
 # of 100 panels of independent noise how many have a probability of overfitting below 0.1, by number of runs
 BELOW_A_TENTH = {2: 12, 5: 4, 10: 2}
 
@@ -165,21 +165,21 @@ def _shuffles(records: Sequence[Record], table: pd.DataFrame) -> str:
     found = (
         f"Shuffled targets: p_value is (b + 1) / (N + 1), b of N trainings on targets shuffled in blocks of "
         f"{BLOCK} days doing at least as well (Phipson and Smyth 2010); a variant that learns nothing has a "
-        f"value below {LEVEL} at most 5 times in 100. N is "
+        f"value below {P_VALUE_LEVEL} at most 5 times in 100. N is "
         f"{fewest if fewest == most else f'{fewest} to {most}'}: "
     )
-    if 1 / (fewest + 1) >= LEVEL:
-        found += f"too few for any value below {LEVEL}, which takes {round(1 / LEVEL)}."
+    if 1 / (fewest + 1) >= P_VALUE_LEVEL:
+        found += f"too few for any value below {P_VALUE_LEVEL}, which takes {round(1 / P_VALUE_LEVEL)}."
     else:
-        error = math.sqrt(LEVEL * (1 - LEVEL) / fewest)
-        found += f"no value can be below {1 / (fewest + 1):.3f}, and one near {LEVEL} has a standard "
+        error = math.sqrt(P_VALUE_LEVEL * (1 - P_VALUE_LEVEL) / fewest)
+        found += f"no value can be below {1 / (fewest + 1):.3f}, and one near {P_VALUE_LEVEL} has a standard "
         found += f"error of {error:.3f}."
     best = p_value_of_best(records)
     if number > 1 and np.isfinite(best):
         found += (
             f" That holds for a variant chosen beforehand: of {number} without any edge "
-            f"{number * LEVEL:.2g} would be below {LEVEL}. The best of all has p = {best:.3f} "
-            "(Westfall and Young 1993)."
+            f"{number * P_VALUE_LEVEL:.2g} would be below {P_VALUE_LEVEL}. The best of all has "
+            f"p = {best:.3f} (Westfall and Young 1993)."
         )
     return found
 

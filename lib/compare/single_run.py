@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 BLOCK = 5  # trading days of targets that stay together in a shuffle
-SHORTEST = 60  # calendar days of a backtest whose halves are drawn
+SHORTEST_BACKTEST = 60  # calendar days of a backtest whose halves are drawn
 DAY = np.timedelta64(1, "D")
 LOG_LENGTH = 4_000  # characters
 # qnt keeps files, the end of the data and messages for the whole process: one run at a time in each
@@ -213,9 +213,10 @@ def _window(number: int, start: str, end: str) -> dict[str, str]:
     """Return half of the calendar days from `start` to `end`, beginning on a random one."""
     first, last = np.datetime64(start), np.datetime64(end)
     days = int((last - first) / DAY) + 1
-    if days < SHORTEST:
+    if days < SHORTEST_BACKTEST:
         raise WrongValueError(
-            f"universes are drawn from {SHORTEST} calendar days or more, not from {days}: start earlier."
+            f"universes are drawn from {SHORTEST_BACKTEST} calendar days or more, not from {days}: "
+            "start earlier."
         )
     half = days // 2
     begin = first + int(np.random.default_rng(number).integers(days - half + 1)) * DAY

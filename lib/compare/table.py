@@ -1,7 +1,7 @@
 """The table of a comparison: the declaration of its columns, and the forms in which it is shown.
 
-`COLUMNS` declares each column once: name, heading, explanation, computation, and the views that show it. A
-new column is a new entry there; it appears in the table, and in the views that it names.
+`TABLE_COLUMNS` declares each column once: name, heading, explanation, computation, and the views that show
+it. A new column is a new entry there; it appears in the table, and in the views that it names.
 """
 
 import io
@@ -28,7 +28,7 @@ from lib.strategy import Strategy
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SOURCE = "Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio"
+DEFLATED_SOURCE = "Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio"
 RESULTS, LUCK, PLOT = "results", "luck", "plot"  # views: the printed tables, and what the plot shows at a bar
 
 
@@ -54,7 +54,7 @@ class Row(NamedTuple):
         return list(self.draws.get(kind, {}).values())
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A column of the table."""
 
     name: str
@@ -67,21 +67,21 @@ class Column(NamedTuple):
     draw: str = ""  # the kind of draws that must have been asked for
 
 
-def _statistic(name: str, heading: str, text: str, **more: Any) -> Column:
+def _statistic(name: str, heading: str, text: str, **more: Any) -> TableColumn:
     views = (RESULTS, PLOT)
-    return Column(name, heading, text, lambda row: row.figure(name), **{"views": views, **more})
+    return TableColumn(name, heading, text, lambda row: row.figure(name), **{"views": views, **more})
 
 
-def _friction(name: str, text: str) -> Column:
+def _friction(name: str, text: str) -> TableColumn:
     def compute(row: Row) -> float:
         return _as_float(row.record.get("friction", {}).get(name))
 
-    return Column(name, name.replace("_", " "), text, compute, (LUCK,))
+    return TableColumn(name, name.replace("_", " "), text, compute, (LUCK,))
 
 
-def _quartile(name: str, share: float) -> Column:
+def _quartile(name: str, share: float) -> TableColumn:
     text = f"the {share:.0%} quantile of the Sharpe ratios of the universes"
-    return Column(
+    return TableColumn(
         name, name.replace("_", " "), text, lambda row: _quantile(row, share), (LUCK,), draw="universe"
     )
 
@@ -115,9 +115,11 @@ def _as_float(value: float | None) -> float:
 
 
 # The columns of the parameters that differ stand behind "variant".
-COLUMNS = [
-    Column("label", "label", "what the variant changes, in short", lambda row: row.label, (RESULTS, LUCK)),
-    Column("variant", "variant", "what the variant changes", lambda row: row.variant, (PLOT,)),
+TABLE_COLUMNS = [
+    TableColumn(
+        "label", "label", "what the variant changes, in short", lambda row: row.label, (RESULTS, LUCK)
+    ),
+    TableColumn("variant", "variant", "what the variant changes", lambda row: row.variant, (PLOT,)),
     _statistic(
         "sharpe_ratio",
         "Sharpe ratio",
@@ -129,29 +131,29 @@ COLUMNS = [
     _statistic("volatility", "volatility", "the volatility a year"),
     _statistic("max_drawdown", "max drawdown", "the largest drawdown"),
     _statistic("avg_turnover", "turnover", "the mean turnover of a day", over_seeds=".3f"),
-    Column(
+    TableColumn(
         "win_rate",
         "win rate",
         "the share of days with a gain among those with a gain or a loss",
         lambda row: win_rate(row.returns()),
         (RESULTS, PLOT),
     ),
-    Column(
+    TableColumn(
         "deflated_sharpe_ratio",
         "deflated Sharpe ratio",
         "0 to 1, the probability that luck does not explain the best of so many trials",
         _deflated,
         (RESULTS, LUCK, PLOT),
     ),
-    Column(
+    TableColumn(
         "pbo",
         "probability of overfitting",
         "of all runs tried on the same days of the same market",
         lambda row: _overfitting(row)[0],
         (LUCK,),
     ),
-    Column("pbo_runs", "runs", "the number of runs in pbo", lambda row: _overfitting(row)[1]),
-    Column(
+    TableColumn("pbo_runs", "runs", "the number of runs in pbo", lambda row: _overfitting(row)[1]),
+    TableColumn(
         "trials",
         "trials",
         "the number of variants tried on the same days of the same market",
@@ -159,8 +161,8 @@ COLUMNS = [
     ),
     _friction(LATE, "the Sharpe ratio of the same weights one day late"),
     *(_friction(f"sharpe_cost_{n}", f"the Sharpe ratio at {n} times the trading cost") for n in COSTS),
-    Column("p_value", "p-value", "against shuffled targets", _p_value, (LUCK,), draw="shuffle"),
-    Column(
+    TableColumn("p_value", "p-value", "against shuffled targets", _p_value, (LUCK,), draw="shuffle"),
+    TableColumn(
         "shuffles",
         "shuffles",
         "the number of shuffles that finished",
@@ -171,7 +173,7 @@ COLUMNS = [
     _quartile("universe_low", 0.25),
     _quartile("universe_median", 0.5),
     _quartile("universe_high", 0.75),
-    Column(
+    TableColumn(
         "above_0",
         "above 0",
         "the share of universes with a Sharpe ratio above 0",
@@ -179,7 +181,7 @@ COLUMNS = [
         (LUCK,),
         draw="universe",
     ),
-    Column(
+    TableColumn(
         "universes",
         "universes",
         "the number of universes that finished",
@@ -187,16 +189,22 @@ COLUMNS = [
         (LUCK,),
         draw="universe",
     ),
-    Column("seconds", "seconds", "of the run", lambda row: _as_float(row.record.get("seconds")), (RESULTS,)),
-    Column(
+    TableColumn(
+        "seconds", "seconds", "of the run", lambda row: _as_float(row.record.get("seconds")), (RESULTS,)
+    ),
+    TableColumn(
         "status",
         "status",
         "finished, failed, interrupted or not run",
         lambda row: row.record["status"],
         (RESULTS,),
     ),
-    Column("message", "message", "the reason why a run failed", lambda row: row.record.get("message", "")),
-    Column("run", "run", "the key, and the name of the run's file", lambda row: row.record["key"], (PLOT,)),
+    TableColumn(
+        "message", "message", "the reason why a run failed", lambda row: row.record.get("message", "")
+    ),
+    TableColumn(
+        "run", "run", "the key, and the name of the run's file", lambda row: row.record["key"], (PLOT,)
+    ),
 ]
 
 
@@ -223,8 +231,8 @@ def comparison_table(
     Returns
     -------
     pandas.DataFrame
-        The columns of `COLUMNS`, and after `variant` one for each parameter that differs. Numbers are NaN
-        where there is none.
+        The columns of `TABLE_COLUMNS`, and after `variant` one for each parameter that differs. Numbers are
+        NaN where there is none.
     """
     kinds = {kind: draws_of(records, kind) for kind in ("shuffle", "universe")}
     asked = {"", *(kind for record in records for kind in record.get(DRAW, {}))}
@@ -243,7 +251,7 @@ def comparison_table(
         of_days = trials.setdefault(same[0]["key"] if same else "", TriedRuns(same))
         drawn = {kind: found.get(record["key"], {}) for kind, found in kinds.items()}
         row = Row(record, label, variant_label(own, unchanged), of_days, drawn)
-        cells = {column.name: column.compute(row) for column in COLUMNS if column.draw in asked}
+        cells = {column.name: column.compute(row) for column in TABLE_COLUMNS if column.draw in asked}
         given = {name: _cell(name, parameters, record["parameters"][name]) for name in differing}
         head = {name: cells.pop(name) for name in ("label", "variant")}
         rows.append(head | given | cells)
@@ -266,16 +274,16 @@ def _cell(name: str, parameters: Sequence[Mapping[str, Any]], value: Any) -> Any
     return value_text(value) if any(isinstance(given[name], list) for given in parameters) else value
 
 
-def columns_of(view: str) -> list[Column]:
+def columns_of(view: str) -> list[TableColumn]:
     """Return the columns that a view shows."""
-    return [column for column in COLUMNS if view in column.views]
+    return [column for column in TABLE_COLUMNS if view in column.views]
 
 
 def printed_table(table: pd.DataFrame, view: str) -> str:
     """Return the columns of a view as text."""
     shown = [column for column in columns_of(view) if column.name in table]
 
-    def formatter(column: Column) -> Callable[[Any], str]:
+    def formatter(column: TableColumn) -> Callable[[Any], str]:
         return lambda value: (
             f"{value:{column.format}}"
             if isinstance(value, float) and value == value
@@ -289,7 +297,7 @@ def printed_table(table: pd.DataFrame, view: str) -> str:
 
 def column_texts() -> str:
     """Return a line for each column: its name and what it is."""
-    return "\n".join(f"  {column.name:<22} {column.text}" for column in COLUMNS)
+    return "\n".join(f"  {column.name:<22} {column.text}" for column in TABLE_COLUMNS)
 
 
 def save_table(table: pd.DataFrame, path: Path) -> None:
@@ -305,7 +313,7 @@ def seed_summary(
 ) -> pd.DataFrame:
     """Return mean and spread over the seeds of each variant, in the order of `records`.
 
-    Columns: `label` and `variant`; `seeds`, how many finished; then each column of `COLUMNS` with
+    Columns: `label` and `variant`; `seeds`, how many finished; then each column of `TABLE_COLUMNS` with
     `over_seeds`, and after the first of them `against_first`, the difference to the first variant with the
     same seed: the mean, and in `…_spread` the standard deviation over the seeds, NaN of a single one.
     """
@@ -316,7 +324,7 @@ def seed_summary(
     unchanged = base_name(base) if unchanged is None else unchanged
     changed = [changed_parameters(group[0], base, without="seed") for group in groups.values()]
     labels = short_labels(changed, [group[0]["key"] for group in groups.values()], unchanged)
-    shown = [column for column in COLUMNS if column.over_seeds]
+    shown = [column for column in TABLE_COLUMNS if column.over_seeds]
     first: dict[int, float] = {}
     rows: list[dict[str, Any]] = []
     for group, own, label in zip(groups.values(), changed, labels, strict=True):
@@ -337,7 +345,9 @@ def seed_summary(
 
 def _summarised() -> list[tuple[str, str, str]]:
     """Return name, heading and format of the columns of the summary over seeds."""
-    shown = [(column.name, column.heading, column.over_seeds) for column in COLUMNS if column.over_seeds]
+    shown = [
+        (column.name, column.heading, column.over_seeds) for column in TABLE_COLUMNS if column.over_seeds
+    ]
     return [*shown[:1], ("against_first", "difference to the first", "+.3f"), *shown[1:]]
 
 

@@ -23,15 +23,22 @@ from pathlib import Path
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from lib.common.command_line import PROJECT
 from lib.common.registry import Choices
 from lib.runs import provenance
 
-PROJECT = Path(__file__).parents[2]
 # Python or a command imports these modules, but they do not change the result of a run.
 WITHOUT_EFFECT = {"lib", "lib.compare", "lib.contest", "lib.runs.workers"}
 # Attributes of a class that do not change what it does, that repeat its methods, or that pickling adds.
-IGNORED = {"__dict__", "__weakref__", "__module__", "__doc__", "__firstlineno__", "__static_attributes__"}
-IGNORED |= {"__slotnames__", "_abc_impl"}
+IGNORED_ATTRIBUTES = {
+    "__dict__",
+    "__weakref__",
+    "__module__",
+    "__doc__",
+    "__firstlineno__",
+    "__static_attributes__",
+}
+IGNORED_ATTRIBUTES |= {"__slotnames__", "_abc_impl"}
 WITH_DOCSTRING = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 NOT_FOLLOWED = {"__main__", *sys.stdlib_module_names}
 OF_PYTHON = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
@@ -96,7 +103,7 @@ class ObjectCode:
         elif isinstance(value, FunctionType):
             yield from self._function(value)
         elif isinstance(value, type):
-            own = {name: item for name, item in vars(value).items() if name not in IGNORED}
+            own = {name: item for name, item in vars(value).items() if name not in IGNORED_ATTRIBUTES}
             yield from self._parts([value.__qualname__, value.__bases__, sorted(own.items())])
         elif isinstance(getattr(value, "__wrapped__", None), FunctionType):  # functools.cache and the like
             yield from self._parts(value.__wrapped__)
@@ -123,7 +130,7 @@ class ObjectCode:
         steps = list(dis.get_instructions(code))
         for step, after in zip(steps, [*steps[1:], None], strict=True):
             stores = [each for each in (step, after) if each is not None and each.opname == "STORE_NAME"]
-            if any(each.argval in IGNORED for each in stores):
+            if any(each.argval in IGNORED_ATTRIBUTES for each in stores):
                 continue  # a class within the function stores its docstring or its line
             yield step.opname
             if isinstance(step.argval, CodeType):

@@ -128,7 +128,7 @@ def write_notebook(path, source):
 def test_the_strategy_and_the_days_of_the_notebook_are_compared(notebook, tmp_path, capsys):
     """With its methods, its parameters and its days; an edit of a method is another run."""
     arguments = ["--notebook", str(notebook), "--output", str(tmp_path / "runs"), "--grid", "top_assets=3,12"]
-    here = ["--backend", "threading", "--workers", "1"]
+    here = ["--backend", "threading", "--workers", "2"]
     assert main([*arguments, *here]) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("mine.ipynb: ")

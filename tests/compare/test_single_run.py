@@ -17,7 +17,7 @@ from lib.common.market_data import field
 from lib.compare.records import plan_record
 from lib.compare.single_run import (
     BLOCK,
-    SHORTEST,
+    SHORTEST_BACKTEST,
     ShuffledTarget,
     _finite,
     block_order,
@@ -215,7 +215,7 @@ def test_a_universe_loads_its_half_whatever_the_period(use_market):
     assert loader(PLAIN, {"shuffle": 1}) == PLAIN.load_data
 
 
-@given(st.integers(SHORTEST, 4000))
+@given(st.integers(SHORTEST_BACKTEST, 4000))
 def test_a_window_is_half_of_the_days_and_lies_among_them(days):
     start = np.datetime64("2001-01-01")
     record = {"start": str(start), "end": str(start + (days - 1))}

@@ -8,11 +8,11 @@ import pytest
 
 from lib.compare import table as tables
 from lib.compare.table import (
-    COLUMNS,
     LUCK,
     PLOT,
     RESULTS,
-    Column,
+    TABLE_COLUMNS,
+    TableColumn,
     column_texts,
     comparison_figure,
     comparison_table,
@@ -146,8 +146,8 @@ def test_a_plot_of_nothing():
 
 
 def test_a_new_column_touches_one_place(monkeypatch):
-    """An entry in COLUMNS is shown by every view that it names."""
-    column = Column(
+    """An entry in TABLE_COLUMNS is shown by every view that it names."""
+    column = TableColumn(
         "worst_day",
         "worst day",
         "the smallest return of a day",
@@ -156,7 +156,7 @@ def test_a_new_column_touches_one_place(monkeypatch):
         format=".1%",
         over_seeds=".2%",
     )
-    monkeypatch.setattr(tables, "COLUMNS", [*COLUMNS[:-1], column, COLUMNS[-1]])
+    monkeypatch.setattr(tables, "TABLE_COLUMNS", [*TABLE_COLUMNS[:-1], column, TABLE_COLUMNS[-1]])
     records = [record("a", seed=1), record("b", seed=2), record("c", status="failed", epochs=2)]
     table = comparison_table(records, records[:2])
     worst = [RETURNS[name].min() for name in "ab"]
@@ -177,7 +177,7 @@ def test_a_new_column_touches_one_place(monkeypatch):
 
 
 def test_columns_have_names_of_their_own():
-    names = [column.name for column in COLUMNS]
+    names = [column.name for column in TABLE_COLUMNS]
     assert len(set(names)) == len(names)
     assert not set(names) & Strategy().as_dict().keys()
 
