@@ -1,5 +1,6 @@
 """The rehearsal from end to end: the shipped notebook passes, a chain of faults is found."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -112,6 +113,23 @@ def test_what_cannot_be_rehearsed_is_refused_in_a_sentence(arguments, sentence, 
     assert output == ""
     assert sentence in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (KeyboardInterrupt(), 130, "Stopped by hand"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device"),
+    ],
+    ids=["Ctrl-C", "a full disk"],
+)
+def test_a_rehearsal_that_is_stopped_ends_with_a_sentence(error, code, sentence, capsys, monkeypatch):
+    def stop(*arguments):
+        raise error
+
+    monkeypatch.setattr(rehearsal, "run_pass", stop)
+    assert main(["--days", "1", "--end", LAST[-1]]) == code
+    assert sentence in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_precheck_is_the_only_name_of_days():
