@@ -20,18 +20,16 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from lib.common.references import IGNORED, closure_of, global_names
 from lib.common.registry import Choices
 from lib.runs import provenance
 
 PROJECT = Path(__file__).parents[2]
 # Python or a command imports these modules, but they do not change the result of a run.
 WITHOUT_EFFECT = {"lib", "lib.compare", "lib.contest", "lib.runs.workers"}
-# Attributes of a class that do not change what it does, that repeat its methods, or that pickling adds.
-IGNORED = {"__dict__", "__weakref__", "__module__", "__doc__", "__firstlineno__", "__static_attributes__"}
-IGNORED |= {"__slotnames__", "_abc_impl"}
 WITH_DOCSTRING = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 NOT_FOLLOWED = {"__main__", *sys.stdlib_module_names}
 OF_PYTHON = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
@@ -89,7 +87,7 @@ class ObjectCode:
         elif isinstance(value, property):
             yield from self._parts([value.fget, value.fset, value.fdel])
         elif isinstance(value, CodeType):
-            yield from self._code(value, set())
+            yield from self._code(value)
         elif isinstance(value, FunctionType | type) and _is_imported(value):
             self.modules.add(value.__module__)
             yield f"{value.__module__}.{value.__qualname__}"
@@ -104,16 +102,15 @@ class ObjectCode:
             yield from self._object(value)
 
     def _function(self, function: FunctionType) -> Iterator[str]:
-        names: set[str] = set()
-        yield from self._code(function.__code__, names)
-        cells = [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
+        yield from self._code(function.__code__)
+        cells = [item for _, item in closure_of(function)]
         yield from self._parts([function.__defaults__, function.__kwdefaults__, cells, vars(function)])
-        for name in sorted(names & function.__globals__.keys()):
+        for name in sorted(global_names(function.__code__) & function.__globals__.keys()):
             yield name
             yield from self._parts(function.__globals__[name])
 
-    def _code(self, code: CodeType, names: set[str]) -> Iterator[str]:
-        """Yield the parts of compiled code; add the global names that it uses to `names`.
+    def _code(self, code: CodeType) -> Iterator[str]:
+        """Yield the parts of compiled code.
 
         Constants count where they are loaded, so that a docstring does not count.
         """
@@ -127,7 +124,7 @@ class ObjectCode:
                 continue  # a class within the function stores its docstring or its line
             yield step.opname
             if isinstance(step.argval, CodeType):
-                yield from self._code(step.argval, names)
+                yield from self._code(step.argval)
             else:
                 yield from self._parts(step.argval)
             if step.opname == "IMPORT_NAME":
@@ -135,8 +132,6 @@ class ObjectCode:
                 self.modules.add(module)
             elif step.opname == "IMPORT_FROM":
                 self.modules.add(f"{module}.{step.argval}")
-            elif step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                names.add(step.argval)
 
     def _object(self, value: Any) -> Iterator[str]:
         kind = type(value)
