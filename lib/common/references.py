@@ -14,8 +14,9 @@ LIBRARY = Path(__file__).parents[1]
 FILES_OF_THE_USER = ("features.py", "model.py", "universe.py", "sizing.py")
 PATHS = sysconfig.get_paths()
 INSTALLED = (*(PATHS[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")), "<frozen")
-# attributes of a class that say nothing about what it does
+# Attributes of a class that do not change what it does, that repeat its methods, or that pickling adds.
 IGNORED = {"__dict__", "__weakref__", "__module__", "__doc__", "__firstlineno__", "__static_attributes__"}
+IGNORED |= {"__slotnames__", "_abc_impl"}
 
 
 def global_names(code: CodeType) -> set[str]:

@@ -20,25 +20,16 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from lib.common.command_line import PROJECT
+from lib.common.references import closure_of, global_names
 from lib.common.registry import Choices
 from lib.runs import provenance
 
 # Python or a command imports these modules, but they do not change the result of a run.
 WITHOUT_EFFECT = {"lib", "lib.compare", "lib.contest", "lib.runs.workers"}
-# Attributes of a class that do not change what it does, that repeat its methods, or that pickling adds.
-IGNORED_ATTRIBUTES = {
-    "__dict__",
-    "__weakref__",
-    "__module__",
-    "__doc__",
-    "__firstlineno__",
-    "__static_attributes__",
-}
-IGNORED_ATTRIBUTES |= {"__slotnames__", "_abc_impl"}
 WITH_DOCSTRING = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 NOT_FOLLOWED = {"__main__", *sys.stdlib_module_names}
 OF_PYTHON = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
@@ -96,14 +87,14 @@ class ObjectCode:
         elif isinstance(value, property):
             yield from self._parts([value.fget, value.fset, value.fdel])
         elif isinstance(value, CodeType):
-            yield from self._code(value, set())
+            yield from self._code(value)
         elif isinstance(value, FunctionType | type) and _is_imported(value):
             self.modules.add(value.__module__)
             yield f"{value.__module__}.{value.__qualname__}"
         elif isinstance(value, FunctionType):
             yield from self._function(value)
         elif isinstance(value, type):
-            own = {name: item for name, item in vars(value).items() if name not in IGNORED_ATTRIBUTES}
+            own = {name: item for name, item in vars(value).items() if name not in IGNORED}
             yield from self._parts([value.__qualname__, value.__bases__, sorted(own.items())])
         elif isinstance(getattr(value, "__wrapped__", None), FunctionType):  # functools.cache and the like
             yield from self._parts(value.__wrapped__)
@@ -111,16 +102,15 @@ class ObjectCode:
             yield from self._object(value)
 
     def _function(self, function: FunctionType) -> Iterator[str]:
-        names: set[str] = set()
-        yield from self._code(function.__code__, names)
-        cells = [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
+        yield from self._code(function.__code__)
+        cells = [item for _, item in closure_of(function)]
         yield from self._parts([function.__defaults__, function.__kwdefaults__, cells, vars(function)])
-        for name in sorted(names & function.__globals__.keys()):
+        for name in sorted(global_names(function.__code__) & function.__globals__.keys()):
             yield name
             yield from self._parts(function.__globals__[name])
 
-    def _code(self, code: CodeType, names: set[str]) -> Iterator[str]:
-        """Yield the parts of compiled code; add the global names that it uses to `names`.
+    def _code(self, code: CodeType) -> Iterator[str]:
+        """Yield the parts of compiled code.
 
         Constants count where they are loaded, so that a docstring does not count.
         """
@@ -130,11 +120,11 @@ class ObjectCode:
         steps = list(dis.get_instructions(code))
         for step, after in zip(steps, [*steps[1:], None], strict=True):
             stores = [each for each in (step, after) if each is not None and each.opname == "STORE_NAME"]
-            if any(each.argval in IGNORED_ATTRIBUTES for each in stores):
+            if any(each.argval in IGNORED for each in stores):
                 continue  # a class within the function stores its docstring or its line
             yield step.opname
             if isinstance(step.argval, CodeType):
-                yield from self._code(step.argval, names)
+                yield from self._code(step.argval)
             else:
                 yield from self._parts(step.argval)
             if step.opname == "IMPORT_NAME":
@@ -142,8 +132,6 @@ class ObjectCode:
                 self.modules.add(module)
             elif step.opname == "IMPORT_FROM":
                 self.modules.add(f"{module}.{step.argval}")
-            elif step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                names.add(step.argval)
 
     def _object(self, value: Any) -> Iterator[str]:
         kind = type(value)
