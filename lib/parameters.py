@@ -13,7 +13,10 @@ from lib.common.registry import full_name_of
 
 
 def _between(low: float, high: float, default: float) -> Any:
-    """Declare a number with its smallest and largest value; whole where both bounds are."""
+    """Declare a number with its range and default.
+
+    The number is whole if both bounds are.
+    """
     return dataclasses.field(default=default, metadata={"range": (low, high)})
 
 
@@ -81,7 +84,10 @@ class Parameters:
     log_price: bool = False
 
     def __new__(cls, *args: Any, **parameters: Any) -> "Parameters":
-        """Refuse an unknown parameter and name the nearest known one, which Python's own error would not."""
+        """Raise a WrongTypeError for an unknown parameter.
+
+        The message names the nearest known one, unlike Python's own error.
+        """
         known = [field.name for field in dataclasses.fields(cls)]
         for name in parameters:
             if name not in known:
@@ -89,7 +95,7 @@ class Parameters:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        """Check every value, and convert it to the type of its parameter."""
+        """Check every value and convert it to its parameter's type."""
         for field in dataclasses.fields(self):
             value = _checked(field.name, field.default, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
@@ -101,12 +107,18 @@ class Parameters:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every parameter as a plain value, a function by its name, for the state and every result."""
+        """Return every parameter as a plain value.
+
+        A function is given by its name. The state and every result hold these values.
+        """
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return every default in the form of `as_dict`, for parameters that an older record lacks."""
+        """Return every default in the form of `as_dict`.
+
+        They stand for parameters that an older record lacks.
+        """
         return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
 
 
@@ -117,7 +129,10 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def _checked(name: str, default: Any, value: Any) -> Any:
-    """Return a value in the type of its parameter: a number, a bool, or a tuple of features."""
+    """Return a value in the type of its parameter.
+
+    The value is a number, a bool, text, a function, or a tuple of features.
+    """
     if name in RANGES:
         return _number(name, value)
     if isinstance(default, bool) and not isinstance(value, bool):

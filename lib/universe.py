@@ -21,7 +21,9 @@ selection = Choices("selection")
 
 @selection
 def low_volatility(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Select the `top_assets` assets with the lowest volatility of daily returns, as published.
+    """Return True for the `top_assets` assets with lowest volatility.
+
+    The volatility is the standard deviation of daily returns: the published selection.
 
     The window is `lookback_period` **trading** days, or all there are. An asset with a gap in the window is
     left out. Equal volatilities share the mean of their ranks, so that slightly more or fewer assets may
