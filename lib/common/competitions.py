@@ -1,4 +1,4 @@
-"""The competitions that the template trades, one row each, with the platform's rules and ways as data.
+"""The competitions of the template, one row each, with the platform's rules as data.
 
 Sources, unless a comment names another: the platform's user guide and contest pages, read in April 2026, and
 its library qnt 0.0.507 (`qnt.data`, `qnt.stats.get_default_*`, `qnt.output.clean` and `check`,
@@ -102,7 +102,13 @@ KINDS = COMPETITIONS | dict.fromkeys(
 
 
 def rules_of(competition_type: str) -> Competition:
-    """Return the rules of a competition; ValueError, with the nearest name, where it is not known."""
+    """Return the rules of a competition.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown; the nearest one is named.
+    """
     if not isinstance(competition_type, str) or competition_type not in COMPETITIONS:
         known = suggest(competition_type, COMPETITIONS)
         raise WrongValueError(f"competition_type is {competition_type!r}: {known}")
@@ -110,5 +116,8 @@ def rules_of(competition_type: str) -> Competition:
 
 
 def row_served_by(loader: str) -> Competition:
-    """Return the first row with this loader, such as "stocks.load_ndx_data"."""
+    """Return the first row with this loader.
+
+    A loader is such as "stocks.load_ndx_data".
+    """
     return next(row for row in COMPETITIONS.values() if row.loader == loader)

@@ -1,4 +1,4 @@
-"""The replacement of a file, after which it holds the old content or the new one, complete."""
+"""Atomic replacement of a file: it always holds the complete old or new content."""
 
 import errno
 import glob
@@ -13,7 +13,9 @@ TRIES, PAUSE = 10, 0.1  # Windows refuses to replace a file while another progra
 
 
 def replace_file(path: str | os.PathLike, data: bytes) -> bool:
-    """Put `data` at `path`; at every instant the path holds the old content or the new one.
+    """Put `data` at `path` in one step.
+
+    At every instant the path holds the old content or the new one.
 
     A symbolic link is followed, an existing file's permissions are kept. Temporary files that killed writers
     left are removed once they are an hour old.
@@ -56,7 +58,15 @@ def replace_file(path: str | os.PathLike, data: bytes) -> bool:
 
 
 def _permissions(target: str) -> int | None:
-    """Permissions of the file that is there; a folder or a device must not be replaced."""
+    """Return the permissions of an existing file.
+
+    A folder or a device must not be replaced.
+
+    Raises
+    ------
+    OSError
+        The path is not a regular file.
+    """
     try:
         status = os.stat(target)
     except FileNotFoundError:
