@@ -27,7 +27,7 @@ def backtest(strategy: "Strategy", start: str, end: str | None = None, **options
     ----------
     strategy : Strategy
     start, end : str, YYYY-MM-DD
-        First and last day; None for the last day there is.
+        First and last day; None for the last day of the data.
     **options
         Further arguments of `backtest_ml`, or others than the strategy's, such as `train`.
 
@@ -79,9 +79,9 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
     Parameters
     ----------
     strategy : Strategy
-        Its competition and periods say which data the first day needs.
+        Its competition and periods determine the data that the first day needs.
     start, end : str or date
-        First and last day; None as `end` for the last day there is.
+        First and last day; None as `end` for the last day of the data.
 
     Raises
     ------

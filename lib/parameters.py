@@ -29,30 +29,30 @@ class Parameters:
     lookback_period, train_period, retrain_interval : int, calendar days
         Data seen by one prediction, data seen by one training, and the time between trainings of a backtest.
     top_assets : int
-        Number of assets to trade, those with the lowest volatility among the liquid ones.
+        Number of assets to trade: the liquid ones with the lowest volatility.
     hidden_size, learning_rate, epochs, seed
         The network and its training: units per layer, length of a step of L-BFGS, number of its calls, and
         the seed from which every asset's model starts.
     lwma_period : int, trading days
         Window of the weighted average in the feature `trend`.
     min_weight, max_weight : float
-        Weights below the first become 0, those above the second are cut. The contest allows at most 0.1.
+        Weights below the first become 0, weights above the second are cut. The contest allows at most 0.1.
     competition_type : "stocks_nasdaq100" or "stocks_s&p500"
     features : names or functions
-        What the model sees: names in `lib/features.py`, such as "trend" or "rsi(periods=21)", or functions of
+        Inputs of the model: names in `lib/features.py`, such as "trend" or "rsi(periods=21)", or functions of
         (data, strategy).
     target, selection, model : name or function
-        What the model learns (`lib/features.py`), the assets to trade (`lib/universe.py`), and the model
-        (`lib/model.py`); "constant" is a model without training that answers one half.
+        The outcome that the model learns (`lib/features.py`), the assets to trade (`lib/universe.py`), and
+        the model (`lib/model.py`); "constant" is a model without training that returns one half.
     sizing : name or function
-        How outputs become weights (`lib/sizing.py`).
+        The function from outputs to weights (`lib/sizing.py`).
     leave_out_unknown : bool
         Train without the days whose future is not known yet. The published strategy labels them 0.
     whole_sequence : bool
         Predict from all days of the lookback window, so that the network's memory is used. The published
         strategy predicts from the last day only, with an empty memory.
     log_price : bool
-        Compute `trend` from the logarithm of the price, as the published text says; its code uses the price.
+        Compute `trend` from the logarithm of the price, as in the published text; its code uses the price.
 
     Raises
     ------

@@ -151,10 +151,10 @@ class Strategy(Parameters):
         Parameters
         ----------
         start, end : date
-            First and last day of the backtest; None for the last day there is. The data begin
-            ``max(train_period + lookback_period, 60)`` calendar days before `start`: what the first training,
-            its out-of-sample check and the costs of the first trades need. Like `load_data`, it ends at the
-            latest where the data of a running `train_model` or `predict` end.
+            First and last day of the backtest; None for the last day of the data. The data begin
+            ``max(train_period + lookback_period, 60)`` calendar days before `start`, since the first
+            training, its out-of-sample check and the costs of the first trades need them. As in `load_data`,
+            they end at the latest with the data of a running `train_model` or `predict`.
         """
         before = max(self.train_period + self.lookback_period, STATISTICS_DAYS)
         return market_data.load_range(self.competition_type, np.datetime64(start, "D") - before, end)

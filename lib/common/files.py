@@ -17,14 +17,14 @@ def replace_file(path: str | os.PathLike, data: bytes) -> bool:
 
     At every instant the path holds the old content or the new one.
 
-    A symbolic link is followed, an existing file's permissions are kept. Temporary files that killed writers
-    left are removed once they are an hour old.
+    A symbolic link is followed, and the permissions of an existing file are kept. Temporary files of killed
+    writers are removed once they are an hour old.
 
     Returns
     -------
     bool
-        Whether the disk confirmed the change of name, where the system can be asked. If not, the new content
-        is in place, but a power cut may bring the old one back.
+        True if the disk confirmed the change of name, or the system cannot check it. If False, the new
+        content is in place, but a power cut may bring the old one back.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def _confirm(folder: str) -> bool:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        return error.errno in (errno.EINVAL, errno.ENOTSUP)  # a file system that has no answer
+        return error.errno in (errno.EINVAL, errno.ENOTSUP)  # the file system cannot confirm
     finally:
         os.close(descriptor)
     return True

@@ -102,7 +102,7 @@ def _forward_filled(values: np.ndarray) -> np.ndarray:
 _data_end: ContextVar[str | None] = ContextVar("data_end", default=None)
 # periods in calendar days that were loaded inside `recording_loads`
 _loads: ContextVar[list[int] | None] = ContextVar("loads", default=None)
-LIMITS = ("BASE_URL", "MAX_DATETIME_LIMIT", "MAX_DATE_LIMIT")  # what qnt.data.common keeps of its limit
+LIMITS = ("BASE_URL", "MAX_DATETIME_LIMIT", "MAX_DATE_LIMIT")  # where qnt.data.common stores its limit
 
 
 def load_last(competition_type: str, period: int) -> "xr.DataArray":

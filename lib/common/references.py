@@ -14,7 +14,7 @@ LIBRARY = Path(__file__).parents[1]
 FILES_OF_THE_USER = ("features.py", "model.py", "universe.py", "sizing.py")
 PATHS = sysconfig.get_paths()
 INSTALLED = (*(PATHS[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")), "<frozen")
-# attributes of a class that say nothing about what it does
+# attributes of a class that do not affect its behaviour
 IGNORED = {"__dict__", "__weakref__", "__module__", "__doc__", "__firstlineno__", "__static_attributes__"}
 
 
@@ -193,7 +193,7 @@ def numbers_in(value: Any, most: int = 100_000) -> list[Any]:
         if not isinstance(item, Mapping | list | tuple | set | frozenset):
             try:
                 item = item.__getstate__()  # a tree of scikit-learn has its numbers there alone
-            except Exception:  # nothing to look into
+            except Exception:  # it has no state to inspect
                 continue
             if isinstance(item, np.ndarray | dict | tuple | list):
                 left.append(item)

@@ -42,7 +42,7 @@ def check_rules(
     weights : xarray.DataArray
         (time, asset), as they would be submitted; NaN is no position.
     sharpe_ratio : float
-        Annualised, of all these days. Without the first days in sample it does not tell the contest's.
+        Annualised, of all these days. Without the first days in sample it is not the ratio of the contest.
     rules : Competition
     """
     weights = weights.transpose("time", "asset").fillna(0)
@@ -73,8 +73,8 @@ def broken_positions(
 ) -> dict[str, np.ndarray]:
     """Return the positions (time, asset) that break a rule.
 
-    The result has True for each of them, by rule: `LARGEST`, `ILLIQUID` and `SHORT`. The parameters are those
-    of `check_rules`; an asset or day that is missing in `data` is not tradable.
+    The result has True for each of them, by rule: `LARGEST`, `ILLIQUID` and `SHORT`. The parameters are the
+    same as of `check_rules`; an asset or day that is missing in `data` is not tradable.
     """
     weights = weights.transpose("time", "asset").fillna(0)
     liquid, price = (

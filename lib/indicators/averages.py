@@ -18,7 +18,7 @@ def sma(series: Series, periods: int = 20) -> Series:
     def mean(dense: np.ndarray) -> np.ndarray:
         out = np.full_like(dense, np.nan)
         if len(dense) >= n:
-            # Leaving and entering values take turns in one running sum: the platform's order of rounding.
+            # One running sum alternates leaving and entering values: the platform's order of rounding.
             steps = np.empty((2 * len(dense) - n, *dense.shape[1:]))
             steps[:n] = dense[:n]
             steps[n::2] = -dense[: len(dense) - n]

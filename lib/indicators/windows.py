@@ -76,8 +76,8 @@ def counted(function: Callable[..., np.ndarray], *series: Any) -> Any:
 
     Each result returns to the place of its value.
 
-    Of several series only the places count where none has a gap. Columns with fewer values than others end
-    in NaN, where the function's results are not used.
+    If there are several series, a gap in one counts as a gap in all. Columns with fewer values than others
+    end in NaN, where the function's results are not used.
     """
 
     def closed_up(*values: np.ndarray) -> np.ndarray:

@@ -173,7 +173,7 @@ def _in_path() -> str:
     except FileNotFoundError:
         print(f"IN_STATE_PATH names {given}, which does not exist: reading {_out_path()}.", flush=True)
     except (OSError, ValueError):
-        return given  # it is there, and reading it reports what is wrong
+        return given  # it exists, and reading it reports the error
     return _out_path()
 
 
@@ -206,22 +206,21 @@ def state_at(place: str) -> State | None:
 
 
 def keep_aside(place: str, state: State | None) -> str | None:
-    """Copy a state file that must not be lost.
+    """Copy a state file before it is overwritten.
 
-    It is one that `state` would overwrite at `place`, with a state of a later day or without a complete
-    state.
+    A copy is made if the file at `place` holds a state of a later day than `state`, or no complete state.
 
     The copy lies beside the file, under its name and the later day, or ``unreadable``; it is made once.
 
     Returns
     -------
     str or None
-        What was kept, and where; None where nothing had to be.
+        A description of the copied file and its place; None if no copy was needed.
 
     Raises
     ------
     StateError, OSError, ValueError
-        The file cannot be read, or not be kept.
+        The file cannot be read or copied.
     """
     try:
         content = _content(place)

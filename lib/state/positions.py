@@ -181,7 +181,7 @@ def restore(record: Any) -> State:
 
 
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
-ROUNDING = 1e-6  # what adding up float weights may be off by
+ROUNDING = 1e-6  # largest error of a sum of float weights
 DEEPEST = 8
 ARRAY = "numpy.ndarray"  # the only key of a dict that stands for an array
 ARRAYS = "biufmM"  # kinds of arrays that a memory may hold: bools, numbers, dates
@@ -190,7 +190,7 @@ ARRAYS = "biufmM"  # kinds of arrays that a memory may hold: bools, numbers, dat
 class StateError(UserError, ValueError):
     """An error in using, reading or writing a state.
 
-    The message says the reason and the remedy.
+    The message gives the reason and the remedy.
     """
 
 
@@ -253,7 +253,7 @@ def parameters_of(values: Any) -> dict[str, Any]:
 def check_same(day: np.datetime64, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise a StateError if the parameters differ.
 
-    `then` are those that made the state of the day, `now` those of the strategy.
+    `then` holds the parameters of the state of the day, `now` the parameters of the strategy.
     """
     universe, made = "competition_type", f"The state of {day}"
     advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."

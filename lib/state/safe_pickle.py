@@ -57,8 +57,8 @@ def read_plain(stream: BinaryIO, names: Collection[tuple[str, str]]) -> Any:
     stream : binary file
         One pickle and nothing after it.
     names : collection of (module, name)
-        The functions that may be named, exactly. A call of such a function becomes a `Call`; what the pickle
-        would set on its result is dropped.
+        The functions that may be named, exactly. A call of such a function becomes a `Call`; attributes set
+        on its result are dropped.
 
     Returns
     -------
