@@ -2,7 +2,7 @@
 
 A sizing takes the outputs (asset,) of the selected assets that are liquid on the day, and the strategy. It
 returns their raw weights (asset,), finite and 0 or more. The engine blends them with the weights of the day
-before, and scales the result down where its sum is above 1.
+before, and scales the result down where its sum is above 1: only proportions matter.
 """
 
 from typing import TYPE_CHECKING

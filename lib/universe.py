@@ -21,7 +21,7 @@ selection = Choices("selection")
 
 @selection
 def low_volatility(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Return True for the `top_assets` assets with lowest volatility.
+    """Select the `top_assets` assets with the lowest volatility.
 
     The volatility is the standard deviation of daily returns: the published selection.
 

@@ -5,7 +5,7 @@ import sys
 from lib.common.command_line import run_command
 
 
-def start() -> int:
+def run_notebook_command() -> int:
     """Run the command.
 
     Ctrl-C ends it with a sentence even while the libraries are imported.

@@ -128,7 +128,7 @@ def write_page(executed: Path) -> Path:
 
     The page is HTML and shows the charts in any browser.
     """
-    from nbconvert import HTMLExporter  # its import takes a second, and a comparison of notebooks does not need it
+    from nbconvert import HTMLExporter  # its import takes a second, and a comparison needs none
 
     page = executed.with_suffix(".html")
     content, _ = HTMLExporter().from_filename(str(executed))

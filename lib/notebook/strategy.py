@@ -76,7 +76,7 @@ def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> 
         functions = {name: names[name] for name in METHODS if callable(names.get(name))}
     else:
         functions = {}
-    for name, keyword in KEYWORDS.items():  # functions that the notebook's backtest calls instead of the methods
+    for name, keyword in KEYWORDS.items():  # functions that the notebook's backtest calls
         passed = call.get(keyword)
         if isinstance(passed, ast.Name) and callable(names.get(passed.id)):
             functions[name] = names[passed.id]
