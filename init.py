@@ -1,7 +1,7 @@
-"""Install what requirements.txt names and is missing, and say which qnt will be imported.
+"""Install the missing packages of requirements.txt, and report which qnt is imported.
 
 Run it once, as `python init.py` or, in a notebook, as `%run init.py`. `python init.py --tests` also installs
-the tools that the tests need.
+the packages that the tests need.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ HINTS = {  # by a word in pip's output
 
 
 def main(arguments=()) -> None:
-    """Install, check and report; end with a sentence and exit code 1 where that is impossible.
+    """Install the missing packages, check and report.
 
-    The only argument is "--tests": install the tools for the tests too.
+    An error ends it with a sentence and exit code 1. The only argument is "--tests": install the packages of
+    the tests too.
     """
     unknown = [argument for argument in arguments if argument != "--tests"]
     if unknown:
@@ -59,7 +60,10 @@ def main(arguments=()) -> None:
 
 
 def check_python(version: tuple[int, ...]) -> None:
-    """End with a sentence unless this is a Python that everything here has builds for."""
+    """Exit with a message unless this Python is supported.
+
+    A supported version has builds of all packages.
+    """
     if not OLDEST <= tuple(version[:2]) <= NEWEST:
         python = "py -3.13" if os.name == "nt" else "python3.13"
         give_up(
@@ -69,7 +73,10 @@ def check_python(version: tuple[int, ...]) -> None:
 
 
 def read_requirements(text: str, tests: bool) -> list:
-    """Return the requirements that apply to this Python, with or without the tools for the tests."""
+    """Return the requirements that apply to this Python.
+
+    `tests` includes the packages that only the tests need.
+    """
     try:
         from pip._vendor.packaging.requirements import Requirement  # packaging itself may be missing
     except ImportError:
@@ -82,7 +89,10 @@ def read_requirements(text: str, tests: bool) -> list:
 
 
 def is_satisfied(requirement) -> bool:
-    """Return True if the installed version is allowed, and its module can be found; pre-releases count."""
+    """Return True if an allowed version is installed.
+
+    Its module must be found too; pre-releases count.
+    """
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
@@ -92,12 +102,15 @@ def is_satisfied(requirement) -> bool:
 
 
 def module_of(requirement) -> str:
-    """Return the name by which a package is imported."""
+    """Return the import name of a package."""
     return MODULES.get(requirement.name, requirement.name.replace("-", "_"))
 
 
 def install(missing: list, present: list) -> None:
-    """Install packages with pip, keep the version of those that are present, and import them once."""
+    """Install packages with pip and test their import.
+
+    The versions of the packages in `present` are kept.
+    """
     names = ", ".join(map(str, missing))
     print(f"Installing {names}.\n{SIZE}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +135,10 @@ def install(missing: list, present: list) -> None:
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    """Run this Python again and return its exit code and output; print pip's progress meanwhile."""
+    """Run this Python again and print pip's progress.
+
+    Return its exit code and its output.
+    """
     process = subprocess.Popen(
         [sys.executable, *arguments],
         stdin=subprocess.DEVNULL,
@@ -147,7 +163,10 @@ def end(output: str) -> str:
 
 
 def which_qnt() -> str:
-    """Return which library `import qnt` will find, and what it needs."""
+    """Return a sentence on the library that `import qnt` finds.
+
+    It says too whether an API key is needed.
+    """
     spec = importlib.util.find_spec("qnt")
     if spec is None or spec.origin is None or HERE / "lib" / "offline" in Path(spec.origin).parents:
         own = os.environ.get("QNT_OFFLINE_MARKET")
@@ -166,7 +185,10 @@ def which_qnt() -> str:
 
 
 def give_up(sentence: str):
-    """End with a sentence and exit code 1; a notebook shows the sentence."""
+    """Exit with a message and exit code 1.
+
+    A notebook shows the message.
+    """
     raise SystemExit(sentence)
 
 

@@ -1,4 +1,4 @@
-"""A backtest through the platform's library, outside the notebook, and the check of its days."""
+"""A backtest with the platform's library outside the notebook, and the check of its days."""
 
 import tempfile
 from collections.abc import Iterator
@@ -19,13 +19,15 @@ HOLIDAYS = 10  # most calendar days in a row on which a market is closed
 
 
 def backtest(strategy: "Strategy", start: str, end: str | None = None, **options: Any) -> Any:
-    """Backtest a strategy day by day with `qnt.backtester.backtest_ml`, without analysis and plots.
+    """Backtest a strategy with `qnt.backtester.backtest_ml`.
+
+    It predicts day by day, without analysis and plots.
 
     Parameters
     ----------
     strategy : Strategy
     start, end : str, YYYY-MM-DD
-        First and last day; None for the last day there is.
+        First and last day; None for the last day of the data.
     **options
         Further arguments of `backtest_ml`, or others than the strategy's, such as `train`.
 
@@ -59,7 +61,10 @@ def backtest(strategy: "Strategy", start: str, end: str | None = None, **options
 
 @contextmanager
 def leaving_no_files() -> Iterator[None]:
-    """Let what the library writes go to a temporary folder, whatever the environment says."""
+    """Redirect the library's output files to a temporary folder.
+
+    The paths in the environment do not count.
+    """
     with tempfile.TemporaryDirectory() as folder:
         written = {name: f"{folder}/{name}" for name in WRITTEN}
         with environment({**dict.fromkeys(UNSET), **written, "NONINTERACT": "1"}):
@@ -67,14 +72,16 @@ def leaving_no_files() -> Iterator[None]:
 
 
 def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str, str | None]:
-    """Return both days as YYYY-MM-DD, provided that the strategy can be backtested on them.
+    """Check the days of a backtest and return them.
+
+    Both are written YYYY-MM-DD; the end is at most the last day of the data.
 
     Parameters
     ----------
     strategy : Strategy
-        Its competition and periods say which data the first day needs.
+        Its competition and periods determine the data that the first day needs.
     start, end : str or date
-        First and last day; None as `end` for the last day there is.
+        First and last day; None as `end` for the last day of the data.
 
     Raises
     ------
@@ -107,7 +114,13 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
 
 
 def last_day(strategy: "Strategy") -> np.datetime64:
-    """Return the last day there is; ValueError where the competition has no data."""
+    """Return the last day of the competition's data.
+
+    Raises
+    ------
+    ValueError
+        The competition has no data.
+    """
     for window in ({"tail": HOLIDAYS}, {"min_date": "1990-01-01"}):
         days = _days(strategy, **window)
         if len(days):
@@ -116,7 +129,10 @@ def last_day(strategy: "Strategy") -> np.datetime64:
 
 
 def _days(strategy: "Strategy", **window: Any) -> np.ndarray:
-    """Trading days of a window of the market, without the loader's log."""
+    """Return the trading days of a window of the market.
+
+    The loader's log is silenced.
+    """
     import qnt.data as qndata
     import qnt.log as qnlog
 

@@ -1,10 +1,12 @@
-"""The features that the model sees and the targets that it learns: yours to change.
+"""The features and targets of the model: yours to change.
 
 A feature takes data (field, time, asset) and the strategy, and returns an array (time, asset). It may use the
-values of each day and of the days before it; `lib.lookahead` checks that it does. It is given the selected
-assets, or, marked with `whole_universe`, all of them. Further arguments with defaults are its parameters, set
-as in `"rsi(periods=21)"`. A target takes the same, may be marked alike, and returns the output that the
-model should have, NaN where it is not known yet.
+values of each day and of the days before; `lib.lookahead` checks this. Its data hold the selected assets, or
+all assets if it is marked with `whole_universe`. Further arguments with defaults are its parameters, set as
+in `"rsi(periods=21)"`.
+
+A target takes the same arguments and may be marked alike. It returns the outcome that the model learns to
+predict, NaN where the outcome is not known yet.
 """
 
 from typing import TYPE_CHECKING
@@ -26,7 +28,9 @@ feature, target = Choices("feature"), Choices("target")
 
 @feature
 def trend(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Compute the daily change in percent of the weighted average of the close, as published.
+    """Return the daily change of the close's weighted average.
+
+    The change is in percent, the average linearly weighted: the published feature.
 
     Gaps in the close are forward-filled, then back-filled, then set to 1; so are gaps in the result. The
     first `lwma_period` days of a window therefore repeat the value of the next day, which only a training
@@ -41,25 +45,43 @@ def trend(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
 
 @feature
 def momentum(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
-    """Divide the change of the close in percent by the root of `periods` (Jegadeesh & Titman 1993)."""
+    """Return the change of the close in `periods` days.
+
+    The change is in percent, divided by the square root of `periods`.
+
+    Source: Jegadeesh & Titman 1993.
+    """
     return indicators.roc(field(data, "close"), periods) / np.sqrt(periods)
 
 
 @feature
 def volatility(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
-    """Compute the standard deviation of daily returns in percent (Ang, Hodrick, Xing & Zhang 2006)."""
+    """Return the standard deviation of the last daily returns.
+
+    The returns are those of `periods` days, in percent.
+
+    Source: Ang, Hodrick, Xing & Zhang 2006.
+    """
     return indicators.std(_returns(data), periods)
 
 
 @feature
 def rsi(data: "xr.DataArray", strategy: "Parameters", periods: int = 14) -> np.ndarray:
-    """Compute the relative strength index, moved from 0..100 to -1..1 (Wilder 1978)."""
+    """Return the relative strength index of the close.
+
+    It is scaled from 0..100 to -1..1.
+
+    Source: Wilder 1978.
+    """
     return indicators.rsi(field(data, "close"), periods) / 50 - 1
 
 
 @feature
 def atr_percent(data: "xr.DataArray", strategy: "Parameters", periods: int = 14) -> np.ndarray:
-    """Compute the average true range in percent of the close (Wilder 1978)."""
+    """Return the average true range in percent of the close.
+
+    Source: Wilder 1978.
+    """
     high, low, close = (field(data, name) for name in ("high", "low", "close"))
     with np.errstate(all="ignore"):
         return 100 * indicators.atr(high, low, close, periods) / close
@@ -67,7 +89,13 @@ def atr_percent(data: "xr.DataArray", strategy: "Parameters", periods: int = 14)
 
 @feature
 def ema_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 15) -> np.ndarray:
-    """Divide the distance from the exponential mean in percent by the root of `periods` (Appel 1979)."""
+    """Return the distance of the close from its mean.
+
+    The mean is exponential over `periods` days. The distance is in percent of it, divided by the square root
+    of `periods`.
+
+    Source: Appel 1979.
+    """
     close = field(data, "close")
     with np.errstate(all="ignore"):
         return 100 * (close / indicators.ema(close, periods) - 1) / np.sqrt(periods)
@@ -75,7 +103,12 @@ def ema_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 15) -
 
 @feature
 def volume_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
-    """Compute the logarithm of the volume over its mean (Gervais, Kaniel & Mingelgrin 2001)."""
+    """Return the logarithm of the relative volume.
+
+    The volume of the day is divided by its mean over `periods` days.
+
+    Source: Gervais, Kaniel & Mingelgrin 2001.
+    """
     volume = field(data, "vol")
     with np.errstate(all="ignore"):
         return np.log((1 + volume) / (1 + indicators.sma(volume, periods)))
@@ -83,7 +116,12 @@ def volume_ratio(data: "xr.DataArray", strategy: "Parameters", periods: int = 20
 
 @feature
 def gap(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Compute the overnight return in percent (Lou, Polk & Skouras 2019)."""
+    """Return the overnight return in percent.
+
+    It is the change from the previous close to the open.
+
+    Source: Lou, Polk & Skouras 2019.
+    """
     with np.errstate(all="ignore"):
         return 100 * (field(data, "open") / indicators.shift(field(data, "close"), 1) - 1)
 
@@ -91,7 +129,12 @@ def gap(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
 @feature
 @whole_universe
 def market(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Compute the mean return of the liquid assets in percent, equal for all assets (Sharpe 1964)."""
+    """Return the mean daily return of the market.
+
+    It is the mean over the liquid assets, in percent, and the same for each asset.
+
+    Source: Sharpe 1964.
+    """
     returns = np.where(field(data, "is_liquid") > 0, _returns(data), np.nan)
     known = np.isfinite(returns)
     with np.errstate(all="ignore"):
@@ -102,7 +145,12 @@ def market(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
 @feature
 @whole_universe
 def rank(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Rank the return of the day among the liquid assets, from 0 to 1 (Jegadeesh 1990)."""
+    """Return the rank of the daily return, 0..1.
+
+    Of the liquid assets, the lowest return has rank 0, the highest rank 1.
+
+    Source: Jegadeesh 1990.
+    """
     ranks = pd.DataFrame(np.where(field(data, "is_liquid") > 0, _returns(data), np.nan)).rank(axis=1)
     last = ranks.count(axis=1).to_numpy()[:, None]
     with np.errstate(all="ignore"):
@@ -111,23 +159,32 @@ def rank(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
 
 @target
 def next_open_up(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Return 1 where the next open is above this day's open, else 0: the published target."""
+    """Return 1 where the next open is higher.
+
+    It is compared with the open of this day; other values are 0. This is the published target.
+    """
     opens = field(data, "open")
     return _rises(opens, indicators.shift(opens, -1))
 
 
 @target
 def tradable_open_up(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Return 1 where the open after the next is above the next: what a position of this day can earn."""
+    """Return 1 where the open after the next is higher.
+
+    It is compared with the next open; other values are 0. A position of this day earns this change.
+    """
     opens = field(data, "open")
     return _rises(indicators.shift(opens, -1), indicators.shift(opens, -2))
 
 
 def _rises(now: np.ndarray, later: np.ndarray) -> np.ndarray:
-    """Return 1 where `later` is above `now`, else 0; NaN where either is unknown."""
+    """Return 1 where `later` is above `now`, else 0.
+
+    The result is NaN where either is unknown.
+    """
     return np.where(np.isnan(now) | np.isnan(later), np.nan, later > now)
 
 
 def _returns(data: "xr.DataArray") -> np.ndarray:
-    """Compute the daily change of the close in percent."""
+    """Return the daily change of the close in percent."""
     return indicators.roc(field(data, "close"), 1)

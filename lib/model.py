@@ -1,7 +1,7 @@
 """The models, in torch: yours to change.
 
-A model is made from the number of features and the strategy. It takes (asset, time, feature) and returns
-(asset, time): one number per day, computed from that day and the days before it.
+A model is built from the number of features and the strategy. It takes (asset, time, feature) and returns
+(asset, time): one number per day, computed from this day and the days before.
 """
 
 from typing import TYPE_CHECKING
@@ -21,8 +21,8 @@ model = Choices("model")
 class LSTM(nn.Module):
     """The published model: two layers of LSTM and a linear layer.
 
-    As long as this class reads as it does now, `lib/engine/lstm.py` trains it in numpy. Once it is
-    edited, it is trained in torch.
+    `lib/engine/lstm.py` trains this class in numpy as long as its code is unchanged. Once it is edited, it is
+    trained in torch.
     """
 
     def __init__(self, n_features: int, strategy: "Parameters"):

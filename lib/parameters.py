@@ -13,7 +13,10 @@ from lib.common.registry import full_name_of
 
 
 def _between(low: float, high: float, default: float) -> Any:
-    """Declare a number with its smallest and largest value; whole where both bounds are."""
+    """Declare a number with its range and default.
+
+    The number is whole if both bounds are.
+    """
     return dataclasses.field(default=default, metadata={"range": (low, high)})
 
 
@@ -26,30 +29,30 @@ class Parameters:
     lookback_period, train_period, retrain_interval : int, calendar days
         Data seen by one prediction, data seen by one training, and the time between trainings of a backtest.
     top_assets : int
-        Number of assets to trade, those with the lowest volatility among the liquid ones.
+        Number of assets to trade: the liquid ones with the lowest volatility.
     hidden_size, learning_rate, epochs, seed
         The network and its training: units per layer, length of a step of L-BFGS, number of its calls, and
         the seed from which every asset's model starts.
     lwma_period : int, trading days
         Window of the weighted average in the feature `trend`.
     min_weight, max_weight : float
-        Weights below the first become 0, those above the second are cut. The contest allows at most 0.1.
+        Weights below the first become 0, weights above the second are cut. The contest allows at most 0.1.
     competition_type : "stocks_nasdaq100" or "stocks_s&p500"
     features : names or functions
-        What the model sees: names in `lib/features.py`, such as "trend" or "rsi(periods=21)", or functions of
+        Inputs of the model: names in `lib/features.py`, such as "trend" or "rsi(periods=21)", or functions of
         (data, strategy).
     target, selection, model : name or function
-        What the model learns (`lib/features.py`), the assets to trade (`lib/universe.py`), and the model
-        (`lib/model.py`); "constant" is a model without training that answers one half.
+        The outcome that the model learns (`lib/features.py`), the assets to trade (`lib/universe.py`), and
+        the model (`lib/model.py`); "constant" is a model without training that returns one half.
     sizing : name or function
-        How outputs become weights (`lib/sizing.py`).
+        The function from outputs to weights (`lib/sizing.py`).
     leave_out_unknown : bool
         Train without the days whose future is not known yet. The published strategy labels them 0.
     whole_sequence : bool
         Predict from all days of the lookback window, so that the network's memory is used. The published
         strategy predicts from the last day only, with an empty memory.
     log_price : bool
-        Compute `trend` from the logarithm of the price, as the published text says; its code uses the price.
+        Compute `trend` from the logarithm of the price, as in the published text; its code uses the price.
 
     Raises
     ------
@@ -81,7 +84,10 @@ class Parameters:
     log_price: bool = False
 
     def __new__(cls, *args: Any, **parameters: Any) -> "Parameters":
-        """Refuse an unknown parameter and name the nearest known one, which Python's own error would not."""
+        """Raise a WrongTypeError for an unknown parameter.
+
+        The message names the nearest known one, unlike Python's own error.
+        """
         known = [field.name for field in dataclasses.fields(cls)]
         for name in parameters:
             if name not in known:
@@ -89,7 +95,7 @@ class Parameters:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        """Check every value, and convert it to the type of its parameter."""
+        """Check every value and convert it to its parameter's type."""
         for field in dataclasses.fields(self):
             value = _checked(field.name, field.default, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
@@ -101,12 +107,18 @@ class Parameters:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every parameter as a plain value, a function by its name, for the state and every result."""
+        """Return every parameter as a plain value.
+
+        A function is given by its name. The state and every result hold these values.
+        """
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return every default in the form of `as_dict`, for parameters that an older record lacks."""
+        """Return every default in the form of `as_dict`.
+
+        They stand for parameters that an older record lacks.
+        """
         return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
 
 
@@ -117,7 +129,10 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def _checked(name: str, default: Any, value: Any) -> Any:
-    """Return a value in the type of its parameter: a number, a bool, or a tuple of features."""
+    """Return a value in the type of its parameter.
+
+    The value is a number, a bool, text, a function, or a tuple of features.
+    """
     if name in RANGES:
         return _number(name, value)
     if isinstance(default, bool) and not isinstance(value, bool):

@@ -1,8 +1,8 @@
-"""The sizings, from the models' outputs of a day to raw weights: yours to change.
+"""The sizings, from a day's outputs to raw weights: yours to change.
 
-A sizing takes the outputs (asset,) of the selected assets that are liquid on the day, and the strategy, and
-returns their raw weights (asset,), finite and 0 or more. Only their proportions to each other and to the
-weights of the day before matter: they are blended with those, and scaled down where their sum is above 1.
+A sizing takes the outputs (asset,) of the selected assets that are liquid on the day, and the strategy. It
+returns their raw weights (asset,), finite and 0 or more. The engine blends them with the weights of the day
+before, and scales the result down where its sum is above 1: only proportions matter.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ sizing = Choices("sizing")
 
 @sizing
 def as_output(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """Return the outputs as they are: the published sizing.
+    """Return the outputs unchanged: the published sizing.
 
     Outputs near one half add up to far more than 1, so that scaling turns them into nearly equal weights.
     """
@@ -28,13 +28,19 @@ def as_output(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
 
 @sizing
 def above_half(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """Weight each output by its part above one half, as a share of the sum of these parts."""
+    """Return the shares of the outputs' excess over one half.
+
+    Each excess is divided by the sum of all; the shares are 0 where no output is above one half.
+    """
     return _shares(np.maximum(outputs - 0.5, 0.0))
 
 
 @sizing
 def ranked(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """Weight each output by its rank, 1 for the lowest, as a share of the sum; ties share a mean rank."""
+    """Return the shares of the outputs' ranks.
+
+    Each rank, 1 for the lowest, is divided by the sum of the ranks; equal outputs share a mean rank.
+    """
     _, place, count = np.unique(outputs, return_inverse=True, return_counts=True)
     return _shares((np.cumsum(count) - (count - 1) / 2)[place])
 

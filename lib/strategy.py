@@ -1,4 +1,4 @@
-"""The strategy: its parameters with their defaults and allowed values, and the calls of a backtest."""
+"""The strategy: its parameters, and the calls of a backtest."""
 
 import ast
 import dataclasses
@@ -36,7 +36,9 @@ STATISTICS_DAYS = 60  # calendar days ahead of the weights, as in backtest_ml's 
 
 @dataclass(frozen=True)
 class Strategy(Parameters):
-    """The LSTM strategy with its parameters; its methods are what `qnt.backtester.backtest_ml` calls.
+    """The LSTM strategy with its parameters.
+
+    `qnt.backtester.backtest_ml` calls its methods.
 
     Parameters
     ----------
@@ -52,21 +54,26 @@ class Strategy(Parameters):
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let overriding methods load nothing after their data, and let `predict` leave the state out."""
+        """Wrap the methods that a subclass overrides.
+
+        They load no data after the last day of their own, and `predict` may omit the state.
+        """
         super().__init_subclass__(**options)
         for name in ("train_model", "predict"):
             if name in vars(cls):
                 setattr(cls, name, _within_data(name, vars(cls)[name]))
 
     def __post_init__(self) -> None:
-        """Check every value, and look up every function."""
+        """Check every value and resolve every function."""
         super().__post_init__()
         for name, value in resolve_functions(self).items():
             object.__setattr__(self, name, value)
 
     @classmethod
     def from_names(cls, names: Mapping[str, Any]) -> "Strategy":
-        """Build a strategy from variables named like its parameters, such as a notebook's ``globals()``.
+        """Build a strategy from variables named like its parameters.
+
+        `names` may be a notebook's ``globals()``.
 
         Raises
         ------
@@ -92,7 +99,7 @@ class Strategy(Parameters):
         )
 
     def with_functions(self, **functions: Callable) -> "Strategy":
-        """Return this strategy with functions in place of its methods.
+        """Return this strategy with functions in place of methods.
 
         Parameters
         ----------
@@ -116,7 +123,10 @@ class Strategy(Parameters):
         return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     def differences(self) -> list[str]:
-        """Return what differs from the published strategy, such as "top_assets=6" or "own predict"."""
+        """Return the differences from the published strategy.
+
+        An item is such as "top_assets=6" or "own predict".
+        """
         published = Strategy.defaults()
         changed = [
             f"{name}={_shown(getattr(self, name))}"
@@ -126,41 +136,52 @@ class Strategy(Parameters):
         return changed + [f"own {name}" for name in own_methods(self)]
 
     def load_data(self, period: int) -> "xr.DataArray":
-        """Load the last `period` calendar days of the universe, (field, time, asset).
+        """Load the last `period` calendar days of the universe.
 
-        Called by a function of the strategy during `train_model` or `predict`, it ends where their data end.
+        The data are (field, time, asset). During `train_model` or `predict` they end with the data of this
+        call.
         """
         return market_data.load_last(self.competition_type, period)
 
     def load_range(self, start: Any, end: Any = None) -> "xr.DataArray":
-        """Load the universe for a backtest of these days, (field, time, asset).
+        """Load the universe for a backtest.
+
+        The data are (field, time, asset).
 
         Parameters
         ----------
         start, end : date
-            First and last day of the backtest; None for the last day there is. The data begin
-            ``max(train_period + lookback_period, 60)`` calendar days before `start`: what the first training,
-            its out-of-sample check and the costs of the first trades need. Like `load_data`, it ends at the
-            latest where the data of a running `train_model` or `predict` end.
+            First and last day of the backtest; None for the last day of the data. The data begin
+            ``max(train_period + lookback_period, 60)`` calendar days before `start`, since the first
+            training, its out-of-sample check and the costs of the first trades need them. As in `load_data`,
+            they end at the latest with the data of a running `train_model` or `predict`.
         """
         before = max(self.train_period + self.lookback_period, STATISTICS_DAYS)
         return market_data.load_range(self.competition_type, np.datetime64(start, "D") - before, end)
 
     def train_model(self, data: "xr.DataArray") -> "TrainedModels":
-        """Train a model per asset on all of `data`: see `lib.engine.training.train_model`."""
+        """Train a model for each asset on all of `data`.
+
+        See `lib.engine.training.train_model`.
+        """
         with ending_with(data):
             return training.train_model(data, self)
 
     def predict(
         self, models: Mapping[str, Any], data: "xr.DataArray", state: "State | None"
     ) -> tuple["xr.DataArray", "State"]:
-        """Weights of the last day of `data`, and the next state: see `lib.engine.prediction.predict`."""
+        """Return the weights of the last day and the state.
+
+        See `lib.engine.prediction.predict`.
+        """
         with ending_with(data):
             return prediction.predict(models, data, state, self)
 
 
 def resolve_functions(strategy: Parameters) -> dict[str, Any]:
-    """Return each function of a strategy by its parameter, as `lib.common.registry.canonical` writes it.
+    """Return the functions of a strategy by parameter.
+
+    They have the form of `lib.common.registry.canonical`.
 
     Raises
     ------
@@ -192,25 +213,28 @@ def _report_changed(file: str) -> None:
 
 
 def own_methods(strategy: Strategy) -> list[str]:
-    """Return the names of the methods in `METHODS` that a subclass of `Strategy` overrides."""
+    """Return the names of the methods that a subclass overrides.
+
+    Only methods in `METHODS` count.
+    """
     return [name for name in METHODS if getattr(type(strategy), name) is not getattr(Strategy, name)]
 
 
 def uses_methods_of_strategy(strategy: Strategy) -> bool:
-    """Return True where `train_model` and `predict` are those of `Strategy`.
+    """Return True if `train_model` and `predict` are not overridden.
 
-    Then the outputs of a day do not depend on the state, so that many days can be computed side by side.
+    Then the outputs of a day do not depend on the state, and many days can be computed in parallel.
     """
     return not {"train_model", "predict"}.intersection(own_methods(strategy))
 
 
 def loads_own_data(strategy: Strategy) -> bool:
-    """Return True where a subclass overrides `load_data`."""
+    """Return True if a subclass overrides `load_data`."""
     return "load_data" in own_methods(strategy)
 
 
 def _within_data(name: str, method: Any) -> Any:
-    """Return an overriding method, made so that what it loads ends with the data it is given.
+    """Wrap an overriding method to load nothing after its data.
 
     `backtest_ml` counts the arguments that `predict` declares, so the method declares all of them.
     """
@@ -261,15 +285,16 @@ def _check_arguments(name: str, function: Any) -> None:
 
 
 def _is_plain_function(names: Mapping[str, Any], name: str) -> bool:
-    """Return True where a notebook defines a function of this name in one of its cells."""
+    """Return True if a notebook's cell defines this function."""
     return inspect.isfunction(names.get(name))
 
 
 def _parameters_cell(cells: Any, known: list[str]) -> set[str] | None:
-    """Return the names that a kernel's cells set, the parameters by the last parameters cell alone.
+    """Return the names that a kernel's cells set.
 
-    `cells` is IPython's history `In`. A name that only an older version of the parameters cell set is left
-    out, though the kernel still holds its value. None where the history holds no such cell.
+    `cells` is IPython's history `In`. Of the parameters cells only the last one counts: a name that only an
+    older version of the cell set is left out, though the kernel still holds its value. None where the history
+    holds no such cell.
     """
     found = [_assigned(source) for source in cells if isinstance(source, str)]
     cell = [names for names in found if len(names.intersection(known)) * 2 > len(known)]
@@ -280,7 +305,7 @@ def _parameters_cell(cells: Any, known: list[str]) -> set[str] | None:
 
 @functools.lru_cache(maxsize=1024)
 def _assigned(source: str) -> set[str]:
-    """Return the names that the top level of a cell sets to a value."""
+    """Return the names assigned at a cell's top level."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a cell with a magic, or one that failed

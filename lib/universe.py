@@ -21,11 +21,14 @@ selection = Choices("selection")
 
 @selection
 def low_volatility(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Select the `top_assets` assets with the lowest volatility of daily returns, as published.
+    """Select the `top_assets` assets with the lowest volatility.
 
-    The window is `lookback_period` **trading** days, or all there are. An asset with a gap in the window is
-    left out. Equal volatilities share the mean of their ranks, so that slightly more or fewer assets may
-    pass. The result equals the last row of `qnt.filter.filter_volatility`, which computes every day.
+    The volatility is the standard deviation of daily returns: the published selection.
+
+    The window is `lookback_period` **trading** days, or all days of the data. An asset with a gap in the
+    window is left out. Equal volatilities share the mean of their ranks, so that slightly more or fewer
+    assets may pass. The result equals the last row of `qnt.filter.filter_volatility`, which computes every
+    day.
     """
     window = min(strategy.lookback_period, data.sizes["time"] - 1)
     if window < 1:

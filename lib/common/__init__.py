@@ -1,1 +1,1 @@
-"""Ground that every package stands on: names, data, competitions, errors, files, command lines."""
+"""Common ground of all packages: names, data, competitions, errors, files, command lines."""

@@ -1,4 +1,4 @@
-"""Command lines: their shared options, the grammar NAME=VALUE, exit codes, and a temporary environment."""
+"""Command lines: shared options, settings NAME=VALUE, exit codes, temporary environment."""
 
 import argparse
 import ast
@@ -18,7 +18,9 @@ PROJECT = Path(__file__).parents[2]
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, Any]:
-    """Parse ``NAME=VALUE`` words into values by name; see `parse_value`.
+    """Parse ``NAME=VALUE`` words into values by name.
+
+    See `parse_value`.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return the Python literal that `text` is, or the text itself."""
+    """Return the text as a Python literal, else the text."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError):
@@ -46,7 +48,10 @@ def parse_value(text: str) -> Any:
 
 @contextmanager
 def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Set environment variables, or unset those that are None, within a ``with``."""
+    """Set environment variables inside a ``with``.
+
+    A variable with the value None is unset.
+    """
     before = {name: os.environ.get(name) for name in variables}
     _apply(variables)
     try:
@@ -64,7 +69,9 @@ def _apply(variables: Mapping[str, str | None]) -> None:
 
 
 def parse_day(name: str, value: Any) -> np.datetime64 | None:
-    """Return the calendar day of a date such as "2024-01-31", or None for None.
+    """Return the calendar day of a date.
+
+    The date is such as "2024-01-31"; None gives None.
 
     Raises
     ------
@@ -85,7 +92,10 @@ def parse_day(name: str, value: Any) -> np.datetime64 | None:
 
 
 def print_any_text() -> None:
-    """Let stdout show "?" for a character that its encoding lacks, as that of a pipe on Windows may."""
+    """Replace characters that the encoding of stdout lacks.
+
+    They are printed as "?"; a pipe on Windows may lack some.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 
@@ -96,7 +106,10 @@ def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_range(parser: argparse.ArgumentParser, start: str, end: str) -> None:
-    """Add the options ``--start DATE`` and ``--end DATE`` with these explanations."""
+    """Add the options ``--start DATE`` and ``--end DATE``.
+
+    `start` and `end` are their help texts.
+    """
     parser.add_argument("--start", metavar="DATE", help=start)
     parser.add_argument("--end", metavar="DATE", help=end)
 
@@ -108,7 +121,10 @@ EXIT_CODES = (
 
 
 def add_notebook(parser: argparse.ArgumentParser) -> None:
-    """Add the option ``--notebook FILE``: the notebook whose strategy a command works on."""
+    """Add the option ``--notebook FILE``.
+
+    It names the notebook whose strategy a command uses.
+    """
     parser.add_argument(
         "--notebook",
         type=Path,
@@ -119,7 +135,10 @@ def add_notebook(parser: argparse.ArgumentParser) -> None:
 
 
 def add_workers(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the options that say where work runs: ``--workers``, ``--backend`` and ``--scheduler``."""
+    """Add the options ``--workers``, ``--backend`` and ``--scheduler``.
+
+    They choose where the work runs; `what` names the units of work in the help text.
+    """
     add = parser.add_argument
     everywhere = "default: one per core, or all of the cluster"
     add("--workers", type=_count, metavar="N", help=f"{what} at once ({everywhere})")
@@ -134,9 +153,10 @@ def _count(text: str) -> int:
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Run a command and return its exit code; print an error that its input causes as a sentence.
+    """Run a command and return its exit code.
 
-    Ctrl-C ends it with a sentence too, and `STOPPED`.
+    An error that its input causes is printed as a sentence. Ctrl-C ends the command with a sentence too, and
+    with `STOPPED`.
     """
     print_any_text()
     try:

@@ -1,4 +1,4 @@
-"""The competitions that the template trades, one row each, with the platform's rules and ways as data.
+"""The competitions of the template, one row each, with the platform's rules as data.
 
 Sources, unless a comment names another: the platform's user guide and contest pages, read in April 2026, and
 its library qnt 0.0.507 (`qnt.data`, `qnt.stats.get_default_*`, `qnt.output.clean` and `check`,
@@ -18,7 +18,7 @@ class Competition(NamedTuple):
     loader: str  # below qnt.data
     data_name: str  # the name of the array that the loader returns (qnt.data)
     fields: tuple[str, ...]  # in the loader's order (qnt.data)
-    assets_follow_window: bool  # the loader returns what is liquid in the window, sorted, else all (qnt.data)
+    assets_follow_window: bool  # loads assets liquid in the window, sorted, else all (qnt.data)
     every_day: bool  # whether the market is open at weekends and on holidays
     has_hours: bool  # whether the loader compares hours: `tail` then loses its first day (qnt.data)
     days_a_year: int  # trading days, for the template's own statistics
@@ -35,7 +35,7 @@ class Competition(NamedTuple):
     benchmark: str  # with which an entry is compared, as far as the data allow (contest pages)
     synthetic: dict[str, Any]  # the size of its synthetic market
     defaults: dict[str, Any] = {}  # noqa: RUF012  (parameters whose usual default makes no sense here)
-    comparison_years: int = 3  # whose Sharpe ratio says which of two systems is better (user guide)
+    comparison_years: int = 3  # years of the Sharpe ratio that compares two systems (user guide)
     mean_estimator: str = "geometric"  # how the Sharpe ratio averages returns (qnt.output.check)
     grace_days: int = 7  # calendar days from first_day to the first position (qnt.output.check)
 
@@ -102,7 +102,13 @@ KINDS = COMPETITIONS | dict.fromkeys(
 
 
 def rules_of(competition_type: str) -> Competition:
-    """Return the rules of a competition; ValueError, with the nearest name, where it is not known."""
+    """Return the rules of a competition.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown; the nearest one is named.
+    """
     if not isinstance(competition_type, str) or competition_type not in COMPETITIONS:
         known = suggest(competition_type, COMPETITIONS)
         raise WrongValueError(f"competition_type is {competition_type!r}: {known}")
@@ -110,5 +116,8 @@ def rules_of(competition_type: str) -> Competition:
 
 
 def row_served_by(loader: str) -> Competition:
-    """Return the first row with this loader, such as "stocks.load_ndx_data"."""
+    """Return the first row with this loader.
+
+    A loader is such as "stocks.load_ndx_data".
+    """
     return next(row for row in COMPETITIONS.values() if row.loader == loader)

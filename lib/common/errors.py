@@ -1,4 +1,4 @@
-"""Errors that a user's input causes: one sentence each, which a notebook shows without a traceback."""
+"""Errors caused by a user's input: one sentence each, shown by a notebook without a traceback."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,15 +6,15 @@ from typing import Any
 
 
 class UserError(Exception):
-    """An error whose message says what to change, so that a traceback would not help."""
+    """An error with advice instead of a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows in place of a traceback."""
+        """Return the lines that IPython shows instead of a traceback."""
         return [str(self)]
 
 
 class WrongValueError(UserError, ValueError):
-    """A value outside of what is allowed, or a name that is not known."""
+    """A value outside the allowed range, or an unknown name."""
 
 
 class WrongTypeError(UserError, TypeError):
@@ -22,7 +22,10 @@ class WrongTypeError(UserError, TypeError):
 
 
 def suggest(name: Any, known: Iterable[Any]) -> str:
-    """Return "did you mean …?" where a known name is near, and in any case the list of known names."""
+    """Return a sentence with the known names.
+
+    It begins with "did you mean …?" if one is near.
+    """
     names = [str(item) for item in known]
     lower = {item.lower(): item for item in reversed(names)}
     near = difflib.get_close_matches(str(name), names, n=1)

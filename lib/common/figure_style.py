@@ -1,4 +1,4 @@
-"""The style of all figures, which are read on light and on dark pages."""
+"""The style of all figures, for light and dark pages."""
 
 from typing import Any
 
@@ -24,15 +24,19 @@ NOTHING = "rgba(0,0,0,0)"
 
 
 def line_style(number: int) -> dict[str, str]:
-    """Return colour and dash of the line with this number: the first forty differ from one another."""
+    """Return the colour and dash of a numbered line.
+
+    The first forty differ from one another.
+    """
     colour, dash = number % len(COLOURS), number // len(COLOURS) % len(DASHES)
     return {"color": COLOURS[colour], "dash": DASHES[dash]}
 
 
 def layout(title: str, source: str, height: int, panels: bool = False) -> dict[str, Any]:
-    """Return the layout of all figures: a title, below it what the prices are, a transparent background.
+    """Return the layout of all figures.
 
-    Figures of several `panels` have more room on top, for the title of the first one.
+    It has a title, a line on the source of the prices, and a transparent background. Figures of several
+    `panels` have more room on top, for the title of the first one.
     """
     note = f"<br><span style='font-size:13px'>Prices: {source}</span>" if source else ""
     return {
@@ -74,7 +78,10 @@ def axis() -> dict[str, Any]:
 
 
 def rows(titles: list[str], heights: list[float]) -> Any:
-    """Return an empty figure of panels one below the other, which share their days."""
+    """Return an empty figure with panels in one column.
+
+    The panels share their time axis.
+    """
     from plotly.subplots import make_subplots
 
     figure = make_subplots(
@@ -90,7 +97,10 @@ def rows(titles: list[str], heights: list[float]) -> Any:
 
 
 def shades(values: np.ndarray) -> dict[str, Any]:
-    """Return the colours of a heat map of weights: blue for long, orange for short, stronger for larger."""
+    """Return the colours of a heat map of weights.
+
+    Blue is long, orange is short, and a larger weight is stronger.
+    """
     largest = max(float(np.abs(values).max(initial=0.0)), 1e-9)
     long = [[0.0, "rgba(42,133,207,0.12)"], [1.0, "rgba(42,133,207,1)"]]
     if (values >= 0).all():

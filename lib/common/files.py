@@ -1,4 +1,4 @@
-"""The replacement of a file, after which it holds the old content or the new one, complete."""
+"""Atomic replacement of a file: it always holds the complete old or new content."""
 
 import errno
 import glob
@@ -13,16 +13,18 @@ TRIES, PAUSE = 10, 0.1  # Windows refuses to replace a file while another progra
 
 
 def replace_file(path: str | os.PathLike, data: bytes) -> bool:
-    """Put `data` at `path`; at every instant the path holds the old content or the new one.
+    """Put `data` at `path` in one step.
 
-    A symbolic link is followed, an existing file's permissions are kept. Temporary files that killed writers
-    left are removed once they are an hour old.
+    At every instant the path holds the old content or the new one.
+
+    A symbolic link is followed, and the permissions of an existing file are kept. Temporary files of killed
+    writers are removed once they are an hour old.
 
     Returns
     -------
     bool
-        Whether the disk confirmed the change of name, where the system can be asked. If not, the new content
-        is in place, but a power cut may bring the old one back.
+        True if the disk confirmed the change of name, or the system cannot check it. If False, the new
+        content is in place, but a power cut may bring the old one back.
 
     Raises
     ------
@@ -56,7 +58,15 @@ def replace_file(path: str | os.PathLike, data: bytes) -> bool:
 
 
 def _permissions(target: str) -> int | None:
-    """Permissions of the file that is there; a folder or a device must not be replaced."""
+    """Return the permissions of an existing file.
+
+    A folder or a device must not be replaced.
+
+    Raises
+    ------
+    OSError
+        The path is not a regular file.
+    """
     try:
         status = os.stat(target)
     except FileNotFoundError:
@@ -84,7 +94,7 @@ def _confirm(folder: str) -> bool:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        return error.errno in (errno.EINVAL, errno.ENOTSUP)  # a file system that has no answer
+        return error.errno in (errno.EINVAL, errno.ENOTSUP)  # the file system cannot confirm
     finally:
         os.close(descriptor)
     return True

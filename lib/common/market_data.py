@@ -1,4 +1,4 @@
-"""Market data: loading them, their layout and its checks, and access to their fields."""
+"""Market data: loading, layout and checks, access to fields."""
 
 import operator
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ HINT = "pass what strategy.load_data returns."
 
 
 def check_data(data: "xr.DataArray") -> "xr.DataArray":
-    """Return `data` with its dimensions in the order (field, time, asset).
+    """Check data and return them as (field, time, asset).
 
     Raises
     ------
@@ -57,25 +57,35 @@ def check_data(data: "xr.DataArray") -> "xr.DataArray":
 
 
 def field(data: "xr.DataArray", name: str) -> np.ndarray:
-    """Values (time, asset) of one field of data in the layout (field, time, asset), as a view.
+    """Return the values (time, asset) of one field.
 
-    Equal to ``data.sel(field=name).values``, and faster.
+    The data have the layout (field, time, asset). The result is a view, equal to
+    ``data.sel(field=name).values`` and faster.
     """
     return data.values[data.get_index("field").get_loc(name)]
 
 
 def tradable(liquid: np.ndarray, price: np.ndarray) -> np.ndarray:
-    """Return True where an asset is liquid and has a price; NaN is neither."""
+    """Return True where an asset is liquid and priced.
+
+    NaN is neither.
+    """
     return (liquid > 0) & (price > 0) & np.isfinite(price)
 
 
 def trading_days(data: "xr.DataArray") -> np.ndarray:
-    """Days of data (field, time, asset) on which something is liquid, datetime64[D]."""
+    """Return the days with a liquid asset, datetime64[D].
+
+    The data have the layout (field, time, asset).
+    """
     return data.time.values[(field(data, "is_liquid") > 0).any(axis=1)].astype("M8[D]")
 
 
 def filled(values: np.ndarray) -> np.ndarray:
-    """Values (time, ...) with gaps forward-filled along time, then back-filled, then set to 1."""
+    """Fill gaps along time forward, then backward, then with 1.
+
+    The values are (time, ...).
+    """
     if not np.isnan(values).any():
         return values
     values = _forward_filled(_forward_filled(values)[::-1])[::-1]
@@ -92,11 +102,14 @@ def _forward_filled(values: np.ndarray) -> np.ndarray:
 _data_end: ContextVar[str | None] = ContextVar("data_end", default=None)
 # periods in calendar days that were loaded inside `recording_loads`
 _loads: ContextVar[list[int] | None] = ContextVar("loads", default=None)
-LIMITS = ("BASE_URL", "MAX_DATETIME_LIMIT", "MAX_DATE_LIMIT")  # what qnt.data.common keeps of its limit
+LIMITS = ("BASE_URL", "MAX_DATETIME_LIMIT", "MAX_DATE_LIMIT")  # where qnt.data.common stores its limit
 
 
 def load_last(competition_type: str, period: int) -> "xr.DataArray":
-    """The last `period` calendar days of a competition's universe, (field, time, asset)."""
+    """Load the last calendar days of a universe.
+
+    The data are (field, time, asset); `period` is the number of days.
+    """
     import qnt.data as qndata
 
     if (loads := _loads.get()) is not None:
@@ -125,7 +138,10 @@ def _why_empty(competition_type: str, period: int) -> str:
 
 
 def load_range(competition_type: str, first: Any, last: Any = None) -> "xr.DataArray":
-    """A competition's universe from one day to another, or to the last there is, (field, time, asset)."""
+    """Load a universe from one day to another.
+
+    The data are (field, time, asset). Without `last` they end on the last day available.
+    """
     import qnt.data as qndata
 
     end = _data_end.get()
@@ -139,7 +155,7 @@ def load_range(competition_type: str, first: Any, last: Any = None) -> "xr.DataA
 
 @contextmanager
 def ending_with(data: "xr.DataArray") -> Iterator[None]:
-    """Within the ``with``, let what is loaded end with the last day of `data`."""
+    """Limit all loads inside the block to the last day of `data`."""
     time = getattr(data, "time", None)
     with ending_on(None if time is None or time.dtype.kind != "M" or not time.size else time.values[-1]):
         yield
@@ -147,7 +163,10 @@ def ending_with(data: "xr.DataArray") -> Iterator[None]:
 
 @contextmanager
 def ending_on(day: np.datetime64 | None) -> Iterator[None]:
-    """Limit what is loaded inside the block to days up to `day`, or lift the limit with None."""
+    """Limit all loads inside the block to a day.
+
+    None lifts the limit.
+    """
     token = _data_end.set(None if day is None else str(day)[:10])
     try:
         yield
@@ -157,7 +176,10 @@ def ending_on(day: np.datetime64 | None) -> Iterator[None]:
 
 @contextmanager
 def recording_loads() -> Iterator[list[int]]:
-    """Record the periods, in calendar days before the day, that a strategy's functions load by themselves."""
+    """Record the periods that a strategy's functions load themselves.
+
+    They are in calendar days before the day.
+    """
     loads: list[int] = []
     token = _loads.set(loads)
     try:
@@ -168,7 +190,10 @@ def recording_loads() -> Iterator[list[int]]:
 
 @contextmanager
 def data_limit(day: np.datetime64) -> Iterator[None]:
-    """Let the platform's library load nothing after a day inside the block, as in a pass."""
+    """Limit the platform's library to data until a day.
+
+    The limit holds inside the block, as in a pass.
+    """
     from qnt.data import common
 
     kept = {name: getattr(common, name) for name in LIMITS}
@@ -183,5 +208,8 @@ def data_limit(day: np.datetime64) -> Iterator[None]:
 
 
 def data_end() -> str | None:
-    """Return the last day that can be loaded inside a running `train_model` or `predict`, else None."""
+    """Return the last day that may be loaded.
+
+    None if neither `train_model` nor `predict` is running.
+    """
     return _data_end.get()

@@ -20,7 +20,10 @@ IGNORED |= {"__slotnames__", "_abc_impl"}
 
 
 def global_names(code: CodeType) -> set[str]:
-    """Return the global names that compiled code uses, and the code inside it."""
+    """Return the global names that compiled code uses.
+
+    Code inside it counts too.
+    """
     names = {
         step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
     }
@@ -28,13 +31,19 @@ def global_names(code: CodeType) -> set[str]:
 
 
 def attribute_names(code: CodeType) -> set[str]:
-    """Return all names of globals, attributes and modules in compiled code, and in the code inside it."""
+    """Return all names of globals, attributes and modules in code.
+
+    Code inside it counts too.
+    """
     inside = (attribute_names(const) for const in code.co_consts if isinstance(const, CodeType))
     return set(code.co_names).union(*inside)
 
 
 def closure_of(function: FunctionType) -> list[Reference]:
-    """Return the variables of enclosing functions that a function uses; those not set yet are left out."""
+    """Return the closure variables of a function.
+
+    Variables that are not set yet are left out.
+    """
     found = []
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
@@ -45,7 +54,10 @@ def closure_of(function: FunctionType) -> list[Reference]:
 
 
 def references_of_function(function: FunctionType) -> Iterator[Reference]:
-    """Yield all that a function uses from outside its arguments, with the names that it uses."""
+    """Yield the names and values that a function uses.
+
+    Its arguments do not count.
+    """
     yield from closure_of(function)
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     defaults = function.__defaults__ or ()
@@ -70,7 +82,10 @@ def _of_module(name: str, module: ModuleType, attributes: set[str]) -> Iterator[
 
 
 def references_of_object(value: Any) -> Iterator[Reference] | None:
-    """Return what an object refers to, with names; None where it cannot be looked into."""
+    """Return the references of an object, with names.
+
+    None if the object cannot be inspected.
+    """
     if isinstance(value, FunctionType):
         return references_of_function(value)
     if isinstance(value, functools.partial):
@@ -98,7 +113,7 @@ def references_of_object(value: Any) -> Iterator[Reference] | None:
 
 
 def enumerate_names(values: Any) -> Iterator[Reference]:
-    """Yield the items of a sequence, named by their positions."""
+    """Yield the items of a sequence, named by position."""
     yield from ((f"[{k}]", item) for k, item in enumerate(values))
 
 
@@ -109,9 +124,11 @@ def _slots(kind: type) -> list[str]:
 
 
 def is_of_user(value: Any) -> bool:
-    """Return True for a function, class or module that the user can edit: of a cell, or of a file of his.
+    """Return True if the user can edit the definition.
 
-    Installed packages, Python and this project's own files are not, but for the four that users edit.
+    `value` is a function, class or module. It is defined in a notebook's cell or in a file of the user's own,
+    or in one of the four files of this project that users edit. Installed packages, Python and all other
+    files of this project do not count.
     """
     if isinstance(value, ModuleType):
         name, file = value.__name__, getattr(value, "__file__", None)
@@ -133,7 +150,10 @@ def is_of_user(value: Any) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def is_of_user_file(file: str) -> bool:
-    """Return True for a file that the user can edit; see `is_of_user`."""
+    """Return True if the user can edit a file.
+
+    See `is_of_user`.
+    """
     if file.startswith(INSTALLED) or "site-packages" in file or "dist-packages" in file:
         return False
     path = Path(file)
@@ -141,9 +161,10 @@ def is_of_user_file(file: str) -> bool:
 
 
 def numbers_in(value: Any, most: int = 100_000) -> list[Any]:
-    """Return the numbers in an object of any kind, as arrays of floats in the order of its attributes.
+    """Return the numbers in an object of any kind.
 
-    Dates and times of the clock do not count. At most so many objects are looked into.
+    They are arrays of floats in the order of its attributes; dates and times do not count. At most `most`
+    objects are inspected.
     """
     import numpy as np
 
@@ -173,7 +194,7 @@ def numbers_in(value: Any, most: int = 100_000) -> list[Any]:
         if not isinstance(item, Mapping | list | tuple | set | frozenset):
             try:
                 item = item.__getstate__()  # a tree of scikit-learn has its numbers there alone
-            except Exception:  # nothing to look into
+            except Exception:  # it has no state to inspect
                 continue
             if isinstance(item, np.ndarray | dict | tuple | list):
                 left.append(item)

@@ -1,4 +1,4 @@
-"""Choices by name: functions that a strategy refers to, with parameters of their own.
+"""Choices by name: functions that a strategy names, with parameters of their own.
 
 A choice is a name such as ``"rsi"``, a name with parameters such as ``"rsi(periods=21)"``, or a callable. The
 parameters are those that the function declares after its first two arguments, each with a default.
@@ -21,19 +21,22 @@ CHANGED = "has changed since it was imported: restart the kernel to use the new 
 
 
 class Choices(dict[str, Callable]):
-    """Functions by name; as a decorator it adds a function, which can then be called in two ways.
+    """Functions by name, and the decorator that adds one.
 
-    ``rsi(data, strategy)`` computes; ``rsi(periods=21)``, with parameters alone, is the same function with
-    these parameters set.
+    A registered function can be called in two ways: ``rsi(data, strategy)`` computes; ``rsi(periods=21)``,
+    with parameters alone, returns the function with these parameters set.
     """
 
     def __init__(self, kind: str):
-        """Name what is chosen, such as "feature", for messages."""
+        """Set the kind, such as "feature", for messages."""
         super().__init__()
         self.kind = kind
 
     def __call__(self, function: Callable) -> Callable:
-        """Register `function` under its name; a class is returned as it is."""
+        """Register `function` under its name.
+
+        A class is returned unchanged.
+        """
         choice = function
         if not isinstance(function, type):
             first = next(iter(inspect.signature(function).parameters), None)
@@ -74,13 +77,19 @@ def _stamp(file: str) -> tuple[int, int]:
 
 
 def registered_source(choice: Any) -> str:
-    """Return the text, at registration, of the file that defines a choice; empty if there is none."""
+    """Return the source file's text at registration.
+
+    The text is empty if no file defines the choice.
+    """
     source = _source(choice)
     return source.text if source else ""
 
 
 def changed_files(choices: Iterable[Any]) -> list[str]:
-    """Return the files of registered functions that have changed since they were imported."""
+    """Return the source files changed since their import.
+
+    Only files of registered functions count.
+    """
     known = {source for choice in choices if (source := _source(_unbound(choice)[0]))}
     return sorted({_short(source.file) for source in known if _has_changed(source)})
 
@@ -102,18 +111,23 @@ def _short(file: str) -> str:
 
 
 def whole_universe(function: Callable) -> Callable:
-    """Mark a feature or target that takes all assets of the data, such as a rank, not the selected ones."""
+    """Mark a function that needs all assets.
+
+    Such a feature or target is a rank, for example. Others see the selected assets only.
+    """
     function.whole_universe = True  # type: ignore[attr-defined]
     return function
 
 
 def needs_universe(value: Any) -> bool:
-    """Return True if a feature or target is marked with `whole_universe`."""
+    """Return True if `whole_universe` marks the function."""
     return getattr(_unbound(value)[0], "whole_universe", False)
 
 
 def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Callable:
-    """Return the function that `value` refers to, with its parameters set.
+    """Return the function that `value` refers to.
+
+    Its parameters are set.
 
     Parameters
     ----------
@@ -148,7 +162,10 @@ def find(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> Cal
 
 
 def canonical(value: Any, known: Mapping[str, Callable]) -> Any:
-    """Return `value` as text where it is, or refers to, a registered function; else `value` itself."""
+    """Return a registered function as text.
+
+    `value` is the function or refers to it; other values are returned unchanged.
+    """
     function, settings = _unbound(value)
     if callable(value):
         name = getattr(function, "__name__", "")
@@ -159,25 +176,37 @@ def canonical(value: Any, known: Mapping[str, Callable]) -> Any:
 
 
 def name_of(value: Any) -> str:
-    """Return a short name of a callable for labels: a function's, a class's or, of an object, its class's."""
+    """Return a short name of a callable for labels.
+
+    It is the name of a function or class, or the class name of an object.
+    """
     function, settings = _unbound(value)
     return _written(getattr(function, "__name__", type(function).__name__), settings)
 
 
 def label(value: Any) -> str:
-    """Return a choice as it is written: its text, or the short name of a callable."""
+    """Return a choice as text.
+
+    A text is returned unchanged, a callable by its short name.
+    """
     return value if isinstance(value, str) else name_of(value)
 
 
 def full_name_of(value: Any) -> str:
-    """Return module and qualified name of a callable, with the parameters that are set."""
+    """Return the module and qualified name of a callable.
+
+    The parameters that are set follow.
+    """
     function, settings = _unbound(value)
     named = function if hasattr(function, "__qualname__") else type(function)
     return _written(f"{named.__module__}.{named.__qualname__}", settings)
 
 
 def own_parameters(function: Callable) -> dict[str, Any]:
-    """Return the parameters that a function declares after its first two arguments, with their defaults."""
+    """Return a function's own parameters with their defaults.
+
+    They follow its first two arguments.
+    """
     parameters = list(inspect.signature(function).parameters.values())[2:]
     return {parameter.name: parameter.default for parameter in parameters}
 
@@ -190,7 +219,10 @@ def _unbound(value: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _parse(kind: str, text: str) -> tuple[str, dict[str, Any]]:
-    """Split "rsi(periods=21)" into the name and the parameters, which must be literals."""
+    """Split "rsi(periods=21)" into name and parameters.
+
+    The parameters must be literals.
+    """
     if "(" not in text:
         return text, {}
     try:

@@ -1,4 +1,4 @@
-"""The rules of a contest and their check on weights, as far as a backtest can tell."""
+"""The rules of a contest, checked on the weights of a backtest."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +19,10 @@ ROUNDING = 1e-9  # by which a weight may exceed a limit
 
 
 class RuleCheck(NamedTuple):
-    """One rule, what was found, what is required, and whether it holds; None: this backtest cannot tell."""
+    """One rule with its finding, requirement and result.
+
+    The result `holds` is None if this backtest cannot decide it.
+    """
 
     rule: str
     found: str
@@ -39,7 +42,7 @@ def check_rules(
     weights : xarray.DataArray
         (time, asset), as they would be submitted; NaN is no position.
     sharpe_ratio : float
-        Annualised, of all these days. Without the first days in sample it does not tell the contest's.
+        Annualised, of all these days. Without the first days in sample it is not the ratio of the contest.
     rules : Competition
     """
     weights = weights.transpose("time", "asset").fillna(0)
@@ -68,9 +71,10 @@ def check_rules(
 def broken_positions(
     data: "xr.DataArray", weights: "xr.DataArray", rules: Competition
 ) -> dict[str, np.ndarray]:
-    """Return by rule, `LARGEST`, `ILLIQUID` and `SHORT`, True for each position (time, asset) that breaks it.
+    """Return the positions (time, asset) that break a rule.
 
-    Parameters as for `check_rules`; an asset or day that is not in `data` is not tradable.
+    The result has True for each of them, by rule: `LARGEST`, `ILLIQUID` and `SHORT`. The parameters are the
+    same as of `check_rules`; an asset or day that is missing in `data` is not tradable.
     """
     weights = weights.transpose("time", "asset").fillna(0)
     liquid, price = (
@@ -89,19 +93,28 @@ def broken_positions(
 
 
 def missed_days(data: "xr.DataArray", days: np.ndarray) -> np.ndarray:
-    """Return the trading days of `data` between the first and the last of `days` that are not among them."""
+    """Return the trading days missing from `days`.
+
+    Only days between the first and the last of `days` count.
+    """
     expected = trading_days(data)
     days = days.astype("M8[D]")
     return np.setdiff1d(expected[(expected >= days.min()) & (expected <= days.max())], days)
 
 
 def normalized(values: np.ndarray) -> np.ndarray:
-    """Return weights (time, asset) scaled down to a sum of sizes of at most 1 a day, as the contest does."""
+    """Return weights (time, asset) scaled as in the contest.
+
+    The sum of absolute weights is at most 1 on each day.
+    """
     return values / np.maximum(np.abs(values).sum(axis=1), 1.0)[:, None]
 
 
 def rules_table(checks: list[RuleCheck]) -> "pd.DataFrame":
-    """Return a row for each rule: found, required, and whether it passed."""
+    """Return a table with a row for each rule.
+
+    Its columns are the finding, the requirement and the result.
+    """
     import pandas as pd
 
     rows = [(*check[:3], RESULTS[check.holds]) for check in checks]

@@ -1,4 +1,4 @@
-"""The contest's verdict on a strategy, before it is submitted."""
+"""The contest's verdict on a strategy, before its submission."""
 
 import warnings
 from pathlib import Path
@@ -38,24 +38,25 @@ def contest(
     title: str = "",
     **where: Any,
 ) -> Verdict:
-    """Run a strategy as the contest does, a training and a prediction for every day, and judge it.
+    """Run and check a strategy as the contest does.
 
-    The published template is run on the same days, to compare with. What was run before is not run again.
+    Every day has a training and a prediction. The published template is run on the same days for comparison.
+    Days that were run before are not run again.
 
     Parameters
     ----------
     strategy : Strategy
     start, end : date-like
-        First and last day. Default: the competition's first day in sample, and the last day there is.
+        First and last day. Default: the competition's first day in sample, and the last day of the data.
     folder : path
-        Where passes are kept, each strategy's in a folder of its own, and the files verdict.json,
-        weights.nc.gz and verdict.html written.
+        Folder of the files verdict.json, weights.nc.gz and verdict.html, and of the kept passes, which have a
+        folder for each strategy.
     progress : bool
         Show a progress bar on stderr.
     title : str
-        Names the strategy in the verdict; default: what differs from the published one.
+        Name of the strategy in the verdict; default: its differences from the published one.
     **where
-        `workers`, `backend`, `scheduler`: how many days at once, and on what; see
+        `workers`, `backend`, `scheduler`: the number of days at once, and the machines; see
         `lib.runs.workers.run_all`.
 
     Returns
@@ -121,9 +122,10 @@ def contest(
 
 
 def equal_in_selected(data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray | None":
-    """Return equal weights (time, asset) of the selected assets that are liquid and have a price.
+    """Return equal weights (time, asset) of the selected assets.
 
-    None where the models do not say which assets were selected.
+    Only liquid assets with a price have a weight. The result is None if the models do not contain the
+    selected assets.
     """
     if any(entry.models is None for entry in passes):
         return None
@@ -138,7 +140,7 @@ def equal_in_selected(data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray
 
 
 def _load(strategy: Strategy, first: str, last: str | None) -> "xr.DataArray":
-    """The market, without the loader's log."""
+    """Load the market without the loader's log."""
     import qnt.log as qnlog
 
     with qnlog.Settings(info=False):

@@ -33,7 +33,10 @@ Call it again after an interruption, or with a later end: days that are finished
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the verdict and return its exit code: 0 admitted, 1 not, 3 where it cannot be told."""
+    """Print the verdict and return its exit code.
+
+    The code is 0 for admitted, 1 for not admitted, 3 if the verdict is unknown.
+    """
     given = _parser().parse_args(arguments)
     return run_command(lambda: _judge(given))
 

@@ -1,4 +1,4 @@
-"""The whole run of a contest: a pass for every day, in parallel where that is possible, and its weights."""
+"""The whole run of a contest: a pass for every day, and its weights."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -26,19 +26,19 @@ MONTHS_AT_ONCE = 4  # for each worker, of models in memory before they predict
 
 
 class ContestWarning(UserWarning):
-    """A file of kept passes that cannot be used, or passes that cannot be kept."""
+    """A warning about passes whose file cannot be used or written."""
 
 
 class PassError(UserError, RuntimeError):
-    """A day whose pass failed; the message says why."""
+    """An error in the pass of a day; the message gives the reason."""
 
 
 class RunStopped(KeyboardInterrupt):
-    """Stopped by hand: the passes that are finished are kept."""
+    """A stop by hand, with the finished passes kept."""
 
 
 class WholeRun(NamedTuple):
-    """What a strategy does in a contest."""
+    """The weights and passes of a strategy in a contest."""
 
     weights: "xr.DataArray"  # (time, asset) of every day and every asset of the data, 0 where not held
     passes: list[Pass]  # of every day
@@ -56,11 +56,11 @@ def whole_run(
     progress: bool = True,
     **where: Any,
 ) -> tuple[WholeRun, list[str]]:
-    """Run a pass on every trading day from `start` to `end`; passes kept in `folder` are not run again.
+    """Run a pass on every trading day of a range.
 
-    Outputs that need no state are computed in parallel, and only sizing and blending follow in sequence. Of
-    a strategy with a `train_model` or `predict` of its own the trainings run in parallel and the predictions
-    in sequence.
+    Passes kept in `folder` are not run again. Outputs that need no state are computed in parallel, and only
+    sizing and blending follow in sequence. If a strategy has its own `train_model` or `predict`, the
+    trainings run in parallel and the predictions in sequence.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ def whole_run(
         (field, time, asset), as ``strategy.load_range(start, end)`` returns them.
     start, end : numpy.datetime64[D]
     folder : pathlib.Path
-        Where passes are kept, of this identity alone.
+        Folder of the kept passes, of this identity alone.
     identity : lib.runs.identity.Identity
     title : str
-        Stands before the progress bar.
+        Text before the progress bar.
     progress : bool
-        Whether there is one, on stderr.
+        Show a progress bar on stderr.
     **where
         `workers`, `backend`, `scheduler`: see `lib.runs.workers.run_all`.
 
@@ -88,7 +88,7 @@ def whole_run(
     Raises
     ------
     PassError
-        A pass failed; those that are finished are kept.
+        A pass failed; finished passes are kept.
     RunStopped
         At Ctrl-C.
     """
@@ -115,7 +115,10 @@ def _independent(
     bar: tqdm,
     where: Mapping[str, Any],
 ) -> Iterator[Pass]:
-    """Yield the passes of a strategy whose outputs need no state, in any order; keep the new ones."""
+    """Yield passes whose outputs need no state.
+
+    Their order is arbitrary; new ones are kept.
+    """
     yield from kept.passes.values()
     missing = [day for day in days if str(day) not in kept.passes]
     bar.update(len(days) - len(missing))
@@ -137,7 +140,10 @@ def _in_sequence(
     bar: tqdm,
     where: Mapping[str, Any],
 ) -> Iterator[Pass]:
-    """Yield the passes of a strategy with methods of its own, in order; keep what the next call can use."""
+    """Yield passes of a strategy with its own methods.
+
+    They come in order; new ones that the next call can use are kept.
+    """
     done, state = kept.beginning(days)
     yield from done
     bar.update(len(done))
@@ -173,7 +179,10 @@ def _jobs(
     months: list[tuple[str, list[np.datetime64]]],
     identity: Identity,
 ) -> Iterator[dict[str, bytes]]:
-    """Yield packed calls, one for each calendar month, in lots."""
+    """Yield packed calls in lots.
+
+    There is a call for each calendar month.
+    """
     named = registered(strategy)
     period = np.timedelta64(max(strategy.train_period, strategy.lookback_period), "D")
     jobs: dict[str, bytes] = {}
@@ -188,7 +197,7 @@ def _jobs(
 
 
 def _answers(jobs: Mapping[str, bytes], where: Mapping[str, Any]) -> Iterator[tuple[str, list]]:
-    """Yield the month and the answer of each call as they come."""
+    """Yield the month and result of each finished call."""
     try:
         with contextlib.closing(run_all(jobs, **where)) as answers:
             for month, answer, message in answers:

@@ -1,4 +1,4 @@
-"""The files in which the passes of many days are kept, so that none is computed twice."""
+"""The files of passes, so that no day is computed twice."""
 
 import base64
 from collections.abc import Iterator
@@ -23,13 +23,19 @@ if TYPE_CHECKING:
 
 
 class Kept(NamedTuple):
-    """Passes that were kept, and the states after some of their days, for a chain that began on a day."""
+    """The kept passes, and the states after some of their days.
+
+    A state belongs to a chain that began on a certain day.
+    """
 
     passes: dict[str, Pass]  # by day
     states: dict[tuple[str, str], State | None]  # by the first day of the chain and the day
 
     def beginning(self, days: np.ndarray) -> tuple[list[Pass], State | None]:
-        """Return the passes from the first of `days` on that a chain can continue, and its state."""
+        """Return the passes that a chain can continue.
+
+        They begin on the first of `days`; the second value is the state after them.
+        """
         names = [str(day) for day in days]
         whole = 0
         while whole < len(names) and names[whole] in self.passes:
@@ -41,7 +47,10 @@ class Kept(NamedTuple):
 
 
 def pass_identity(strategy: "Strategy") -> Identity:
-    """Return the identity of a strategy's passes: two of one key are the same on the same market."""
+    """Return the identity of a strategy's passes.
+
+    Passes with the same key are equal on the same market.
+    """
     return identity_of(strategy, "lib.contest.passes")
 
 
@@ -55,7 +64,7 @@ def keep_passes(
 ) -> None:
     """Keep passes on consecutive days as one file.
 
-    Passes of a strategy with a loader of its own are not kept: what it read is not known.
+    Passes of a strategy with its own loader are not kept, since the loaded data are unknown.
 
     Parameters
     ----------
@@ -82,7 +91,7 @@ def keep_passes(
 def read_passes(
     folder: Path, data: "xr.DataArray", strategy: "Strategy", identity: Identity
 ) -> tuple[Kept, list[str]]:
-    """Return the kept passes that belong to a strategy and these data.
+    """Return the kept passes of a strategy and its data.
 
     Files of another market stay where they are. The second value holds a sentence for each file that cannot
     be used.
@@ -116,7 +125,9 @@ def read_passes(
 def fingerprint_seen(
     data: "xr.DataArray", first: Any, last: Any, strategy: "Strategy", widest: int = 0
 ) -> str:
-    """Return the fingerprint of all data that the passes on these days saw.
+    """Return the fingerprint of all data that passes saw.
+
+    The passes are on the days from `first` to `last`.
 
     `widest` is the longest period in calendar days that functions of the strategy loaded by themselves.
     """

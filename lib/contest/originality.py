@@ -1,4 +1,4 @@
-"""Originality: how closely the daily returns of a strategy follow those of others."""
+"""Originality: the similarity of a strategy's daily returns to others."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -23,7 +23,9 @@ SAME = 1e-6  # weights closer than this are the same
 def relatives(
     returns: "xr.DataArray", others: Mapping[str, "xr.DataArray"], rules: Competition
 ) -> pd.DataFrame:
-    """Compare daily returns (time,) with those of others, each on the days that both have.
+    """Compare daily returns (time,) with others.
+
+    Each comparison is on the common days.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def relatives(
 
 
 def covers(returns: "xr.DataArray", rules: Competition) -> bool:
-    """Return True where returns cover the years whose Sharpe ratio the platform compares."""
+    """Return True if returns cover the platform's comparison years."""
     days = returns.get_index("time")
     return days[0] <= days[-1] - pd.DateOffset(years=rules.comparison_years) + pd.Timedelta(
         rules.grace_days, "D"
@@ -55,7 +57,10 @@ def covers(returns: "xr.DataArray", rules: Competition) -> bool:
 
 
 def recent_sharpe_ratio(returns: "xr.DataArray", rules: Competition) -> float:
-    """Return the Sharpe ratio of the last years, by which the platform compares two systems."""
+    """Return the Sharpe ratio of the last years.
+
+    The platform compares two systems by it.
+    """
     if returns.sizes["time"] == 0:
         return float("nan")
     first = returns.get_index("time")[-1] - pd.DateOffset(years=rules.comparison_years)
@@ -65,7 +70,10 @@ def recent_sharpe_ratio(returns: "xr.DataArray", rules: Competition) -> float:
 def by_year(
     returns: "xr.DataArray", others: Mapping[str, "xr.DataArray"], rules: Competition
 ) -> pd.DataFrame:
-    """Return a row for each calendar year: days, Sharpe ratio, correlation with each of the others."""
+    """Return a table with a row for each year.
+
+    Its columns are the number of days, the Sharpe ratio, and the correlation with each of the others.
+    """
     years = returns.get_index("time").year
     rows = {}
     for year in sorted(set(years)):
@@ -81,7 +89,9 @@ def by_year(
 def check_originality(
     returns: "xr.DataArray", template: "xr.DataArray", rules: Competition, is_copy: bool
 ) -> RuleCheck:
-    """Check whether the platform would refuse a strategy for its likeness to the template.
+    """Check the similarity of a strategy to the template.
+
+    The platform refuses a strategy that is too similar to a better one.
 
     Parameters
     ----------
@@ -89,7 +99,7 @@ def check_originality(
         (time,), daily returns of the strategy and of the published template on the same days.
     rules : Competition
     is_copy : bool
-        Whether the weights of both are the same.
+        True if both have the same weights.
     """
     required = f"at most {rules.max_correlation} to better systems"
     if is_copy:

@@ -1,4 +1,4 @@
-"""The page verdict.html: the verdict's tables and figures in one file that needs nothing else."""
+"""The page verdict.html: tables and figures of the verdict in one file."""
 
 import html
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,10 @@ PANELS = [
 
 
 def verdict_page(verdict: Verdict, seconds: list[float]) -> str:
-    """Return the whole page; `seconds` is what the pass of each day took."""
+    """Return the whole page as HTML.
+
+    `seconds` holds the duration of each day's pass.
+    """
     parts = [
         f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Contest verdict</title>"
         f"<style>{STYLE}</style></head><body><h1>{html.escape(verdict.in_words)}</h1>",
@@ -48,9 +51,10 @@ def verdict_page(verdict: Verdict, seconds: list[float]) -> str:
 
 
 def verdict_figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
-    """Draw equity, drawdown, Sharpe ratio and correlations by year, and seconds of a pass.
+    """Draw the figure of the verdict.
 
-    Days of a single year have no panels by year: these would show one point each.
+    Its panels are equity, drawdown, Sharpe ratio and correlations by year, and seconds of a pass. Days of a
+    single year have no panels by year: these would show one point each.
     """
     import qnt.stats as qns
 
@@ -97,7 +101,10 @@ def verdict_figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
 
 
 def _add_years(drawn: "go.Figure", verdict: Verdict, styles: dict[str, Any], known: set[str]) -> None:
-    """Add the Sharpe ratio and the correlations of each year, above the middle of its days."""
+    """Add the Sharpe ratio and correlations of each year.
+
+    They stand above the middle of the year's days.
+    """
     table, days = verdict.by_year, verdict.returns.get_index("time")
     of_year = [days[days.year == year] for year in table.index]
     middles = [part[len(part) // 2] for part in of_year]

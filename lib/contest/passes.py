@@ -1,4 +1,4 @@
-"""Single passes as the contest runs them: a training and a prediction for a day."""
+"""Single passes as in the contest: a training and a prediction for a day."""
 
 import contextlib
 import pickle
@@ -28,10 +28,10 @@ _one_limit = threading.Lock()  # the platform's library keeps its limit for the 
 
 
 class Pass(NamedTuple):
-    """What is kept of a day's pass; values that JSON holds.
+    """The result of a day's pass, in values that JSON holds.
 
-    `outputs` are those of a strategy whose outputs need no state; the weights follow from them. Of another
-    strategy `weights` are kept instead. An asset was selected if it is in `models` or in `dropped`.
+    `outputs` belong to a strategy whose outputs need no state; the weights follow from them. For other
+    strategies `weights` are kept instead. An asset was selected if it is in `models` or in `dropped`.
     """
 
     day: str  # YYYY-MM-DD
@@ -50,17 +50,19 @@ def compute_outputs(
     identity: Identity,
     named: Mapping[str, Mapping[str, Callable]],
 ) -> list[dict[str, Any]]:
-    """Train and compute the outputs of each day in a worker; return a `Pass` per day, as a dict.
+    """Train and compute the outputs of days in a worker.
+
+    The result has a `Pass` for each day, as a dict.
 
     Parameters
     ----------
     strategy : Strategy
-        `train_model` and `predict` are those of `Strategy`.
+        One that overrides neither `train_model` nor `predict`.
     data : xarray.DataArray
-        (field, time, asset): what the passes on the days load, all together.
+        (field, time, asset): all data that the passes on the days load.
     days : iterable of numpy.datetime64[D]
     identity : lib.runs.identity.Identity
-        That of the strategy's passes in the process that calls.
+        Identity of the strategy's passes in the calling process.
     named : mapping
         Functions that the strategy names: see `lib.runs.identity.registered`.
 
@@ -82,14 +84,14 @@ def train_days(
     identity: Identity,
     named: Mapping[str, Mapping[str, Callable]],
 ) -> list[tuple[str, bytes, float, int]]:
-    """Train in a worker for each day a strategy with methods of its own.
+    """Train a strategy with its own methods in a worker.
 
-    Parameters and errors as for `compute_outputs`.
+    There is a training for each day. Parameters and errors are the same as of `compute_outputs`.
 
     Returns
     -------
     list of (day, models, seconds, widest)
-        Of each day the pickled models, the seconds of the training, and the longest period that was loaded.
+        For each day the pickled models, the seconds of the training, and the longest period that was loaded.
     """
     trained = []
     with _worker(strategy, identity, named):
@@ -105,12 +107,14 @@ def train_days(
 def predict_trained(
     strategy: Strategy, data: "xr.DataArray", trained: Iterable[tuple[str, bytes, float, int]], state: Any
 ) -> Iterator[tuple[Pass, Any]]:
-    """Predict the days of `train_days` one after the other; yield the pass and the state of each day.
+    """Predict the days of `train_days` in sequence.
+
+    The pass and the state of each day are yielded.
 
     Raises
     ------
     ValueError
-        The weights are not those of the day, or name an asset that is not in `data`.
+        The weights belong to another day, or name an asset that is not in `data`.
     """
     for day, content, seconds, widest in trained:
         started, models = time.perf_counter(), pickle.loads(content)
@@ -128,7 +132,7 @@ def predict_trained(
 
 
 def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.DataArray":
-    """Return the weights (time, asset) that follow from passes on consecutive days."""
+    """Return the weights (time, asset) of consecutive passes."""
     import xarray as xr
 
     days = np.array([entry.day for entry in passes], dtype="M8[D]")
@@ -151,9 +155,10 @@ def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.
 def seen_on(
     strategy: Strategy, data: "xr.DataArray", day: np.datetime64, period: int
 ) -> "Iterator[xr.DataArray]":
-    """Give the data of a pass on `day`: cut from `data`, or loaded by a strategy with a loader of its own.
+    """Provide the data of a pass on `day`.
 
-    Inside the block the platform's library loads nothing after the day in the second case.
+    They are cut from `data`, or loaded by a strategy with its own loader. In the second case the platform's
+    library loads nothing after the day inside the block.
     """
     if not loads_own_data(strategy):
         yield window_of(data, day, period)
@@ -177,7 +182,10 @@ def _outputs(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]
 
 
 def _row(weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray") -> dict[str, float]:
-    """Return the weights of a day by asset as they would be written: finite, their sum at most 1."""
+    """Return the weights of a day by asset.
+
+    They are as written to a file: finite, with a sum of at most 1.
+    """
     if "time" in weights.dims:
         weights = weights.isel(time=-1)
         if weights.time.values.astype("M8[D]") != day:
@@ -196,7 +204,10 @@ def _row(weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray") -> d
 def _worker(
     strategy: Strategy, identity: Identity, named: Mapping[str, Mapping[str, Callable]]
 ) -> Iterator[None]:
-    """Prepare a worker for a call, silent and with one thread for torch while it lasts."""
+    """Prepare a worker for a call.
+
+    It is silent inside the block, and torch has one thread.
+    """
     register(named)
     with captured_output(), single_torch_thread(needs_torch(strategy)):
         check_worker(strategy, identity)

@@ -33,9 +33,10 @@ def write_verdict(
     weights: "xr.DataArray",
     passes: "list[Pass]",
 ) -> None:
-    """Write the files of a verdict into `folder`, and the verdict once more into that of its strategy.
+    """Write the files of a verdict into `folder`.
 
-    `key` is that of the strategy, `market` the fingerprint of the prices.
+    The verdict is written into the folder of its strategy too. `key` is the key of the strategy, `market` the
+    fingerprint of the prices.
     """
     seconds = [entry.seconds for entry in passes]
     content = as_dict(verdict) | {
@@ -52,7 +53,10 @@ def write_verdict(
 
 
 def as_dict(verdict: Verdict) -> dict[str, Any]:
-    """Return the verdict in values that JSON holds; None stands for a number that is not finite."""
+    """Return the verdict in values that JSON holds.
+
+    None stands for a number that is not finite.
+    """
     return {
         "verdict": verdict.in_words,
         "admitted": verdict.admitted,
@@ -74,10 +78,11 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
 def earlier_verdicts(
     folder: Path, competition_type: str, market: str, without: set[str]
 ) -> tuple[dict[str, "xr.DataArray"], list[str]]:
-    """Return the daily returns by name of one's own earlier trials on the same market.
+    """Return the daily returns of earlier trials by name.
 
-    `market` is the fingerprint of the prices, `without` the keys of strategies that are left out. The second
-    value holds a sentence for each file that cannot be used.
+    They are the user's own trials on the same market. `market` is the fingerprint of the prices, `without`
+    the keys of strategies that are left out. The second value holds a sentence for each file that cannot be
+    used.
     """
     import xarray as xr
 
@@ -109,7 +114,10 @@ def _checksum(content: dict[str, Any]) -> str:
 
 
 def _weights_file(weights: "xr.DataArray") -> bytes:
-    """Return the file that `qnt.output.write` makes of weights."""
+    """Return a file of weights as bytes.
+
+    `qnt.output.write` writes it.
+    """
     import qnt.log as qnlog
     import qnt.output as qnout
 

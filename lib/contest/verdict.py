@@ -1,4 +1,4 @@
-"""The verdict: each rule of a competition, checked on the weights of all its days."""
+"""The verdict: each rule of a competition, checked on all weights."""
 
 import textwrap
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ ELSEWHERE = "The systems of other contestants are known to the platform alone."
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the contest would say; print it.
+    """The expected verdict of the contest; print it.
 
     Attributes
     ----------
@@ -45,17 +45,17 @@ class Verdict:
     relatives, by_year : pandas.DataFrame
         See `lib.contest.originality.relatives` and `by_year`.
     returns : xarray.DataArray
-        (time,), of each day after costs.
+        (time,), the daily returns after costs.
     others : mapping of str to xarray.DataArray
-        The same of those it is compared with.
+        The daily returns of the systems it is compared with.
     notes : tuple of str
         Sentences on the limits of the verdict.
     source, title : str
-        What the prices are, and which strategy is judged.
+        The source of the prices, and the name of the strategy.
     parameters : mapping
-        Of the strategy.
+        The parameters of the strategy.
     is_copy : bool
-        Whether the weights are those of the published template.
+        True if the weights equal those of the published template.
     """
 
     checks: tuple[RuleCheck, ...]
@@ -69,11 +69,11 @@ class Verdict:
     source: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""  # of the strategy, such as "strategy.ipynb: top_assets=6"
-    is_copy: bool = False  # whether the weights are those of the published template
+    is_copy: bool = False  # the weights equal the published template's
 
     @property
     def admitted(self) -> bool:
-        """Return True where every rule is known to hold."""
+        """Return True if every rule is known to hold."""
         return all(check.holds for check in self.checks)
 
     @property
@@ -90,13 +90,13 @@ class Verdict:
 
     @property
     def days_in_words(self) -> str:
-        """Return the first and the last day, and the number of days."""
+        """Return first day, last day and number of days."""
         first, last = (str(day)[:10] for day in self.returns.time.values[[0, -1]])
         return f"{first} to {last}, {self.returns.sizes['time']} days"
 
     @property
     def sharpe_in_words(self) -> str:
-        """Return the Sharpe ratio with its interval, in one sentence."""
+        """Return a sentence with the Sharpe ratio and interval."""
         low, high = self.interval
         found = f"Sharpe ratio {self.sharpe_ratio:.2f}"
         if not np.isfinite(low):
@@ -118,7 +118,10 @@ class Verdict:
 
 
 def in_lines(table: pd.DataFrame) -> str:
-    """Return a table of words as text, its columns flush left and long cells on several lines."""
+    """Return a table of words as text.
+
+    Its columns are flush left; long cells take several lines.
+    """
     rows = [[str(name) for name in table.columns], *table.to_numpy().tolist()]
     wrapped = [[textwrap.wrap(text, WIDEST, break_on_hyphens=False) for text in row] for row in rows]
     cells = [list(line) for row in wrapped for line in zip_longest(*row, fillvalue="")]
@@ -127,12 +130,12 @@ def in_lines(table: pd.DataFrame) -> str:
 
 
 def with_headings(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose columns are named in words."""
+    """Return a table with column names in words."""
     return table.rename(columns=lambda name: str(name).replace("_", " ").replace("sharpe", "Sharpe"))
 
 
 def in_columns(table: pd.DataFrame) -> str:
-    """Return a table as text, its numbers with three digits."""
+    """Return a table as text with three digits."""
     return with_headings(table).to_string(float_format="{:.3f}".format)
 
 
@@ -161,15 +164,15 @@ def contest_verdict(
     template : xarray.DataArray
         Weights of the published template on the same days.
     selected : xarray.DataArray, optional
-        Equal weights in what the strategy selects.
+        Equal weights of the selected assets.
     earlier : mapping of str to xarray.DataArray, optional
-        Daily returns of systems judged before.
+        Daily returns of earlier systems.
     seconds : float
         Training and prediction of a day, the mean of the slowest month.
     complete : bool
-        Whether the days end with the last one there is.
+        True if the days end with the last day of the data.
     synthetic : bool
-        Whether the prices are random.
+        True if the prices are random.
     **described
         `source`, `parameters` and `title` of the verdict.
     """
@@ -210,12 +213,15 @@ def contest_verdict(
 
 
 def _as_far_as_known(check: RuleCheck, few: str) -> RuleCheck:
-    """Return the check of the Sharpe ratio without a result where the days are too few to tell."""
+    """Return the check with the result that is certain.
+
+    A passed check of the Sharpe ratio has no result if the days are too few.
+    """
     return check._replace(holds=None) if few and check.rule == SHARPE_RATIO and check.holds else check
 
 
 def _gaps(days: np.ndarray) -> list[str]:
-    """Return a sentence where days are missing in the middle of a market."""
+    """Return a sentence on gaps in the days, if any."""
     length = np.diff(days.astype("M8[D]")).astype(int)
     wide = np.flatnonzero(length > LONGEST_GAP)
     if not len(wide):

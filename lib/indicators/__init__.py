@@ -1,4 +1,6 @@
-"""Technical indicators with the names, defaults and results of the platform's ``qnt.ta``, in plain numpy.
+"""Technical indicators in plain numpy.
+
+Names, defaults and results are those of the platform's ``qnt.ta``.
 
 A series is a float array with time along axis 0, an xarray array with a dimension ``time`` anywhere, or a
 pandas object with time as its index; the result has the type, shape and labels of the first series. Windows

@@ -9,13 +9,16 @@ from lib.indicators.windows import Average, Series, count, counted, ring, smooth
 
 
 def sma(series: Series, periods: int = 20) -> Series:
-    """Mean of the last `periods` values, at least 1. After an infinity it stays infinite or NaN."""
+    """Return the mean of the last `periods` values.
+
+    `periods` is at least 1. After an infinity the result stays infinite or NaN.
+    """
     n = count("periods", periods)
 
     def mean(dense: np.ndarray) -> np.ndarray:
         out = np.full_like(dense, np.nan)
         if len(dense) >= n:
-            # Leaving and entering values take turns in one running sum: the platform's order of rounding.
+            # One running sum alternates leaving and entering values: the platform's order of rounding.
             steps = np.empty((2 * len(dense) - n, *dense.shape[1:]))
             steps[:n] = dense[:n]
             steps[n::2] = -dense[: len(dense) - n]
@@ -27,12 +30,15 @@ def sma(series: Series, periods: int = 20) -> Series:
 
 
 def lwma(series: Series, periods: int = 20) -> Series:
-    """Linearly weighted mean of the last `periods` values, the newest weighted `periods`, the oldest 1."""
+    """Return the linearly weighted mean of the last values.
+
+    Of `periods` values the newest has the weight `periods`, the oldest the weight 1.
+    """
     return _weighted(series, [*range(count("periods", periods), 0, -1)])
 
 
 def wma(series: Series, weights: Sequence[float] | np.ndarray | int | None = None) -> Series:
-    """Weighted mean of the last values.
+    """Return the weighted mean of the last values.
 
     Parameters
     ----------
@@ -55,7 +61,7 @@ def wma(series: Series, weights: Sequence[float] | np.ndarray | int | None = Non
 
 
 def vwma(price: Series, volume: Series, periods: int = 20) -> Series:
-    """Mean of the last `periods` prices, weighted by volume.
+    """Return the volume-weighted mean of the last `periods` prices.
 
     A gap in either series counts as a gap in both. NaN also where no volume was traded in the window.
     """
@@ -73,7 +79,9 @@ def vwma(price: Series, volume: Series, periods: int = 20) -> Series:
 
 
 def ema(series: Series, periods: int = 20, warm_periods: int | None = None) -> Series:
-    """Exponential mean with factor ``2 / (periods + 1)``, started from the mean of the first values.
+    """Return the exponential mean with factor ``2 / (periods + 1)``.
+
+    It starts from the mean of the first values.
 
     Parameters
     ----------
@@ -101,7 +109,9 @@ def ema(series: Series, periods: int = 20, warm_periods: int | None = None) -> S
 
 
 def wilder_ma(series: Series, periods: int = 14, warm_periods: int | None = None) -> Series:
-    """Exponential mean with factor ``1 / periods``, started from the mean of the first `periods` values.
+    """Return the exponential mean with factor ``1 / periods``.
+
+    It starts from the mean of the first `periods` values.
 
     Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
     """
@@ -110,17 +120,26 @@ def wilder_ma(series: Series, periods: int = 14, warm_periods: int | None = None
 
 
 def dema(series: Series, periods: int = 20, warm_periods: int | None = None) -> Series:
-    """`ema` of the `ema`. The platform's meaning of the name: Mulloy's average of 1994 is another one."""
+    """Return the `ema` of the `ema`.
+
+    This is the platform's `dema`. The average of Patrick Mulloy (1994) has the same name and another formula.
+    """
     return ema(ema(series, periods, warm_periods), periods, warm_periods)
 
 
 def tema(series: Series, periods: int = 20, warm_periods: int | None = None) -> Series:
-    """`ema` of the `ema` of the `ema`, as in `trix`; again not Mulloy's average of the same name."""
+    """Return the `ema` of the `ema` of the `ema`.
+
+    `trix` uses it. The average of Patrick Mulloy (1994) has the same name and another formula.
+    """
     return ema(dema(series, periods, warm_periods), periods, warm_periods)
 
 
 def _weighted(series: Series, factors: list[float]) -> Series:
-    """Weighted mean of the last values; the factors are those of `wma`."""
+    """Return the weighted mean of the last values.
+
+    The factors are those of `wma`.
+    """
     n = len(factors)
     total_factor = np.cumsum(factors)[-1]  # one after the other; Python's sum of floats rounds only once
 
@@ -137,7 +156,9 @@ def _weighted(series: Series, factors: list[float]) -> Series:
 
 
 def shift(series: Series, periods: int = 1) -> Series:
-    """The value `periods` values ago, NaN where there is none.
+    """Return the series shifted by `periods` values.
+
+    The result is NaN where there is no earlier value.
 
     A negative number looks **ahead**, which only a target may do.
     """
@@ -154,18 +175,23 @@ def shift(series: Series, periods: int = 1) -> Series:
 
 @np.errstate(all="ignore")
 def change(series: Series, periods: int = 1) -> Series:
-    """Difference to the value `periods` values ago."""
+    """Return the difference to the value `periods` values ago."""
     return series - shift(series, periods)
 
 
 @np.errstate(all="ignore")
 def roc(series: Series, periods: int = 7) -> Series:
-    """Rate of change in percent, ``100 * (x / shift(x, periods) - 1)``; a division by 0 gives an infinity."""
+    """Return the rate of change in percent.
+
+    The formula is ``100 * (x / shift(x, periods) - 1)``; a division by 0 gives an infinity.
+    """
     return 100 * (series / shift(series, periods) - 1)
 
 
 def sroc(series: Series, ma: Average = 13, periods: int = 21) -> Series:
-    """Rate of change in percent of the moving average `ma`, an `ema` by default.
+    """Return the rate of change of a moving average.
+
+    The rate is in percent; the moving average `ma` is an `ema` by default.
 
     Source: the smoothed rate of change of Fred Schutzman.
     """

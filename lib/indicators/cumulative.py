@@ -1,4 +1,4 @@
-"""Sums since the first day: of volume by direction, and of advancing and declining assets."""
+"""Indicators summed from the first day on: volume by direction, and market breadth."""
 
 from typing import Any
 
@@ -11,18 +11,24 @@ from lib.indicators.windows import Average, Series, over_time, smoothed
 
 
 def obv(close: Series, volume: Series) -> Series:
-    """On-balance volume: volume added up on days with a higher close, subtracted on days with a lower one.
+    """Return the on-balance volume.
 
-    NaN, and nothing added, on the first day and where either is NaN. Source: Joseph Granville, 1963.
+    Volume is added on days with a higher close and subtracted on days with a lower one. The result is NaN on
+    the first day and where either series is NaN; such days add nothing.
+
+    Source: Joseph Granville, 1963.
     """
     return over_time(lambda closes, volumes: _summed(np.sign(change(closes)) * volumes), close, volume)
 
 
 def chaikin_adl(high: Series, low: Series, close: Series, volume: Series) -> Series:
-    """Accumulation/distribution line (Marc Chaikin): volume weighted by the place of the close in its range.
+    """Return the accumulation/distribution line.
 
-    A close at the high adds the day's volume, one at the low subtracts it. NaN, and nothing added, where any
-    of the four is NaN and on a day without a range.
+    The volume is weighted by the place of the close in the day's range: a close at the high adds the volume,
+    a close at the low subtracts it. The result is NaN where any of the four series is NaN and on a day
+    without a range; such days add nothing.
+
+    Source: Marc Chaikin.
     """
 
     def line(highs: np.ndarray, lows: np.ndarray, closes: np.ndarray, volumes: np.ndarray) -> np.ndarray:
@@ -33,12 +39,17 @@ def chaikin_adl(high: Series, low: Series, close: Series, volume: Series) -> Ser
 
 @np.errstate(all="ignore")
 def chaikin_osc(cadl: Series, fast_ma: Average = 3, slow_ma: Average = 10) -> Series:
-    """Chaikin's oscillator: a fast minus a slow average of `chaikin_adl`, both `ema` by default."""
+    """Return Chaikin's oscillator.
+
+    It is a fast minus a slow average of `chaikin_adl`, both `ema` by default.
+    """
     return smoothed(cadl, fast_ma, ema) - smoothed(cadl, slow_ma, ema)
 
 
 def ad_line(prices: Any) -> Any:
-    """Advance/decline line: the number of assets that rose minus those that fell, summed over the days.
+    """Return the advance/decline line.
+
+    It sums over the days the number of rising assets minus the number of falling assets.
 
     Parameters
     ----------
@@ -59,9 +70,10 @@ def ad_line(prices: Any) -> Any:
 
 
 def ad_ratio(prices: Any) -> Any:
-    """Advance/decline ratio: the number of assets that rose divided by those that fell; see `ad_line`.
+    """Return the advance/decline ratio.
 
-    NaN or infinite where none fell.
+    It divides the number of rising assets by the number of falling assets (see `ad_line`). The result is NaN
+    or infinite where none fell.
     """
     advances, declines = _breadth(prices)
     with np.errstate(all="ignore"):
@@ -69,12 +81,15 @@ def ad_ratio(prices: Any) -> Any:
 
 
 def _summed(steps: np.ndarray) -> np.ndarray:
-    """Sum over time; a gap adds nothing and stays a gap."""
+    """Return the sum over time.
+
+    A gap adds nothing and stays a gap.
+    """
     return np.where(np.isnan(steps), np.nan, np.nancumsum(steps, axis=0))
 
 
 def _breadth(prices: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers (time,) of assets that rose and that fell."""
+    """Return the numbers (time,) of rising and of falling assets."""
     if np.ndim(prices) != 2:
         raise ValueError(f"prices over time and asset are needed, not {np.ndim(prices)} dimension(s)")
     values = prices.transpose("time", ...) if isinstance(prices, xr.DataArray) else prices

@@ -1,4 +1,4 @@
-"""Oscillators: strength of rises, place within the recent range, and differences of averages."""
+"""Oscillators, ranges and rolling statistics."""
 
 import numpy as np
 
@@ -8,10 +8,13 @@ from lib.indicators.windows import Average, Series, count, counted, ring, smooth
 
 @np.errstate(all="ignore")
 def rsi(series: Series, ma: Average = 14) -> Series:
-    """Relative strength index, 0..100: the share of rises in the averaged daily changes.
+    """Return the relative strength index, 0..100.
 
-    `ma` averages rises and falls, `wilder_ma` by default. 100 without a fall, NaN without any change. The
-    first result follows ``ma + 1`` values. Source: Wilder 1978 (see `wilder_ma`).
+    It is the share of rises in the averaged daily changes. `ma` averages rises and falls, `wilder_ma` by
+    default. The index is 100 without a fall, NaN without any change. The first result follows ``ma + 1``
+    values.
+
+    Source: Wilder 1978 (see `wilder_ma`).
     """
     changes = change(series)
     rises = smoothed(np.maximum(changes, 0), ma, wilder_ma)
@@ -20,9 +23,12 @@ def rsi(series: Series, ma: Average = 14) -> Series:
 
 
 def stochastic_k(high: Series, low: Series, close: Series, periods: int = 14) -> Series:
-    """Place of the close in the range of the last `periods` days, in percent: George Lane's %K.
+    """Return the place of the close in its recent range.
 
-    A day with a gap in any of the three series does not count. NaN where the range is 0.
+    The place is in percent of the range of the last `periods` days. A day with a gap in any of the three
+    series does not count. The result is NaN where the range is 0.
+
+    Source: George Lane's %K.
     """
     n = count("periods", periods)
 
@@ -44,7 +50,10 @@ def stochastic_k(high: Series, low: Series, close: Series, periods: int = 14) ->
 def stochastic(
     high: Series, low: Series, close: Series, periods: int = 5, d_ma: Average = 3
 ) -> tuple[Series, Series]:
-    """The fast stochastic oscillator: `stochastic_k`, and its moving average `d_ma`, an `sma` by default."""
+    """Return the fast stochastic oscillator.
+
+    The results are `stochastic_k` and its moving average `d_ma`, an `sma` by default.
+    """
     k = stochastic_k(high, low, close, periods)
     return k, smoothed(k, d_ma, sma)
 
@@ -52,7 +61,10 @@ def stochastic(
 def slow_stochastic(
     high: Series, low: Series, close: Series, periods: int = 5, k_ma: Average = 3, d_ma: Average = 3
 ) -> tuple[Series, Series]:
-    """The slow stochastic oscillator: `stochastic_k` averaged with `k_ma`, and that averaged with `d_ma`."""
+    """Return the slow stochastic oscillator.
+
+    The results are `stochastic_k` averaged with `k_ma`, and this average averaged with `d_ma`.
+    """
     _, slow_k = stochastic(high, low, close, periods, k_ma)
     return slow_k, smoothed(slow_k, d_ma, sma)
 
@@ -61,10 +73,12 @@ def slow_stochastic(
 def macd(
     series: Series, fast_ma: Average = 12, slow_ma: Average = 26, signal_ma: Average = 9
 ) -> tuple[Series, Series, Series]:
-    """Moving average convergence/divergence (Gerald Appel): the line, its signal and their difference.
+    """Return the moving average convergence/divergence.
 
-    The line is the fast average minus the slow one, in units of the series; the signal is the average of the
-    line. All averages are `ema` by default.
+    The results are the line, its signal and their difference. The line is the fast average minus the slow
+    one, in units of the series; the signal is the average of the line. All averages are `ema` by default.
+
+    Source: Gerald Appel.
     """
     line = smoothed(series, fast_ma, ema) - smoothed(series, slow_ma, ema)
     signal = smoothed(line, signal_ma, ema)
@@ -72,22 +86,31 @@ def macd(
 
 
 def trix(series: Series, periods: int = 18) -> Series:
-    """Daily change in percent of the triple exponential mean `tema` (Jack Hutson, 1983)."""
+    """Return the daily change of a triple exponential mean.
+
+    The change is in percent; the mean is `tema`.
+
+    Source: Jack Hutson, 1983.
+    """
     return roc(tema(series, periods), 1)
 
 
 @np.errstate(all="ignore")
 def tr(high: Series, low: Series, close: Series) -> Series:
-    """True range in units of the price: the day's range, widened to the previous close.
+    """Return the true range in units of the price.
 
-    NaN where any of the three is, and on the first day with a close.
+    The day's range is widened to the previous close. The result is NaN where any of the three series is NaN,
+    and on the first day with a close.
     """
     previous = shift(close, 1)
     return np.maximum(high, previous) - np.minimum(low, previous)
 
 
 def atr(high: Series, low: Series, close: Series, ma: Average = 14) -> Series:
-    """Average true range in units of the price: `tr` averaged with `ma`, `wilder_ma` by default."""
+    """Return the average true range in units of the price.
+
+    The average of `tr` is `ma`, `wilder_ma` by default.
+    """
     return smoothed(tr(high, low, close), ma, wilder_ma)
 
 
@@ -95,7 +118,7 @@ def atr(high: Series, low: Series, close: Series, ma: Average = 14) -> Series:
 def dms(
     high: Series, low: Series, close: Series, di_ma: Average = 14, adx_ma: Average = 20, adxr_periods: int = 7
 ) -> tuple[Series, Series, Series, Series]:
-    """Directional movement system.
+    """Return the directional movement system.
 
     Parameters
     ----------
@@ -120,7 +143,10 @@ def dms(
 
 
 def covariance(x: Series, y: Series, periods: int = 1) -> Series:
-    """Covariance of the last `periods` pairs; a gap in either series counts as a gap in both."""
+    """Return the covariance of the last `periods` pairs.
+
+    A gap in either series counts as a gap in both.
+    """
     n = count("periods", periods)
 
     def within(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -138,24 +164,30 @@ def covariance(x: Series, y: Series, periods: int = 1) -> Series:
 
 
 def variance(series: Series, periods: int = 1) -> Series:
-    """Variance of the last `periods` values."""
+    """Return the variance of the last `periods` values."""
     return covariance(series, series, periods)
 
 
 def std(series: Series, periods: int = 1) -> Series:
-    """Standard deviation of the last `periods` values."""
+    """Return the standard deviation of the last `periods` values."""
     return variance(series, periods) ** 0.5
 
 
 @np.errstate(all="ignore")
 def beta(price_x: Series, price_y: Series, periods: int = 252) -> Series:
-    """Covariance of the daily returns of x and y, divided by the variance of those of y."""
+    """Return the beta of x to y.
+
+    It is the covariance of their daily returns, divided by the variance of the daily returns of y.
+    """
     x, y = roc(price_x, 1) / 100, roc(price_y, 1) / 100
     return covariance(x, y, periods) / variance(y, periods)
 
 
 @np.errstate(all="ignore")
 def correlation(price_x: Series, price_y: Series, periods: int = 252) -> Series:
-    """Correlation of the daily returns of x and y, -1..1; NaN where either does not vary."""
+    """Return the correlation of the daily returns, -1..1.
+
+    The result is NaN where either price does not vary.
+    """
     x, y = roc(price_x, 1) / 100, roc(price_y, 1) / 100
     return covariance(x, y, periods) / (std(y, periods) * std(x, periods))

@@ -1,4 +1,4 @@
-"""Series of any kind as columns over time, windows of the values that are there, and checks of arguments."""
+"""Series of any kind as columns over time, windows without gaps, and argument checks."""
 
 import math
 import numbers
@@ -15,7 +15,15 @@ PANDAS = (pd.DataFrame, pd.Series)
 
 
 def count(name: str, value: Any, lowest: int | None = 1) -> int:
-    """Return `value` as an int; `TypeError` or `ValueError` where it is no number, or below `lowest`."""
+    """Return `value` as an int.
+
+    Raises
+    ------
+    TypeError
+        It is not a finite number.
+    ValueError
+        It is below `lowest`.
+    """
     if not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
     if lowest is not None and value < lowest:
@@ -24,12 +32,17 @@ def count(name: str, value: Any, lowest: int | None = 1) -> int:
 
 
 def smoothed(series: Series, ma: Average, average: Callable[..., Series]) -> Series:
-    """Return `ma` of the series where that is a function, else `average` over `ma` periods."""
+    """Return a moving average of the series.
+
+    `ma` is a function, or the number of periods of `average`.
+    """
     return ma(series) if callable(ma) else average(series, ma)
 
 
 def over_time(function: Callable[..., np.ndarray], *series: Any) -> Any:
-    """Apply a function of arrays with time along axis 0 to series of one kind.
+    """Apply a function of arrays to series over time.
+
+    The arrays have time along axis 0; all series are of one kind.
 
     Several series are matched by position; the result has the labels of the first.
 
@@ -59,10 +72,12 @@ def over_time(function: Callable[..., np.ndarray], *series: Any) -> Any:
 
 
 def counted(function: Callable[..., np.ndarray], *series: Any) -> Any:
-    """Apply a function of gapless columns to the values that are there; results go to their places.
+    """Apply a function to columns closed up over gaps.
 
-    Of several series only the places count where none has a gap. Columns with fewer values than others end
-    in NaN, where the function's results are not used.
+    Each result returns to the place of its value.
+
+    If there are several series, a gap in one counts as a gap in all. Columns with fewer values than others
+    end in NaN, where the function's results are not used.
     """
 
     def closed_up(*values: np.ndarray) -> np.ndarray:
@@ -85,7 +100,9 @@ def counted(function: Callable[..., np.ndarray], *series: Any) -> Any:
 
 
 def ring(first: int, length: int, periods: int) -> Iterator[np.ndarray]:
-    """Yield, for windows that end on the rows from `first`, the row of each value of a window in turn.
+    """Yield the rows of each place in ring buffers.
+
+    A buffer holds the window of `periods` values that ends on a row from `first` to ``length - 1``.
 
     The order is that of a ring buffer, in which a new value takes the place of the oldest: the platform adds
     up windows in this order, and other orders round differently.

@@ -1,1 +1,1 @@
-"""The notebook: its cells and parameters, the strategy that they make, and its execution."""
+"""The notebook: its cells, its parameters, its strategy, and its execution."""

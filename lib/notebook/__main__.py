@@ -6,7 +6,10 @@ from lib.common.command_line import run_command
 
 
 def run_notebook_command() -> int:
-    """Run the command; Ctrl-C ends it with a sentence even while the libraries are imported."""
+    """Run the command.
+
+    Ctrl-C ends it with a sentence even while the libraries are imported.
+    """
     from lib.notebook.run import main
 
     return main()

@@ -1,4 +1,4 @@
-"""The code cells of a notebook, and its parameters, checked before it runs."""
+"""The code cells of a notebook, and the check of its parameters."""
 
 import ast
 import json
@@ -19,21 +19,29 @@ MAGIC = re.compile(r"^\s*[%!?]|^\s*\w+ *= *[%!]", re.MULTILINE)  # commands of I
 
 
 class CodeCell(NamedTuple):
-    """A code cell of a notebook: its number, counted from 1 over all cells, and its source."""
+    """A code cell of a notebook.
+
+    Its number is counted from 1 over all cells.
+    """
 
     number: int
     source: str
     is_parameters: bool = False
 
     def __str__(self) -> str:
-        """Return the number and the first line that is neither empty nor a mark."""
+        """Return the cell's number and its first line.
+
+        Empty lines and marks such as ``#DEBUG#`` do not count.
+        """
         lines = [line.strip() for line in self.source.splitlines() if line.strip(" #")]
         first = next((line for line in lines if line != DEBUG), "empty")
         return f"cell {self.number} ({first[:48]}{'…' if len(first) > 48 else ''})"
 
 
 def code_cells(path: Path) -> list[CodeCell]:
-    """Read the code cells of a notebook (nbformat 4), with commands of IPython as Python.
+    """Read the code cells of a notebook (nbformat 4).
+
+    Commands of IPython become Python.
 
     Raises
     ------
@@ -68,11 +76,14 @@ def _as_python(source: str) -> str:
 
 
 def assignments(source: str) -> dict[str, Any]:
-    """Names that a cell sets to literals, with their values."""
+    """Return the names that a cell sets to literals.
+
+    Each comes with its value.
+    """
     found = {}
     try:
         statements = ast.parse(source).body
-    except SyntaxError:  # running the cell will tell
+    except SyntaxError:  # running the cell raises it
         return {}
     for statement in statements:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
@@ -86,17 +97,17 @@ def assignments(source: str) -> dict[str, Any]:
 def check_parameters(
     notebook: Path, known: Mapping[str, Any], settings: Mapping[str, Any], code: str
 ) -> Strategy | None:
-    """Refuse parameters that the notebook does not have, or that its strategy would refuse.
+    """Check the parameters of a run before it starts.
 
     Parameters
     ----------
     notebook : pathlib.Path
     known : mapping of str
-        What the notebook's parameters cell sets.
+        The values that the notebook's parameters cell sets.
     settings : mapping of str
         New values of some of them.
     code : str
-        The source of all code cells. A function that it defines may be named by a parameter.
+        The source of all code cells. A parameter may name a function that it defines.
 
     Returns
     -------
@@ -107,7 +118,8 @@ def check_parameters(
     Raises
     ------
     TypeError, ValueError
-        One sentence, with the nearest name or the allowed range.
+        The notebook has no such parameter (the nearest name is given), or its strategy allows no such value
+        (the range is given).
     """
     for name in settings:
         if name not in known:
@@ -129,6 +141,9 @@ def _uses_this_project(notebook: Path, code: str) -> bool:
 
 
 def _defines_any(value: Any, code: str) -> bool:
-    """Whether the code defines a function or class that a value such as "rsi(periods=21)" names."""
+    """Return True if the code defines a named function.
+
+    `value` names a function or class, such as "rsi(periods=21)".
+    """
     words = re.findall(r"\w+", str(value))
     return any(re.search(rf"\b(?:def|class)\s+{word}\b", code) for word in words)

@@ -1,4 +1,4 @@
-"""The execution of a notebook with other parameters; all that it writes lands in one folder.
+"""The execution of a notebook with other parameters, with all its output in one folder.
 
 python -m lib.notebook --output runs/short --set top_assets=6 --start 2024-10-01
 """
@@ -35,13 +35,13 @@ from lib.common.files import replace_file
 from lib.notebook.cells import assignments, check_parameters, code_cells
 
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
-SILENCE = 10  # seconds after which a line says that the run goes on
+SILENCE = 10  # seconds between lines that report a running notebook
 QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # else it warns of its transport, and when stopped
 _one_at_a_time = threading.Lock()  # the kernel inherits this process's environment
 
 
 def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, Any] | None = None) -> Path:
-    """Check the parameters, then execute a notebook through papermill.
+    """Check the parameters and execute a notebook with papermill.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
         A folder, made where it is missing, for the executed notebook, the weights (fractions.nc.gz) and the
         state (state.out.pickle.gz). The run continues from a state that is there already.
     parameters : mapping of str
-        Plain values by name: they replace those of the cell tagged `parameters`.
+        Plain values by name: they replace values of the cell tagged `parameters`.
 
     Returns
     -------
@@ -98,7 +98,10 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
 
 
 def _check(path: Path, parameters: dict[str, Any]) -> None:
-    """Refuse what the notebook or `Strategy` would refuse; papermill only warns of unknown parameters."""
+    """Check parameters against the notebook and `Strategy`.
+
+    papermill only warns of unknown parameters.
+    """
     cells = code_cells(path)
     known = assignments("\n".join(cell.source for cell in cells if cell.is_parameters))
     strategy = check_parameters(path, known, parameters, "\n".join(cell.source for cell in cells))
@@ -108,7 +111,10 @@ def _check(path: Path, parameters: dict[str, Any]) -> None:
 
 
 def _tidy(path: Path) -> None:
-    """Keep the last state of each progress bar in an executed notebook: a page would show every one."""
+    """Keep only the last state of each progress bar.
+
+    A page would show every state of an executed notebook's bars.
+    """
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -118,8 +124,11 @@ def _tidy(path: Path) -> None:
 
 
 def write_page(executed: Path) -> Path:
-    """Write an executed notebook beside it as an HTML page, which shows its charts in any browser."""
-    from nbconvert import HTMLExporter  # imports for a second what a comparison of notebooks has no use for
+    """Write an executed notebook beside it as a page.
+
+    The page is HTML and shows the charts in any browser.
+    """
+    from nbconvert import HTMLExporter  # its import takes a second, and a comparison needs none
 
     page = executed.with_suffix(".html")
     content, _ = HTMLExporter().from_filename(str(executed))
@@ -128,7 +137,10 @@ def write_page(executed: Path) -> Path:
 
 
 def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
-    """Merge consecutive stream outputs and drop text overwritten by carriage returns."""
+    """Merge consecutive stream outputs.
+
+    Text overwritten by carriage returns is dropped.
+    """
     if name is None:
         return outputs
     lines = "".join(output.text for output in outputs).replace("\r\n", "\n").split("\n")
@@ -137,7 +149,10 @@ def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code, 1 if a cell fails."""
+    """Run the command and return its exit code.
+
+    The code is 1 if a cell fails.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m lib.notebook",
         description="Execute a notebook with other parameters; all that it writes lands in one folder.",
@@ -177,7 +192,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _signs_of_life(name: str) -> Iterator[None]:
-    """Print every few seconds how long the notebook has been running: a single cell may take minutes."""
+    """Print every few seconds how long the notebook has run.
+
+    A single cell may take minutes.
+    """
     started, ended = time.monotonic(), threading.Event()
 
     def report() -> None:
@@ -195,6 +213,9 @@ def _signs_of_life(name: str) -> Iterator[None]:
 
 
 def _sentence(error: papermill.PapermillExecutionError) -> str:
-    """Return the message alone if it was written for the user, else with the kind of error."""
+    """Return the message of an error in a cell.
+
+    The kind of error stands before a message that was not written for users.
+    """
     written_for_users = len(error.traceback) == 1
     return error.evalue if written_for_users else f"{error.ename}: {error.evalue}"

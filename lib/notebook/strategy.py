@@ -1,4 +1,7 @@
-"""The strategy that a notebook makes: what every command but the notebook's own run works on."""
+"""The strategy that a notebook defines.
+
+Every command uses it, except the one that runs the notebook itself.
+"""
 
 import ast
 import builtins
@@ -21,7 +24,7 @@ PERIODS = ("train_period", "lookback_period", "retrain_interval", "competition_t
 
 
 class NotebookStrategy(NamedTuple):
-    """The strategy of a notebook, the days of its backtest, and a line that names both."""
+    """The strategy of a notebook, the days of its backtest, and a headline."""
 
     strategy: Strategy
     start_date: Any  # None where the notebook sets none
@@ -30,11 +33,11 @@ class NotebookStrategy(NamedTuple):
 
 
 class NotebookError(UserError, ValueError):
-    """A notebook that makes no strategy, or whose cells fail."""
+    """A notebook that defines no strategy, or whose cells fail."""
 
 
 def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> NotebookStrategy:
-    """Execute the cells of a notebook that make its strategy, and return that strategy.
+    """Execute a notebook's cells and return its strategy.
 
     The cells run in this process, in the notebook's folder, up to the last one that sets `strategy` or
     defines `load_data`, `train_model` or `predict`. Cells that begin with ``#DEBUG#``, cells that call
@@ -49,8 +52,8 @@ def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> 
     Returns
     -------
     NotebookStrategy
-        What `strategy` is in the notebook; without one, a strategy of the functions that the notebook
-        defines, with the periods that its call of `backtest_ml` names.
+        The notebook's `strategy`; without one, a strategy of the functions that the notebook defines, with
+        the periods of its call of `backtest_ml`.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> 
         functions = {name: names[name] for name in METHODS if callable(names.get(name))}
     else:
         functions = {}
-    for name, keyword in KEYWORDS.items():  # what the notebook's backtest calls in place of the methods
+    for name, keyword in KEYWORDS.items():  # functions that the notebook's backtest calls
         passed = call.get(keyword)
         if isinstance(passed, ast.Name) and callable(names.get(passed.id)):
             functions[name] = names[passed.id]
@@ -90,12 +93,15 @@ def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> 
 
 
 def described(strategy: Strategy) -> str:
-    """Return what differs from the published strategy in words."""
+    """Return the differences from the published strategy in words."""
     return ", ".join(strategy.differences()) or "as published"
 
 
 def _needed(path: Path, cells: list[CodeCell]) -> list[CodeCell]:
-    """Return the cells to execute; see `strategy_of`."""
+    """Return the cells to execute.
+
+    See `strategy_of`.
+    """
     offered = [cell for cell in cells if not cell.source.startswith(DEBUG)]
     makers = [k for k, cell in enumerate(offered) if {"strategy", *METHODS} & _bound(cell.source)]
     if not makers:
@@ -107,7 +113,10 @@ def _needed(path: Path, cells: list[CodeCell]) -> list[CodeCell]:
 
 
 def _execute(path: Path, cells: list[CodeCell], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Execute cells in one namespace and return it; `settings` follow the parameters cell."""
+    """Execute cells in one namespace and return it.
+
+    `settings` replace values after the parameters cell.
+    """
     names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "In": []}
     ipython = SimpleNamespace(run_line_magic=_nothing, run_cell_magic=_nothing, system=_nothing)
     names |= {"get_ipython": lambda: ipython, "display": _nothing}
@@ -127,12 +136,15 @@ def _execute(path: Path, cells: list[CodeCell], settings: Mapping[str, Any]) -> 
 
 
 def _nothing(*_: Any, **__: Any) -> None:
-    """Stand in for what only a notebook can do."""
+    """Stand in for a function of IPython."""
 
 
 @contextlib.contextmanager
 def _in_folder(folder: Path) -> Iterator[None]:
-    """Work in a notebook's folder without output; its modules can be imported from then on."""
+    """Work in a notebook's folder without output.
+
+    Its modules can be imported from then on.
+    """
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     output = io.StringIO()
@@ -148,7 +160,7 @@ def _tree(source: str) -> ast.Module:
 
 
 def _bound(source: str) -> set[str]:
-    """Return the names that the top level of a cell assigns, defines or imports."""
+    """Return the names that a cell's top level binds."""
     names = set()
     for item in ast.walk(_tree(source)):
         if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
@@ -178,7 +190,10 @@ def _backtest_call(cells: list[CodeCell]) -> dict[str, ast.expr]:
 
 
 def _value(expression: ast.expr | None, names: Mapping[str, Any]) -> Any:
-    """Return the value of a literal or of a name that is known; None for anything else."""
+    """Return the value of a literal or known name.
+
+    The result is None for any other expression.
+    """
     if isinstance(expression, ast.Name):
         return names.get(expression.id)
     try:

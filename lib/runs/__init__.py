@@ -1,1 +1,1 @@
-"""Many runs: workers, results kept on disk, and the keys that identify them."""
+"""Many runs: workers, results on disk, and the keys that identify them."""

@@ -1,7 +1,9 @@
-"""The fingerprint of the code that computes a result: the user's objects, and all modules that they import.
+"""The fingerprint of the code that computes a result.
 
-It changes with what the code does, not with comments, docstrings, line breaks or the order of a notebook's
-definitions. There are two kinds of code:
+It covers the user's objects, and all modules that they import.
+
+It changes with the behaviour of the code, not with comments, docstrings, line breaks or the order of a
+notebook's definitions. There are two kinds of code:
 
 - Objects of a notebook or a script count by their compiled code and by the objects that they refer to.
 - Modules of the project, and modules of the user's own elsewhere, count by their syntax tree. Installed
@@ -24,7 +26,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from lib.common.command_line import PROJECT
-from lib.common.references import closure_of, global_names
+from lib.common.references import IGNORED, closure_of, global_names
 from lib.common.registry import Choices
 from lib.runs import provenance
 
@@ -147,7 +149,10 @@ class ObjectCode:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles an object of an installed package; the user's objects inside it count by their own code."""
+    """A pickler for objects of installed packages.
+
+    The user's objects inside count by their own code.
+    """
 
     def __init__(self, file: io.BytesIO, code: ObjectCode):
         super().__init__(file, 4)
@@ -161,7 +166,10 @@ class _Pickler(pickle.Pickler):
 
 
 def _is_imported(value: Any) -> bool:
-    """Return True if another process finds a function or class by importing its module, as pickle would."""
+    """Return True if other processes import `value` by name.
+
+    `value` is a function or class; pickle finds it in the same way.
+    """
     module = sys.modules.get(getattr(value, "__module__", None) or "")
     if module is None or module.__name__ == "__main__":
         return False
@@ -174,11 +182,11 @@ def _is_imported(value: Any) -> bool:
 
 
 def reached_modules(names: Iterable[str]) -> list[str]:
-    """Return the modules of `names`, and all modules that these import in turn, sorted.
+    """Return the modules that `names` import, directly or indirectly.
 
-    Installed packages and Python's own modules are left out. A name inside a module stands for the module.
-    Imports inside functions and for type hints count too; imports by a computed name
-    (`importlib.import_module`) are not seen.
+    They are sorted and include `names`. Installed packages and Python's own modules are left out. A name
+    inside a module stands for the module. Imports inside functions and for type hints count too; imports by a
+    computed name (`importlib.import_module`) are not seen.
     """
     found: set[str] = set()
     seen: set[str] = set()
@@ -208,7 +216,10 @@ def reached_modules(names: Iterable[str]) -> list[str]:
 
 
 def code_fingerprint(modules: Iterable[str]) -> str:
-    """Return 16 digits that change with the code of these modules, and with the engine of the backtest."""
+    """Return a fingerprint of modules and backtest engine.
+
+    It has 16 hex digits.
+    """
     digest = hashlib.sha256(provenance.engine().encode())
     for name in modules:
         path = file_of(name)
@@ -218,7 +229,10 @@ def code_fingerprint(modules: Iterable[str]) -> str:
 
 
 def file_of(module: str) -> Path | None:
-    """Return the file of a module of the project or of the user; None for installed packages and Python's."""
+    """Return the file of a module.
+
+    The result is None for modules of installed packages and of Python.
+    """
     if not module or module.partition(".")[0] == "qnt":  # the platform's library counts by its version
         return None
     place = PROJECT.joinpath(*module.split("."))
@@ -229,7 +243,10 @@ def file_of(module: str) -> Path | None:
 
 
 def _file_elsewhere(module: str) -> Path | None:
-    """Find a module outside the project by its dotted name, without importing it."""
+    """Find a module outside the project by its name.
+
+    The name is dotted; the module is not imported.
+    """
     parts = module.split(".")
     if parts[0] in NOT_FOLLOWED:
         return None
@@ -258,9 +275,9 @@ def _is_installed(origin: str | None) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _read(text: bytes) -> tuple[str, list[str]]:
-    """Return a digest of a module's code, and the dotted names that it imports.
+    """Return a digest of a module's code, and its imports.
 
-    Names of ``from a import b`` read "a.b", those of ``from .a import b`` ".a.b".
+    Imports are dotted names: "a.b" for ``from a import b``, ".a.b" for ``from .a import b``.
     """
     try:
         tree = ast.parse(text)
@@ -279,7 +296,7 @@ def _read(text: bytes) -> tuple[str, list[str]]:
 
 
 def _absolute(name: str, package: str) -> str:
-    """Return the absolute name of an import in a module of `package`."""
+    """Return the absolute name of an import in `package`."""
     try:
         return importlib.util.resolve_name(name, package)
     except ImportError:  # more dots than packages: importing it raises the error
@@ -294,7 +311,10 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def resolve(names: Iterable[str]) -> tuple[list[str], str]:
-    """Return the modules that `reached_modules` finds, and their `code_fingerprint`."""
+    """Return the reached modules and their fingerprint.
+
+    See `reached_modules` and `code_fingerprint`.
+    """
     modules = reached_modules(names)
     return modules, code_fingerprint(modules)
 

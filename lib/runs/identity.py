@@ -1,4 +1,4 @@
-"""The identity of a result: all that it depends on besides days and market, and the key made from it."""
+"""The identity of a result: all inputs besides days and market, and their key."""
 
 import hashlib
 import json
@@ -17,14 +17,14 @@ REGISTRARS = {"lib.features", "lib.universe", "lib.model", "lib.sizing"}  # know
 
 
 class Identity(NamedTuple):
-    """All that determines a result besides the days and the market."""
+    """The inputs of a result besides days and market."""
 
     content: dict[str, Any]  # values that JSON holds
     modules: list[str]  # whose code is part of it
 
     @property
     def key(self) -> str:
-        """20 hex digits that differ for different contents."""
+        """Return 20 hex digits that identify the content."""
         return key_of(self.content)
 
 
@@ -41,7 +41,7 @@ def identity_of(
     ----------
     strategy : Strategy
     *start : str
-        Dotted names of the modules that compute the result: these, and what they import, are part of it.
+        Dotted names of the modules that compute the result: they and their imports are part of it.
     resolve : callable
         Returns modules and fingerprint of dotted names; a caller with many strategies passes a cached one.
     """
@@ -67,12 +67,21 @@ def identity_of(
 
 
 def key_of(content: Any) -> str:
-    """Return 20 hex digits that differ for different contents, of values that JSON holds."""
+    """Return 20 hex digits that identify a content.
+
+    The content holds values that JSON can store.
+    """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def check_worker(strategy: Strategy, identity: Identity) -> None:
-    """Refuse a worker whose code or packages differ from those of an identity, with a WrongValueError."""
+    """Check a worker's code and packages against an identity.
+
+    Raises
+    ------
+    WrongValueError
+        They differ.
+    """
     if fingerprint.code_fingerprint(identity.modules) != identity.content["code"]:
         raise WrongValueError(
             "a worker has another version of the code than this process: give both the same."
@@ -86,9 +95,9 @@ def check_worker(strategy: Strategy, identity: Identity) -> None:
 
 
 def functions_of(strategy: Strategy) -> dict[str, list[Callable | None]]:
-    """Return the functions among a strategy's values by parameter, None for a name.
+    """Return the functions among a strategy's values by parameter.
 
-    Parameters without a function are left out.
+    A name stands as None; parameters without a function are left out.
     """
     given = {name: getattr(strategy, name) for name in strategy.as_dict()}
     lists = {name: value if isinstance(value, tuple) else (value,) for name, value in given.items()}
@@ -97,9 +106,10 @@ def functions_of(strategy: Strategy) -> dict[str, list[Callable | None]]:
 
 
 def registered(strategy: Strategy) -> dict[str, dict[str, Callable]]:
-    """Return the functions that a strategy names and the user registered, by parameter and name.
+    """Return the named functions that the user registered.
 
-    A worker loads only the functions that lib/ itself registers, and is sent these.
+    They are ordered by parameter and name. A worker receives them, since it loads only the functions that
+    lib/ itself registers.
     """
     found: dict[str, dict[str, Callable]] = {}
     for parameter, known in _registries().items():
@@ -112,7 +122,10 @@ def registered(strategy: Strategy) -> dict[str, dict[str, Callable]]:
 
 
 def register(functions: Mapping[str, Mapping[str, Callable]]) -> None:
-    """Register functions in this process, by parameter and name."""
+    """Register functions in this process.
+
+    They are given by parameter and name.
+    """
     if "model" in functions:
         import lib.model  # noqa: F401  (only then is its registry known)
     for parameter, known in _registries().items():
@@ -120,7 +133,10 @@ def register(functions: Mapping[str, Mapping[str, Callable]]) -> None:
 
 
 def _registries() -> dict[str, dict[str, Callable]]:
-    """Return the functions that can be named, by parameter; models only where torch is loaded already."""
+    """Return the registries by parameter.
+
+    That of models is empty unless torch is loaded already.
+    """
     models = getattr(sys.modules.get("lib.model"), "model", {})
     known = {"features": feature, "target": target, "selection": selection, "sizing": sizing}
     return known | {"model": models}

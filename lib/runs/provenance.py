@@ -1,4 +1,4 @@
-"""The data, the engine and the versions that a run depends on, besides its parameters and its code."""
+"""The data, engine and versions behind a run."""
 
 import hashlib
 import pickle
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def market_fingerprint(data: "xr.DataArray") -> str:
-    """Return 16 hex digits that change with any value, day, asset or field of `data`.
+    """Return a fingerprint of market data.
 
-    They do not change with the order of the dimensions.
+    It has 16 hex digits and changes with any value, day, asset or field, but not with the order of the
+    dimensions.
     """
     data = data.transpose(*LAYOUT)
     values = data.values.astype("<f8")  # a copy
@@ -30,7 +31,10 @@ def market_fingerprint(data: "xr.DataArray") -> str:
 
 
 def data_fingerprint(data: Any) -> str:
-    """Return 16 hex digits that change with data of any kind, such as a `load_data` of the user's returns."""
+    """Return a fingerprint of data of any kind.
+
+    It has 16 hex digits; a user's `load_data` may return such data.
+    """
     if set(getattr(data, "dims", ())) == set(LAYOUT):
         return market_fingerprint(data)
     if isinstance(data, dict):
@@ -41,7 +45,7 @@ def data_fingerprint(data: Any) -> str:
 
 
 def engine() -> str:
-    """Return the `qnt` that runs the backtest, with its version."""
+    """Return the name and version of the `qnt` in use."""
     if is_stand_in():
         return "lib/offline"
     try:
@@ -60,7 +64,7 @@ def market_name() -> str:
 
 
 def is_synthetic() -> bool:
-    """Return True if the prices are random ones."""
+    """Return True if the prices are random."""
     if not is_stand_in():
         return False
     from lib.offline import market
@@ -69,7 +73,10 @@ def is_synthetic() -> bool:
 
 
 def versions(strategy: Strategy) -> dict[str, str]:
-    """Return the versions of Python and of the packages that compute; torch only where it is used."""
+    """Return the versions of Python and the computing packages.
+
+    torch is included only where it is used.
+    """
     from lib.engine.models import needs_torch
 
     packages = ["numpy", "pandas", "xarray"] + (["torch"] if needs_torch(strategy) else [])

@@ -1,4 +1,4 @@
-"""The store of results on disk: a JSON file each, with its key and a checksum over all of it."""
+"""The store of results on disk: JSON files with key and checksum."""
 
 import hashlib
 import json
@@ -8,22 +8,27 @@ from typing import Any, TypeVar
 
 from lib.common.files import replace_file
 
-FORMAT = 2  # of the files; those of another format are not read
+FORMAT = 2  # of the files; files of another format are not read
 CHECKSUM = "checksum"
 Record = dict[str, Any]
 T = TypeVar("T")
 
 
 class DamagedResultError(ValueError):
-    """A file that does not hold the result that its name and its key say; the message says why."""
+    """A file that does not hold the result of its name and key.
+
+    The message gives the reason.
+    """
 
 
 class OldResultError(ValueError):
-    """A file that an earlier version of the project wrote."""
+    """A file of an earlier version of the project."""
 
 
 def write_result(path: Path, key: str, content: Mapping[str, Any]) -> None:
-    """Write a result as one file; a crash leaves the old file or the new one.
+    """Write a result as one file.
+
+    A crash leaves the old file or the new one.
 
     Parameters
     ----------
@@ -48,7 +53,9 @@ def write_result(path: Path, key: str, content: Mapping[str, Any]) -> None:
 
 
 def read_result(path: Path, key: str) -> Record:
-    """Return the content of a file that `write_result` wrote under this key, without checksum and format.
+    """Return the content of a file of `write_result`.
+
+    The key must be the same; checksum and format are left out.
 
     Raises
     ------
@@ -73,14 +80,14 @@ def read_result(path: Path, key: str) -> Record:
 def read_results(
     paths: Iterable[Path], load: Callable[[Path], T], again: str
 ) -> tuple[dict[Path, T], list[str]]:
-    """Load many files, and describe those that cannot be used.
+    """Load many files, and describe unusable ones.
 
     Parameters
     ----------
     paths : iterable of pathlib.Path
     load : callable
-        Returns the result of a file, from `read_result`, or raises DamagedResultError, or another error where
-        the content is not what it should be.
+        Returns the result of a file, from `read_result`, or raises DamagedResultError, or another error if
+        the content is not as expected.
     again : str
         Ends the sentence on a damaged file, such as "its days are computed again".
 

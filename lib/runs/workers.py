@@ -1,4 +1,4 @@
-"""Workers: many calls in parallel, in processes or threads of this machine or on a Dask cluster."""
+"""Workers: parallel calls in processes, threads or on a Dask cluster."""
 
 import contextlib
 import io
@@ -27,12 +27,14 @@ class NotPicklableError(UserError, TypeError):
 
 
 def pack(function: Callable, *arguments: Any) -> bytes:
-    """Return a call as bytes, which a worker unpacks; functions of a notebook are sent with their code.
+    """Return a call as bytes for a worker.
+
+    Functions of a notebook are sent with their code.
 
     Raises
     ------
     NotPicklableError
-        The message says how to change the function.
+        The message advises how to change the function.
     """
     try:
         return cloudpickle.dumps((function, arguments))
@@ -46,11 +48,12 @@ def pack(function: Callable, *arguments: Any) -> bytes:
 def check_backend(
     backend: str = "loky", scheduler: str | None = None, workers: int | None = None, **_: Any
 ) -> None:
-    """Refuse an unknown backend, a scheduler that is not used, and a number of workers below 1.
+    """Check the choice of backend, scheduler and workers.
 
     Raises
     ------
     WrongValueError, WrongTypeError
+        An unknown backend, a scheduler that is not used, or a number of workers below 1.
     """
     if backend not in BACKENDS:
         raise WrongValueError(f"backend is {backend!r}: {suggest(backend, BACKENDS)}")
@@ -67,7 +70,9 @@ def check_backend(
 def run_all(
     jobs: Mapping[str, bytes], workers: int | None = None, backend: str = "loky", scheduler: str | None = None
 ) -> Generator[tuple[str, Any, str], None, None]:
-    """Run packed calls in parallel, and yield each answer as it comes.
+    """Run packed calls in parallel and yield their results.
+
+    Each result is yielded as soon as it is there.
 
     Parameters
     ----------
@@ -79,13 +84,13 @@ def run_all(
         with this call and end with it, or when this process is killed.
     backend : "loky" (processes of this machine), "threading" or "dask"
     scheduler : str, optional
-        Address of the Dask cluster; default: that of the client in use.
+        Address of the Dask cluster; default: the address of the client in use.
 
     Yields
     ------
-    name, answer, message
-        A worker that dies (killed, out of memory) costs its own call only: the answer is then None, and
-        `message` says what happened. Calls that other workers had begun are repeated one by one.
+    name, result, message
+        A worker that dies (killed, out of memory) costs its own call only: the result is then None, and
+        `message` describes the failure. Calls that other workers had begun are repeated one by one.
     """
     check_backend(backend, scheduler, workers)
     left = dict(jobs)
@@ -108,11 +113,11 @@ def run_all(
 def _answers(
     jobs: Mapping[str, bytes], submit: Submit, at_once: int
 ) -> Iterator[tuple[str, Any, BaseException | None]]:
-    """Yield name, answer and error of calls as they end.
+    """Yield name, result and error of calls as they end.
 
-    After an error no further call is begun: those that were not begun have no answer.
+    After an error no further call begins: the calls that have not begun yield nothing.
     """
-    waiting = iter(list(jobs.items()))  # the caller removes what it has
+    waiting = iter(list(jobs.items()))  # a copy, since the caller removes finished jobs
     running: dict[Future[Any], str] = {}
     while True:
         for name, blob in itertools.islice(waiting, at_once - len(running)):
@@ -135,7 +140,10 @@ def _answers(
 def _executor(
     backend: str, scheduler: str | None, workers: int | None
 ) -> Iterator[tuple[Submit, int | None]]:
-    """Provide a function that submits a packed call, and how many calls to submit at once."""
+    """Provide a function that submits a packed call.
+
+    The second value is the number of calls to submit at once, None for no limit.
+    """
     call, finished = _caller(), False
     if backend == "dask":
         executor, close = _on_cluster(scheduler)
@@ -168,13 +176,16 @@ def _in_this_thread(_: str, blob: bytes) -> "Future[Any]":
 
 
 def _processes(count: int) -> ProcessPoolExecutor:
-    """Return a pool of processes that no other code of this process uses."""
+    """Return a pool of processes for one call of `run_all`."""
     variables = {f"{name}_NUM_THREADS": "1" for name in SINGLE_THREAD} | {"VECLIB_MAXIMUM_THREADS": "1"}
     return ProcessPoolExecutor(count, env=variables, initializer=_starter(), initargs=(os.getpid(),))
 
 
 def _on_cluster(scheduler: str | None) -> tuple[Any, contextlib.AbstractContextManager]:
-    """Return an executor on a Dask cluster, and a context that closes the connection."""
+    """Return an executor on a Dask cluster.
+
+    The second value is a context that closes the connection.
+    """
     try:
         from distributed import Client, get_client
     except ImportError as error:
@@ -204,7 +215,7 @@ class _Cluster:
 
 
 def default_workers() -> int:
-    """Return the number of cores that may be used.
+    """Return the number of usable cores.
 
     Raises
     ------
@@ -221,7 +232,10 @@ def default_workers() -> int:
 
 
 def _starter() -> Callable[[int], None]:
-    """Return what a process runs first; being local, it is sent with its code, and imports nothing of lib."""
+    """Return the function that initialises a worker process.
+
+    It is local, so that it is sent with its code and imports nothing of lib.
+    """
 
     def start(parent: int) -> None:
         import contextlib
@@ -249,7 +263,10 @@ def _starter() -> Callable[[int], None]:
 
 
 def _caller() -> Callable[[bytes], Any]:
-    """Return what a worker runs; being local, it is sent with its code, and silences its imports."""
+    """Return the function that runs a call in a worker.
+
+    It is local, so that it is sent with its code; it silences its imports.
+    """
 
     def call(blob: bytes) -> Any:
         import contextlib
@@ -278,7 +295,10 @@ def _caller() -> Callable[[bytes], Any]:
 
 
 class _Routed(io.TextIOBase):
-    """A stream that writes what a thread prints to where that thread's output is captured."""
+    """A stream that routes text by thread.
+
+    The text of a thread goes to the capture of that thread, else to the original stream.
+    """
 
     def __init__(self, name: str, original: Any):
         self.name, self.original = name, original
@@ -309,7 +329,7 @@ _capturing = threading.RLock()
 
 @contextlib.contextmanager
 def captured_output() -> Iterator[io.StringIO]:
-    """Capture what this thread prints to stdout and stderr.
+    """Capture this thread's output on stdout and stderr.
 
     Unlike `contextlib.redirect_stdout`, threads do not capture or lose each other's output.
     """
@@ -340,9 +360,10 @@ _torch_calls: list[int] = []  # the numbers of threads before each call that run
 
 @contextlib.contextmanager
 def single_torch_thread(used: bool) -> Iterator[None]:
-    """Let torch compute with one thread, where it is used: other calls occupy the other cores.
+    """Limit torch to one thread if it is `used`.
 
-    The number of threads before the first of several simultaneous calls is restored.
+    Other calls occupy the other cores. The number of threads before the first of several simultaneous calls
+    is restored.
     """
     if not used:
         yield

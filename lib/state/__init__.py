@@ -1,7 +1,7 @@
-"""The state in its file: written on one day, read on the next.
+"""The state file: written on one day, read on the next.
 
-The file is gzip around a pickle of a versioned plain record, which the platform's `qnt.state.read` reads too.
-Reading it here runs nothing that the file contains.
+The file is a gzip-compressed pickle of a versioned plain record, which the platform's `qnt.state.read` reads
+too. Reading it here runs no code of the file.
 """
 
 import gzip
@@ -40,7 +40,9 @@ DEFAULT_PATH = "state.out.pickle.gz"
 
 
 def state_write(state: State | None, path: str | os.PathLike | None = None) -> None:
-    """Write the state for the next day; a crash leaves the old file or the new one.
+    """Write the state for the next day.
+
+    A crash leaves the old file or the new one.
 
     A state of a later day, or a file without a complete state, is first copied beside the file, and a
     `StateWarning` names the copy.
@@ -84,12 +86,17 @@ def state_write(state: State | None, path: str | os.PathLike | None = None) -> N
 
 
 def to_bytes(state: State | None) -> bytes:
-    """Return the content of a state file; `from_bytes` reads it."""
+    """Return the content of a state file.
+
+    `from_bytes` reads it.
+    """
     return gzip.compress(pickle.dumps(state, protocol=4), mtime=0)
 
 
 def state_read(path: str | os.PathLike | None = None) -> State | None:
-    """The state that an earlier day left; nothing in the file is run.
+    """Read the state of an earlier day.
+
+    No code in the file is run.
 
     Parameters
     ----------
@@ -122,7 +129,9 @@ def state_read(path: str | os.PathLike | None = None) -> State | None:
 
 
 def states_table(states: Iterable[State | None]) -> "xr.DataArray":
-    """Weights by day, from the states that ``backtest_ml(collect_all_states=True)`` returns.
+    """Return the weights by day from states.
+
+    ``backtest_ml(collect_all_states=True)`` returns such states.
 
     Returns
     -------
@@ -164,7 +173,7 @@ def _in_path() -> str:
     except FileNotFoundError:
         print(f"IN_STATE_PATH names {given}, which does not exist: reading {_out_path()}.", flush=True)
     except (OSError, ValueError):
-        return given  # it is there, and reading it reports what is wrong
+        return given  # it exists, and reading it reports the error
     return _out_path()
 
 
@@ -182,7 +191,9 @@ KNOWN_NAMES = {
 
 
 def state_at(place: str) -> State | None:
-    """The state that a file holds, or None where it holds "no positions yet"; nothing in it is run.
+    """Return the state in a file.
+
+    None if the file holds "no positions yet". No code in the file is run.
 
     Raises
     ------
@@ -195,19 +206,21 @@ def state_at(place: str) -> State | None:
 
 
 def keep_aside(place: str, state: State | None) -> str | None:
-    """Copy what `state` would overwrite at `place`, if it is a state of a later day, or no complete state.
+    """Copy a state file before it is overwritten.
+
+    A copy is made if the file at `place` holds a state of a later day than `state`, or no complete state.
 
     The copy lies beside the file, under its name and the later day, or ``unreadable``; it is made once.
 
     Returns
     -------
     str or None
-        What was kept, and where; None where nothing had to be.
+        A description of the copied file and its place; None if no copy was needed.
 
     Raises
     ------
     StateError, OSError, ValueError
-        The file cannot be read, or not be kept.
+        The file cannot be read or copied.
     """
     try:
         content = _content(place)
@@ -231,7 +244,10 @@ def keep_aside(place: str, state: State | None) -> str | None:
 
 
 def _content(place: str) -> bytes:
-    """Bytes of a file; opened without waiting, since at a pipe that would take for ever."""
+    """Return the bytes of a file.
+
+    Opening does not wait, since a pipe would block for ever.
+    """
     at_once = getattr(os, "O_NONBLOCK", 0)
     with open(place, "rb", opener=lambda path, flags: os.open(path, flags | at_once)) as file:
         status = os.fstat(file.fileno())
@@ -243,9 +259,9 @@ def _content(place: str) -> bytes:
 
 
 def from_bytes(content: bytes) -> State | None:
-    """Return the state in the bytes of a file of `state_write`, or of `backtest_ml`: (time, models, state).
+    """Return the state in the bytes of a file.
 
-    Nothing in them is run.
+    `state_write` writes such a file; `backtest_ml` writes (time, models, state). No code in the bytes is run.
 
     Raises
     ------
@@ -271,7 +287,10 @@ def from_bytes(content: bytes) -> State | None:
 
 
 def _unpacked(content: bytes) -> io.BytesIO:
-    """Content of a gzip file, all of it, checked against its sum."""
+    """Return the complete content of a gzip file.
+
+    Its checksum is verified.
+    """
     if not content:
         raise StateError("it is empty, as an interrupted write leaves it")
     unpacked = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The state of a strategy: its positions of one day, and what is needed to run that day again."""
+"""The state of a strategy: the positions of a day, and the input to repeat this day."""
 
 import math
 import warnings
@@ -15,12 +15,12 @@ VERSION = 2  # 1 had no memory; a state without one is still written so
 
 
 class StateWarning(UserWarning):
-    """A state that was not used, was kept aside, or was not confirmed by the disk."""
+    """A warning about a state: unused, backed up, or not confirmed by the disk."""
 
 
 @dataclass(frozen=True, repr=False)
 class State:
-    """Positions of one day, and what is needed to run that day again.
+    """The positions of one day, and the input to repeat this day.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class State:
     memory_carried_in: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        """Check every field, also of a state that is unpickled."""
+        """Check every field, also of an unpickled state."""
         object.__setattr__(self, "date", day_of(self.date))
         object.__setattr__(self, "weights", weights_of(self.weights, "weights"))
         object.__setattr__(self, "carried_in", weights_of(self.carried_in, "weights carried in"))
@@ -62,15 +62,18 @@ class State:
             object.__setattr__(self, name, memory_of(getattr(self, name)))
 
     def __eq__(self, other: object) -> bool:
-        """Return True for a state with the same values, arrays compared by type and content."""
+        """Return True if all values are equal.
+
+        Arrays are compared by type and content.
+        """
         return isinstance(other, State) and self._record() == other._record()
 
     def with_memory(self, values: Mapping[str, Any]) -> "State":
-        """Return this state with other values in its memory, to be handed to the next day.
+        """Return this state with other values in its memory.
 
-        The state that `predict` returns already holds the memory of the day before, or, where the day is run
-        again, what was carried into it: change a copy, ``dict(state.memory)``, and a repeated day gives the
-        same again.
+        The next day receives them. The state that `predict` returns already holds the memory of the day
+        before or, if the day is repeated, the memory carried into it. Change a copy, ``dict(state.memory)``:
+        then a repeated day gives the same result.
 
         Raises
         ------
@@ -80,7 +83,10 @@ class State:
         return replace(self, memory=values)
 
     def memory_carried_into(self, date: Any) -> Mapping[str, Any]:
-        """Return the memory that the day `date` begins with, as `carried_into` does for weights."""
+        """Return the memory at the beginning of a day.
+
+        It corresponds to the weights of `carried_into`.
+        """
         day = day_of(date)
         if day < self.date:
             return {}
@@ -89,13 +95,13 @@ class State:
     def carried_into(
         self, date: Any, parameters: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
     ) -> Mapping[str, float]:
-        """Weights to blend those of the day `date` with.
+        """Return the weights carried into a day.
 
-        A later day gets this day's weights, however many days lie between. The same day gets what was carried
-        into it, so that running it again changes nothing. An earlier day gets none, and a `StateWarning`.
+        The weights of the day `date` are blended with these. A later day gets the weights of this day,
+        however many days lie between. The same day gets the weights carried into it, so that running it again
+        changes nothing. An earlier day gets none, and a `StateWarning`.
 
-        A parameter that the state does not know, since it was written before the parameter existed, counts as
-        its value in `defaults`.
+        A parameter missing in the state, because it did not exist yet, counts with its value in `defaults`.
 
         Raises
         ------
@@ -133,19 +139,21 @@ class State:
         return record | {name: as_record(values) for name, values in memory.items()}
 
     def __repr__(self) -> str:
-        """One line: date, number of positions, their sum."""
+        """Return one line: date, number of positions, their sum."""
         invested = math.fsum(map(abs, self.weights.values()))
         return f"State of {self.date}: {len(self.weights)} positions, {invested:.1%} of the capital"
 
     def __str__(self) -> str:
-        """The date and every position."""
+        """Return the date and every position."""
         width = max(map(len, self.weights), default=0)
         rows = (f"  {asset:{width}} {weight:8.4f}" for asset, weight in self.weights.items())
         return "\n".join([repr(self), *rows])
 
 
 def restore(record: Any) -> State:
-    """The state of a plain record; a pickled State is a call of this function.
+    """Return the state of a plain record.
+
+    A pickled State is a call of this function.
 
     Raises
     ------
@@ -173,18 +181,27 @@ def restore(record: Any) -> State:
 
 
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
-ROUNDING = 1e-6  # what adding up float weights may be off by
+ROUNDING = 1e-6  # largest error of a sum of float weights
 DEEPEST = 8
 ARRAY = "numpy.ndarray"  # the only key of a dict that stands for an array
 ARRAYS = "biufmM"  # kinds of arrays that a memory may hold: bools, numbers, dates
 
 
 class StateError(UserError, ValueError):
-    """A state that cannot be used, read or written; the message says why, and what to do."""
+    """An error in using, reading or writing a state.
+
+    The message gives the reason and the remedy.
+    """
 
 
 def day_of(value: Any) -> np.datetime64:
-    """The calendar day of anything that numpy reads as a date; StateError where it is not one."""
+    """Return the calendar day of a date.
+
+    Raises
+    ------
+    StateError
+        numpy cannot read the value as a date, or its year is out of range.
+    """
     try:
         day = np.datetime64(value, "D")
     except (ValueError, TypeError, OverflowError):
@@ -195,7 +212,7 @@ def day_of(value: Any) -> np.datetime64:
 
 
 def weights_of(weights: Any, what: str) -> Mapping[str, float]:
-    """Asset -> weight, sorted and without zeros, read-only.
+    """Return the weights by asset, sorted, read-only, without zeros.
 
     Raises
     ------
@@ -219,14 +236,25 @@ def weights_of(weights: Any, what: str) -> Mapping[str, float]:
 
 
 def parameters_of(values: Any) -> dict[str, Any]:
-    """Parameters by name, sorted, of None, bool, int, float, str, lists and dicts; else a StateError."""
+    """Return the parameters by name, sorted.
+
+    Values are None, bool, int, float, str, and lists and dicts of them.
+
+    Raises
+    ------
+    StateError
+        A value is of another kind.
+    """
     if not isinstance(values, Mapping):
         raise StateError("the parameters are not a mapping from name to value")
     return _plain(values, "", 0)
 
 
 def check_same(day: np.datetime64, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise a StateError where the state of a day was made with other parameters than those of now."""
+    """Raise a StateError if the parameters differ.
+
+    `then` holds the parameters of the state of the day, `now` the parameters of the strategy.
+    """
     universe, made = "competition_type", f"The state of {day}"
     advice = "or move the state file away (OUT_STATE_PATH; by default state.out.pickle.gz) to start afresh."
 
@@ -247,14 +275,23 @@ def check_same(day: np.datetime64, then: Mapping[str, Any], now: Mapping[str, An
 
 
 def memory_of(values: Any) -> Mapping[str, Any]:
-    """Return a copy of a user's own values by name, read-only; StateError where one cannot be kept."""
+    """Return a read-only copy of a user's own values.
+
+    Raises
+    ------
+    StateError
+        A value cannot be kept.
+    """
     if not isinstance(values, Mapping):
         raise StateError("the memory is not a mapping from name to value")
     return MappingProxyType(_plain(values, "", 0, "memory"))
 
 
 def as_record(value: Any) -> Any:
-    """Return a value of a memory without arrays: each becomes a dict of its type, shape and bytes."""
+    """Return a value of a memory without arrays.
+
+    Each array becomes a dict of its type, shape and bytes.
+    """
     if isinstance(value, np.ndarray):
         return {ARRAY: [value.dtype.str, list(value.shape), value.tobytes()]}
     if isinstance(value, list):
@@ -263,7 +300,13 @@ def as_record(value: Any) -> Any:
 
 
 def from_record(value: Any) -> Any:
-    """Return the value that `as_record` was given; StateError where the record is damaged."""
+    """Return the value of a record of `as_record`.
+
+    Raises
+    ------
+    StateError
+        The record is damaged.
+    """
     if isinstance(value, list):
         return [from_record(item) for item in value]
     if not isinstance(value, Mapping):
@@ -280,7 +323,10 @@ def from_record(value: Any) -> Any:
 
 
 def _plain(value: Any, name: str, depth: int, what: str = "parameter") -> Any:
-    """Return a copy that shares no list or dict with the value; only a memory may hold arrays."""
+    """Return a copy that shares no list or dict.
+
+    Only a memory may hold arrays.
+    """
     if what == "memory" and isinstance(value, np.ndarray) and value.dtype.kind in ARRAYS:
         copy = np.array(value, order="C")
         copy.flags.writeable = False
@@ -302,7 +348,10 @@ def _is_name(value: Any) -> bool:
 
 
 def short(value: Any) -> str:
-    """A value in at most 60 printable characters: a foreign value may be huge, or upset a terminal."""
+    """Return a value in at most 60 printable characters.
+
+    A foreign value may be huge, or upset a terminal.
+    """
     if isinstance(value, str | bytes):
         value = value[:60]
     if isinstance(value, str | bytes | float | bool | None) or (

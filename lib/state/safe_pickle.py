@@ -1,10 +1,10 @@
-"""A reader of the plain values in a pickle, which runs nothing that the file names.
+"""A reader of the plain values in a pickle, which runs no function that the file names.
 
-It follows those of the instructions listed by `pickletools` that write plain values; a call is recorded. The
-standard library's way, an `Unpickler` with a restricted `find_class`, runs nothing either, but does not bound
-what a file costs: with CPython 3.11 a memo index far out takes 4 GiB, nested tuples as a key end the
-interpreter, and colliding numbers as keys take minutes. Refusing such instructions beforehand is not safe
-either: where a frame ends within a value, `Unpickler` skips bytes and reads other instructions than listed.
+It follows only the instructions of `pickletools` that write plain values; a call is recorded. An `Unpickler`
+with a restricted `find_class` runs nothing either, but does not limit the cost of a file: with CPython 3.11 a
+far memo index takes 4 GiB, nested tuples as a key end the interpreter, and colliding numbers as keys take
+minutes. Refusing such instructions beforehand is not safe: where a frame ends within a value, `Unpickler`
+skips bytes and reads other instructions than listed.
 """
 
 import pickletools
@@ -24,7 +24,7 @@ FRESH: dict[str, Callable] = {
 
 
 class NotPlain(Exception):
-    """A pickle that asks for a call, or holds what no plain record holds."""
+    """A pickle with a call, or with other content than a plain record."""
 
 
 class Name(NamedTuple):
@@ -34,28 +34,31 @@ class Name(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        """module.name in printable ASCII, at most 80 characters: a hostile name may upset a terminal."""
+        """Return module.name in printable ASCII.
+
+        The text has at most 80 characters, since a hostile name may upset a terminal.
+        """
         text = f"{self.module}.{self.name}"
         return ascii(text if len(text) <= 80 else text[:77] + "...")[1:-1]
 
 
 class Call(NamedTuple):
-    """A call that a pickle asks for; it is never made."""
+    """A call in a pickle; it is never made."""
 
     function: Name
     arguments: tuple
 
 
 def read_plain(stream: BinaryIO, names: Collection[tuple[str, str]]) -> Any:
-    """Values of a pickle, read without running anything.
+    """Read the values of a pickle without running anything.
 
     Parameters
     ----------
     stream : binary file
         One pickle and nothing after it.
     names : collection of (module, name)
-        The functions that may be named, exactly. A call of such a function becomes a `Call`; what the pickle
-        would set on its result is dropped.
+        The functions that may be named, exactly. A call of such a function becomes a `Call`; attributes set
+        on its result are dropped.
 
     Returns
     -------
@@ -84,7 +87,10 @@ def read_plain(stream: BinaryIO, names: Collection[tuple[str, str]]) -> Any:
 
 
 class _Reader:
-    """The stack of a pickle machine that can only build values; a mark begins a stack of its own."""
+    """The stack of a pickle machine that only builds values.
+
+    A mark begins a stack of its own.
+    """
 
     def __init__(self, names: Collection[tuple[str, str]]) -> None:
         self.names = names

@@ -1,4 +1,4 @@
-"""The return and Sharpe ratio that the model adds to the same strategy without it."""
+"""The return and Sharpe ratio that the model adds to its strategy."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class AddedValue(NamedTuple):
-    """What the model adds, with intervals; NaN where there are too few days for one."""
+    """The value that the model adds, with confidence intervals.
+
+    An interval is NaN if there are too few days for one.
+    """
 
     annual_return: float
     return_interval: tuple[float, float]
@@ -26,7 +29,10 @@ class AddedValue(NamedTuple):
 def added_value(
     with_model: Measures, without: Measures, returns: list["xr.DataArray"], weights: list["xr.DataArray"]
 ) -> AddedValue:
-    """Compare two portfolios, whose `returns` (time,) and `weights` (time, asset) are given in this order."""
+    """Compare a portfolio with the model to one without.
+
+    `returns` (time,) and `weights` (time, asset) are given in this order.
+    """
     first, second = with_same_assets(*weights)
     return AddedValue(
         with_model.annual_return - without.annual_return,
@@ -39,17 +45,18 @@ def added_value(
 
 
 def significance(value: AddedValue) -> str:
-    """Return "adds", "takes away" or "unclear", by the side of 0 of the Sharpe ratio's interval.
+    """Return "adds", "takes away" or "unclear".
 
-    Without any edge it lies above 0 in at most 5 of 100 cases: in 3 to 5 of 100 simulated ones of 250 days,
-    the more the longer differences last, since the bootstrap of so few days is somewhat too narrow.
+    The interval of the Sharpe ratio lies above 0, below 0 or on both sides. Without any edge it lies above 0
+    in at most 5 of 100 cases: in 3 to 5 of 100 simulated ones of 250 days. The longer differences last, the
+    more cases there are, since the bootstrap of so few days is somewhat too narrow.
     """
     low, high = value.sharpe_interval
     return "adds" if low > 0 else "takes away" if high < 0 else "unclear"
 
 
 def added_value_sentence(value: AddedValue, sizing: str = "") -> str:
-    """Return a sentence on what the model adds.
+    """Return a sentence on the value that the model adds.
 
     `sizing` is named where the line without the model has another one.
     """

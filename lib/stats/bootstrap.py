@@ -13,7 +13,7 @@ AT_ONCE = 1_000_000  # days drawn in one call, which limits the memory
 
 
 def resampled_means(values: np.ndarray, repetitions: int = REPETITIONS, seed: int = 0) -> np.ndarray:
-    """Return the column means of samples of blocks of days.
+    """Return column means of bootstrap samples of days.
 
     Blocks begin on any day, run on from the last day to the first, and have a geometric length with the mean
     ``days ** (1/3)``, the rate at which the variance of the mean is estimated best (Politis and Romano).
@@ -43,7 +43,10 @@ def resampled_means(values: np.ndarray, repetitions: int = REPETITIONS, seed: in
 
 
 def stationary_rows(days: int, mean_length: float, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return row numbers (samples, days) in blocks of a geometric length with this mean, around the end."""
+    """Draw the row numbers (samples, days) of stationary blocks.
+
+    Their lengths are geometric with this mean; a block at the end continues at the first row.
+    """
     place = np.arange(days)
     begins = rng.random((samples, days)) < 1 / mean_length
     begins[:, 0] = True
@@ -53,7 +56,10 @@ def stationary_rows(days: int, mean_length: float, samples: int, rng: np.random.
 
 
 def interval(samples: np.ndarray) -> tuple[float, float]:
-    """Return the bounds between which the middle `LEVEL` of the finite samples lies; NaN without any."""
+    """Return the bounds of the middle `LEVEL` of samples.
+
+    Only finite samples count; the bounds are NaN without any.
+    """
     finite = samples[np.isfinite(samples)]
     if not len(finite):
         return float("nan"), float("nan")

@@ -1,4 +1,4 @@
-"""The Sharpe ratio of a backtest's weights under more friction; nothing is trained anew."""
+"""The Sharpe ratio of a backtest's weights with a delay or higher costs, without new training."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,9 @@ LATE = "sharpe_late"
 
 
 def under_friction(data: "xr.DataArray", weights: "xr.DataArray") -> dict[str, float]:
-    """Return the annual Sharpe ratio one day late, and at each multiple of the trading cost.
+    """Return the annual Sharpe ratios under more friction.
+
+    The weights are held one day late, or at a multiple of the trading cost.
 
     Parameters
     ----------
@@ -25,7 +27,7 @@ def under_friction(data: "xr.DataArray", weights: "xr.DataArray") -> dict[str, f
     Returns
     -------
     dict of str to float
-        As `qnt.stats` computes it, by the names in `names()`. NaN where returns never change.
+        Computed as by `qnt.stats`, by the names in `names()`. NaN where returns never change.
     """
     import qnt.stats as qns
 
@@ -41,5 +43,8 @@ def under_friction(data: "xr.DataArray", weights: "xr.DataArray") -> dict[str, f
 
 
 def names() -> list[str]:
-    """Return the names of the figures: "sharpe_late", "sharpe_cost_2" and so on."""
+    """Return the names of the figures.
+
+    They are "sharpe_late", "sharpe_cost_2" and so on.
+    """
     return [LATE, *(f"sharpe_cost_{times}" for times in COSTS)]

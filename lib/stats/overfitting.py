@@ -1,4 +1,4 @@
-"""The probability of backtest overfitting: how often the best of many runs in sample is below the median out.
+"""The probability of backtest overfitting, by cross-validation.
 
 Bailey, D. H., Borwein, J. M., Lopez de Prado, M. and Zhu, Q. J. (2017): The Probability of Backtest
 Overfitting. Journal of Computational Finance 20 (4), 39-69. https://doi.org/10.21314/JCF.2016.322
@@ -19,13 +19,14 @@ np.put_along_axis(IN_SAMPLE, SPLITS, 1.0, axis=1)
 
 
 def overfitting_probability(returns: np.ndarray) -> float:
-    """Return the probability of backtest overfitting by combinatorially symmetric cross-validation.
+    """Return the probability of backtest overfitting.
 
-    The days are cut into `SUBSETS` blocks of equal length (days that are left over at the beginning do not
-    count). For each choice of half of the blocks the column with the best Sharpe ratio in them is ranked by
-    its Sharpe ratio in the others. The probability is the share of choices that rank it below the median; at
-    the median a choice counts half, so that columns without any skill have 0.5 on average, whether their
-    number is even or odd (the paper counts it whole). Equal columns share a mean rank.
+    The method is combinatorially symmetric cross-validation. The days are cut into `SUBSETS` blocks of equal
+    length; days left over at the beginning do not count. Each choice of half of the blocks is in sample, the
+    other half out of sample. The column with the best Sharpe ratio in sample is ranked by its Sharpe ratio
+    out of sample. The probability is the share of choices with a rank below the median. A rank at the median
+    counts half, so that columns without any skill have 0.5 on average for any number of columns (the paper
+    counts it whole). Equal columns share a mean rank.
 
     Parameters
     ----------
@@ -58,6 +59,9 @@ def overfitting_probability(returns: np.ndarray) -> float:
 
 
 def _ratios(chosen: np.ndarray, sums: np.ndarray, squares: np.ndarray, length: int) -> np.ndarray:
-    """Return daily Sharpe ratios (splits, columns) in the chosen blocks (splits, blocks), 0 where none."""
+    """Return daily Sharpe ratios (splits, columns).
+
+    Each is computed from the chosen blocks (splits, blocks), 0 where it has no value.
+    """
     days = length * SUBSETS // 2
     return np.nan_to_num(ratio_of_moments(chosen @ sums / days, chosen @ squares / days))

@@ -1,4 +1,4 @@
-"""The performance of portfolios: every measure, and the table of them side by side."""
+"""The performance of portfolios: every measure, and a table of them."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +19,7 @@ DEPTHS = ["from", "lowest on", "recovered on", "depth", "days"]
 
 
 class Measures(NamedTuple):
-    """Return and Sharpe ratio of a year, as `qnt.stats` computes them, with samples of the bootstrap."""
+    """Annual return and Sharpe ratio as in `qnt.stats`, with bootstrap samples."""
 
     annual_return: float
     sharpe_ratio: float
@@ -28,7 +28,7 @@ class Measures(NamedTuple):
 
 
 class Line(NamedTuple):
-    """The numbers of a column of the table, from which each measure is computed."""
+    """The numbers of one portfolio, for its measures."""
 
     portfolio: Portfolio
     measures: Measures
@@ -39,7 +39,9 @@ class Line(NamedTuple):
 
 
 def measured(lines: Mapping[str, "xr.DataArray"], rules: "Competition") -> dict[str, Measures]:
-    """Return the measures of portfolios by name; the samples of all are of the same days.
+    """Compute the measures of portfolios by name.
+
+    The samples of all portfolios have the same days.
 
     Parameters
     ----------
@@ -70,7 +72,9 @@ def measured(lines: Mapping[str, "xr.DataArray"], rules: "Competition") -> dict[
 def performance_table(
     portfolios: Mapping[str, Portfolio], measures: Mapping[str, Measures], benchmark: str
 ) -> pd.DataFrame:
-    """Return a row for each measure in `ROWS` and a column for each portfolio, as text.
+    """Return the measures of portfolios as a table of text.
+
+    It has a row for each measure in `ROWS` and a column for each portfolio.
 
     Parameters
     ----------
@@ -99,12 +103,15 @@ def performance_table(
 
 
 def annual_volatility(returns: np.ndarray, per_year: float) -> float:
-    """Return the standard deviation of daily returns, annualised."""
+    """Return the annualised standard deviation of daily returns."""
     return float(returns.std() * per_year**0.5)
 
 
 def sortino_ratio(line: Line) -> float:
-    """Return the annual return by the root mean square of the losses, annualised."""
+    """Return the annual return divided by the downside deviation.
+
+    The downside deviation is the annualised root mean square of the losses.
+    """
     losses = float(np.sqrt((np.minimum(line.returns, 0) ** 2).mean() * line.per_year))
     return line.measures.annual_return / losses if losses else float("nan")
 
@@ -115,33 +122,42 @@ def max_drawdown(line: Line) -> float:
 
 
 def calmar_ratio(line: Line) -> float:
-    """Return the annual return by the maximum drawdown."""
+    """Return the annual return divided by the maximum drawdown."""
     depth = max_drawdown(line)
     return line.measures.annual_return / -depth if depth else float("nan")
 
 
 def trading_cost(line: Line) -> float:
-    """Return the annual return without costs less that with them."""
+    """Return the annual return lost to trading costs."""
     with np.errstate(all="ignore"):
         free = np.log1p(line.portfolio.before_costs.values).mean()
     return float(annual_return(free, line.per_year)) - line.measures.annual_return
 
 
 def win_rate(returns: np.ndarray) -> float:
-    """Return the share of days with a gain among those with a gain or a loss; NaN without any."""
+    """Return the share of gains among days that moved.
+
+    Days without a change do not count. The share is NaN without any gain or loss.
+    """
     moved = returns[(returns != 0) & np.isfinite(returns)]
     return float((moved > 0).mean()) if len(moved) else float("nan")
 
 
 def beta_of(returns: np.ndarray, benchmark: np.ndarray) -> float:
-    """Return the slope of returns on those of a benchmark; NaN where the benchmark never changes."""
+    """Return the slope of returns on a benchmark's returns.
+
+    The slope is NaN where the benchmark never changes.
+    """
     variance = benchmark.var()
     shared = ((returns - returns.mean()) * (benchmark - benchmark.mean())).mean()
     return float(shared / variance) if variance else float("nan")
 
 
 def correlation_of(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the correlation of two series; NaN for fewer than two values, or where one never changes."""
+    """Return the correlation of two series.
+
+    It is NaN for fewer than two values, or where one series never changes.
+    """
     pair = np.stack([first, second]).astype(np.float64)
     pair = pair[:, np.isfinite(pair).all(axis=0)]
     if pair.shape[1] < 2 or (np.ptp(pair, axis=1) <= 1e-12 * np.abs(pair).max(axis=1)).any():
@@ -150,10 +166,11 @@ def correlation_of(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def drawdowns(returns: "xr.DataArray", number: int = 5) -> pd.DataFrame:
-    """Return the deepest drawdowns of returns (time,): the highest equity, the lowest, and the recovery.
+    """Return the deepest drawdowns of returns (time,).
 
-    By number from 1: `from` (the day of the highest equity), `lowest on`, `recovered on` (NaT if not yet),
-    `depth` (negative) and `days`, calendar days from the first to the recovery or to the last day.
+    By number from 1, the columns are `from` (the day of the highest equity), `lowest on`, `recovered on` (NaT
+    if not yet), `depth` (negative) and `days`, calendar days from the first to the recovery or to the last
+    day.
     """
     import qnt.stats as qns
 
@@ -174,9 +191,10 @@ def drawdowns(returns: "xr.DataArray", number: int = 5) -> pd.DataFrame:
 
 
 def monthly_returns(returns: "xr.DataArray") -> pd.DataFrame:
-    """Return the returns (time,) of each month, a row for each year; `year` compounds its months.
+    """Return the returns (time,) of each month.
 
-    A month in which the backtest begins or ends counts with the days it has.
+    The table has a row for each year; its column `year` compounds the months. A month in which the backtest
+    begins or ends counts with the days it has.
     """
     series = returns.to_series()
     months = (1 + series).groupby([series.index.year, series.index.month]).prod() - 1

@@ -1,4 +1,4 @@
-"""Portfolios: their weights, and what these earn with and without costs."""
+"""Portfolios: their weights, and their returns with and without costs."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Portfolio(NamedTuple):
-    """Daily returns (time,) after costs and without them, and the weights (time, asset) they come from."""
+    """The weights (time, asset) of a portfolio and their daily returns.
+
+    Returns (time,) are given after costs and without costs.
+    """
 
     weights: "xr.DataArray"
     returns: "xr.DataArray"
@@ -52,7 +55,10 @@ def portfolio(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition
 
 
 def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
-    """Return equal weights (time, asset) of all assets that can be traded; their sum is 1 or 0."""
+    """Return equal weights (time, asset) of all tradable assets.
+
+    Their sum on a day is 1, or 0 without any.
+    """
     liquid, price = (
         data.sel(field=name, drop=True).reindex(time=days).transpose("time", "asset")
         for name in ("is_liquid", "close")
@@ -62,10 +68,10 @@ def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
 
 
 def contributions(data: "xr.DataArray", weights: "xr.DataArray") -> pd.Series:
-    """Return by asset ever held the sum of its daily returns after costs, the largest first.
+    """Return the contribution of each asset to the return.
 
-    Returns are shares of the capital of the day. Without compounding the sum over assets is only near the
-    total return.
+    It is the sum of the asset's daily returns after costs, the largest first. Returns are shares of the
+    capital of the day. Without compounding, the sum over assets only approximates the total return.
     """
     import qnt.stats as qns
 
@@ -76,7 +82,10 @@ def contributions(data: "xr.DataArray", weights: "xr.DataArray") -> pd.Series:
 
 
 def same_positions(first: "xr.DataArray", second: "xr.DataArray", tolerance: float = ROUNDING) -> bool:
-    """Return True if two tables of weights (time, asset) hold the same; an absent asset is not held."""
+    """Return True if two tables of weights are equal.
+
+    The tables are (time, asset); an absent asset counts as 0.
+    """
     if not np.array_equal(first.time.values, second.time.values):
         return False
     pair = with_same_assets(first, second)
@@ -84,6 +93,9 @@ def same_positions(first: "xr.DataArray", second: "xr.DataArray", tolerance: flo
 
 
 def with_same_assets(*tables: "xr.DataArray") -> "list[xr.DataArray]":
-    """Return tables of weights (time, asset) over the assets of all of them; 0 where an asset is not held."""
+    """Return tables of weights over the union of assets.
+
+    The tables are (time, asset), 0 where an asset is not held.
+    """
     union = sorted({asset for table in tables for asset in table.asset.values.tolist()})
     return [table.transpose("time", "asset").reindex(asset=union, fill_value=0).fillna(0) for table in tables]

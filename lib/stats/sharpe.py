@@ -1,4 +1,4 @@
-"""The Sharpe ratio, and its correction for the choice of the best among many variants.
+"""The Sharpe ratio, and its correction for multiple testing.
 
 Bailey, D. H. and Lopez de Prado, M. (2014): The Deflated Sharpe Ratio: Correcting for Selection Bias,
 Backtest Overfitting and Non-Normality. The Journal of Portfolio Management 40 (5), 94-107.
@@ -27,15 +27,17 @@ NORMAL = NormalDist()
 
 
 def deflated_sharpe_ratio(returns: np.ndarray, trials: int, sharpe_variance: float) -> float:
-    """Return the probability that the Sharpe ratio of the chosen variant exceeds the best of chance.
+    """Return the probability that the Sharpe ratio beats chance.
+
+    Chance gives the best of as many variants without skill.
 
     Parameters
     ----------
     returns : array_like, (time,)
         Returns of the chosen variant, one per period. NaN is left out.
     trials : int
-        How many variants were tried, the chosen one among them. Variants that resemble each other count for
-        less than one each; counting all of them is the cautious choice.
+        Number of variants that were tried, the chosen one among them. Variants that resemble each other count
+        for less than one each; counting all of them is the cautious choice.
     sharpe_variance : float
         Variance of the Sharpe ratios of all variants, per period.
 
@@ -68,7 +70,9 @@ def ratio_of_moments(
     days_per_year: float = 1.0,
     correction: float = 1.0,
 ) -> np.ndarray:
-    """Compute Sharpe ratios from moments of returns: the formula behind every Sharpe ratio here.
+    """Compute Sharpe ratios from moments of returns.
+
+    Every Sharpe ratio here comes from this formula.
 
     Parameters
     ----------
@@ -93,14 +97,19 @@ def ratio_of_moments(
 
 
 def annual_return(mean_log: np.ndarray, days_per_year: float) -> np.ndarray:
-    """Return the compound return of a year from means of log(1 + return)."""
+    """Return the compound annual return.
+
+    `mean_log` holds means of log(1 + return).
+    """
     return np.exp(mean_log * days_per_year) - 1
 
 
 def sharpe_ratio(
     returns: np.ndarray, days_per_year: float = 1.0, mean: str = ARITHMETIC, sample: bool = False
 ) -> np.ndarray:
-    """Compute mean over standard deviation of returns along the first axis.
+    """Compute Sharpe ratios along the first axis.
+
+    A ratio is the mean of returns divided by their standard deviation.
 
     Parameters
     ----------
@@ -109,9 +118,9 @@ def sharpe_ratio(
     days_per_year : float
         Periods of a year; 1 for the ratio of one period.
     mean : "arithmetic" or "geometric"
-        Whether returns are added up or compounded over a year.
+        Returns are added up or compounded over a year.
     sample : bool
-        True for the sample standard deviation, False for that of the population, as on the platform.
+        True for the sample standard deviation, False for the population's, as on the platform.
 
     Returns
     -------
@@ -136,9 +145,10 @@ def sharpe_ratio(
 
 
 def annual_sharpe_ratio(returns: "xr.DataArray", rules: "Competition") -> float:
-    """Return the annualised Sharpe ratio of all days (time,), as the platform's filter computes it.
+    """Return the annualised Sharpe ratio as on the platform.
 
-    NaN for one day, and for returns that never change.
+    All days (time,) count, as in the platform's filter. The ratio is NaN for one day, and for returns that
+    never change.
     """
     if returns.sizes["time"] < 2:
         return math.nan
@@ -146,16 +156,20 @@ def annual_sharpe_ratio(returns: "xr.DataArray", rules: "Competition") -> float:
 
 
 def days_per_year(returns: "xr.DataArray") -> int:
-    """Return the trading days of a year, as the platform counts them: from the days where there are many."""
+    """Return the trading days of a year.
+
+    The platform counts them from the days of the returns if there are many.
+    """
     import qnt.stats as qns
 
     return int(qns.calc_avg_points_per_year(returns))
 
 
 def expected_maximum(trials: int, sharpe_variance: float) -> float:
-    """Return the expected highest Sharpe ratio, per period, of variants without any skill.
+    """Return the expected best Sharpe ratio without skill.
 
-    0 for one trial: nothing was chosen. The paper's approximation (equation 1), for independent variants.
+    The ratio is per period, the highest of `trials` variants; 0 for one trial, since nothing was chosen. The
+    formula is the paper's approximation (equation 1) for independent variants.
     """
     if trials < 1 or trials != int(trials):
         raise ValueError(
@@ -173,10 +187,11 @@ def expected_maximum(trials: int, sharpe_variance: float) -> float:
 def probabilistic_sharpe_ratio(
     sharpe: float, benchmark: float, periods: int, skewness: float = 0.0, kurtosis: float = 3.0
 ) -> float:
-    """Return the probability that the true Sharpe ratio is above `benchmark`; both per period.
+    """Return the probability of a Sharpe ratio above `benchmark`.
 
-    `sharpe` is the one observed, `skewness` and `kurtosis` are those of the returns, 0 and 3 for normal ones.
-    NaN for less than two periods, or where no returns can have such moments.
+    It concerns the true ratio; `sharpe` is the observed one, both per period. `skewness` and `kurtosis`
+    belong to the returns: 0 and 3 for normal ones. The result is NaN for less than two periods, or where no
+    returns can have such moments.
     """
     variance = 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2
     if periods < 2 or not variance > 0:

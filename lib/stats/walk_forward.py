@@ -1,4 +1,4 @@
-"""The walk forward: each year the variant with the best Sharpe ratio so far, held for the next year.
+"""The walk forward: each year, the variant with the best Sharpe ratio so far.
 
 Pardo, R. (2008): The Evaluation and Optimization of Trading Strategies. 2nd edition, Wiley, chapter 11.
 """
@@ -16,20 +16,25 @@ TOLERANCE = pd.Timedelta(days=10)  # by which two years may be short: holidays a
 
 
 class WalkForward(NamedTuple):
-    """The chained result beside the others, over the days from the second year on."""
+    """The chained result and the columns it is compared with.
+
+    The days begin with the second year.
+    """
 
     days: tuple[str, str]
     chosen: list[int]  # the column of each year from the second on
     chained: float  # annual Sharpe ratio, as the platform calculates it
     hindsight: float  # of the column that is best on these days
     best: int  # that column
-    mean: float  # over all columns: what choosing at random gives
+    mean: float  # over all columns: the expectation of a random choice
 
 
 def walk_forward(returns: np.ndarray, dates: list[str], competition_type: str) -> WalkForward | None:
-    """Choose the best column so far each year, and hold it for the next.
+    """Choose each year the best column so far.
 
-    None for less than two years, or less than two columns.
+    It is held for the next year.
+
+    The result is None for less than two years, or less than two columns.
 
     Parameters
     ----------
@@ -38,7 +43,7 @@ def walk_forward(returns: np.ndarray, dates: list[str], competition_type: str) -
     dates : list of str
         The days. Years are counted from the first of them; the last may be incomplete.
     competition_type : str
-        Whose trading days a year are counted.
+        Competition whose trading days a year are counted.
     """
     rules = rules_of(competition_type)
 
