@@ -24,7 +24,10 @@ def day_before(data: "xr.DataArray", strategy: "Strategy") -> np.ndarray:
 @feature
 def momentum('''
 EDITS = {
-    "lib/strategy.py": ("top_assets: int = 12", "top_assets: int = 10"),
+    "lib/parameters.py": (
+        "top_assets: int = _between(1, 1_000, default=12)",
+        "top_assets: int = _between(1, 1_000, default=10)",
+    ),
     "lib/model.py": ("num_layers=2", "num_layers=1"),
     "lib/features.py": ("@feature\ndef momentum(", FEATURE),
 }
@@ -34,7 +37,16 @@ EDITS = {
 def edited(tmp_path_factory):
     """A copy of the project with other parameters, another model, a feature and a cell of one's own."""
     copy = tmp_path_factory.mktemp("edited") / "project"
-    names = ("lib", "tests", "pyproject.toml", "requirements.txt", "init.py", "init.ipynb", "README.md")
+    names = (
+        "lib",
+        "qnt",
+        "tests",
+        "pyproject.toml",
+        "requirements.txt",
+        "init.py",
+        "init.ipynb",
+        "README.md",
+    )
     for name in names:
         if (PROJECT / name).is_dir():
             shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -66,14 +78,21 @@ def suite(copy, *arguments):
 
 
 # rooms of what stands below the edited files, and cannot see them
-BELOW = {"indicators", "offline", "state"}
+BELOW = {"indicators", "state"}
 SEES_THEM = re.compile(
-    r"(from|import) lib\.(strategy|model|features|engine|compare|contest|rehearsal|lookahead|report)\b"
+    r"(from|import) lib\.(strategy|parameters|model|features|engine|runs|notebook|compare|contest|rehearsal)\b"
+    r"|(from|import) lib\.(lookahead|report|backtest)\b"
     r"|lib import .*Strategy|strategy\.ipynb"
 )
 ROOMS = {path.parent.name for path in (PROJECT / "tests").glob("*/test_*.py")} - {"template"}
 # the parts take about as long as one another
-PARTS = [["compare", "engine"], ["contest", "prices"], ["lookahead", "report"], ["rehearsal"], ["."]]
+PARTS = [
+    ["compare", "engine", "common"],
+    ["contest", "prices", "runs", "stats"],
+    ["lookahead", "report"],
+    ["rehearsal", "notebook", "offline"],
+    ["."],
+]
 
 
 def room(name):
