@@ -44,9 +44,8 @@ def check_spacing(bars: Bars, report: ConversionReport) -> None:
     kind = next((name for most, name in SPACINGS if step <= most), "yearly")
     if not dense:
         raise PricesError(
-            f"The rows of {shown} are {step:g} days apart: these are {kind} bars, but a market has "
-            "a bar per day "
-            "of trading; download daily prices."
+            f"The rows of {shown} are {step:g} days apart: these are {kind} bars, but a market has a bar "
+            "per day of trading; download daily prices."
         )
     report.add(
         "Plausibility",

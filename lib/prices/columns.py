@@ -215,8 +215,8 @@ def check_renames(renames: Mapping[str, str]) -> dict[str, str]:
         meaning = known.get(simplify_name(target))
         if meaning is None:
             raise PricesError(
-                f"{target!r} is not a column of prices: a column can be renamed to date, ticker, open, high, "
-                "low, close, volume, dividends or splits."
+                f"{target!r} is not a column of prices: a column can be renamed to date, ticker, open, "
+                "high, low, close, volume, dividends or splits."
             )
         result[str(column)] = COLUMN_NAMES[meaning][0]
     return result

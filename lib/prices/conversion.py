@@ -78,9 +78,9 @@ def _closes_alone(frame: pd.DataFrame, origin: Origin) -> str:
     names = [str(name) for name in frame.columns[1:]]
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return (
-        f"{origin.name}: has one price per day of {len(names):,} tickers ({shown}), but a market needs open, "
-        "high, low and close: add the files open.csv, high.csv and low.csv beside close.csv, or, "
-        "if these are "
+        f"{origin.name}: has one price per day of {len(names):,} tickers ({shown}), but a market needs "
+        "open, high, low and close: add the files open.csv, high.csv and low.csv beside close.csv, or, if "
+        "these are "
         f'prices of one ticker, name them, for example --rename "{names[0]}=open".'
     )
 
@@ -142,9 +142,8 @@ def _convert(
     if len(never):
         report.add(
             "Liquidity",
-            f"{len(never):,} tickers are never liquid, their volumes are 0 throughout (leave the "
-            "column of volumes "
-            "out where the source has none)",
+            f"{len(never):,} tickers are never liquid, their volumes are 0 throughout (leave the column of "
+            "volumes out where the source has none)",
             never.tolist(),
         )
     if members is None:
@@ -166,8 +165,8 @@ def _convert(
     coords = {"field": list(FIELDS), "time": days, "asset": bars.tickers.astype(str)}
     report.add(
         "Read",
-        f"in all {len(bars.tickers):,} tickers on {len(days):,} days, "
-        f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}",
+        f"in all {len(bars.tickers):,} tickers on {len(days):,} days, {days[0]:%Y-%m-%d} to "
+        f"{days[-1]:%Y-%m-%d}",
     )
     return xr.DataArray(stacked, coords, LAYOUT, name="stocks"), report
 
@@ -239,8 +238,8 @@ def membership(members: str | Path | pd.DataFrame, bars: Bars, report: Conversio
     if not inside.any():
         listed = ", ".join(unknown[:3]) or "none on these days"
         raise PricesError(
-            f"{origin.name}: no member has a price while it is one ({listed}); tickers must be written as in "
-            f"the prices ({', '.join(bars.tickers[:3])})."
+            f"{origin.name}: no member has a price while it is one ({listed}); tickers must be written as "
+            f"in the prices ({', '.join(bars.tickers[:3])})."
         )
     if unknown:
         report.add("Liquidity", f"{len(unknown):,} members have no prices", unknown)

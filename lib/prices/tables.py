@@ -243,9 +243,8 @@ def _refuse_intraday(table: pd.DataFrame, minutes: np.ndarray, origin: Origin) -
             bad,
             table["row"].to_numpy(),
             table["ticker"].to_numpy(),
-            f"has several bars on {table['day'].iloc[at]:%Y-%m-%d} (at {times}): these are "
-            "intraday prices; a "
-            "market has one bar per day.",
+            f"has several bars on {table['day'].iloc[at]:%Y-%m-%d} (at {times}): these are intraday "
+            "prices; a market has one bar per day.",
         )
 
 
@@ -304,9 +303,8 @@ def tidy_wide(tables: Mapping[str, TidyTable], report: ConversionReport) -> Tidy
     if missing:
         there = ", ".join(origin.name for _, origin in tables.values())
         raise PricesError(
-            f"{there}: one file per field lacks the file of {', '.join(missing)}: a market needs "
-            "open, high, low "
-            "and close."
+            f"{there}: one file per field lacks the file of {', '.join(missing)}: a market needs open, "
+            "high, low and close."
         )
     long = {}
     for field, (frame, origin) in tables.items():
