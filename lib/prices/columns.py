@@ -15,7 +15,17 @@ NUMBERS = (*PRICES, "vol", "divs", "split", "adj")
 COLUMN_NAMES: dict[str, Sequence[str]] = {
     "day": (
         *("date", "datetime", "timestamp", "time", "day", "tradedate", "tradingdate", "tradingday"),
-        *("pricedate", "dt", "dtyyyymmdd", "caldt", "datadate", "asofdate", "timeopen", "opentime"),
+        *(
+            "pricedate",
+            "dt",
+            "dtyyyymmdd",
+            "caldt",
+            "datadate",
+            "asofdate",
+            "timeopen",
+            "opentime",
+            "snappedat",
+        ),
         *("windowstart", "gmttime", "localtime", "unix", "unixtime", "unixtimestamp", "epoch"),
         *("datum", "fecha", "data", "dato", "index", "unnamed:0", ""),
     ),
@@ -57,7 +67,16 @@ COLUMN_NAMES: dict[str, Sequence[str]] = {
     ),
     "vol": (
         *("volume", "vol", "volumen", "sharevolume", "tradingvolume", "tradedvolume", "volumetraded"),
-        *("totaltradequantity", "totaltradedquantity", "tottrdqty", "tickvol", "stück", "pxvolume", "v"),
+        *(
+            "totaltradequantity",
+            "totaltradedquantity",
+            "tottrdqty",
+            "tickvol",
+            "totalvolume",
+            "stück",
+            "pxvolume",
+            "v",
+        ),
     ),
     "divs": (
         *("dividends", "dividend", "divs", "div", "divcash", "dividendamount", "exdividend", "exdiv"),
