@@ -38,7 +38,7 @@ from collections.abc import Mapping
 
 import xarray as xr
 
-from lib.prices.conversion import Frames, Members, convert_frames
+from lib.prices.conversion import DEFAULT_COMPETITION, Frames, Members, convert_frames
 from lib.prices.findings import PricesError
 
 __all__ = ["PricesError", "market_from_frames"]
@@ -50,6 +50,7 @@ def market_from_frames(
     prices: str | None = None,
     report: bool = True,
     rename: Mapping[str, str] | None = None,
+    competition: str = DEFAULT_COMPETITION,
 ) -> xr.DataArray:
     """Make a market in the platform's layout from pandas frames.
 
@@ -69,6 +70,8 @@ def market_from_frames(
     rename : dict, optional
         Columns by their own names that hold date, ticker, open, high, low, close, volume, dividends or
         splits, such as {"Schluss": "close"}.
+    competition : str
+        Whose fields and calendar the market has, such as "crypto_daily_long": six fields, every day.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def market_from_frames(
     PricesError
         One sentence that names frame, row and ticker.
     """
-    market, findings = convert_frames(frames, members, prices, rename)
+    market, findings = convert_frames(frames, members, prices, rename, competition)
     if report:
         print(findings)
     return market

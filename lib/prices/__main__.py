@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from lib.common.command_line import print_any_text
+from lib.common.competitions import COMPETITIONS
 from lib.common.files import replace_file
 from lib.prices.columns import parse_renames
-from lib.prices.conversion import PRICE_KINDS, convert_files
+from lib.prices.conversion import DEFAULT_COMPETITION, PRICE_KINDS, convert_files
 from lib.prices.findings import PricesError
 
 
@@ -29,6 +30,12 @@ def main(arguments: list[str] | None = None) -> None:
         "--prices", choices=PRICE_KINDS, help="whether the prices are adjusted for splits (default: detected)"
     )
     add(
+        "--competition",
+        choices=COMPETITIONS,
+        default=DEFAULT_COMPETITION,
+        help="whose fields and calendar the market has (default: %(default)s)",
+    )
+    add(
         "--rename",
         nargs="+",
         action="extend",
@@ -44,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
             fault = "is a folder" if output.is_dir() else "lies in a folder that does not exist"
             raise PricesError(f"{output}: {fault}; --output takes the name of a file, like market.nc.")
         market, report = convert_files(
-            given.sources, given.members, given.prices, parse_renames(given.rename)
+            given.sources, given.members, given.prices, parse_renames(given.rename), given.competition
         )
     except PricesError as error:
         raise SystemExit(str(error)) from None

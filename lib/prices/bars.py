@@ -144,6 +144,7 @@ class _Evidence:
     raw: list[str] = field(default_factory=list)
     adjusted: list[str] = field(default_factory=list)
     moved: list[tuple[int, int, int]] = field(default_factory=list)
+    inside: bool = False  # a split has prices before it
 
 
 def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.ndarray:
@@ -176,9 +177,7 @@ def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.n
         return np.ones_like(split)
     evidence = _find_evidence(bars)
     if kind is None:
-        kind = _decide(
-            evidence, bool((np.cumprod(split, axis=0)[-1] / np.cumprod(split, axis=0) == 1).all()), report
-        )
+        kind = _decide(evidence, report)
     else:
         report.add("Prices", f"{kind}, as --prices says; {count:,} splits")
     moved = [
@@ -188,9 +187,8 @@ def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.n
     if moved and kind == "raw":
         report.add(
             "Prices",
-            f"{len(moved):,} splits stand on another day than the jump by their "
-            "ratio: applied on "
-            "the day of the jump, to correct in the source",
+            f"{len(moved):,} splits stand on another day than the jump by their ratio: applied on the day "
+            "of the jump, to correct in the source",
             moved,
         )
         for day, jump, ticker in evidence.moved:
@@ -199,9 +197,8 @@ def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.n
     elif moved:
         report.add(
             "Prices",
-            f"{len(moved):,} splits are not in prices, which jump by the ratio "
-            "on another day: "
-            "correct the day of the split in the source",
+            f"{len(moved):,} splits are not in prices, which jump by the ratio on another day: correct the "
+            "day of the split in the source",
             moved,
         )
     so_far = np.cumprod(split, axis=0)
@@ -212,28 +209,29 @@ def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.n
         bars.values["vol"] *= later
         report.add("Prices", "the splits were applied to prices, volumes and dividends")
     else:
-        report.add("Prices", "the splits are in prices, volumes and dividends already; nothing was applied")
+        which = "other splits" if moved else "splits"
+        report.add("Prices", f"the {which} are in prices, volumes and dividends already; nothing was applied")
     return so_far
 
 
-def _decide(evidence: _Evidence, nothing_to_change: bool, report: ConversionReport) -> str:
+def _decide(evidence: _Evidence, report: ConversionReport) -> str:
     """Return which of the two the days of the splits show."""
     seen = {"raw": evidence.raw, "adjusted": evidence.adjusted}
     total = len(evidence.raw) + len(evidence.adjusted)
     if total == 0:
-        if nothing_to_change:  # the splits are before all prices
+        if not evidence.inside:
             return "adjusted"
         raise PricesError(
-            "No split is large enough, or has prices on both sides, to tell whether the prices are adjusted "
-            "for splits: add --prices raw or --prices adjusted."
+            "No split is large enough, or has prices on both sides, to tell whether the prices are "
+            "adjusted for splits: add --prices raw or --prices adjusted."
         )
     kind = max(seen, key=lambda name: len(seen[name]))
     against = seen["adjusted" if kind == "raw" else "raw"]
     if len(seen[kind]) / total < MAJORITY:
         raise PricesError(
             f"On {evidence.raw[0]} the price jumps by the ratio of the split, on {evidence.adjusted[0]} it "
-            "does not: the source is neither raw nor adjusted as a whole. Make it one of them, or "
-            "add --prices raw or --prices adjusted."
+            "does not: the source is neither raw nor adjusted as a whole. Make it one of them, or add "
+            "--prices raw or --prices adjusted."
         )
     what = "raw: the price jumps by the ratio" if kind == "raw" else "adjusted: the price does not jump"
     report.add("Prices", f"{what} on {len(seen[kind]):,} of {total:,} days of splits")
@@ -250,6 +248,7 @@ def _find_evidence(bars: Bars) -> _Evidence:
         jumps = np.log(opened[priced[1:], ticker] / closed[priced[:-1], ticker])
         for day in np.flatnonzero(split[:, ticker] != 1):
             at = int(np.searchsorted(priced, day))  # the first day with a price, at or after the split
+            found.inside |= at > 0
             ratio = np.log(split[day, ticker])
             if abs(ratio) < LEAST or at == 0 or at == len(priced):
                 continue
@@ -296,7 +295,7 @@ def count_dividends_once(
         Takes what was found.
     """
     divs = bars.values["divs"]
-    undone, left_out = [], []
+    undone, left_out, unclear = [], [], []
     for ticker in np.flatnonzero((divs > 0).any(axis=0)):
         priced = np.flatnonzero(np.isfinite(bars.values["close"][:, ticker]))
         later = so_far[-1, ticker] / so_far[priced, ticker]
@@ -318,39 +317,42 @@ def count_dividends_once(
                 bars.values[name][priced, ticker] /= factor
             undone.append(str(bars.tickers[ticker]))
         elif kind == "leave out":
-            divs[:, ticker] = np.where(np.isnan(divs[:, ticker]), np.nan, 0.0)
-            left_out.append(str(bars.tickers[ticker]))
+            left_out.append(ticker)
+        elif not kind and of_history[ticker]:
+            unclear.append(ticker)
+    if undone or left_out:
+        left_out += unclear  # they came from the same call
+    divs[:, left_out] = np.where(np.isnan(divs[:, left_out]), np.nan, 0.0)
     why = "adjusted for dividends already (no whole cents before the ex-days)"
     cure = "better download with auto_adjust=False"
     if undone:
         report.add(
             "Prices",
-            f"the prices of {len(undone):,} tickers are {why}, and divs would "
-            "count the dividends "
-            "again: the prices were taken back to those traded; "
-            f"{cure}",
+            f"the prices of {len(undone):,} tickers are {why}, and divs would count the dividends again: "
+            f"the prices were taken back to those traded; {cure}",
             undone,
         )
     if left_out:
         report.add(
             "Prices",
-            f"the prices of {len(left_out):,} tickers are {why}, and divs would "
-            "count the dividends "
-            f"again: the dividends were left out; {cure}",
-            left_out,
+            f"the prices of {len(left_out):,} tickers are {why}, and divs would count the dividends again: "
+            f"the dividends were left out; {cure}",
+            [str(bars.tickers[ticker]) for ticker in left_out],
         )
 
 
 def _adjusted_for_dividends(
     traded: np.ndarray, factor: np.ndarray, ex_days: np.ndarray, history: bool
 ) -> str:
-    """Return what to do with one ticker's prices: "undo" the adjustment, "leave out" the dividends, or ""."""
+    """Return "undo" the adjustment, "leave out" the dividends, "traded" as they are, or "" if unclear."""
     last = int(ex_days[-1])
     start = max(0, last - WINDOW)
     if len(ex_days) > 1 and last - ex_days[-2] >= FEWEST:
         start = max(start, int(ex_days[-2]))
-    if last - start < FEWEST or any(_share_of_multiples(traded[start:last], tick) > 0.3 for tick in TICKS):
+    if last - start < FEWEST:
         return ""
+    if any(_share_of_multiples(traded[start:last], tick) > 0.3 for tick in TICKS):
+        return "traded"
     for tick in TICKS:
         if _share_of_multiples(traded[last:], tick) >= 0.9:
             if _share_of_multiples(traded[start:last] / factor[start:last], tick) >= 0.9:
@@ -364,11 +366,10 @@ def _adjusted_for_dividends(
 def _share_of_multiples(prices: np.ndarray, tick: float) -> float:
     """Return the share of prices that are multiples of a tick, to the precision of float32."""
     units = prices / tick
-    fine = units < 2.5e5  # above, a float32 does not tell
-    if not fine.any():
-        return np.nan
-    near = np.abs(units[fine] - np.round(units[fine])) < np.maximum(2e-7 * units[fine], 1e-5)
-    return float(near.mean())
+    off = np.abs(units - np.round(units))
+    finest = 2.5e5 if tick >= 0.01 else 5e4  # above, a float32 does not tell
+    noise = np.where(units < finest, 2e-7 * units, 0)
+    return float((off < np.maximum(noise, np.maximum(1e-9 * units, 1e-6))).mean())
 
 
 def find_unlisted_splits(bars: Bars) -> list[str]:
@@ -397,9 +398,8 @@ def find_unlisted_splits(bars: Bars) -> list[str]:
             continue
         verb = "falls" if ratio > 1 else "rises"
         found.append(
-            f"{bars.place(row + 1, ticker)}, the close {verb} (times {change[row, ticker]:.3g}) "
-            "while the adjusted "
-            f"close does not, like a split of {new}:{old}"
+            f"{bars.place(row + 1, ticker)}, the close {verb} (times {change[row, ticker]:.3g}) while the "
+            f"adjusted close does not, like a split of {new}:{old}"
         )
     return found
 

@@ -302,8 +302,8 @@ def detect_number_style(
         if either and not group and not long_whole:
             mark, cell = next(iter(either.items()))
             raise PricesError(
-                f"{source}: does the {'point' if mark == '.' else 'comma'} in {cell!r} separate thousands or "
-                "decimals? Nothing in the file shows it: write numbers like 1234.5."
+                f"{source}: does the {'point' if mark == '.' else 'comma'} in {cell!r} separate thousands "
+                "or decimals? Nothing in the file shows it: write numbers like 1234.5."
             )
     elif not decimal and separator != ";":
         group |= set(either) & set(mixed)
@@ -392,7 +392,7 @@ def parse_split_ratios(
     if often.any():
         raise PricesError(
             f"{origin.name}: the column {column} would split {often.index[often.argmax()]} on "
-            f"{changed.sum()[often].iloc[0]:,} days: it does not hold ratios of splits; delete it "
-            "or rename it."
+            f"{changed.sum()[often].iloc[0]:,} days: it does not hold ratios of splits; delete it or rename "
+            "it."
         )
     return values, ""

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from lib.common.competitions import Competition
 from lib.prices.bars import Bars
 from lib.prices.findings import ConversionReport, PricesError
 
@@ -44,9 +45,8 @@ def check_spacing(bars: Bars, report: ConversionReport) -> None:
     kind = next((name for most, name in SPACINGS if step <= most), "yearly")
     if not dense:
         raise PricesError(
-            f"The rows of {shown} are {step:g} days apart: these are {kind} bars, but a market has "
-            "a bar per day "
-            "of trading; download daily prices."
+            f"The rows of {shown} are {step:g} days apart: these are {kind} bars, but a market has a bar "
+            "per day of trading; download daily prices."
         )
     report.add(
         "Plausibility",
@@ -56,7 +56,11 @@ def check_spacing(bars: Bars, report: ConversionReport) -> None:
 
 
 def check_prices(
-    days: pd.DatetimeIndex, tickers: np.ndarray, fields: dict[str, np.ndarray], report: ConversionReport
+    days: pd.DatetimeIndex,
+    tickers: np.ndarray,
+    fields: dict[str, np.ndarray],
+    rules: Competition,
+    report: ConversionReport,
 ) -> None:
     """Add what does not look right in a market (day, ticker) to the report."""
     opened, low, high, close = (fields[name] for name in ("open", "low", "high", "close"))
@@ -67,9 +71,12 @@ def check_prices(
     if wrong.any():
         report.add("Plausibility", f"{wrong.sum():,} bars with open or close outside low to high", at(wrong))
     weekend = (days.dayofweek >= 5).sum()
-    if weekend:
+    if weekend and not rules.every_day:
         report.add(
-            "Plausibility", f"{weekend:,} days are Saturdays or Sundays: check the time zone of the dates"
+            "Plausibility",
+            f"{weekend:,} days are Saturdays or Sundays: check the time zone of the dates, or, for "
+            "crypto, add "
+            "--competition crypto_daily_long",
         )
     breaks = np.flatnonzero(np.diff(days) > np.timedelta64(LONGEST_BREAK, "D"))
     if len(breaks):

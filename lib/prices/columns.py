@@ -15,7 +15,17 @@ NUMBERS = (*PRICES, "vol", "divs", "split", "adj")
 COLUMN_NAMES: dict[str, Sequence[str]] = {
     "day": (
         *("date", "datetime", "timestamp", "time", "day", "tradedate", "tradingdate", "tradingday"),
-        *("pricedate", "dt", "dtyyyymmdd", "caldt", "datadate", "asofdate", "timeopen", "opentime"),
+        *(
+            "pricedate",
+            "dt",
+            "dtyyyymmdd",
+            "caldt",
+            "datadate",
+            "asofdate",
+            "timeopen",
+            "opentime",
+            "snappedat",
+        ),
         *("windowstart", "gmttime", "localtime", "unix", "unixtime", "unixtimestamp", "epoch"),
         *("datum", "fecha", "data", "dato", "index", "unnamed:0", ""),
     ),
@@ -57,7 +67,16 @@ COLUMN_NAMES: dict[str, Sequence[str]] = {
     ),
     "vol": (
         *("volume", "vol", "volumen", "sharevolume", "tradingvolume", "tradedvolume", "volumetraded"),
-        *("totaltradequantity", "totaltradedquantity", "tottrdqty", "tickvol", "stück", "pxvolume", "v"),
+        *(
+            "totaltradequantity",
+            "totaltradedquantity",
+            "tottrdqty",
+            "tickvol",
+            "totalvolume",
+            "stück",
+            "pxvolume",
+            "v",
+        ),
     ),
     "divs": (
         *("dividends", "dividend", "divs", "div", "divcash", "dividendamount", "exdividend", "exdiv"),
@@ -215,8 +234,8 @@ def check_renames(renames: Mapping[str, str]) -> dict[str, str]:
         meaning = known.get(simplify_name(target))
         if meaning is None:
             raise PricesError(
-                f"{target!r} is not a column of prices: a column can be renamed to date, ticker, open, high, "
-                "low, close, volume, dividends or splits."
+                f"{target!r} is not a column of prices: a column can be renamed to date, ticker, open, "
+                "high, low, close, volume, dividends or splits."
             )
         result[str(column)] = COLUMN_NAMES[meaning][0]
     return result

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.common.market_data import FIELDS, LAYOUT
+from lib.common.competitions import COMPETITIONS, Competition, rules_of
+from lib.common.market_data import LAYOUT
 from lib.prices import cells, checks, files, tables
 from lib.prices.bars import Bars, apply_splits, count_dividends_once, find_unlisted_splits, join_bars
 from lib.prices.columns import PRICES, check_renames, field_of_file, find_columns, require_columns
 from lib.prices.findings import ConversionReport, Origin, PricesError
 
+DEFAULT_COMPETITION = next(iter(COMPETITIONS))
 PRICE_KINDS = ("raw", "adjusted")
 EVER = "1700-01-01", "2200-01-01"  # where a stay has no first or last day
 Members: TypeAlias = str | Path | pd.DataFrame
@@ -25,9 +27,11 @@ def convert_files(
     members: Members | None = None,
     prices: str | None = None,
     renames: Mapping[str, str] | None = None,
+    competition: str = DEFAULT_COMPETITION,
 ) -> tuple[xr.DataArray, ConversionReport]:
     """Convert files and folders of files; see `lib.prices` for what they may be."""
     report = ConversionReport()
+    rules = rules_of(competition)
     renames = check_renames(renames or {})
     made: list[tables.TidyTable] = []
     wide: dict[str, tables.TidyTable] = {}
@@ -59,7 +63,7 @@ def convert_files(
             elif tables.looks_wide(frame):
                 unknown.append((frame, origin))
             else:
-                made.extend(tables.tidy_table(frame, origin, report, ticker))
+                made.extend(tables.tidy_table(frame, origin, report, ticker, rules.every_day))
     absent = [column for column, target in renames.items() if target not in seen and column not in seen]
     if absent:
         raise PricesError(f'--rename "{absent[0]}=…": no source has a column {absent[0]}.')
@@ -71,16 +75,16 @@ def convert_files(
         report.add("Read", f"{origin.name}: not used, it holds no field of a market by its name")
     if wide:
         made.append(tables.tidy_wide(wide, report))
-    return _convert(made, members, prices, report)
+    return _convert(made, members, prices, rules, report)
 
 
 def _closes_alone(frame: pd.DataFrame, origin: Origin) -> str:
     names = [str(name) for name in frame.columns[1:]]
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return (
-        f"{origin.name}: has one price per day of {len(names):,} tickers ({shown}), but a market needs open, "
-        "high, low and close: add the files open.csv, high.csv and low.csv beside close.csv, or, "
-        "if these are "
+        f"{origin.name}: has one price per day of {len(names):,} tickers ({shown}), but a market needs "
+        "open, high, low and close: add the files open.csv, high.csv and low.csv beside close.csv, or, if "
+        "these are "
         f'prices of one ticker, name them, for example --rename "{names[0]}=open".'
     )
 
@@ -90,9 +94,11 @@ def convert_frames(
     members: Members | None = None,
     prices: str | None = None,
     renames: Mapping[str, str] | None = None,
+    competition: str = DEFAULT_COMPETITION,
 ) -> tuple[xr.DataArray, ConversionReport]:
     """Convert frames; see `lib.prices.market_from_frames`."""
     report = ConversionReport()
+    rules = rules_of(competition)
     renames = check_renames(renames or {})
     if isinstance(frames, pd.DataFrame):
         frames = [frames]
@@ -101,12 +107,14 @@ def convert_frames(
         for name, frame in frames.items():
             ticker = cells.ticker_text(name)
             flat = _without_tickers(files.rename_frame(files.with_index_as_columns(frame), renames))
-            made.extend(tables.tidy_table(flat, Origin(f"the frame of {ticker}"), report, ticker))
+            made.extend(
+                tables.tidy_table(flat, Origin(f"the frame of {ticker}"), report, ticker, rules.every_day)
+            )
     else:
         for number, frame in enumerate(frames, 1):
             plain = files.rename_frame(files.with_index_as_columns(frame), renames)
-            made.extend(tables.tidy_table(plain, Origin(f"frame {number}"), report))
-    return _convert(made, members, prices, report)
+            made.extend(tables.tidy_table(plain, Origin(f"frame {number}"), report, None, rules.every_day))
+    return _convert(made, members, prices, rules, report)
 
 
 def _without_tickers(frame: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +127,11 @@ def _without_tickers(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _convert(
-    made: Sequence[tables.TidyTable], members: Members | None, prices: str | None, report: ConversionReport
+    made: Sequence[tables.TidyTable],
+    members: Members | None,
+    prices: str | None,
+    rules: Competition,
+    report: ConversionReport,
 ) -> tuple[xr.DataArray, ConversionReport]:
     if prices not in (None, *PRICE_KINDS):
         raise PricesError(f"prices is {prices!r}: it can be raw or adjusted, or left out.")
@@ -142,9 +154,8 @@ def _convert(
     if len(never):
         report.add(
             "Liquidity",
-            f"{len(never):,} tickers are never liquid, their volumes are 0 throughout (leave the "
-            "column of volumes "
-            "out where the source has none)",
+            f"{len(never):,} tickers are never liquid, their volumes are 0 throughout (leave the column of "
+            "volumes out where the source has none)",
             never.tolist(),
         )
     if members is None:
@@ -158,18 +169,18 @@ def _convert(
         fields[name][~priced] = np.nan
     traded = priced.any(axis=1)
     days = bars.days[traded]
-    stacked = np.stack([fields[name][traded] for name in FIELDS])
+    stacked = np.stack([fields[name][traded] for name in rules.fields])
     unlisted = find_unlisted_splits(bars)
     if unlisted:
         report.add("Plausibility", f"{len(unlisted):,} splits that the source does not list", unlisted)
-    checks.check_prices(days, bars.tickers, dict(zip(FIELDS, stacked, strict=True)), report)
-    coords = {"field": list(FIELDS), "time": days, "asset": bars.tickers.astype(str)}
+    checks.check_prices(days, bars.tickers, dict(zip(rules.fields, stacked, strict=True)), rules, report)
+    coords = {"field": list(rules.fields), "time": days, "asset": bars.tickers.astype(str)}
     report.add(
         "Read",
-        f"in all {len(bars.tickers):,} tickers on {len(days):,} days, "
-        f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}",
+        f"in all {len(bars.tickers):,} tickers on {len(days):,} days, {days[0]:%Y-%m-%d} to "
+        f"{days[-1]:%Y-%m-%d}",
     )
-    return xr.DataArray(stacked, coords, LAYOUT, name="stocks"), report
+    return xr.DataArray(stacked, coords, LAYOUT, name=rules.data_name), report
 
 
 def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: ConversionReport) -> np.ndarray:
@@ -239,8 +250,8 @@ def membership(members: str | Path | pd.DataFrame, bars: Bars, report: Conversio
     if not inside.any():
         listed = ", ".join(unknown[:3]) or "none on these days"
         raise PricesError(
-            f"{origin.name}: no member has a price while it is one ({listed}); tickers must be written as in "
-            f"the prices ({', '.join(bars.tickers[:3])})."
+            f"{origin.name}: no member has a price while it is one ({listed}); tickers must be written as "
+            f"in the prices ({', '.join(bars.tickers[:3])})."
         )
     if unknown:
         report.add("Liquidity", f"{len(unknown):,} members have no prices", unknown)

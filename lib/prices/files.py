@@ -35,6 +35,14 @@ GENERIC_STEM = re.compile(
     r"(part|data|chunk|file|output|result)?[-_. ]?\d*(-[0-9a-f-]{8,}.*|-c000.*)?|prices?|daily"
 )
 NO_PRICES = re.compile(r"\.|_?(readme|licen[cs]e|notes?|about|changelog)\.txt$", re.IGNORECASE)
+OF_SERVICES = re.compile(  # Binance, CoinMarketCap, CoinGecko
+    r"-1d-\d{4}-\d{2}(-\d{2})?$|_[\d.]+-[\d.]+_historical_data_coinmarketcap$|-usd-max$", re.IGNORECASE
+)
+# Binance's files have no names of columns.
+KLINES = (
+    *("open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "count"),
+    *("taker_buy_volume", "taker_buy_quote_volume", "ignore"),
+)
 HEAD = 60  # lines that are searched for the header
 SAMPLE = {";": 20_000}  # lines that are searched for the way numbers are written
 FEW = 500  # where another mark than the semicolon separates cells
@@ -102,9 +110,9 @@ def _collect(folder: Path, source: Path, found: list[Path], result: PriceFiles) 
 
 
 def file_stem(path: Path) -> str:
-    """Return a file's name without its ending: "BRK.B.csv" -> "BRK.B"."""
+    """Return a file's name without its ending and a service's own: "BTCUSDT-1d-2024-01.csv" -> "BTCUSDT"."""
     ending = next(end for end in sorted(TEXT + PARQUET, key=len, reverse=True) if _ends(path, (end,)))
-    return path.name[: -len(ending)]
+    return OF_SERVICES.sub("", path.name[: -len(ending)])
 
 
 def _tickers_of_folder(found: list[Path], source: Path) -> dict[Path, str]:
@@ -312,6 +320,8 @@ def _find_header(lines: list[str], source: str, renames: Mapping[str, str]) -> _
             above = at, separator
     if chosen is None:
         first = lines[start] if len(lines) > start else ""
+        if re.fullmatch(r"\d{13}(\d{3})?(,[\d.e+-]+){11}\s*", first):
+            return _Header(",", [list(KLINES)], start)
         separator = max(separators, key=first.count)
         cells = _cells(first.strip("\r\n"), separator)
         if not re.search("[A-Za-z]", first) or any(map(looks_like_day, cells)):

@@ -41,7 +41,11 @@ LISTED_COLUMNS = 12  # unused columns that the report names
 
 
 def tidy_table(
-    frame: pd.DataFrame, origin: Origin, report: ConversionReport, ticker: str | None = None
+    frame: pd.DataFrame,
+    origin: Origin,
+    report: ConversionReport,
+    ticker: str | None = None,
+    every_day: bool = False,
 ) -> Iterator[TidyTable]:
     """Tidy a table that holds whole bars.
 
@@ -55,6 +59,8 @@ def tidy_table(
         Takes a line on what was read.
     ticker : str, optional
         Whose table it is, where it has no column of tickers.
+    every_day : bool
+        True if the market never closes: then one price a day is enough, and the open is the price before.
     """
     if frame.columns.nlevels == 1 and (turned := _turn_fields_in_rows(frame, ticker)) is not None:
         frame, origin = turned, dataclasses.replace(origin, unit="day", first=1)
@@ -70,7 +76,9 @@ def tidy_table(
         raise PricesError(f"{origin.name}: has columns of {frame.columns.nlevels} levels: two can be read.")
     frame = frame.set_axis(pd.RangeIndex(len(frame)))
     columns = _whose(frame, columns | _day_column(frame, columns), ticker)
-    required = ("day", *PRICES) if ticker is not None else ("day", "ticker", *PRICES)
+    closes_alone = every_day and "close" in columns and not {"open", "low", "high"} & columns.keys()
+    needed = ("close",) if closes_alone else PRICES
+    required = ("day", *needed) if ticker is not None else ("day", "ticker", *needed)
     require_columns(required, columns, frame.columns, origin.name)
     used = {
         meaning: columns[meaning] for meaning in ("day", "ticker", "gains", *NUMBERS) if meaning in columns
@@ -83,6 +91,13 @@ def tidy_table(
     else:
         names = np.full(len(frame), ticker, dtype=object)
     table = _table(frame, used, columns.get("clock"), names, origin, report)
+    if closes_alone:
+        table = _bars_of_closes(table)
+        report.add(
+            "Prices",
+            f"{origin.name}: has one price a day: the open is the price of the day before, and "
+            "high and low are the larger and the smaller of the two",
+        )
     kept = {column for meaning, column in used.items() if meaning != "adj"} | {columns.get("clock"), ""}
     unused = [column for column in frame.columns if column not in kept]
     if "ticker" not in used:
@@ -229,6 +244,16 @@ def _table(
     return table
 
 
+def _bars_of_closes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of bars, each from the close before to its own; the first close makes none."""
+    table = table.sort_values(["ticker", "day"], kind="stable")
+    before = table.groupby("ticker")["close"].shift()
+    whole = table["close"].where(before.notna())
+    return table.assign(
+        open=before, high=np.maximum(before, whole), low=np.minimum(before, whole), close=whole
+    ).sort_values("row")
+
+
 def _refuse_intraday(table: pd.DataFrame, minutes: np.ndarray, origin: Origin) -> None:
     """Refuse a table that has several bars of one ticker and day, at different times."""
     if not minutes.any():
@@ -243,9 +268,8 @@ def _refuse_intraday(table: pd.DataFrame, minutes: np.ndarray, origin: Origin) -
             bad,
             table["row"].to_numpy(),
             table["ticker"].to_numpy(),
-            f"has several bars on {table['day'].iloc[at]:%Y-%m-%d} (at {times}): these are "
-            "intraday prices; a "
-            "market has one bar per day.",
+            f"has several bars on {table['day'].iloc[at]:%Y-%m-%d} (at {times}): these are intraday "
+            "prices; a market has one bar per day.",
         )
 
 
@@ -304,9 +328,8 @@ def tidy_wide(tables: Mapping[str, TidyTable], report: ConversionReport) -> Tidy
     if missing:
         there = ", ".join(origin.name for _, origin in tables.values())
         raise PricesError(
-            f"{there}: one file per field lacks the file of {', '.join(missing)}: a market needs "
-            "open, high, low "
-            "and close."
+            f"{there}: one file per field lacks the file of {', '.join(missing)}: a market needs open, "
+            "high, low and close."
         )
     long = {}
     for field, (frame, origin) in tables.items():

@@ -69,6 +69,12 @@ def test_a_split_before_all_prices_changes_nothing():
     late = stock([0])
     made = market_from_frames({"A": late}, report=False).sel(field="close", asset="A")
     np.testing.assert_array_equal(made, late["close"])
+    frames = {
+        "A": late.iloc[20:].assign(**{"stock splits": late["stock splits"].to_numpy()[:40]}),
+        "B": stock([]),
+    }
+    made = market_from_frames(frames, report=False).sel(field="close", asset="A").dropna("time")
+    np.testing.assert_array_equal(made, late["close"][20:])
 
 
 @settings(max_examples=60 if LONG else 15, deadline=None)
