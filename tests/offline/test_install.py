@@ -121,7 +121,7 @@ def test_using_what_is_not_covered_names_it_and_who_has_it(module):
 def test_a_type_of_data_that_is_not_covered():
     message = error("import qnt.data; qnt.data.load_data_by_type('futures')", NotImplementedError)
     assert 'load_data_by_type("futures") is not covered' in message
-    assert "Here are stocks_nasdaq100 and stocks_s&p500." in message
+    assert "Here are stocks_nasdaq100, stocks_s&p500, crypto_daily_long" in message
 
 
 def test_tools_that_look_around_find_plain_modules():

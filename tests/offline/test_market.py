@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from lib.offline import market, synthetic
+from lib.offline import market, synthetic, synthetic_crypto
 
 ROOT = Path(__file__).parents[2]
 NASDAQ, S_AND_P = "stocks_nasdaq100", "stocks_s&p500"
@@ -81,9 +81,7 @@ def test_last_day():
 
 
 def test_an_unknown_kind():
-    with pytest.raises(
-        market.MarketError, match='no offline market "stocks", only stocks_nasdaq100 and stocks_s&p500'
-    ):
+    with pytest.raises(market.MarketError, match='no offline market "stocks", only stocks_nasdaq100, stocks'):
         market.read("stocks", "2020-01-01", "2020-01-31")
 
 
@@ -157,10 +155,10 @@ def test_processes_that_start_at_once_all_get_the_market(tmp_path):
     assert [file.suffix for file in cached(tmp_path)] == [".npz"]
 
 
-def test_the_shipped_markets_are_two_of_the_promised_size():
-    sizes = {kind: (made["assets"], made["exchange"]) for kind, made in SHIPPED.items()}
-    assert sizes == {NASDAQ: (100, "NAS"), S_AND_P: (500, "NYS")}
-    assert len({made["seed"] for made in SHIPPED.values()}) == 2
+def test_the_shipped_markets_are_of_the_promised_size():
+    sizes = {kind: (made["assets"], made.get("exchange")) for kind, made in SHIPPED.items()}
+    assert sizes == {NASDAQ: (100, "NAS"), S_AND_P: (500, "NYS"), "cryptodaily": (76, None)}
+    assert len({made["seed"] for made in SHIPPED.values()}) == 3
 
 
 class TestOwnFile:
@@ -171,6 +169,20 @@ class TestOwnFile:
         synthetic.generate(3, "2021-01-01", "2021-03-31", seed=4, exchange="OWN").to_netcdf(path)
         monkeypatch.setenv("QNT_OFFLINE_MARKET", str(path))
         return path
+
+    def test_it_serves_crypto_with_the_fields_that_this_has(self, file):
+        read = market.read("crypto_daily_long", "2021-02-01", "2021-02-03")
+        assert read.field.values.tolist() == ["open", "low", "high", "close", "vol", "is_liquid"]
+        assert read.name == "cryptodaily"
+
+    def test_a_crypto_file_says_what_stocks_lack(self, file, monkeypatch):
+        crypto = synthetic_crypto.generate(4, "2021-01-01", "2021-03-31", seed=4)
+        crypto.isel(time=slice(None, None, -1)).to_netcdf(file)
+        days = market.read("crypto_daily_long", "2021-01-01", "2021-03-31")
+        np.testing.assert_array_equal(days.values, crypto.values)
+        assert market.last_day() == np.datetime64("2021-03-31")
+        with pytest.raises(market.MarketError, match="lacks the fields divs split_cumprod"):
+            market.read(NASDAQ, "2021-02-01", "2021-02-03")
 
     @pytest.mark.parametrize("kind", [NASDAQ, S_AND_P])
     def test_it_answers_for_both_kinds(self, file, kind, generations):
