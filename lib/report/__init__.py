@@ -36,7 +36,7 @@ def show_weights(weights: "xr.DataArray", state: Any) -> None:
 
 
 def show_training(models: Any, data: "xr.DataArray") -> None:
-    """Show how each training went, as a table and as loss by evaluation; in a submission, nothing.
+    """Show the losses of each training as a table and figure; in a submission, nothing.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def show_backtest_trainings(log: "BacktestLog", data: "xr.DataArray", weights: "
 
 
 def show_outputs(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
-    """Show the outcome by output, in and out of sample, and how much outputs differ across assets.
+    """Show the outcome by output, and the spread of outputs across assets.
 
     In a submission, nothing; no figure where all outputs are the same. Parameters as for
     `show_backtest_trainings`.

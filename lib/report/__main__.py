@@ -23,7 +23,7 @@ from lib.strategy import Strategy
 
 
 def evaluated(strategy: Strategy, start: str, end: str | None) -> tuple[Evaluation, str]:
-    """Backtest a strategy and evaluate it; the second value says how much the outputs of a day differ."""
+    """Backtest and evaluate a strategy; the second value is a sentence on its outputs."""
     import qnt.log as qnlog
 
     log = BacktestLog(strategy)

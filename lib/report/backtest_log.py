@@ -59,7 +59,7 @@ class BacktestLog:
         self._known: tuple = (None, None, [])  # data, weights, and what `evaluated` returned for them
 
     def load_data(self, period: int) -> Any:
-        """Load data; of a `load_data` of the user's own keep the longest that end on the same day."""
+        """Load data, and keep the longest of an overridden `load_data`."""
         loaded = self.strategy.load_data(period)
         if loads_own_data(self.strategy):
             data = loaded[0] if isinstance(loaded, tuple) else loaded

@@ -17,7 +17,7 @@ _home: list[Any] = []  # the cell whose output carries plotly's script
 
 
 class ShownColumn(NamedTuple):
-    """How a column of a table is shown: its heading, the format of its values, and a heading above."""
+    """Heading and format of a column, and the heading above it."""
 
     heading: str
     style: str = ""
@@ -32,14 +32,14 @@ def show_table(table: "pd.DataFrame", columns: Mapping[str, ShownColumn] = Mappi
 
 
 def show_heat_map(table: "pd.DataFrame") -> None:
-    """Display a table of returns, with gains on blue and losses on orange, stronger for larger ones."""
+    """Display a table of returns with gains in blue and losses in orange."""
     from IPython.display import display
 
     display(heat_map(table))
 
 
 def heat_map(table: "pd.DataFrame") -> "Styler":
-    """Return a table of returns, coloured so that the page's own text stays legible on light and dark."""
+    """Return a coloured table of returns, legible on light and dark pages."""
     largest = max(float(table.abs().max().max()), 1e-9)
 
     def background(value: float) -> str:
@@ -131,6 +131,6 @@ def _shell() -> Any:
 
 
 def _cell(shell: Any) -> Any:
-    """Return the id of the running cell, or None where the notebook's program does not pass it on."""
+    """Return the id of the running cell, or None where it is not known."""
     parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
     return parent.get("metadata", {}).get("cellId")

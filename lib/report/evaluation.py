@@ -34,7 +34,7 @@ HOLDS_NOTHING = "The strategy never holds anything: "
 
 
 class Evaluation(NamedTuple):
-    """The portfolios of a report by name, their measures, and what the model adds where that is known."""
+    """The portfolios of a report, their measures, and the value that the model adds."""
 
     portfolios: dict[str, Portfolio]
     measures: dict[str, Measures]

@@ -32,7 +32,7 @@ GREEN = COLOURS[2]
 
 
 def loss_figure(models: "TrainedModels", classes: bool, source: str = "") -> "go.Figure":
-    """Draw the loss by evaluation, a line for each asset; the last point is the loss after training.
+    """Draw the loss by evaluation, a line for each asset, up to the loss after training.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
 
 
 def holdings_figure(weights: "xr.DataArray", turnover: "xr.DataArray", source: str = "") -> "go.Figure":
-    """Draw the weights (time, asset) of all assets ever held as a heat map, with exposure and turnover.
+    """Draw the weights of all assets ever held, exposure and turnover.
 
     Parameters
     ----------

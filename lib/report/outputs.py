@@ -93,7 +93,7 @@ def in_sample_outputs(models: TrainedModels, data: "xr.DataArray") -> pd.DataFra
 def out_of_sample_outputs(
     models: TrainedModels, data: "xr.DataArray", days: Iterable, outputs: "xr.DataArray | None" = None
 ) -> pd.DataFrame:
-    """Compare the outputs of models on each day with the outcome, and with two rules without a model.
+    """Compare the outputs of each day with the outcome, and with two simple rules.
 
     Later days are used only for the outcome.
 
@@ -151,7 +151,7 @@ def out_of_sample_outputs(
 def evaluate_trainings(
     stretches: list[tuple[TrainedModels, np.ndarray]], data: "xr.DataArray", strategy: "Strategy"
 ) -> list[EvaluatedTraining]:
-    """Evaluate each training on its days, both given in pairs; the first day is that of the training."""
+    """Evaluate pairs of a training and its days, which begin with the day of the training."""
     found = []
     for models, days in stretches:
         outputs = outputs_of(models, data, days, strategy)
@@ -161,7 +161,10 @@ def evaluate_trainings(
 
 
 def traded_outputs(trainings: list[EvaluatedTraining]) -> "xr.DataArray":
-    """Return the outputs (time, asset) that were traded: on the day of a training, those of its models."""
+    """Return the outputs (time, asset) that were traded.
+
+    On the day of a training these are the outputs of its models.
+    """
     import xarray as xr
 
     ends = [training.models.window[1].astype("M8[ns]") for training in trainings[1:]]
@@ -198,7 +201,7 @@ def _check(models: TrainedModels, data: "xr.DataArray", days: np.ndarray) -> Non
 
 
 def _selected(models: TrainedModels, data: "xr.DataArray") -> list[str]:
-    """Return the assets of the training in the order of `data`, with those that got no model."""
+    """Return the selected assets of a training, with those that got no model."""
     return [asset for asset in data.get_index("asset") if asset in models or asset in models.dropped]
 
 

@@ -168,7 +168,7 @@ def out_of_sample_sentence(trainings: list[EvaluatedTraining]) -> str:
 
 
 def outputs_sentence(outputs: "xr.DataArray", out_of_sample: pd.DataFrame) -> str:
-    """Return a sentence on how much the outputs of a day differ across assets, and how high they are.
+    """Return a sentence on the spread of outputs across assets, and their mean.
 
     Parameters
     ----------
