@@ -235,6 +235,7 @@ BYSTANDERS = ("lib/__init__.py", "lib/report/", "lib/prices/", "lib/notebook/", 
 BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("__init__", "comparison", "table", "variants", "luck"))
 BYSTANDERS += (
     "lib/stats/overfitting",
+    *(f"lib/stats/{name}" for name in ("bootstrap", "performance", "portfolios")),
     "lib/stats/walk_forward",
     "lib/stats/sharpe",
     "lib/common/rules",
