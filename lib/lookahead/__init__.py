@@ -1,4 +1,4 @@
-"""The look-ahead check: whether a strategy's answers for a day change with the days after it."""
+"""The look-ahead check: a strategy's results for a day must not change with the days after it."""
 
 import io
 import sys
@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from lib.common.errors import WrongValueError
 from lib.common.market_data import check_data
+from lib.common.registry import full_name_of
 from lib.lookahead.findings import Leak, LeakReport, merged, shortened
 from lib.lookahead.questions import askable
 from lib.lookahead.tables import functions_of_user
@@ -27,7 +28,7 @@ LOADING_DAYS = 3  # of the days tried, on how many an own load_data is called
 NOT_ALL = "Not tried: numbers, names and models computed from all data beforehand"
 INSTEAD = "Pass a function data -> Strategy for those."
 NO_PROCESS = (
-    "Not tried: whether a function remembers what it saw first; no process could be started for that."
+    "Not tried: whether a function keeps something between calls; no process could be started for that."
 )
 
 
@@ -40,29 +41,29 @@ def check(
     """Look for look-ahead: in each feature, the selection, the training, and a chain of predictions.
 
     The strategy may be of any kind: a subclass, or functions in place of `load_data`, `train_model` and
-    `predict`, with models and a state of their own. Each answer for a random day is first computed from data
+    `predict`, with models and a state of their own. Each result for a random day is first computed from data
     that end on that day, while the platform's library loads nothing later either. It is compared with the
-    answer
+    result
 
     - when the later days are present as noise, and the library loads all it has, as it does in a backtest.
       Tables that the functions know from elsewhere (variables of another cell, closures, attributes) are
       changed after the day too: arrays, frames, lists and dicts with a time axis. Features see the later
       days too, and are computed once more with gaps planted before the day, which reveals a back-fill;
-    - after questions about the last day, with which a backtest begins (on the first three days, in new
+    - after a call for the last day, with which a backtest begins (on the first three days, in new
       processes; on Linux only);
     - when the same prices stand under other dates (on the first three days).
 
     The check thus finds a function that reads later rows of its argument or of a table from elsewhere; a
     function that loads data by itself, except through `strategy.load_data`, which ends on the day in a
-    backtest as well; and a function that remembers. Data and tables are changed **in place**, and restored;
-    read-only data are copied first. A feature that spreads the end of its window over the window, such as
-    ``close / close[-1]``, spoils the training without knowing the future: a kind of its own. An answer that
-    differs when it is computed again is reported as not deterministic. An answer that depends on dates is
-    reported as such: the calendar, or a table of prices.
+    backtest as well; and a function that keeps something between calls. Data and tables are changed
+    **in place**, and restored; read-only data are copied first. A feature that spreads the end of its window
+    over the window, such as ``close / close[-1]``, spoils the training without knowing the future: a kind of
+    its own. A result that differs when it is computed again is reported as not deterministic. A result that
+    depends on dates is reported as such: the calendar, or a table of prices.
 
     It cannot see a number computed from all data beforehand, such as a mean or a fitted model, which looks
     like any constant: for that, pass a function that makes the strategy from data. Nor does it see what a
-    function remembers from before the check. Files that functions read, and objects that cannot be followed,
+    function kept from before the check. Files that functions read, and objects that cannot be followed,
     are named in the report.
 
     Parameters
@@ -86,7 +87,7 @@ def check(
     ------
     ValueError
         No day has whole windows before it and a day after it. `trend` fills the first `lwma_period` + 1 days
-        of a window backwards, so a window must be longer: then no question about its last day reads those.
+        of a window backwards, so a window must be longer: then no result for its last day reads those.
     """
     if days < 1:
         raise WrongValueError(f"days is {days}: it must be 1 or more.")
@@ -116,8 +117,8 @@ def check(
                 bar.update()
 
     notes = [NO_PROCESS] * (remembered is None)
-    if given and _has_own_code(given):
-        constants = trials.known.constants
+    constants = trials.known.constants
+    if given and (constants or _has_own_code(given)):
         notes.insert(0, f"{NOT_ALL}{f', such as {shortened(constants)}' if constants else ''}. {INSTEAD}")
     return LeakReport(
         merged(found, trials.stages),
@@ -131,9 +132,8 @@ def check(
 
 def _has_own_code(strategy: Strategy) -> bool:
     """Return True if a function or method of the strategy is not this project's."""
-    functions = (function for _, function in functions_of_user(strategy))
-    foreign = (not getattr(function, "__module__", "").startswith("lib.") for function in functions)
-    return bool(own_methods(strategy)) or any(foreign)
+    names = (full_name_of(function) for _, function in functions_of_user(strategy))
+    return bool(own_methods(strategy)) or not all(name.startswith("lib.") for name in names)
 
 
 def _watched() -> bool:

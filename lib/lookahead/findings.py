@@ -8,9 +8,9 @@ import numpy as np
 # Kinds of findings, the gravest first: how a line of the report begins.
 LEAKS = {
     "future": "changes with what comes after the day",
-    "memory": "remembers: its answer changes once it was asked about later days, as in a backtest",
+    "memory": "keeps something between calls: it changes after a call with later days, as in a backtest",
 }
-KINDS = {"random": "differs when it is asked again with nothing changed"}
+KINDS = {"random": "differs when it is computed again with nothing changed"}
 KINDS |= LEAKS | {
     "window": "changes on all days of its window with the last days of the window",
     "dates": "changes when the same prices stand under other dates or in a longer window",
@@ -123,10 +123,14 @@ class LeakReport:
             f"LOOK-AHEAD in {len(leaks)} place{'s' * (len(leaks) > 1)}:",
             *(f"- {leak}" for leak in leaks),
         ]
+        looked_at = shortened([*self.stages, *self.tables])
         if not leaks and self.unseen:
-            lines = ["No look-ahead found in what could be changed, but not all could:"]
+            lines = [f"No look-ahead found in {looked_at}, but not all could be looked at:"]
         elif not leaks:
-            lines = ["No look-ahead found: the answers for a day are the same whatever days come after it."]
+            lines = [
+                f"No look-ahead found in {looked_at}: "
+                "the results for a day are the same whatever days come after it."
+            ]
         lines += [f"- not looked at: {item}" for item in self.unseen]
         for kind, heading in HEADINGS.items():
             found = [f"- {leak}" for leak in self.findings if leak.kind == kind]

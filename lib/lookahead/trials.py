@@ -304,7 +304,8 @@ def _record(event: str, arguments: tuple) -> None:
         if not isinstance(what, str | bytes):
             return
         written = isinstance(arguments[1], str) and not set(arguments[1]).isdisjoint("wax")
-        if written or os.fsdecode(what).startswith(("/proc", "/dev", "/sys")):
+        name = os.fsdecode(what)
+        if written or name.startswith(("/proc", "/dev", "/sys")) or name.endswith((".py", ".pyc")):
             return
     frame: Any = sys._getframe(1)
     while frame is not None:  # from the innermost call outwards

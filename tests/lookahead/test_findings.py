@@ -44,9 +44,14 @@ def test_two_features_of_one_name_are_told_apart():
 
 
 def test_a_clean_report_says_what_was_tried():
-    report = check(small(), random_market(3, days=40), days=2)
-    assert str(report).startswith("No look-ahead found")
-    assert f"Tried: 2 days from {report.days[0]} to {report.days[1]}; feature trend, selection" in str(report)
+    report = check(small(features=["trend", "rsi(periods=3)"]), random_market(3, days=40), days=2)
+    assert str(report).startswith(
+        f"No look-ahead found in {', '.join(report.stages)}: the results for a day are the"
+    )
+    assert (
+        f"Tried: 2 days from {report.days[0]} to {report.days[1]}; feature trend, feature rsi(periods=3)"
+        in str(report)
+    )
     assert report.notes == ()
 
 
@@ -80,3 +85,23 @@ def test_only_the_future_leaks():
     assert "where it fails with KeyError: 1." in str(mixed)
     assert str(mixed).index("LOOK-AHEAD") < str(mixed).index("DEPENDS ON THE DATES")
     assert kinds(mixed) == {"selection": "dates", "training": "memory"}
+
+
+def test_a_report_names_tables_and_what_it_could_not_look_at():
+    report = LeakReport(
+        (), DAYS, STAGES, tables=("`prices` (selection)",), unseen=("the file or connection a.csv",)
+    )
+    headline, unseen = str(report).splitlines()[:2]
+    assert "prediction, `prices` (selection), but not all could be looked at" in headline
+    assert "a.csv" in unseen
+    assert (report.leaks, report.complete) == (False, False)
+
+
+def test_a_feature_that_divides_by_its_last_value_spoils_the_training_and_is_no_leak():
+    def relative(data, strategy):
+        return field(data, "close") / field(data, "close")[-1]
+
+    report = check(small(features=[relative]), whole_market(3), days=1)
+    assert kinds(report) == {"feature relative": "window"}
+    assert (report.leaks, report.complete) == (False, True)
+    assert "SPOILS THE TRAINING" in str(report)

@@ -31,7 +31,7 @@ def test_a_scaler_fitted_on_the_first_call_is_a_leak():
     report = check(small(features=[scaler_kept()]), MARKET, days=1)
     assert kinds(report)["feature scaled"] == "memory", report
     assert report.leaks
-    assert "remembers" in str(report)
+    assert "keeps something between calls" in str(report)
 
 
 _fitted = []
