@@ -127,7 +127,7 @@ def power(data, strategy, power=1):
 
 def test_partial_functions_and_objects_are_features_targets_and_selections():
     features = [functools.partial(power, power=2), Ratio(2), "trend"]
-    strategy = Strategy(features=features, target=Ratio(1), hidden_size=3, top_assets=2)
+    strategy = Strategy(features=features, target=Ratio(50), hidden_size=3, top_assets=2)
     named = get_features(window(), strategy)
     assert named.feature.values.tolist() == ["power(power=2)", "Ratio", "trend"]
     assert np.array_equal(named[0], ratio(window(), None) ** 2, equal_nan=True)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lib.parameters import Parameters
 
 TOGETHER = 16  # most assets of one call: more would leave the processor's cache
-ADVICE = "A smaller learning_rate may help"
 
 
 class TrainingWarning(UserWarning):
@@ -149,7 +148,7 @@ def _fit_together(
 
 
 def _largest_loss(first: float, target: np.ndarray) -> float:
-    """Return the loss above which a training counts as diverged.
+    """Return the loss above which a training did not converge.
 
     Four times the better of the first loss and that of a constant. For classes it is 1, the loss where every
     class is predicted wrong.
@@ -169,11 +168,11 @@ def _add(
     with np.errstate(all="ignore"):  # a loss that overflows is reported as not finite
         after = float(np.mean((output - target) ** 2))
     if not np.isfinite([*losses, after]).all():
-        return f"its training diverged: the loss is not finite. {ADVICE}"
+        return f"its training diverged: the loss is not finite. A smaller learning_rate may help"
     if losses and after > _largest_loss(losses[0], target):
         return (
-            f"its training diverged: the loss went from {losses[0]:.3g} to {after:.3g}, and that of a "
-            f"constant is {np.var(target):.3g}. {ADVICE}"
+            f"its training did not converge: the loss went from {losses[0]:.3g} to {after:.3g}, and that of "
+            f"a constant is {np.var(target):.3g}. A smaller learning_rate or more epochs may help"
         )
     risen = target > 0.5
     fit = Fit(

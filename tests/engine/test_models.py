@@ -45,7 +45,7 @@ def test_a_mapping_of_modules_of_your_own_can_be_asked():
     models = train_model(window(40), SMALL)
     plain = {asset: models[asset] for asset in models}
     assert not isinstance(plain, TrainedModels)
-    assert np.array_equal(outputs(plain, window(40), SMALL), outputs(models, window(40), SMALL))
+    assert np.allclose(outputs(plain, window(40), SMALL), outputs(models, window(40), SMALL), atol=1e-6)
 
 
 @pytest.mark.parametrize("stored", [False, True])
