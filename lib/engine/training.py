@@ -168,7 +168,7 @@ def _add(
     with np.errstate(all="ignore"):  # a loss that overflows is reported as not finite
         after = float(np.mean((output - target) ** 2))
     if not np.isfinite([*losses, after]).all():
-        return f"its training diverged: the loss is not finite. A smaller learning_rate may help"
+        return "its training diverged: the loss is not finite. A smaller learning_rate may help"
     if losses and after > _largest_loss(losses[0], target):
         return (
             f"its training did not converge: the loss went from {losses[0]:.3g} to {after:.3g}, and that of "

@@ -80,8 +80,8 @@ def suite(copy, *arguments):
 # rooms of what stands below the edited files, and cannot see them
 BELOW = {"indicators", "state"}
 SEES_THEM = re.compile(
-    r"(from|import) lib\.(strategy|parameters|model|features|engine|runs|notebook|compare|contest|rehearsal)\b"
-    r"|(from|import) lib\.(lookahead|report|backtest)\b"
+    r"(from|import) lib\.(strategy|parameters|model|features|engine|runs|notebook|compare|contest)\b"
+    r"|(from|import) lib\.(rehearsal|lookahead|report|backtest)\b"
     r"|lib import .*Strategy|strategy\.ipynb"
 )
 ROOMS = {path.parent.name for path in (PROJECT / "tests").glob("*/test_*.py")} - {"template"}
