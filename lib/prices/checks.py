@@ -4,6 +4,7 @@ They change nothing; each adds a line to the report, with the first few places.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from lib.common.competitions import Competition
 from lib.prices.bars import Bars
 from lib.prices.findings import ConversionReport, PricesError
+from lib.prices.tables import TidyTable
 
 BAR_ROUNDING = 1e-6  # relative: what adjusting and storing leave on a price
 UNEXPLAINED_JUMP = 1.8  # factor from one close to the next, up or down
@@ -22,7 +24,7 @@ SPACINGS = ((10, "weekly"), (20, "fortnightly"), (45, "monthly"), (200, "quarter
 COMMON, SAME = 20, 0.9  # days that two series share, and how many of them must have equal closes
 
 
-def check_spacing(bars: Bars, report: ConversionReport) -> None:
+def check_spacing(bars: Bars, tables: Sequence[TidyTable], report: ConversionReport) -> None:
     """Report tickers whose bars are those of weeks or months, and refuse a source of such tickers alone.
 
     Raises
@@ -44,9 +46,10 @@ def check_spacing(bars: Bars, report: ConversionReport) -> None:
     shown, step = next(iter(sparse.items()))
     kind = next((name for most, name in SPACINGS if step <= most), "yearly")
     if not dense:
+        name = next(origin.name for table, origin in tables if (table["ticker"] == shown).any())
         raise PricesError(
-            f"The rows of {shown} are {step:g} days apart: these are {kind} bars, but a market has a bar "
-            "per day of trading; download daily prices."
+            f"{name}: the rows of {shown} are {step:g} days apart: these are {kind} bars, but a market has "
+            "a bar per day of trading; download daily prices."
         )
     report.add(
         "Plausibility",
@@ -74,9 +77,8 @@ def check_prices(
     if weekend and not rules.every_day:
         report.add(
             "Plausibility",
-            f"{weekend:,} days are Saturdays or Sundays: check the time zone of the dates, or, for "
-            "crypto, add "
-            "--competition crypto_daily_long",
+            f"{weekend:,} days are Saturdays or Sundays: check the time zone of the dates, or, for crypto, "
+            "add --competition crypto_daily_long",
         )
     breaks = np.flatnonzero(np.diff(days) > np.timedelta64(LONGEST_BREAK, "D"))
     if len(breaks):

@@ -139,7 +139,7 @@ def _convert(
         where = made[0][1].name if made else "The source"
         raise PricesError(f"{where}: has no row: there is nothing to convert.")
     bars = join_bars(made, report)
-    checks.check_spacing(bars, report)
+    checks.check_spacing(bars, made, report)
     split_cumprod = apply_splits(bars, prices, report)
     of_history = {name for frame, origin in made if origin.of_history for name in frame["ticker"].unique()}
     history = np.array([name in of_history for name in bars.tickers])

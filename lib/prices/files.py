@@ -324,6 +324,8 @@ def _find_header(lines: list[str], source: str, renames: Mapping[str, str]) -> _
             return _Header(",", [list(KLINES)], start)
         separator = max(separators, key=first.count)
         cells = _cells(first.strip("\r\n"), separator)
+        if len(cells) == 1 and _meanings(",".join(first.split()), ",", renames) > 2:
+            raise PricesError(f"{source}: blanks separate its cells: separate them by commas.")
         if not re.search("[A-Za-z]", first) or any(map(looks_like_day, cells)):
             raise PricesError(
                 f"{source}: its first line does not name the columns; it should, as in "

@@ -95,8 +95,8 @@ def tidy_table(
         table = _bars_of_closes(table)
         report.add(
             "Prices",
-            f"{origin.name}: has one price a day: the open is the price of the day before, and "
-            "high and low are the larger and the smaller of the two",
+            f"{origin.name}: has one price a day: the open is the price of the day before, and high and "
+            "low are the larger and the smaller of the two",
         )
     kept = {column for meaning, column in used.items() if meaning != "adj"} | {columns.get("clock"), ""}
     unused = [column for column in frame.columns if column not in kept]

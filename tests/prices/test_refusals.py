@@ -81,6 +81,29 @@ REFUSALS = {
         ["prices.csv"],
         r"prices\.csv: its first line does not name the columns",
     ),
+    "blanks between cells": (
+        text(b"Date Open High Low Close\n2024-01-02 1 2 1 2\n"),
+        ["prices.csv"],
+        r"prices\.csv: blanks separate its cells",
+    ),
+    "one price a day": (
+        lambda f: AAA[["Close"]].to_csv(f / "AAA.csv"),
+        ["AAA.csv"],
+        r"AAA\.csv: lacks a column for open, low, high; .*closes alone are not enough",
+    ),
+    "an unknown name of the close": (
+        frame(lambda f: f.rename(columns={"Close": "Kurs"})),
+        ["prices.csv"],
+        r'prices\.csv: lacks a column for close; .*--rename "Kurs=close"',
+    ),
+    "weekly bars": (
+        lambda f: AAA.set_axis(pd.date_range("2024-01-02", periods=5, freq="7D", name="Date")).to_csv(
+            f / "AAA.csv"
+        ),
+        ["AAA.csv"],
+        r"AAA\.csv: the rows of AAA are 7 days apart: these are weekly bars",
+    ),
+    "a file of macOS": (text(b"\0\5", "._a.csv"), ["._a.csv"], r"\._a\.csv: is a file that macOS leaves"),
     "a header alone": (frame(lambda f: f[:0]), ["prices.csv"], r"prices\.csv: has no row"),
     "no close": (
         frame(lambda f: f.drop(columns="Close")),
