@@ -12,8 +12,8 @@ SMALL = Strategy(top_assets=3, hidden_size=4, retrain_interval=7)
 
 
 def test_the_library_is_called_with_the_strategy_and_the_options(monkeypatch):
-    monkeypatch.setattr(qnbt, "backtest_ml", lambda **arguments: arguments)
-    called = backtest(SMALL, "2024-12-16", train=len, collect_all_states=True)
+    monkeypatch.setattr(qnbt, "backtest_ml", lambda **arguments: (arguments, None))
+    called, _ = backtest(SMALL, "2024-12-16", train=len, collect_all_states=True)
     assert called["predict"] == SMALL.predict
     assert (called["train"], called["collect_all_states"]) == (len, True)
     assert (called["retrain_interval"], called["start_date"], called["end_date"]) == (7, "2024-12-16", None)

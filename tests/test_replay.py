@@ -188,7 +188,8 @@ def test_the_first_day_run_again(tmp_path):
 def test_after_a_gap_of_days_the_last_positions_are_the_day_before():
     market = random_market(1)
     _, state = run(SMALL, market, range(45, 48), None)
-    (weights,), after = run(SMALL, market, range(55, 56), state)
+    with pytest.warns(StateWarning, match="7 trading days lie between"):
+        (weights,), after = run(SMALL, market, range(55, 56), state)
     assert dict(after.carried_in) == dict(state.weights) != {}
     (fresh,), _ = run(SMALL, market, range(55, 56), None)
     assert not same(weights, fresh)

@@ -96,11 +96,17 @@ def test_the_platform_sees_that_predict_takes_a_state():
 def test_each_competition_has_its_loader(competition, loader, monkeypatch):
     import qnt.data as qndata
 
+    called = []
+    load = qndata.stocks.load_ndx_data
     for name in ("ndx", "spx"):
-        monkeypatch.setattr(
-            qndata.stocks, f"load_{name}_data", lambda tail, max_date=None, name=name: (name, tail)
-        )
-    assert Strategy(competition_type=competition).load_data(100) == (loader, 100)
+
+        def loads(tail, max_date=None, name=name):
+            called.append((name, tail))
+            return load(tail=tail, max_date=max_date)
+
+        monkeypatch.setattr(qndata.stocks, f"load_{name}_data", loads)
+    assert Strategy(competition_type=competition).load_data(100).sizes["time"] > 50
+    assert called == [(loader, 100)]
 
 
 def test_sp500_works_alike(tmp_path, monkeypatch):

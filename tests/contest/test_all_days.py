@@ -25,7 +25,10 @@ from tests.switches import LONG, long
 from tests.systems import needs_fork
 
 PROJECT = Path(__file__).parents[2]
-pytestmark = pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::lib.engine.training.{kind}")
+    for kind in ("TrainingWarning", "FeatureWarning")
+]
 START, END = np.datetime64("2024-10-30"), np.datetime64("2024-12-30")
 MARKET = random_market(11, days=130, assets=12)
 
@@ -106,6 +109,7 @@ def test_a_later_end_computes_only_the_new_days(here, tmp_path, expected):
     assert here.months == []
 
 
+@pytest.mark.filterwarnings("ignore::lib.engine.prediction.SizingWarning")
 def test_another_market_is_another_run_from_the_change_on(here, tmp_path):
     short = {"start": np.datetime64("2024-11-26")}
     (before, _), _ = run(tmp_path, **short)

@@ -100,7 +100,7 @@ NAMED = {
     "a series by asset": (pd.Series([1.0, 2.0], NAMES[:2]), "constants"),
     "a tuple": (tuple(CLOSE[:, 0].tolist()), "closed"),
     "a generator": ((row for row in CLOSE), "closed"),
-    "an open file": (open(__file__), "closed"),  # noqa: SIM115
+    "an open file": (open(__file__, "rb"), "closed"),  # noqa: SIM115
 }
 NOT_NAMED = {"a period": 20, "a share": 0.05, "a word": "close", "words": ["close", "open"], "none": None}
 

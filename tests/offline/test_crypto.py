@@ -92,7 +92,7 @@ def test_loads_by_window_hour_asset_and_order(whole):
     load_data, load_data_by_type = qndata.cryptodaily.load_data, qndata.load_data_by_type
     names = {"load_data": load_data, "load_data_by_type": load_data_by_type}
     names["set_max_datetime"] = common.set_max_datetime
-    for call, wanted in json.loads((CRYPTO_SHARED / "loads.json").read_text()).items():
+    for call, wanted in json.loads((CRYPTO_SHARED / "loads.json").read_text("utf-8")).items():
         *before, load = call.split("; ")
         for statement in before:
             exec(statement, names)
@@ -220,7 +220,7 @@ RATIO = (
 
 @shared
 def test_sharpe_ratios_and_facts(whole, monkeypatch):
-    numbers = json.loads((CRYPTO_SHARED / "numbers.json").read_text())
+    numbers = json.loads((CRYPTO_SHARED / "numbers.json").read_text("utf-8"))
     for call, wanted in numbers.items():
         if not (parts := re.fullmatch(RATIO, call)):
             continue
@@ -251,7 +251,7 @@ SECTION = re.compile(r"(clean|check)\((\w+)( with 0 for what is not finite)?, lo
 
 @shared
 def test_messages_of_clean_and_check(whole, capsys):
-    sections = (CRYPTO_SHARED / "messages.txt").read_text().split("=== ")
+    sections = (CRYPTO_SHARED / "messages.txt").read_text("utf-8").split("=== ")
     found = 0
     for section in sections:
         title, _, lines = section.partition("\n")
@@ -311,7 +311,7 @@ class TestBacktests:
             **{"predict_each_day": True} | options,
         )
         folder = CRYPTO if (CRYPTO / f"backtest_ml_result_{name}.nc").exists() else CRYPTO_SHARED
-        stored = json.loads((folder / f"backtest_ml_calls_{name}.json").read_text())
+        stored = json.loads((folder / f"backtest_ml_calls_{name}.json").read_text("utf-8"))
         assert calls == stored["calls"]
         assert states == stored["states"]
         same(result, crypto_vector(f"backtest_ml_result_{name}", folder))

@@ -237,7 +237,6 @@ BYSTANDERS += (
     "lib/stats/overfitting",
     *(f"lib/stats/{name}" for name in ("bootstrap", "performance", "portfolios")),
     "lib/stats/walk_forward",
-    "lib/stats/sharpe",
     "lib/common/rules",
     "lib/common/figure_style",
 )
