@@ -15,10 +15,13 @@ import qnt.stats as qns
 import qnt.ta as qnta
 import xarray as xr
 
+from lib import Strategy
+from lib.backtest import backtest, leaving_no_files
 from lib.common.competitions import COMPETITIONS
 from lib.common.market_data import load_last
 from tests.conftest import LAST_DAY, REAL
 from tests.odd_markets import messages
+from tests.switches import long
 from tests.vectors import CRYPTO, CRYPTO_SHARED, crypto_vector
 from tests.written import read_written
 
@@ -330,6 +333,22 @@ class TestBacktests:
         same(qnout.normalize(written[0]), crypto_vector("backtest_first_write"))
         same(result, crypto_vector("backtest_result"))
         assert "mismatched" not in capsys.readouterr().err
+
+
+@long
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", ["default", "full_weights"])
+def test_the_strategy_of_this_project(name, market):
+    stored = json.loads((CRYPTO / "strategy_cases.json").read_text())
+    parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in stored["cases"][name].items()}
+    strategy = Strategy(competition_type=KIND, **parameters)
+    with leaving_no_files():
+        weights, states = backtest(strategy, stored["start"], collect_all_states=True)
+    same(weights, crypto_vector(f"strategy_{name}"), 1e-5)
+    wanted = crypto_vector(f"strategy_{name}_state")
+    for day, state in zip(wanted.time.values, states, strict=True):
+        held = xr.DataArray(list(state.weights.values()), {"asset": list(state.weights)}, ["asset"])
+        same(held.reindex(asset=wanted.asset, fill_value=0), wanted.sel(time=day, drop=True), 1e-5)
 
 
 @pytest.mark.skipif(REAL, reason="the real library refuses nothing")
