@@ -360,3 +360,9 @@ def test_other_crypto_data_are_refused_by_name(market):
 def test_a_row_has_all_facts_and_short_is_all_that_differs():
     long, both = (COMPETITIONS[kind]._asdict() for kind in (KIND, BOTH))
     assert {name for name in long if long[name] != both[name]} == {"long_only"}
+
+
+def test_the_mean_of_a_row_is_the_one_that_the_platform_takes():
+    means = {kind: row.mean_estimator for kind, row in COMPETITIONS.items()}
+    stocks = dict.fromkeys(("stocks_nasdaq100", "stocks_s&p500"), "geometric")
+    assert means == stocks | {KIND: "arithmetic", BOTH: "arithmetic"}
