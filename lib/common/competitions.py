@@ -23,7 +23,7 @@ class Competition(NamedTuple):
     has_hours: bool  # whether the loader compares hours: `tail` then loses its first day (qnt.data)
     days_a_year: int  # trading days, for the template's own statistics
     points_a_year: int  # of less than 251 days of data, for the platform's statistics (qnt.stats)
-    arithmetic_mean: bool  # in its Sharpe ratio, else the geometric one (qnt.output, qnt.stats)
+    mean_estimator: str  # of its Sharpe ratio, "geometric" or "arithmetic" (qnt.output, qnt.stats)
     carries_weights: bool  # `clean` repeats the last weight where a price is missing (qnt.output.clean)
     first_day: str  # first day in sample (user guide, "in-sample period"; qnt.stats)
     min_sharpe_ratio: float  # in sample, annualised (user guide, "filters"; contest pages)
@@ -36,7 +36,6 @@ class Competition(NamedTuple):
     synthetic: dict[str, Any]  # the size of its synthetic market
     defaults: dict[str, Any] = {}  # noqa: RUF012  (parameters whose usual default makes no sense here)
     comparison_years: int = 3  # years of the Sharpe ratio that compares two systems (user guide)
-    mean_estimator: str = "geometric"  # how the Sharpe ratio averages returns (qnt.output.check)
     grace_days: int = 7  # calendar days from first_day to the first position (qnt.output.check)
 
 
@@ -49,7 +48,7 @@ _STOCKS = Competition(
     has_hours=False,
     days_a_year=252,
     points_a_year=251,
-    arithmetic_mean=False,
+    mean_estimator="geometric",
     carries_weights=False,
     first_day="2006-01-01",
     min_sharpe_ratio=0.7,
@@ -71,7 +70,7 @@ _CRYPTO_DAILY_LONG = Competition(
     has_hours=True,
     days_a_year=365,
     points_a_year=365,
-    arithmetic_mean=True,
+    mean_estimator="arithmetic",
     carries_weights=True,
     first_day="2016-01-01",
     min_sharpe_ratio=1.0,  # contest pages of Q24 and Q25; `qnt.output.check` compares with 0.7

@@ -15,10 +15,13 @@ import qnt.stats as qns
 import qnt.ta as qnta
 import xarray as xr
 
+from lib import Strategy
+from lib.backtest import backtest, leaving_no_files
 from lib.common.competitions import COMPETITIONS
 from lib.common.market_data import load_last
 from tests.conftest import LAST_DAY, REAL
 from tests.odd_markets import messages
+from tests.switches import long
 from tests.vectors import CRYPTO, CRYPTO_SHARED, crypto_vector
 from tests.written import read_written
 
@@ -332,6 +335,22 @@ class TestBacktests:
         assert "mismatched" not in capsys.readouterr().err
 
 
+@long
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", ["default", "full_weights"])
+def test_the_strategy_of_this_project(name, market):
+    stored = json.loads((CRYPTO / "strategy_cases.json").read_text())
+    parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in stored["cases"][name].items()}
+    strategy = Strategy(competition_type=KIND, **parameters)
+    with leaving_no_files():
+        weights, states = backtest(strategy, stored["start"], collect_all_states=True)
+    same(weights, crypto_vector(f"strategy_{name}"), 1e-5)
+    wanted = crypto_vector(f"strategy_{name}_state")
+    for day, state in zip(wanted.time.values, states, strict=True):
+        held = xr.DataArray(list(state.weights.values()), {"asset": list(state.weights)}, ["asset"])
+        same(held.reindex(asset=wanted.asset, fill_value=0), wanted.sel(time=day, drop=True), 1e-5)
+
+
 @pytest.mark.skipif(REAL, reason="the real library refuses nothing")
 def test_other_crypto_data_are_refused_by_name(market):
     with pytest.raises(NotImplementedError, match=r"crypto_futures.*Here are .*crypto_daily_long"):
@@ -341,3 +360,9 @@ def test_other_crypto_data_are_refused_by_name(market):
 def test_a_row_has_all_facts_and_short_is_all_that_differs():
     long, both = (COMPETITIONS[kind]._asdict() for kind in (KIND, BOTH))
     assert {name for name in long if long[name] != both[name]} == {"long_only"}
+
+
+def test_the_mean_of_a_row_is_the_one_that_the_platform_takes():
+    means = {kind: row.mean_estimator for kind, row in COMPETITIONS.items()}
+    stocks = dict.fromkeys(("stocks_nasdaq100", "stocks_s&p500"), "geometric")
+    assert means == stocks | {KIND: "arithmetic", BOTH: "arithmetic"}

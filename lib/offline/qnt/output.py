@@ -210,7 +210,7 @@ def calc_sharpe_ratio_for_check(
     log_info(f"Period: {start.date()} - {last.date()}")
     returns = stats.calc_relative_return(data, align(output, data.time, start, last))
     rules = stats.rules_of_data(kind)
-    estimator = "arithmetic" if rules is not None and rules.arithmetic_mean else "geometric"
+    estimator = "geometric" if rules is None else rules.mean_estimator
     return stats.calc_sharpe_ratio_annualized(returns, mean_estimator=estimator).isel(time=-1).values
 
 

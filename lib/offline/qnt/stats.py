@@ -64,9 +64,9 @@ def calc_stat(
         raise ValueError("the data have no price from the first day of the weights on: load other data")
     rules = rules_of_data(data.name)
     # As on the platform, the name of the loader's data decides, not that of the competition.
-    arithmetic = rules is not None and rules.arithmetic_mean and data.name == rules.data_name
-    mean = calc_simple_mean_return_annualized if arithmetic else calc_mean_return_annualized
-    estimator = "arithmetic" if arithmetic else "geometric"
+    named_like_its_data = rules is not None and data.name == rules.data_name
+    estimator = rules.mean_estimator if named_like_its_data else "geometric"
+    means = {"geometric": calc_mean_return_annualized, "arithmetic": calc_simple_mean_return_annualized}
     equity = calc_equity(returns)
     underwater = calc_underwater(equity)
     statistics = {
@@ -76,7 +76,7 @@ def calc_stat(
         "underwater": underwater,
         "max_drawdown": calc_max_drawdown(underwater),
         "sharpe_ratio": calc_sharpe_ratio_annualized(returns, **yearly, mean_estimator=estimator),
-        "mean_return": mean(returns, **yearly),
+        "mean_return": means[estimator](returns, **yearly),
         "bias": calc_bias(held, per_asset),
         "instruments": calc_instruments(held, per_asset),
         "avg_turnover": calc_avg_turnover(held, equity, arranged, per_asset=per_asset, **yearly),
