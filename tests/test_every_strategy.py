@@ -122,7 +122,7 @@ STRATEGIES = {
     **{f"own {kind.__name__}": lambda kind=kind: own(kind) for kind in (Fewer, Halved, Rows)},
     "own functions": lambda: Strategy(**SMALL).with_functions(train_model=mean_model, predict=equal_rule),
 }
-ORDINARY = ("rank", "above_half", "Normed", "Sign", "Halved", "functions")
+ORDINARY = ("rank", "Normed", "Halved", "functions")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning"),
     pytest.mark.filterwarnings("ignore:.*loky.*"),

@@ -105,6 +105,7 @@ def test_threads_of_one_process_give_the_same_table(first, tmp_path):
     pd.testing.assert_frame_equal(threads[list(FIGURES)], both[list(FIGURES)])
 
 
+@long
 def test_functions_of_a_notebook_reach_the_workers_by_name_too(monkeypatch, tmp_path):
     """Workers are processes: they know neither the function nor that it was registered."""
     scope = {"__name__": "__main__", "plain": two_days}
@@ -126,6 +127,7 @@ def test_functions_of_a_notebook_reach_the_workers_by_name_too(monkeypatch, tmp_
     assert planned(features="mine", target="risen")["key"] != before
 
 
+@long
 @pytest.mark.filterwarnings("ignore")  # of distributed
 def test_a_local_cluster_of_dask_gives_the_same_table(first, tmp_path):
     distributed = pytest.importorskip("distributed", reason="install distributed to test comparisons on Dask")

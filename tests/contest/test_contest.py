@@ -13,6 +13,7 @@ from lib import contest as package
 from lib.contest import ContestWarning, contest
 from lib.contest.__main__ import main
 from tests.contest.strategies import TINY, last_three, nothing_before_2008, years_of_wednesdays
+from tests.switches import long
 
 pytestmark = pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
 ORIGINAL = Strategy(**TINY, selection=last_three)
@@ -26,6 +27,7 @@ def market(use_market, here, monkeypatch):
     return here
 
 
+@long
 def test_the_template_and_a_late_start_are_judged_right(market, tmp_path):
     """Positions above 0.1 and an admitted strategy follow below, what no strategy does in test_judging."""
     copy = contest(Strategy(**TINY), folder=tmp_path, progress=False)

@@ -17,6 +17,7 @@ from lib import Strategy
 from lib.prices.__main__ import main
 from tests.conftest import LAST_DAY, REAL
 from tests.processes import PROJECT
+from tests.switches import long
 
 COMMANDS = [
     ".venv/bin/python -m lib.prices prices.csv --output market.nc",
@@ -69,6 +70,7 @@ def test_converted_prices_are_loaded_trained_on_and_traded(prices, use_market, m
     assert set(weights.asset.values) <= set(market.asset.values)
 
 
+@long
 @pytest.mark.skipif(REAL, reason="QNT_OFFLINE_MARKET is read where qnt is not installed")
 def test_two_commands_lead_from_csv_to_the_executed_notebook(prices):
     folder, _ = prices

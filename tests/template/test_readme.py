@@ -211,7 +211,11 @@ def test_saved_outputs_can_be_cleared(tmp_path):
     assert not any(c.get("outputs") or c.get("execution_count") for c in after.cells)
 
 
-@pytest.mark.parametrize("text", own_functions, ids=["feature", "functions", "model", "sizing", "method"])
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param(text, marks=[long] * (k > 0)) for k, text in enumerate(own_functions)],
+    ids=["feature", "functions", "model", "sizing", "method"],
+)
 def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     strategy = run_code(text)["strategy"]
