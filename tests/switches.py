@@ -1,6 +1,7 @@
 """The suite's one switch, `LONG_TESTS`: `1` repeats properties often, and runs corpora and all that is slow.
 
-`all` adds what takes minutes by itself: the suite in an edited copy, and twenty markets of chance.
+`all` adds what takes minutes by itself: the suite in an edited copy, twenty markets of chance, and the whole
+corpora of leaks, of notebooks and of kinds of strategies, of which `1` runs a part.
 """
 
 import os

@@ -19,7 +19,7 @@ from lib.report.__main__ import evaluated
 from lib.sizing import sizing
 from lib.strategy import uses_methods_of_strategy
 from tests.conftest import REAL
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 
 SMALL = {"top_assets": 4, "hidden_size": 4, "lookback_period": 60, "train_period": 60, "lwma_period": 5}
 START, END = "2024-12-11", "2024-12-18"
@@ -123,12 +123,15 @@ STRATEGIES = {
     "own functions": lambda: Strategy(**SMALL).with_functions(train_model=mean_model, predict=equal_rule),
 }
 ORDINARY = ("rank", "Normed", "Halved", "functions")
+MORE = (*ORDINARY, "rsi", "ranked", "Sign", "Windowed", "Renamed", "Fewer", "Rows")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning"),
     pytest.mark.filterwarnings("ignore:.*loky.*"),
 ]
 each = pytest.mark.parametrize(
-    "name", [name for name in STRATEGIES if LONG or name.endswith(ORDINARY)], ids=lambda name: name
+    "name",
+    [name for name in STRATEGIES if ALL or name.endswith(MORE if LONG else ORDINARY)],
+    ids=lambda name: name,
 )
 
 
@@ -158,7 +161,7 @@ def test_backtest_contest_and_comparison_hold_the_same(name, here, tmp_path, mon
     assert found.time.equals(expected.time)
     assert np.abs(found.values - expected.values).max() <= 1e-9
     assert uses_methods_of_strategy(strategy) == (not name.startswith("own") or "Rows" in name)
-    if LONG and not REAL:
+    if ALL and not REAL:
         table = compare(
             [{"retrain_interval": 1}],
             START,
