@@ -13,7 +13,7 @@ from lib import Strategy, lookahead
 from lib.backtest import backtest, leaving_no_files
 from lib.compare import compare
 from lib.contest.all_days import whole_run
-from lib.contest.kept_days import identity_of
+from lib.contest.kept_days import pass_identity
 from lib.features import feature, target
 from lib.report.__main__ import evaluated
 from lib.sizing import sizing
@@ -155,7 +155,7 @@ def test_backtest_contest_and_comparison_hold_the_same(name, here, tmp_path, mon
     expected = in_every_pass(strategy)
     data = strategy.load_range(START, END)
     days = (np.datetime64(START), np.datetime64(END))
-    (found, _), _ = whole_run(strategy, data, *days, tmp_path, identity_of(strategy), progress=False)
+    (found, _), _ = whole_run(strategy, data, *days, tmp_path, pass_identity(strategy), progress=False)
     found = found.reindex(asset=expected.asset, fill_value=0)
     assert (expected.values != 0).any() or "above_half" in name  # so small a network stays near one half
     assert found.time.equals(expected.time)

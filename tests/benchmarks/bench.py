@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from lib import Strategy
 from lib.contest.all_days import whole_run
-from lib.contest.kept_days import identity_of
+from lib.contest.kept_days import pass_identity
 from lib.engine.chain import days_between, window_of
 from tests import reference
 from tests.conftest import REAL
@@ -240,7 +240,7 @@ def test_the_whole_contest(benchmark, side, tmp_path, monkeypatch):
             _, state = reference.predict(models, window_of(data, day, reference.LOOKBACK_PERIOD), state)
 
     def here():
-        whole_run(strategy, data, start, end, tmp_path, identity_of(strategy), workers=2)
+        whole_run(strategy, data, start, end, tmp_path, pass_identity(strategy), workers=2)
         print(f"\nlargest worker: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024} MiB")
 
     if side == "published":

@@ -12,7 +12,7 @@ import pytest
 
 from lib import Strategy
 from lib.contest.all_days import whole_run
-from lib.contest.kept_days import identity_of
+from lib.contest.kept_days import pass_identity
 from tests.benchmarks.bench import large, on, window
 from tests.engine.test_torch_models import Convolution, Mlp, Recurrent
 from tests.vectors import vector
@@ -134,6 +134,6 @@ def test_250_days_of_the_contest(capsys, tmp_path):
     for name, options in {"published": {}, "GRU": {"model": Recurrent}}.items():
         strategy, folder = Strategy(**options), tmp_path / name
         data = strategy.load_range(start, end)
-        run = partial(whole_run, strategy, data, start, end, folder, identity_of(strategy), workers=2)
+        run = partial(whole_run, strategy, data, start, end, folder, pass_identity(strategy), workers=2)
         taken[name] = seconds(run)
     report(capsys, "GRU", "250 days of lib.contest", f"{taken['GRU'] / taken['published']:.2f}")

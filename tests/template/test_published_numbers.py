@@ -10,7 +10,7 @@ import xarray as xr
 
 from lib.backtest import backtest
 from lib.contest.all_days import whole_run
-from lib.contest.kept_days import identity_of
+from lib.contest.kept_days import pass_identity
 from lib.engine.inputs import get_target_classes, model_inputs, select_assets
 from lib.engine.prediction import model_outputs, predict
 from lib.engine.torch_training import new_model
@@ -137,7 +137,7 @@ def check_whole_run(market, expected, folder):
     strategy = Strategy()
     data = market.sel(time=slice(None, end))
     (weights, passes), _ = whole_run(
-        strategy, data, start, end, folder, identity_of(strategy), progress=False
+        strategy, data, start, end, folder, pass_identity(strategy), progress=False
     )
     assert [entry.day for entry in passes] == np.datetime_as_string(expected.time, "D").tolist()
     ours = weights.reindex(asset=expected.asset, fill_value=0)
@@ -179,7 +179,7 @@ def test_the_whole_run_equals_the_plain_strategy(name, tmp_path):
     market = vector("market") if name == "synthetic" else real("market").sortby("asset")
     start, end = market.time.values[[-days, -1]].astype("M8[D]")
     strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
-    (weights, _), _ = whole_run(strategy, market, start, end, tmp_path, identity_of(strategy), progress=False)
+    (weights, _), _ = whole_run(strategy, market, start, end, tmp_path, pass_identity(strategy), progress=False)
     published = chain(Plain(top_assets, hidden_size), market, start, end)
     liquid = (
         market.sel(field="is_liquid", time=weights.time).values > 0
