@@ -249,7 +249,7 @@ def test_a_wrong_call_ends_with_a_sentence_before_a_kernel_starts(
     arguments, sentence = REFUSED[fault]
     monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("it was executed"))
     assert main(["--output", str(tmp_path / "run"), *arguments]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if "stand-in is used" not in text]
     assert sentence in line
     assert not (tmp_path / "run").exists()
 
