@@ -179,7 +179,9 @@ def test_the_whole_run_equals_the_plain_strategy(name, tmp_path):
     market = vector("market") if name == "synthetic" else real("market").sortby("asset")
     start, end = market.time.values[[-days, -1]].astype("M8[D]")
     strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
-    (weights, _), _ = whole_run(strategy, market, start, end, tmp_path, pass_identity(strategy), progress=False)
+    (weights, _), _ = whole_run(
+        strategy, market, start, end, tmp_path, pass_identity(strategy), progress=False
+    )
     published = chain(Plain(top_assets, hidden_size), market, start, end)
     liquid = (
         market.sel(field="is_liquid", time=weights.time).values > 0
