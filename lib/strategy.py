@@ -193,7 +193,7 @@ def resolve_functions(strategy: Parameters) -> dict[str, Any]:
         "selection": selection,
         "sizing": sizing,
     }
-    if strategy.model != "LSTM" and strategy.model not in MODELS:
+    if not isinstance(strategy.model, str) or strategy.model not in ("LSTM", *MODELS):
         from lib.model import model  # torch, whose import takes seconds
 
         registries["model"] = {**model, **MODELS}

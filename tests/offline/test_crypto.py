@@ -339,7 +339,7 @@ class TestBacktests:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", ["default", "full_weights"])
 def test_the_strategy_of_this_project(name, market):
-    stored = json.loads((CRYPTO / "strategy_cases.json").read_text())
+    stored = json.loads((CRYPTO / "strategy_cases.json").read_text("utf-8"))
     parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in stored["cases"][name].items()}
     strategy = Strategy(competition_type=KIND, **parameters)
     with leaving_no_files():
