@@ -20,13 +20,13 @@ body { font: 15px/1.5 sans-serif; max-width: 1000px; margin: 2em auto; padding: 
 table { border-collapse: collapse; margin: 1em 0; font-size: 14px; }
 td, th { padding: .3em .8em; border-bottom: 1px solid #8886; text-align: left; }
 """
-PANELS = [
-    "Equity in sample, 1 at the start (log scale)",
-    "Underwater: distance from the highest equity so far",
-    "Sharpe ratio by year",
-    "Correlation of daily returns by year",
-    "Seconds of a pass (training and prediction)",
-]
+PANELS = {  # by title: whether it has a point for each year
+    "Equity in sample, 1 at the start (log scale)": False,
+    "Drawdown: distance from the highest equity so far": False,
+    "Sharpe ratio by year": True,
+    "Correlation of daily returns by year": True,
+    "Seconds of a pass (training and prediction)": False,
+}
 
 
 def verdict_page(verdict: Verdict, seconds: list[float]) -> str:
@@ -59,7 +59,7 @@ def verdict_figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
     import qnt.stats as qns
 
     yearly = len(verdict.by_year) > 1
-    titles = PANELS if yearly else [title for title in PANELS if not title.endswith("by year")]
+    titles = [title for title, by_year in PANELS.items() if yearly or not by_year]
     drawn = rows(titles, [0.32, *[0.17] * (len(titles) - 1)])
     lines = {"this strategy": verdict.returns}
     lines |= {name: verdict.others[name] for name in (TEMPLATE, UNIVERSE) if name in verdict.others}
