@@ -35,7 +35,7 @@ class TriedRuns:
 
     @cached_property
     def sharpe_variance(self) -> float:
-        """The variance of the Sharpe ratio of one day; runs that have none do not count."""
+        """Return the variance of the daily Sharpe ratio, over the runs that have one."""
         ratios = [
             float(sharpe_ratio(np.array(record["returns"], float), sample=True)) for record in self.records
         ]

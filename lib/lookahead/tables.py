@@ -80,7 +80,7 @@ class Table:
 
 @dataclass
 class Known:
-    """What a strategy's functions refer to.
+    """The objects that a strategy's functions refer to.
 
     Attributes
     ----------

@@ -226,7 +226,10 @@ def run_pass(stage: Stage, day: np.datetime64, again: bool = False) -> PassResul
 
 
 def _hand_over_state(stage: Stage, again: bool) -> tuple[Path, dict[str, str | None]]:
-    """Put the state in its place; return where the next one will be, and the variables that say so."""
+    """Copy the state for a pass.
+
+    The path of the next state, and the environment variables that name both, are returned.
+    """
     if not stage.chained:
         return stage.work / DEFAULT_PATH, {"OUT_STATE_PATH": None, "IN_STATE_PATH": None}
     out, given = stage.results / "state.out", stage.results / "state.in"
