@@ -12,12 +12,15 @@ from lib.common.errors import WrongTypeError, WrongValueError, suggest
 from lib.common.registry import full_name_of
 
 
-def _between(low: float, high: float, default: float) -> Any:
+def _between(low: float, high: float, default: float, **metadata: Any) -> Any:
     """Declare a number with its range and default.
 
     The number is whole if both bounds are.
     """
-    return dataclasses.field(default=default, metadata={"range": (low, high)})
+    return dataclasses.field(default=default, metadata={"range": (low, high), **metadata})
+
+
+OPTIONAL = {"optional": True}  # metadata of a parameter that the notebook's parameters cell need not set
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,30 @@ class Parameters:
         strategy predicts from the last day only, with an empty memory.
     log_price : bool
         Compute `trend` from the logarithm of the price, as in the published text; its code uses the price.
+    scope : "asset" or "pooled"
+        One model for each asset, as published, or one for all selected assets together. A pooled torch module
+        takes (asset, time, feature) of all of them and may look across assets.
+    window : int, trading days
+        Days that the model sees for one output, in training and prediction: as columns of an estimator, as a
+        sequence for a torch module. 0: the published way, the whole training window in training and the last
+        day in prediction (an estimator sees one day).
+    optimiser : "LBFGS" or "Adam"
+        The optimiser of a torch module.
+    batch_size : int
+        Days in a step of Adam; 0: all of them. Needs a `window`.
+    loss : "mse", "bce" or function
+        The loss of a torch module. With "bce", binary cross-entropy, the module returns a logit, and the
+        output is its sigmoid. A function takes output and target, both (n,) tensors, and returns a scalar.
+    validation : float
+        Share of the last days of the training window that a torch module is not trained on. The days before
+        them whose target reaches into them are left out.
+    patience : int
+        Stop training after so many epochs without a lower loss in validation, and keep the parameters of the
+        lowest; 0: train all epochs.
+    scale : bool
+        Standardise each feature by its mean and standard deviation in the training window.
+    select_each_day : bool
+        Apply `selection` on every day, and trade only what it selects; published: at trainings only.
 
     Raises
     ------
@@ -77,11 +104,20 @@ class Parameters:
     features: tuple[str | Callable, ...] = ("trend",)
     target: str | Callable = "next_open_up"
     selection: str | Callable = "low_volatility"
-    model: str | Callable = "LSTM"
+    model: str | Callable | Any = "LSTM"
     sizing: str | Callable = "as_output"
     leave_out_unknown: bool = False
     whole_sequence: bool = False
     log_price: bool = False
+    scope: str = dataclasses.field(default="asset", metadata=OPTIONAL)
+    window: int = _between(0, 1_000, default=0, **OPTIONAL)
+    optimiser: str = dataclasses.field(default="LBFGS", metadata=OPTIONAL)
+    batch_size: int = _between(0, 1_000_000, default=0, **OPTIONAL)
+    loss: str | Callable = dataclasses.field(default="mse", metadata=OPTIONAL)
+    validation: float = _between(0.0, 0.9, default=0.0, **OPTIONAL)
+    patience: int = _between(0, 1_000, default=0, **OPTIONAL)
+    scale: bool = dataclasses.field(default=False, metadata=OPTIONAL)
+    select_each_day: bool = dataclasses.field(default=False, metadata=OPTIONAL)
 
     def __new__(cls, *args: Any, **parameters: Any) -> "Parameters":
         """Raise a WrongTypeError for an unknown parameter.
@@ -105,11 +141,13 @@ class Parameters:
                 f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): "
                 "no weight lies between."
             )
+        _check_options(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Return every parameter as a plain value.
 
-        A function is given by its name. The state and every result hold these values.
+        A function is given by its name, an estimator by its class and the settings that differ from the
+        defaults. The state and every result hold these values.
         """
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
@@ -122,9 +160,17 @@ class Parameters:
         return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
 
 
+# the allowed texts of a parameter
+TEXTS: dict[str, tuple[str, ...]] = {
+    "scope": ("asset", "pooled"),
+    "optimiser": ("LBFGS", "Adam"),
+    "loss": ("mse", "bce"),
+}
 # smallest and largest value of each number; a subclass may declare a parameter again without them
 RANGES: dict[str, tuple[float, float]] = {
-    field.name: field.metadata["range"] for field in dataclasses.fields(Parameters) if field.metadata
+    field.name: field.metadata["range"]
+    for field in dataclasses.fields(Parameters)
+    if "range" in field.metadata
 }
 
 
@@ -137,6 +183,11 @@ def _checked(name: str, default: Any, value: Any) -> Any:
         return _number(name, value)
     if isinstance(default, bool) and not isinstance(value, bool):
         raise WrongTypeError(f"{name} must be True or False, not {value!r}.")
+    if name in TEXTS and not (name == "loss" and callable(value)):
+        if not isinstance(value, str):
+            raise WrongTypeError(f"{name} must be {' or '.join(map(repr, TEXTS[name]))}, not {value!r}.")
+        if value not in TEXTS[name]:
+            raise WrongValueError(f"{name} is {value!r}: {suggest(value, TEXTS[name])}")
     if name == "features":
         if not isinstance(value, str | list | tuple) and not callable(value):
             raise WrongTypeError(f"features takes names or functions, not {value!r}.")
@@ -158,7 +209,30 @@ def _number(name: str, value: Any) -> int | float:
     return int(value) if whole else float(value)
 
 
+def _check_options(chosen: Parameters) -> None:
+    """Refuse combinations of training options that cannot work together."""
+    periods = ("lookback_period", "train_period")
+    short = [name for name in periods if chosen.window > getattr(chosen, name)]
+    wrong = {
+        f"window ({chosen.window} trading days) is longer than {' and '.join(short)}: shorten it, or set "
+        f"{' and '.join(short)} to {chosen.window * 3 // 2 + 10} or more.": short,
+        "window and whole_sequence exclude each other: a model sees the last days of one or of the other. "
+        "Set whole_sequence=False, or window=0.": chosen.window and chosen.whole_sequence,
+        "batch_size is for the optimiser Adam: set optimiser='Adam', or batch_size=0.": (
+            chosen.batch_size and chosen.optimiser != "Adam"
+        ),
+        "batch_size counts days with a window each: set window=1 or more, or batch_size=0.": (
+            chosen.batch_size and not chosen.window
+        ),
+        "patience needs validation, the share of days whose loss decides: set validation=0.2, for example, "
+        "or patience=0.": chosen.patience and not chosen.validation,
+    }
+    for sentence, applies in wrong.items():
+        if applies:
+            raise WrongValueError(sentence)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return full_name_of(value) if callable(value) else value
+    return value if isinstance(value, bool | int | float | str | None) else full_name_of(value)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lib import Strategy
 from lib.common.registry import whole_universe
-from lib.engine.examples import training_examples
+from lib.engine.examples import set_of_assets
 from lib.engine.inputs import feature_values, get_target_classes
 from tests import reference
 from tests.labelled import get_features
@@ -212,7 +212,7 @@ def test_a_target_of_the_whole_universe_takes_all_assets(target, given):
         vector("loaded").isel(time=slice(-40, None)),
         vector("train_features").asset.values.tolist(),
     )
-    examples = training_examples(data, Strategy(target=target), chosen)
+    examples = set_of_assets(data, Strategy(target=target), chosen).examples
     seen = data if given == "all" else data.sel(asset=chosen)
     expected = above_the_mean(seen, None).sel(asset=chosen).values.T
     assert np.array_equal([examples[asset][1] for asset in chosen], expected)

@@ -57,9 +57,13 @@ def test_an_absurd_parameter_is_refused_with_what_is_allowed(parameters, error, 
 @pytest.mark.parametrize("name", RANGES)
 def test_both_ends_of_every_range_are_allowed(name):
     low, high = RANGES[name]
-    others = (
-        {"min_weight": 0.0} if name == "max_weight" else {"max_weight": 1.0} if name == "min_weight" else {}
-    )
+    others = {
+        "max_weight": {"min_weight": 0.0},
+        "min_weight": {"max_weight": 1.0},
+        "window": {"lookback_period": 1_000, "train_period": 1_000},
+        "batch_size": {"optimiser": "Adam", "window": 1},
+        "patience": {"validation": 0.2},
+    }.get(name, {})
     ends = [low if name != "max_weight" else 1e-9, high if name != "min_weight" else 0.999]
     assert [getattr(Strategy(**{name: end, **others}), name) for end in ends] == ends
 

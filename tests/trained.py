@@ -29,7 +29,7 @@ def outputs(models, data, strategy):
 
 
 def use_torch(monkeypatch):
-    monkeypatch.setattr(lstm, "is_published", lambda strategy: False)
+    monkeypatch.setattr(lstm, "is_published_network", lambda strategy: False)
 
 
 def daily(data, strategy):

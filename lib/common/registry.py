@@ -9,6 +9,7 @@ import contextlib
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -215,7 +216,30 @@ def _unbound(value: Any) -> tuple[Any, dict[str, Any]]:
     settings: dict[str, Any] = {}
     while isinstance(value, functools.partial):
         value, settings = value.func, {**value.keywords, **settings}
+    if hasattr(value, "get_params") and not isinstance(value, type):  # an estimator
+        return type(value), _changed_settings(value)
     return value, settings
+
+
+def _changed_settings(estimator: Any) -> dict[str, Any]:
+    """Return the settings of an estimator that differ from the defaults of its class."""
+    defaults = inspect.signature(type(estimator)).parameters
+    return {
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in defaults or _text(defaults[name].default) != _text(value)
+    }
+
+
+def _text(value: Any) -> str:
+    """Return a value as text that is the same in every process."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_text(key)}: {_text(item)}' for key, item in value.items())}}}"
+    if callable(value) or hasattr(value, "get_params"):
+        return name_of(value)
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def _parse(kind: str, text: str) -> tuple[str, dict[str, Any]]:
@@ -249,5 +273,5 @@ def _checked(kind: str, function: Callable, settings: Mapping[str, Any]) -> dict
 
 
 def _written(name: str, settings: Mapping[str, Any]) -> str:
-    inner = ", ".join(f"{key}={value!r}" for key, value in sorted(settings.items()))
+    inner = ", ".join(f"{key}={_text(value)}" for key, value in sorted(settings.items()))
     return f"{name}({inner})" if inner else name

@@ -22,7 +22,7 @@ from lib.common.market_data import data_limit
 from lib.compare.records import DRAW, identity_in
 from lib.engine.chain import window_between
 from lib.engine.inputs import get_target_classes
-from lib.engine.models import needs_torch
+from lib.engine.learners import needs_torch
 from lib.runs.identity import check_worker, register
 from lib.runs.provenance import data_fingerprint, market_fingerprint
 from lib.runs.store import Record

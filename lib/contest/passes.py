@@ -14,7 +14,8 @@ from lib.common.market_data import data_limit, ending_with, recording_loads
 from lib.engine import prediction, training
 from lib.engine.chain import last_rows, predict_days, window_of
 from lib.engine.examples import training_set_of
-from lib.engine.models import TrainedModels, needs_torch
+from lib.engine.learners import needs_torch
+from lib.engine.models import TrainedModels
 from lib.engine.prediction import KnownOutputs
 from lib.runs.identity import Identity, check_worker, register
 from lib.runs.workers import captured_output, single_torch_thread

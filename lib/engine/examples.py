@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lib.common.market_data import check_data
-from lib.engine.inputs import get_target_classes, model_inputs, select_assets
-from lib.engine.warm_up import check_training_window
+from lib.engine.inputs import model_inputs, select_assets, target_values, with_unknown
+from lib.engine.warm_up import check_model_window, check_training_window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,39 +16,44 @@ if TYPE_CHECKING:
 
 
 class TrainingSet(NamedTuple):
-    """The examples of one training window: the selected assets, and the sequence and target of each."""
+    """The examples of one training window: the selected assets with their features and targets."""
 
     window: tuple[np.datetime64, np.datetime64]  # first and last day
     assets: list[str]
-    examples: dict[str, tuple[np.ndarray, np.ndarray]]  # of each (time, feature) and (time,), float32
+    x: np.ndarray  # features (asset, time, feature)
+    y: np.ndarray  # targets (asset, time)
+    known: np.ndarray  # days with all features and a target, (asset, time)
+    horizon: int  # last days whose target is not known yet
     warnings: list[str]  # sentences on features that leave few days
+
+    @property
+    def examples(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return by asset the sequence (time, feature) and the target (time,) of its known days."""
+        return {
+            asset: (self.x[k][self.known[k]], self.y[k][self.known[k]]) for k, asset in enumerate(self.assets)
+        }
 
 
 def training_set_of(data: "xr.DataArray", strategy: "Parameters") -> TrainingSet:
     """Apply the strategy's selection, features and target to a training window; raises as `train_model`."""
     data = check_data(data)
-    assets = select_assets(data, strategy)
+    return set_of_assets(data, strategy, select_assets(data, strategy))
+
+
+def set_of_assets(data: "xr.DataArray", strategy: "Parameters", assets: list[str]) -> TrainingSet:
+    """Return the training set of given assets; see `training_set_of`."""
     first, last = data.time.values[[0, -1]].astype("M8[D]")
     if not assets:
-        return TrainingSet((first, last), [], {}, [])
+        none = np.empty((0, 0))
+        return TrainingSet((first, last), [], none[..., None], none, none.astype(bool), 0, [])
     x, known = model_inputs(data, strategy, assets)
+    check_model_window(data, strategy, "train_period")
     sentences = check_training_window(x, data, strategy, assets)
-    return TrainingSet((first, last), assets, _examples(x, known, data, strategy, assets), sentences)
-
-
-def training_examples(
-    data: "xr.DataArray", strategy: "Parameters", assets: list[str]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Compute by asset the sequence (time, feature) and the target (time,), float32, without unknown days."""
-    return _examples(*model_inputs(data, strategy, assets), data, strategy, assets)
-
-
-def _examples(
-    x: np.ndarray, known: np.ndarray, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    y = get_target_classes(data, strategy, assets).values.T.astype(np.float32)
-    known = known & np.isfinite(y)
-    return {asset: (x[k][known[k]], y[k][known[k]]) for k, asset in enumerate(assets)}
+    target = target_values(data, strategy, assets)
+    labelled = np.isfinite(target).any(axis=1)
+    horizon = int(labelled[::-1].argmax()) if labelled.any() else 0
+    y = with_unknown(target, strategy).T.astype(x.dtype)
+    return TrainingSet((first, last), assets, x, y, known & np.isfinite(y), horizon, sentences)
 
 
 def stacked(

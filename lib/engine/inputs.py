@@ -8,6 +8,7 @@ import numpy as np
 from lib.common.errors import WrongValueError
 from lib.common.market_data import check_data, field
 from lib.common.registry import find, label, name_of, needs_universe
+from lib.engine.learners import dtype_of
 from lib.features import feature, target
 from lib.universe import selection
 
@@ -79,11 +80,21 @@ def get_target_classes(
     import xarray as xr
 
     data = check_data(data)
-    values = _values_of(find("target", strategy.target, target), "target", data, strategy, assets)
-    if not strategy.leave_out_unknown:
-        values = np.where(np.isnan(values), 0.0, values)
+    values = with_unknown(target_values(data, strategy, assets), strategy)
     coords = {"time": data.time, "asset": data.asset if assets is None else assets}
     return xr.DataArray(values, dims=("time", "asset"), coords=coords)
+
+
+def target_values(
+    data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
+) -> np.ndarray:
+    """Compute the target of every day, (time, asset), float64; NaN where the future is not known."""
+    return _values_of(find("target", strategy.target, target), "target", data, strategy, assets)
+
+
+def with_unknown(target: np.ndarray, strategy: "Parameters") -> np.ndarray:
+    """Return a target with the label that the strategy gives to days whose future is not known."""
+    return target if strategy.leave_out_unknown else np.where(np.isnan(target), 0.0, target)
 
 
 def _values_of(
@@ -100,13 +111,15 @@ def _values_of(
 def model_inputs(
     data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute features as (asset, time, feature) float32, and which days (asset, time) are finite.
+    """Compute features as (asset, time, feature), and which days (asset, time) are finite.
+
+    They are float32 for a network, and float64 for an estimator or a rule.
 
     The assets are all of `data`, or those in `assets`, in their order.
     """
     with np.errstate(over="ignore"):
         values = feature_values(data, strategy, assets).transpose(2, 1, 0)
-        x = np.ascontiguousarray(values, dtype=np.float32)
+        x: np.ndarray = np.ascontiguousarray(values, dtype=dtype_of(strategy))
     return x, np.asarray(np.isfinite(x).all(axis=2))
 
 

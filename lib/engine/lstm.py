@@ -7,7 +7,7 @@ asset, and whatever does not depend on the step before is one product for all da
 spared the import of torch, which takes longer than the training.
 
 The network is the class `LSTM` of `lib/model.py`: two layers of LSTM cells and a linear layer to one number,
-from a zero state, in float32. `is_published` returns True for a strategy that uses that class
+from a zero state, in float32. `is_published_network` returns True for a strategy that uses that class
 unchanged.
 
 Parameters of an asset are one row. Torch's order is W_ih, W_hh, b_ih, b_hh of the first layer, the same of
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from lib.common.registry import label, registered_source
+from lib.common.registry import registered_source
 from lib.engine import recurrent
 from lib.engine.recurrent import by_sequence
 
@@ -154,16 +154,17 @@ def _accumulate(dz, x, h, d_ih, d_hh, d_b_ih, d_b_hh) -> None:
     d_b_ih[:] = d_b_hh[:] = dz.sum(axis=1)
 
 
-def is_published(strategy: "Parameters") -> bool:
+def is_published_network(strategy: "Parameters") -> bool:
     """Return True if the strategy's model is the network of this module.
 
-    Needs no torch. Otherwise a line on stderr says, once per model, that training runs in torch.
+    Needs no torch. If the network was edited, a line on stderr says once that it trains in torch.
     """
-    named = strategy.model == "LSTM"
-    if named and _registered_is_published():
-        return True
-    _report_once("LSTM was edited or replaced: it" if named else label(strategy.model))
-    return False
+    if strategy.model != "LSTM":
+        return False
+    if not _registered_is_published():
+        report_torch("LSTM was edited or replaced: it")
+        return False
+    return True
 
 
 def _registered_is_published() -> bool:
@@ -182,7 +183,8 @@ def _registered_is_published() -> bool:
 
 
 @functools.cache
-def _report_once(name: str) -> None:
+def report_torch(name: str) -> None:
+    """Say on stderr, once per model, that it trains in torch."""
     print(
         f"Model {name} trains in torch, not on the fast path of the published LSTM.",
         file=sys.stderr,

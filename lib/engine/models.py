@@ -1,9 +1,9 @@
-"""Trained models: one per asset, with the report of each fit."""
+"""Trained models by asset, with the report of each fit."""
 
 import copy
 import pickle
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,25 +12,12 @@ import numpy as np
 from lib.common.errors import WrongTypeError
 from lib.engine import lstm
 from lib.engine.examples import equally_long
+from lib.engine.learners import Constant
 
 if TYPE_CHECKING:
     import torch
 
     from lib.parameters import Parameters
-
-
-CONSTANT_OUTPUT = 0.5
-
-
-class Constant:
-    """A model named "constant" without torch and training: one half for every asset and day."""
-
-    def __call__(self, x: Any) -> Any:
-        """Map (asset, time, feature), an array or a tensor of finite numbers, to (asset, time)."""
-        return x[..., 0] * 0 + CONSTANT_OUTPUT
-
-
-MODELS = {"constant": Constant}  # the models besides those of lib/model.py
 
 
 @dataclass(frozen=True)
@@ -42,16 +29,25 @@ class Fit:
     accuracy: float  # share of training days predicted right, an output above one half meaning "rises"
     majority_accuracy: float  # the same for always predicting the more frequent class
     days: int
+    validation_losses: tuple[float, ...] = ()  # after each epoch
+
+
+Scale = tuple[np.ndarray, np.ndarray]  # mean and standard deviation (feature,)
 
 
 class TrainedModels(Mapping):
     """Trained models by asset, with the report of their training.
 
-    `models[asset]` is a `torch.nn.Module`, from (1, time, feature) to (1, time). A model trained by
-    `lib.engine.lstm` becomes one on access, so that a pass that only predicts needs no torch.
+    `models[asset]` is a `torch.nn.Module`, from (asset, time, feature) to (asset, time), an estimator, or a
+    rule. All assets have the same one if the strategy's scope is "pooled". A model trained by
+    `lib.engine.lstm` becomes a module on access, so that a pass that only predicts needs no torch.
 
     Attributes
     ----------
+    scales : dict of str to tuple
+        By asset mean and standard deviation (feature,) of the features, which its model saw standardised.
+    shared_scale : tuple or None
+        The same of a pooled model.
     fits : dict of str to Fit
     dropped : dict of str to str
         Selected assets without a model, and why.
@@ -66,6 +62,8 @@ class TrainedModels(Mapping):
         self._models: dict[str, Any] = {}
         self._modules: dict[str, Any] = {}  # of models in the fast form that were asked for in torch
         self.fits: dict[str, Fit] = {}
+        self.scales: dict[str, Scale] = {}
+        self.shared_scale: Scale | None = None
         self.dropped: dict[str, str] = {}
 
     def add(self, asset: str, model: Any, fit: Fit) -> None:
@@ -96,6 +94,22 @@ class TrainedModels(Mapping):
     def __repr__(self) -> str:
         """Return the number of assets and the training window in one line."""
         return f"TrainedModels of {len(self)} assets, trained on {self.window[0]} to {self.window[1]}"
+
+    @property
+    def shared(self) -> Any:
+        """Return the model of all assets if the strategy's scope is "pooled", else None."""
+        return next(iter(self._models.values()), None) if self.strategy.scope == "pooled" else None
+
+    def scaled(self, assets: Sequence[str], x: np.ndarray) -> np.ndarray:
+        """Return features (asset, time, feature) of assets as their models saw them in training."""
+        if not self.scales and self.shared_scale is None:
+            return x
+        result = x.copy()
+        for k, asset in enumerate(assets):
+            scale = self.scales.get(asset, self.shared_scale)
+            if scale is not None:
+                result[k] = (x[k] - scale[0]) / scale[1]
+        return result
 
     def fast_outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute by asset the output (time,) for a sequence (time, feature), of models in the fast form."""
@@ -177,7 +191,8 @@ def _load_models(content: bytes) -> TrainedModels | LostModels:
     if isinstance(loaded, str):
         return LostModels(loaded)
     models = TrainedModels.__new__(TrainedModels)
-    models.__dict__.update({"_modules": {}} | loaded)  # an older file has no modules
+    older: dict[str, Any] = {"_modules": {}, "scales": {}, "shared_scale": None}  # files lack these
+    models.__dict__.update(older | loaded)
     return models
 
 
@@ -197,8 +212,3 @@ def _as_row(module: "torch.nn.Module", strategy: "Parameters") -> np.ndarray:
 
     flat = torch.nn.utils.parameters_to_vector(module.parameters()).detach().numpy()
     return lstm.from_torch(flat, len(strategy.features), strategy.hidden_size)
-
-
-def needs_torch(strategy: "Parameters") -> bool:
-    """Return True if the strategy's model is trained in torch."""
-    return strategy.model not in MODELS and not lstm.is_published(strategy)

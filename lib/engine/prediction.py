@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from lib.common.errors import WrongTypeError, WrongValueError
 from lib.common.market_data import check_data, field, tradable
 from lib.common.registry import find, name_of
-from lib.engine.inputs import model_inputs
+from lib.engine.inputs import model_inputs, select_assets
+from lib.engine.learners import Constant, Rule, estimator_outputs, is_estimator, kind_of, rule_outputs
 from lib.engine.models import TrainedModels
-from lib.engine.warm_up import check_lookback_window
+from lib.engine.warm_up import check_lookback_window, check_model_window
+from lib.engine.windows import rows_of
 from lib.sizing import sizing
 from lib.state import State, StateWarning
 
@@ -80,28 +82,116 @@ def predict(
 
 def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Parameters") -> dict[str, float]:
     """Compute each model's output for the last day, without assets whose features are not finite."""
-    index = data.get_index("asset")
-    assets = [asset for asset in models if asset in index]
+    assets = _predicted(models, data, strategy)
     if not assets:
         return {}
     x, finite = model_inputs(data, strategy, assets)
     if not finite[:, -1].any():
         check_lookback_window(data, strategy, assets)
-    inputs = {}
-    for k, asset in enumerate(assets):
-        if finite[k, -1]:
-            inputs[asset] = x[k][finite[k]] if strategy.whole_sequence else x[k, -1:]
-    return {asset: float(output[-1]) for asset, output in model_outputs(models, inputs).items()}
+    check_model_window(data, strategy, "lookback_period")
+    days = strategy.window or (x.shape[1] if strategy.whole_sequence else 1)
+    values, there = panel_outputs(models, assets, x[:, -days:], finite[:, -days:], strategy)
+    return {asset: float(values[k, -1]) for k, asset in enumerate(assets) if finite[k, -1] and there[k, -1]}
+
+
+def _predicted(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Parameters") -> list[str]:
+    """Return the assets to predict: those that have a model, and are selected today if that is asked."""
+    index = data.get_index("asset")
+    if not models or not strategy.select_each_day:
+        return [asset for asset in models if asset in index]
+    selected = select_assets(data, strategy)
+    return selected if strategy.scope == "pooled" else [asset for asset in selected if asset in models]
+
+
+def panel_outputs(
+    models: Mapping[str, Any], assets: Sequence[str], x: np.ndarray, known: np.ndarray, strategy: "Parameters"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the outputs (asset, time) for features (asset, time, feature), and where there are any.
+
+    A model without a `window` sees the `known` days (asset, time) as one sequence from a zero state.
+    """
+    if isinstance(models, TrainedModels):
+        x = models.scaled(assets, x)
+    return outputs_by_kind(models, assets, x, known, strategy)
+
+
+def outputs_by_kind(
+    models: Mapping[str, Any], assets: Sequence[str], x: np.ndarray, known: np.ndarray, strategy: "Parameters"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the same as `panel_outputs` for features that are standardised already, if they are to be."""
+    shared = _shared(models, strategy)
+    kind = _kind(models, strategy)
+    values, there = np.full(known.shape, np.nan), np.zeros(known.shape, bool)
+    held = np.array([shared is not None or asset in models for asset in assets], bool)
+    known = known & held[:, None]
+    if kind == "estimator":
+        groups = (
+            [(shared, slice(None))]
+            if shared is not None
+            else [(models[asset], slice(k, k + 1)) for k, asset in enumerate(assets) if held[k]]
+        )
+        for estimator, part in groups:
+            rows, places = rows_of(x[part], known[part], max(strategy.window, 1))
+            if len(rows):
+                values[part].T[places.T] = estimator_outputs(estimator, rows)
+                there[part] = places
+        return values, there
+    if shared is None and not strategy.window:  # a sequence for each asset
+        inputs = {asset: x[k][known[k]] for k, asset in enumerate(assets) if known[k].any()}
+        found = model_outputs(models, inputs)
+        for k, asset in enumerate(assets):
+            if asset in found:
+                values[k, known[k]] = found[asset]
+        return _as_probabilities(values, kind, strategy), known
+    if kind == "rule":
+        function: Any = rule_outputs
+    else:
+        from lib.engine.torch_options import module_outputs as function
+    each = (
+        [(shared, slice(None))]
+        if shared is not None
+        else [(models[asset], slice(k, k + 1)) for k, asset in enumerate(assets) if held[k]]
+    )
+    for model, part in each:
+        values[part], there[part] = function(model, x[part], known[part], strategy)
+    return _as_probabilities(values, kind, strategy), there
+
+
+def _as_probabilities(values: np.ndarray, kind: str, strategy: "Parameters") -> np.ndarray:
+    """Return the sigmoid of the logits of a module that was trained with binary cross-entropy."""
+    if kind != "torch" or strategy.loss != "bce":
+        return values
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-values))
+
+
+def _shared(models: Mapping[str, Any], strategy: "Parameters") -> Any:
+    """Return the model of all assets, None where each has its own."""
+    if strategy.scope == "asset" or not len(models):
+        return None
+    return models.shared if isinstance(models, TrainedModels) else next(iter(models.values()))
+
+
+def _kind(models: Mapping[str, Any], strategy: "Parameters") -> str:
+    if isinstance(models, TrainedModels):
+        return kind_of(models.strategy)
+    model = next(iter(models.values()), None)
+    return "rule" if isinstance(model, Rule | Constant) else "estimator" if is_estimator(model) else "torch"
 
 
 def model_outputs(models: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Compute by asset its model's output (time,) for a sequence (time, feature), from a zero state."""
     outputs = models.fast_outputs(inputs) if isinstance(models, TrainedModels) else {}
-    others = [asset for asset in inputs if asset not in outputs]
-    if others:
+    others = {asset: models[asset] for asset in inputs if asset not in outputs}
+    for asset, model in others.items():
+        if isinstance(model, Rule | Constant):
+            outputs[asset] = model(inputs[asset][None])[0]
+    if any(asset not in outputs for asset in others):
         from lib.engine.torch_training import output_of
 
-        outputs |= {asset: output_of(models[asset], inputs[asset]) for asset in others}
+        outputs |= {
+            asset: output_of(model, inputs[asset]) for asset, model in others.items() if asset not in outputs
+        }
     return outputs
 
 

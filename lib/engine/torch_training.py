@@ -1,4 +1,4 @@
-"""Training and inference of any model in torch: one model per asset, all assets together where torch can."""
+"""Training of any model in torch as published: one per asset, all assets together where torch can."""
 
 import copy
 import sys
@@ -13,10 +13,11 @@ from torch import nn
 
 from lib.common.errors import WrongValueError
 from lib.common.registry import find, label
-from lib.engine.examples import in_chunks, stacked
+from lib.engine.examples import TrainingSet, in_chunks, stacked
 from lib.engine.lbfgs import minimise
 from lib.engine.lstm import one_thread
 from lib.engine.torch_models import Batch, check_shape, trained
+from lib.engine.torch_options import fit_with_options
 from lib.model import model as models_by_name
 
 if TYPE_CHECKING:
@@ -77,9 +78,60 @@ def fit(examples: Mapping[str, tuple], strategy: "Parameters") -> dict[str, tupl
             results = [_fit_alone(*example, strategy) for example in zip(x, y, strict=True)]
         for asset, (values, losses, output) in zip(assets, results, strict=True):
             fitted[asset] = _with(untrained, *values), losses, output
-    asset, (x, _) = next(iter(examples.items()))
-    _check_single_day(fitted[asset][0], x, strategy)
+    _check_inputs(next(iter(fitted.items())), examples, strategy)
     return fitted
+
+
+@one_torch_thread()
+def fit_panel(training_set: TrainingSet, strategy: "Parameters") -> dict[str, tuple]:
+    """Train with the strategy's options: return by asset the model, the losses, and those in validation.
+
+    A pooled model is the same object for all assets. A model without parameters that training changes is a
+    rule.
+    """
+    assets, (x, y, known) = training_set.assets, training_set[2:5]
+    untrained = new_model(strategy)
+    if not trained(untrained):
+        return dict.fromkeys(assets, (untrained.eval(), (), ()))
+    if strategy.scope == "pooled":
+        result = fit_with_options(_new_model, x, y, known, training_set.horizon, strategy)
+        return dict.fromkeys(assets, result)
+    found = {}
+    for k, asset in enumerate(assets):
+        if known[k].any():
+            part = (x[k : k + 1], y[k : k + 1], known[k : k + 1])
+            found[asset] = fit_with_options(_new_model, *part, training_set.horizon, strategy)
+    examples = {asset: training_set.examples[asset] for asset in found}
+    _check_inputs(next(iter(found.items())), examples, strategy)
+    return found
+
+
+def _check_inputs(
+    first: tuple[str, tuple], examples: Mapping[str, tuple[np.ndarray, np.ndarray]], strategy: "Parameters"
+) -> None:
+    """Report a model of one asset that depends on inputs which a prediction does not show it."""
+    asset, (model, *_) = first
+    if not strategy.window:
+        _check_single_day(model, examples[asset][0], strategy)
+    _check_alone(model, examples, strategy)
+
+
+def _check_alone(model: nn.Module, examples: Mapping[str, tuple], strategy: "Parameters") -> None:
+    """Report a model that looks across assets, of which it sees one at a time."""
+    days = min(len(x) for x, _ in examples.values())
+    if len(examples) < 2 or days < 1:
+        return
+    pair = torch.from_numpy(np.stack([x[-days:] for x, _ in list(examples.values())[:2]]))
+    with torch.no_grad():
+        try:
+            together, alone = model.eval()(pair), model(pair[:1])
+        except Exception:  # made for one asset
+            return
+    if not torch.allclose(together[:1], alone, rtol=1e-4, atol=1e-5, equal_nan=True):
+        _print_once(
+            f"The output of model {label(strategy.model)} depends on other assets, but each asset has a "
+            'model of its own that sees no others: set scope="pooled" to train one on all of them.'
+        )
 
 
 def _check_single_day(model: nn.Module, x: np.ndarray, strategy: "Parameters") -> None:

@@ -1,17 +1,28 @@
-"""Training: from data to one trained model per asset, with a report of each fit."""
+"""Training: from data to trained models, one per asset or one for all, with a report of each fit."""
 
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lib.engine import lstm
 from lib.engine.examples import TrainingSet, in_chunks, stacked, training_set_of
 from lib.engine.lbfgs import minimise
-from lib.engine.models import MODELS, Fit, TrainedModels, needs_torch
+from lib.engine.learners import (
+    check_model,
+    fit_estimator,
+    has_options,
+    is_classifier,
+    is_published,
+    kind_of,
+    new_rule,
+)
+from lib.engine.models import Fit, TrainedModels
+from lib.engine.prediction import outputs_by_kind
+from lib.engine.windows import rows_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +41,7 @@ class FeatureWarning(UserWarning):
 
 
 def train_model(data: "xr.DataArray", strategy: "Parameters") -> TrainedModels:
-    """Select assets and train a model for each, all from the same initial weights.
+    """Select assets and train a model for each, all from the same initial weights, or one for all of them.
 
     Parameters
     ----------
@@ -69,6 +80,20 @@ def train_model(data: "xr.DataArray", strategy: "Parameters") -> TrainedModels:
 _warned: set[tuple[str, int]] = set()
 
 
+class Fitted(NamedTuple):
+    """A trained model, with its outputs on the days trained on."""
+
+    model: Any
+    losses: tuple[float, ...]
+    output: np.ndarray  # (day,)
+    target: np.ndarray  # (day,)
+    validation_losses: tuple[float, ...] = ()
+
+
+NO_DAYS = "no day of the training window has all features and the target"
+NO_WINDOW = "no day of the training window has all features on it and on the other days of its `window`"
+
+
 def train_sets(training_sets: Sequence[TrainingSet], strategy: "Parameters") -> list[TrainedModels]:
     """Train the models of several windows, which share the calls of the published network.
 
@@ -76,37 +101,114 @@ def train_sets(training_sets: Sequence[TrainingSet], strategy: "Parameters") -> 
     promise that, so there the windows take turns. `seconds` is the mean of all windows; nothing is warned of.
     """
     started = time.perf_counter()
-    examples = [
-        {(k, asset): xy for asset, xy in training_set.examples.items() if len(xy[1])}
-        for k, training_set in enumerate(training_sets)
-    ]
-    if len(training_sets) > 1 and not needs_torch(strategy):
-        examples = [{key: xy for part in examples for key, xy in part.items()}]
-    fitted = {key: fit for part in examples if part for key, fit in _fit(part, strategy).items()}
-    trained = []
-    for k, training_set in enumerate(training_sets):
-        models = TrainedModels(strategy, training_set.window)
-        for asset in training_set.assets:
-            model, losses, output = fitted.get((k, asset), (None, (), np.empty(0)))
-            reason = _add(models, asset, model, losses, output, training_set.examples[asset][1])
-            if reason:
-                models.dropped[asset] = reason
-        trained.append(models)
+    check_model(strategy)
+    trained = [TrainedModels(strategy, training_set.window) for training_set in training_sets]
+    sets = [_scaled(*pair, strategy) for pair in zip(training_sets, trained, strict=True)]
+    if is_published(strategy):
+        fitted = _fit_sets(sets, strategy)
+    else:
+        fitted = [_fit_others(each, strategy) if each.known.any() else {} for each in sets]
+    for training_set, models, by_asset in zip(sets, trained, fitted, strict=True):
+        for k, asset in enumerate(training_set.assets):
+            absent = NO_WINDOW if training_set.known[k].any() else NO_DAYS
+            result = by_asset.get(asset, absent)
+            if isinstance(result, Fitted):
+                result = _add(models, asset, result, strategy)
+            if result:
+                models.dropped[asset] = result
     for models in trained:
         models.seconds = (time.perf_counter() - started) / len(trained)
     return trained
 
 
-def _fit(examples: dict[Any, tuple], strategy: "Parameters") -> dict[Any, tuple]:
-    """Train by key of `examples`: return the model, the losses and the output afterwards."""
-    if strategy.model in MODELS:
-        model = MODELS[strategy.model]()
-        return {key: (model, (), model(x)) for key, (x, _) in examples.items()}
-    if lstm.is_published(strategy):
-        return _fit_published(examples, strategy)
-    from lib.engine import torch_training
+def _scaled(training_set: TrainingSet, models: TrainedModels, strategy: "Parameters") -> TrainingSet:
+    """Standardise the features if the strategy says so, and store mean and deviation in `models`.
 
-    return torch_training.fit(examples, strategy)
+    They are those of the asset's known days or, of a pooled model, of all assets'. A feature that never
+    changes becomes 0.
+    """
+    if not strategy.scale:
+        return training_set
+    x, known = training_set.x, training_set.known
+    if strategy.scope == "pooled":
+        models.shared_scale = _moments(x[known]) if known.any() else None
+    else:
+        parts = zip(training_set.assets, x, known, strict=True)
+        models.scales = {asset: _moments(of[days]) for asset, of, days in parts if days.any()}
+    return training_set._replace(x=models.scaled(training_set.assets, x))
+
+
+def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and standard deviation (feature,) of rows (row, feature), float64; 1 in place of 0."""
+    mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+    return mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+
+
+def _fit_sets(sets: Sequence[TrainingSet], strategy: "Parameters") -> list[dict[str, Fitted | str]]:
+    """Train the published network for all windows together: return by window and asset the result."""
+    examples = {
+        (number, asset): xy
+        for number, training_set in enumerate(sets)
+        for asset, xy in training_set.examples.items()
+        if len(xy[1])
+    }
+    found: list[dict[str, Fitted | str]] = [{} for _ in sets]
+    for (number, asset), result in _fit_published(examples, strategy).items():
+        model, losses, output = result
+        found[number][asset] = Fitted(model, losses, output, examples[number, asset][1])
+    return found
+
+
+def _fit_others(training_set: TrainingSet, strategy: "Parameters") -> dict[str, Fitted | str]:
+    """Train models of any other kind: return by asset the result, or why there is none."""
+    kind, assets, known = kind_of(strategy), training_set.assets, training_set.known
+    if kind == "torch" and not has_options(strategy):
+        from lib.engine.torch_training import fit
+
+        examples = {asset: xy for asset, xy in training_set.examples.items() if len(xy[1])}
+        trained = fit(examples, strategy)
+        targets = {asset: target for asset, (_, target) in examples.items()}
+        return {asset: Fitted(*trained[asset], targets[asset]) for asset in trained}  # type: ignore[call-arg]
+    found: dict[str, Any] = {}  # by asset the model with its losses and those in validation, or the reason
+    if kind == "rule":
+        found = dict.fromkeys(assets, (new_rule(strategy), (), ()))
+    elif kind == "estimator":
+        found = _fit_estimators(training_set, strategy)
+    else:
+        from lib.engine.torch_training import fit_panel
+
+        found = fit_panel(training_set, strategy)
+    models = {asset: result[0] for asset, result in found.items() if not isinstance(result, str)}
+    outputs, there = outputs_by_kind(models, assets, training_set.x, known, strategy)
+    usable = known & there & np.isin(assets, list(models))[:, None]
+    fitted: dict[str, Fitted | str] = {name: why for name, why in found.items() if isinstance(why, str)}
+    for asset, output, target, days in zip(assets, outputs, training_set.y, usable, strict=True):
+        if days.any():
+            model, losses, validation = found[asset]
+            fitted[asset] = Fitted(model, losses, output[days], target[days], validation)
+    if strategy.scope == "pooled" and usable.any():
+        losses = next(result.losses for result in fitted.values() if isinstance(result, Fitted))
+        reason = _divergence(losses, outputs[usable], training_set.y[usable], strategy)
+        if reason:
+            fitted |= dict.fromkeys(models, reason)
+    return fitted
+
+
+def _fit_estimators(training_set: TrainingSet, strategy: "Parameters") -> dict[str, Any]:
+    """Return by asset an estimator without losses, or why there is none."""
+    assets, x, known, y = training_set.assets, training_set.x, training_set.known, training_set.y
+    pooled = strategy.scope == "pooled"
+    found: dict[str, Any] = {}
+    for group in [list(range(len(x)))] if pooled else [[k] for k in range(len(x))]:
+        rows, there = rows_of(x[group], known[group], max(strategy.window, 1))
+        if not len(rows):
+            continue
+        target = y[group].T[there.T]
+        result: Any = f"its target is {target[0]:g} on every day, and a classifier needs two classes"
+        if len(np.unique(target)) > 1 or not is_classifier(strategy):
+            result = fit_estimator(strategy, rows, target), (), ()
+        found |= dict.fromkeys((assets[k] for k in group), result)
+    return found
 
 
 def _fit_published(examples: Mapping[Any, tuple], strategy: "Parameters") -> dict[Any, tuple]:
@@ -147,40 +249,46 @@ def _fit_together(
     ]
 
 
-def _largest_loss(first: float, target: np.ndarray) -> float:
-    """Return the loss above which a training did not converge.
-
-    Four times the better of the first loss and that of a constant. For classes it is 1, the loss where every
-    class is predicted wrong.
-    """
-    if target.min() >= 0 and target.max() <= 1:
-        return 1.0
-    constant = float(np.var(target))
-    return 4 * (min(first, constant) if constant else first)
-
-
-def _add(
-    models: TrainedModels, asset: str, model: Any, losses: tuple, output: np.ndarray, target: np.ndarray
+def _divergence(
+    losses: tuple[float, ...], output: np.ndarray, target: np.ndarray, strategy: "Parameters"
 ) -> str:
-    """Add a model and its report to `models`, or return why it is left out."""
-    if model is None:
-        return "no day of the training window has all features and the target"
+    """Return why a training is not used; empty if it converged.
+
+    The mean squared error afterwards is compared with four times the better of the first loss and of a
+    constant. For classes the limit is 1, the error where every class is predicted wrong.
+    """
     with np.errstate(all="ignore"):  # a loss that overflows is reported as not finite
         after = float(np.mean((output - target) ** 2))
     if not np.isfinite([*losses, after]).all():
         return "its training diverged: the loss is not finite. A smaller learning_rate may help"
-    if losses and after > _largest_loss(losses[0], target):
+    constant = float(np.var(target))
+    first = losses[0] if losses and strategy.loss == "mse" else constant
+    largest = 4 * (min(first, constant) if constant else first)
+    if target.min() >= 0 and target.max() <= 1:
+        largest = 1.0
+    if losses and after > largest:
         return (
             f"its training did not converge: the loss went from {losses[0]:.3g} to {after:.3g}, and that of "
-            f"a constant is {np.var(target):.3g}. A smaller learning_rate or more epochs may help"
+            f"a constant is {constant:.3g}. A smaller learning_rate or more epochs may help"
         )
+    return ""
+
+
+def _add(models: TrainedModels, asset: str, fitted: Fitted, strategy: "Parameters") -> str:
+    """Add a model and its report to `models`, or return why it is left out."""
+    model, losses, output, target, validation = fitted
+    if strategy.scope == "asset":
+        reason = _divergence(losses, output, target, strategy)
+        if reason:
+            return reason
     risen = target > 0.5
     fit = Fit(
         losses=losses,
-        loss_after=after,
+        loss_after=float(np.mean((output - target) ** 2)),
         accuracy=float(np.mean((output > 0.5) == risen)),
         majority_accuracy=float(max(risen.mean(), 1 - risen.mean())),
         days=len(target),
+        validation_losses=validation,
     )
     models.add(asset, model, fit)
     return ""

@@ -66,6 +66,23 @@ def check_lookback_window(data: "xr.DataArray", strategy: "Parameters", assets: 
             _refuse(item, "lookback_period", data, strategy, assets)
 
 
+def check_model_window(data: "xr.DataArray", strategy: "Parameters", name: str) -> None:
+    """Check that the days of data hold the model's window; `name` is the parameter that limits them.
+
+    Raises
+    ------
+    ValueError
+        The window is longer.
+    """
+    days, period = data.sizes["time"], getattr(strategy, name)
+    if strategy.window > days and _is_complete(data, period):
+        raise WrongValueError(
+            f"window={strategy.window} trading days is longer than {name}={period} calendar days, which hold "
+            f"{days} trading days: set {name} to {_calendar_days(strategy.window, days, period)} or more, or "
+            "shorten the window."
+        )
+
+
 def _refuse(
     item: str | Callable, name: str, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> None:

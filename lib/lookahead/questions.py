@@ -10,12 +10,12 @@ import numpy as np
 
 from lib.common.market_data import ending_with, field
 from lib.common.references import numbers_in
-from lib.engine import lstm
 from lib.engine.chain import predict_days
 from lib.engine.examples import training_set_of
 from lib.engine.inputs import feature_names, feature_values, get_target_classes, model_inputs, select_assets
+from lib.engine.learners import is_published
 from lib.engine.models import TrainedModels
-from lib.engine.prediction import model_outputs
+from lib.engine.prediction import panel_outputs
 from lib.strategy import Strategy, own_methods, uses_methods_of_strategy
 
 if TYPE_CHECKING:
@@ -139,10 +139,9 @@ def questions_about(
         places = {asset: index.get_loc(asset) for asset in train() if asset in index}
         with ending_with(training):
             x, finite = model_inputs(training.copy(deep=True), strategy)
-        inputs = {asset: x[k][finite[k]] for asset, k in places.items() if finite[k].any()}
-        answers = np.full(x.shape[1::-1], np.nan)
-        for asset, output in model_outputs(train(), inputs).items():
-            answers[finite[places[asset]], places[asset]] = output
+        answers, rows = np.full(x.shape[1::-1], np.nan), list(places.values())
+        if rows:
+            answers[:, rows] = panel_outputs(train(), list(places), x[rows], finite[rows], strategy)[0].T
         return answers
 
     def chain() -> np.ndarray:
@@ -179,7 +178,7 @@ def uses_features(strategy: Strategy) -> bool:
 
 def depends_on_examples_only(strategy: Strategy) -> bool:
     """Return True if features, selection and target are the only code of the user's own."""
-    return uses_methods_of_strategy(strategy) and lstm.is_published(strategy)
+    return uses_methods_of_strategy(strategy) and is_published(strategy)
 
 
 def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedModels]) -> Any:

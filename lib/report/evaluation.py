@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.common.market_data import check_data
 from lib.engine.chain import predict_days
-from lib.engine.models import CONSTANT_OUTPUT
+from lib.engine.learners import CONSTANT_OUTPUT
 from lib.engine.prediction import KnownOutputs
 from lib.report.outputs import EvaluatedTraining, traded_outputs
 from lib.stats.added_value import AddedValue, added_value, added_value_sentence

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from lib.common.market_data import ending_with
-from lib.engine.examples import training_examples
+from lib.engine.examples import set_of_assets
 from lib.engine.inputs import get_target_classes, model_inputs
 from lib.engine.models import TrainedModels
-from lib.engine.prediction import last_outputs, model_outputs
+from lib.engine.prediction import last_outputs, panel_outputs
 from lib.stats.performance import correlation_of
 
 if TYPE_CHECKING:
@@ -80,12 +80,13 @@ def in_sample_outputs(models: TrainedModels, data: "xr.DataArray") -> pd.DataFra
     if not window.sizes["time"]:
         return _no_rows(IN_SAMPLE_COLUMNS)
     with ending_with(window):
-        examples = training_examples(window, models.strategy, _selected(models, data))
-    examples = {asset: xy for asset, xy in examples.items() if asset in models and len(xy[1])}
-    outputs = model_outputs(models, {asset: x for asset, (x, _) in examples.items()})
+        training_set = set_of_assets(window, models.strategy, _selected(models, data))
+    assets, known = training_set.assets, training_set.known
+    outputs, there = panel_outputs(models, assets, training_set.x, known, models.strategy)
     tables = [
-        pd.DataFrame({"asset": asset, "output": outputs[asset], "target": y})
-        for asset, (_, y) in examples.items()
+        pd.DataFrame({"asset": asset, "output": outputs[k][days], "target": training_set.y[k][days]})
+        for k, (asset, days) in enumerate(zip(assets, known & there, strict=True))
+        if asset in models and days.any()
     ]
     return pd.concat(tables, ignore_index=True) if tables else _no_rows(IN_SAMPLE_COLUMNS)
 

@@ -54,7 +54,7 @@ def identity_of(
 
     content: dict[str, Any] = {"parameters": strategy.as_dict()}
     content["functions"] = {
-        parameter: [code_of(function) if function else "" for function in own]
+        parameter: ["" if function is None else code_of(function) for function in own]
         for parameter, own in functions_of(strategy).items()
     }
     content["registered"] = {
@@ -95,14 +95,17 @@ def check_worker(strategy: Strategy, identity: Identity) -> None:
 
 
 def functions_of(strategy: Strategy) -> dict[str, list[Callable | None]]:
-    """Return the functions among a strategy's values by parameter.
+    """Return the functions and estimators among a strategy's values by parameter.
 
-    A name stands as None; parameters without a function are left out.
+    A plain value stands as None; parameters without another are left out.
     """
     given = {name: getattr(strategy, name) for name in strategy.as_dict()}
     lists = {name: value if isinstance(value, tuple) else (value,) for name, value in given.items()}
-    found = {name: [item if callable(item) else None for item in items] for name, items in lists.items()}
-    return {name: items for name, items in found.items() if any(items)}
+    plain = bool | int | float | str | None
+    found = {
+        name: [None if isinstance(item, plain) else item for item in items] for name, items in lists.items()
+    }
+    return {name: items for name, items in found.items() if any(item is not None for item in items)}
 
 
 def registered(strategy: Strategy) -> dict[str, dict[str, Callable]]:

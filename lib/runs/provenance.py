@@ -3,12 +3,14 @@
 import hashlib
 import pickle
 import platform
+import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lib.common.market_data import LAYOUT
+from lib.engine.learners import estimator_packages, needs_torch
 from lib.offline import is_stand_in as is_stand_in
 from lib.strategy import Strategy
 
@@ -75,10 +77,11 @@ def is_synthetic() -> bool:
 def versions(strategy: Strategy) -> dict[str, str]:
     """Return the versions of Python and the computing packages.
 
-    torch is included only where it is used.
+    torch and the packages of an estimator are included only where they are used.
     """
-    from lib.engine.models import needs_torch
-
     packages = ["numpy", "pandas", "xarray"] + (["torch"] if needs_torch(strategy) else [])
     found = {"python": platform.python_version(), "qnt": engine()}
-    return found | {name: metadata.version(name) for name in packages}
+    found |= {name: metadata.version(name) for name in packages}
+    for name in estimator_packages(strategy):
+        found[name] = str(getattr(sys.modules.get(name), "__version__", "unknown"))
+    return found

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib import Strategy
-from lib.engine.models import needs_torch
+from lib.engine.learners import needs_torch
 from tests.processes import run_python
 from tests.trained import needs_published_model
 from tests.vectors import vector

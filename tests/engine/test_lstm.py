@@ -6,7 +6,7 @@ import pytest
 
 import lib.model
 from lib import Strategy
-from lib.engine import lstm, models
+from lib.engine import learners, lstm
 from lib.engine.training import train_model
 from tests.trained import SMALL, needs_published_model, window
 
@@ -26,7 +26,7 @@ def _model_restored(monkeypatch):
 
 
 def needs_torch():
-    return models.needs_torch(Strategy())
+    return learners.needs_torch(Strategy())
 
 
 @pytest.mark.usefixtures("_model_restored")

@@ -10,7 +10,7 @@ from torch import nn
 
 from lib import Strategy
 from lib.engine import recurrent, torch_training
-from lib.engine.examples import training_examples
+from lib.engine.examples import set_of_assets
 from lib.engine.torch_models import Batch, NotBatchableError
 from tests.switches import LONG
 from tests.vectors import vector
@@ -120,7 +120,7 @@ ORDINARY = [
 def examples(assets=3, days=71):
     """Sequences of two lengths, and one whose target is constant, so that it stops early."""
     data = vector("loaded").isel(time=slice(-days, None)).sel(asset=vector("train_features").asset[:assets])
-    made = training_examples(data, Strategy(features=["trend", "trend"]), data.asset.values.tolist())
+    made = set_of_assets(data, Strategy(features=["trend", "trend"]), data.asset.values.tolist()).examples
     last = data.asset.values[-1]
     made[last] = made[last][0][5:], made[last][1][5:]
     made["flat"] = np.zeros((days, 2), np.float32), np.zeros(days, np.float32)

@@ -83,6 +83,8 @@ def test_the_defaults_are_the_published_ones():
         whole_sequence=False,
         log_price=False,
     )
+    published |= dict(scope="asset", window=0, optimiser="LBFGS", batch_size=0, loss="mse", validation=0.0)
+    published |= dict(patience=0, scale=False, select_each_day=False)
     assert dataclasses.asdict(Strategy()) == published
 
 
