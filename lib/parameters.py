@@ -9,7 +9,7 @@ from typing import Any
 
 from lib.common.competitions import rules_of
 from lib.common.errors import WrongTypeError, WrongValueError, suggest
-from lib.common.registry import full_name_of
+from lib.common.registry import full_name_of, is_plain
 
 
 def _between(low: float, high: float, default: float, **metadata: Any) -> Any:
@@ -235,4 +235,4 @@ def _check_options(chosen: Parameters) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return value if isinstance(value, bool | int | float | str | None) else full_name_of(value)
+    return value if is_plain(value) else full_name_of(value)

@@ -16,7 +16,7 @@ import numpy as np
 from lib.common import market_data
 from lib.common.errors import WrongTypeError, suggest
 from lib.common.market_data import ending_with
-from lib.common.registry import CHANGED, canonical, changed_files, find, label
+from lib.common.registry import CHANGED, canonical, changed_files, find, is_plain, label
 from lib.engine import prediction, training
 from lib.engine.learners import MODELS, check_model, is_estimator
 from lib.features import feature, target
@@ -355,10 +355,6 @@ def _warn_of_variable(name: str) -> None:
 
 
 def _shown(value: Any) -> str:
-    return (
-        "[" + ", ".join(map(_shown, value)) + "]"
-        if isinstance(value, tuple)
-        else label(value)
-        if (callable(value))
-        else str(value)
-    )
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    return str(value) if is_plain(value) else label(value)

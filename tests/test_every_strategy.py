@@ -7,6 +7,8 @@ methods of a user's own go through every tool.
 import numpy as np
 import pytest
 import torch
+from lightgbm import LGBMClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from lib import Strategy, lookahead
@@ -104,6 +106,39 @@ def equal_rule(models, data, state):
     return liquid / 50 * (models > 0), None
 
 
+def above_zero(x):
+    return (x[..., 0] > 0).astype(float)
+
+
+class Mixed(nn.Module):
+    """A module that looks across assets."""
+
+    def __init__(self, n_features, strategy):
+        super().__init__()
+        self.linear = nn.Linear(2 * n_features, 1)
+
+    def forward(self, x, known):
+        mean = (x * known[..., None]).sum(0, keepdim=True) / known.sum(0).clamp(min=1)[..., None]
+        return self.linear(torch.cat([x, mean.expand_as(x)], dim=-1)).squeeze(-1)
+
+
+POOLED = {**SMALL, "scope": "pooled", "features": ["trend", "momentum(periods=3)"]}
+BATCHES = {"window": 2, "optimiser": "Adam", "batch_size": 16, "epochs": 2, "scale": True, "loss": "bce"}
+STOPPED = {"validation": 0.25, "patience": 2}
+LEARNERS = {
+    "Ridge pooled": lambda: Strategy(**POOLED, model=Ridge(alpha=0.1), window=2, scale=True),
+    "Ridge each day": lambda: Strategy(**POOLED, model=Ridge, select_each_day=True, sizing="ranked"),
+    "Ridge per asset": lambda: Strategy(**SMALL, model=Ridge),
+    "logistic factory": lambda: Strategy(**POOLED, model=lambda: LogisticRegression(C=0.5)),
+    "LightGBM pooled": lambda: Strategy(**POOLED, model=LGBMClassifier(n_estimators=4, verbose=-1)),
+    "rule": lambda: Strategy(**SMALL, model=above_zero),
+    "rule pooled": lambda: Strategy(**POOLED, model=above_zero, window=2),
+    "module in batches": lambda: Strategy(**POOLED, model=Mixed, **BATCHES, **STOPPED),
+    "module in sequence": lambda: Strategy(**POOLED, model=Mixed),
+    "network with Adam": lambda: Strategy(**SMALL, optimiser="Adam", epochs=3, validation=0.2),
+}
+
+
 def own(kind):
     return kind(**SMALL)
 
@@ -120,10 +155,11 @@ STRATEGIES = {
     },
     "model constant": lambda: Strategy(**SMALL, model="constant"),
     **{f"own {kind.__name__}": lambda kind=kind: own(kind) for kind in (Fewer, Halved, Rows)},
+    **{f"learner {name}": make for name, make in LEARNERS.items()},
     "own functions": lambda: Strategy(**SMALL).with_functions(train_model=mean_model, predict=equal_rule),
 }
-ORDINARY = ("rank", "Normed", "Halved", "functions")
-MORE = (*ORDINARY, "rsi", "ranked", "Sign", "Windowed", "Renamed", "Fewer", "Rows")
+ORDINARY = ("rank", "Normed", "Halved", "functions", "Ridge each day", "module in batches")
+MORE = (*ORDINARY, "rsi", "ranked", "Sign", "Windowed", "Renamed", "Fewer", "Rows", *LEARNERS)
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning"),
     pytest.mark.filterwarnings("ignore:.*loky.*"),
@@ -189,5 +225,5 @@ def test_the_report_of_each_is_of_that_strategy(name):
     if "above_half" in name:  # so small a network stays near one half: nothing is held
         return
     assert np.isfinite(found.measures["strategy"].sharpe_ratio)
-    if uses_methods_of_strategy(strategy) and "Sign" not in name:
+    if uses_methods_of_strategy(strategy) and "Sign" not in name and "rule" not in name:
         assert found.value is not None, found.sentence

@@ -185,6 +185,11 @@ def name_of(value: Any) -> str:
     return _written(getattr(function, "__name__", type(function).__name__), settings)
 
 
+def is_plain(value: Any) -> bool:
+    """Return True for text, a number, a bool or None, and False for a function, a class or an estimator."""
+    return isinstance(value, bool | int | float | str | None)
+
+
 def label(value: Any) -> str:
     """Return a choice as text.
 

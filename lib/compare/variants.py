@@ -10,7 +10,7 @@ from typing import Any
 
 from lib.common.command_line import parse_settings, parse_value
 from lib.common.errors import WrongTypeError, WrongValueError
-from lib.common.registry import name_of
+from lib.common.registry import is_plain, name_of
 from lib.strategy import Strategy
 
 Variant = dict[str, Any]
@@ -138,7 +138,7 @@ def value_text(value: Any) -> str:
     """Return a value as text; a list joined by "+", a function by its name."""
     if isinstance(value, list | tuple):
         return "+".join(map(value_text, value))
-    return name_of(value) if callable(value) else str(value)
+    return str(value) if is_plain(value) else name_of(value)
 
 
 def short_labels(

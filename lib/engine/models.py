@@ -79,6 +79,10 @@ class TrainedModels(Mapping):
             self._modules[asset] = _as_module(model, self.strategy)
         return self._modules[asset]
 
+    def own_form(self, asset: str) -> Any:
+        """Return the model as it was trained: a module, an estimator, a rule or a row of parameters."""
+        return self._models[asset]
+
     def __contains__(self, asset: object) -> bool:
         """Return True if the asset has a model, without converting it to torch."""
         return asset in self._models

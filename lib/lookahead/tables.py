@@ -24,6 +24,7 @@ import pandas as pd
 
 from lib.common.references import Reference, is_of_user, references_of_object
 from lib.common.registry import Choices, find, label
+from lib.engine.learners import is_estimator
 from lib.features import feature, target
 from lib.lookahead.questions import feature_labels
 from lib.sizing import sizing
@@ -120,8 +121,12 @@ def functions_of_user(strategy: Strategy) -> list[Reference]:
     for kind, known in (("selection", selection), ("target", target), ("sizing", sizing)):
         found.append((kind, find(kind, getattr(strategy, kind), known)))
     models: Mapping[str, Any] = getattr(sys.modules.get("lib.model"), "model", {})
-    if callable(strategy.model) or strategy.model.partition("(")[0] in models:
+    if is_estimator(strategy.model):
+        found.append((f"model {label(strategy.model)}", strategy.model))
+    elif callable(strategy.model) or strategy.model.partition("(")[0] in models:
         found.append((f"model {label(strategy.model)}", find("model", strategy.model, models)))
+    if callable(strategy.loss):
+        found.append((f"loss {label(strategy.loss)}", strategy.loss))
     for owner in type(strategy).__mro__:
         if issubclass(owner, Strategy) and owner is not Strategy and is_of_user(owner):
             own = ((name, item) for name, item in vars(owner).items() if not name.startswith("__"))

@@ -38,6 +38,8 @@ def show_weights(weights: "xr.DataArray", state: Any) -> None:
 def show_training(models: Any, data: "xr.DataArray") -> None:
     """Show the losses of each training as a table and figure; in a submission, nothing.
 
+    For a model other than the published network a table of the features' importance follows.
+
     Parameters
     ----------
     models : TrainedModels
@@ -51,7 +53,8 @@ def show_training(models: Any, data: "xr.DataArray") -> None:
     from lib.report.backtest_log import foreign_models
     from lib.report.display import show_figures, show_table, show_text, source_of
     from lib.report.figures import loss_figure
-    from lib.report.outputs import has_classes, in_sample_outputs
+    from lib.report.importances import importance_table
+    from lib.report.outputs import has_classes, in_sample_outputs, training_set_of_models
     from lib.report.tables import COLUMNS, training_sentence, training_table
 
     if not isinstance(models, TrainedModels):
@@ -62,6 +65,8 @@ def show_training(models: Any, data: "xr.DataArray") -> None:
     show_text(training_sentence(models, in_sample))
     if any(fit.losses for fit in models.fits.values()):
         show_figures(loss_figure(models, has_classes(in_sample), source_of(data)))
+    if len(models) and models.strategy.model != "LSTM":
+        show_table(importance_table(models, training_set_of_models(models, data)), COLUMNS)
 
 
 def show_backtest_trainings(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:

@@ -28,11 +28,14 @@ WIDEST = 750  # days that a heat map shows: more would be narrower than a pixel 
 MOST_ASSETS = 30  # bars
 BINS = 10  # groups of equally many outputs
 FEWEST_IN_BIN = 30
+LOSSES = {"mse": "mean squared error", "bce": "binary cross-entropy"}
 GREEN = COLOURS[2]
 
 
 def loss_figure(models: "TrainedModels", classes: bool, source: str = "") -> "go.Figure":
     """Draw the loss by evaluation, a line for each asset, up to the loss after training.
+
+    A pooled model has one line. Losses in validation are dashed, each at the end of its epoch.
 
     Parameters
     ----------
@@ -46,19 +49,32 @@ def loss_figure(models: "TrainedModels", classes: bool, source: str = "") -> "go
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for number, (asset, fit) in enumerate(models.fits.items()):
+    pooled = models.strategy.scope == "pooled"
+    squared = models.strategy.loss == "mse"
+    for number, (asset, fit) in enumerate(list(models.fits.items())[: 1 if pooled else None]):
+        style = {**line_style(number), "width": 1.6}
         figure.add_scatter(
-            y=[*fit.losses, fit.loss_after],
-            name=asset,
+            y=[*fit.losses, fit.loss_after] if squared and not pooled else fit.losses,
+            name="training" if pooled else asset,
             mode="lines",
-            line={**line_style(number), "width": 1.6},
+            line=style,
             hovertemplate="%{y:.4f}",
         )
+        if fit.validation_losses:
+            ends = np.arange(1, len(fit.validation_losses) + 1) / len(fit.validation_losses)
+            figure.add_scatter(
+                x=ends * len(fit.losses) - 1,
+                y=fit.validation_losses,
+                name="validation" if pooled else f"{asset}, validation",
+                mode="lines+markers",
+                line={**style, "dash": "dash"},
+                hovertemplate="%{y:.4f}",
+            )
     first, last = models.window
     figure.update_layout(layout(f"Loss by evaluation, {first} to {last}", source, 420), showlegend=True)
     figure.update_xaxes(title_text="evaluation of the loss", **axis())
-    figure.update_yaxes(title_text="mean squared error", **axis())
-    if classes:
+    figure.update_yaxes(title_text=LOSSES.get(str(models.strategy.loss), "loss"), **axis())
+    if classes and squared:
         note = {"annotation_text": "always predicting 0.5", "annotation_font_color": GREY}
         figure.add_hline(0.25, line={"color": GREY, "dash": "dot"}, annotation_position="bottom left", **note)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.common.market_data import ending_with
-from lib.engine.examples import set_of_assets
+from lib.engine.examples import TrainingSet, set_of_assets
 from lib.engine.inputs import get_target_classes, model_inputs
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import last_outputs, panel_outputs
@@ -79,8 +79,7 @@ def in_sample_outputs(models: TrainedModels, data: "xr.DataArray") -> pd.DataFra
     window = data.sel(time=slice(*models.window))
     if not window.sizes["time"]:
         return _no_rows(IN_SAMPLE_COLUMNS)
-    with ending_with(window):
-        training_set = set_of_assets(window, models.strategy, _selected(models, data))
+    training_set = training_set_of_models(models, data)
     assets, known = training_set.assets, training_set.known
     outputs, there = panel_outputs(models, assets, training_set.x, known, models.strategy)
     tables = [
@@ -89,6 +88,13 @@ def in_sample_outputs(models: TrainedModels, data: "xr.DataArray") -> pd.DataFra
         if asset in models and days.any()
     ]
     return pd.concat(tables, ignore_index=True) if tables else _no_rows(IN_SAMPLE_COLUMNS)
+
+
+def training_set_of_models(models: TrainedModels, data: "xr.DataArray") -> TrainingSet:
+    """Return the training set of models again, with the assets that were left out."""
+    window = data.sel(time=slice(*models.window))
+    with ending_with(window):
+        return set_of_assets(window, models.strategy, _selected(models, data))
 
 
 def out_of_sample_outputs(

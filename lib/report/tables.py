@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lib.engine.models import TrainedModels
+from lib.engine.models import Fit, TrainedModels
 from lib.report.display import ShownColumn
 from lib.report.outputs import ACCURACIES, CORRELATIONS, EvaluatedTraining, correlations, has_classes
 from lib.state import State
@@ -18,6 +18,9 @@ COLUMNS: Mapping[str, ShownColumn] = {  # how a column is shown, by its name
     "loss_before": ShownColumn("loss before", "{:.4f}"),
     "loss_after": ShownColumn("loss after", "{:.4f}"),
     "seconds": ShownColumn("seconds", "{:.2f}"),
+    "coefficient": ShownColumn("coefficient", "{:+.4g}"),
+    "importance": ShownColumn("importance", "{:.4g}"),
+    "permutation": ShownColumn("rise of the loss when permuted", "{:+.2e}"),
     "weight": ShownColumn("weight", "{:.2%}"),
     "weight_before": ShownColumn("weight before", "{:.2%}"),
     "change": ShownColumn("change", "{:+z.2%}"),
@@ -59,7 +62,7 @@ def training_table(models: TrainedModels, in_sample: pd.DataFrame) -> pd.DataFra
         rows[asset] = {
             "days": fit.days,
             "evaluations": len(fit.losses),
-            "loss_before": fit.losses[0] if fit.losses else fit.loss_after,
+            "loss_before": _loss_before(models, fit),
             "loss_after": fit.loss_after,
             **{f"{name}_in_training": value for name, value in scores.items()},
             "left_out": "",
@@ -69,6 +72,13 @@ def training_table(models: TrainedModels, in_sample: pd.DataFrame) -> pd.DataFra
     columns = ["days", "evaluations", "loss_before", "loss_after"]
     columns += [*(f"{name}_in_training" for name in names), "left_out"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("asset")
+
+
+def _loss_before(models: TrainedModels, fit: Fit) -> float:
+    """Return the first loss of a training; NaN for a loss other than the mean squared error."""
+    if models.strategy.loss != "mse":
+        return float("nan")
+    return fit.losses[0] if fit.losses else fit.loss_after
 
 
 def training_row(models: TrainedModels, in_sample: pd.DataFrame) -> dict[str, Any]:

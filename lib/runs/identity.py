@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from lib.common.errors import WrongValueError
+from lib.common.registry import is_plain
 from lib.features import feature, target
 from lib.runs import fingerprint, provenance
 from lib.sizing import sizing
@@ -101,10 +102,7 @@ def functions_of(strategy: Strategy) -> dict[str, list[Callable | None]]:
     """
     given = {name: getattr(strategy, name) for name in strategy.as_dict()}
     lists = {name: value if isinstance(value, tuple) else (value,) for name, value in given.items()}
-    plain = bool | int | float | str | None
-    found = {
-        name: [None if isinstance(item, plain) else item for item in items] for name, items in lists.items()
-    }
+    found = {name: [None if is_plain(item) else item for item in items] for name, items in lists.items()}
     return {name: items for name, items in found.items() if any(item is not None for item in items)}
 
 
