@@ -12,12 +12,15 @@ from lib.common.errors import WrongTypeError, WrongValueError, suggest
 from lib.common.registry import full_name_of
 
 
-def _between(low: float, high: float, default: float) -> Any:
+def _between(low: float, high: float, default: float, **metadata: Any) -> Any:
     """Declare a number with its range and default.
 
     The number is whole if both bounds are.
     """
-    return dataclasses.field(default=default, metadata={"range": (low, high)})
+    return dataclasses.field(default=default, metadata={"range": (low, high), **metadata})
+
+
+OPTIONAL = {"optional": True}  # metadata of a parameter that the notebook's parameters cell need not set
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,9 @@ class Parameters:
 
 # smallest and largest value of each number; a subclass may declare a parameter again without them
 RANGES: dict[str, tuple[float, float]] = {
-    field.name: field.metadata["range"] for field in dataclasses.fields(Parameters) if field.metadata
+    field.name: field.metadata["range"]
+    for field in dataclasses.fields(Parameters)
+    if "range" in field.metadata
 }
 
 

@@ -6,6 +6,7 @@ import difflib
 import functools
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # the methods that `backtest_ml` calls, with the arguments that a function in place of each takes
 METHODS = {"load_data": ("period",), "train_model": ("data",), "predict": ("models", "data", "state")}
+DATES = ("start_date", "end_date")  # set by the parameters cell beside the parameters
 STATISTICS_DAYS = 60  # calendar days ahead of the weights, as in backtest_ml's own statistics
 
 
@@ -73,18 +75,23 @@ class Strategy(Parameters):
     def from_names(cls, names: Mapping[str, Any]) -> "Strategy":
         """Build a strategy from variables named like its parameters.
 
-        `names` may be a notebook's ``globals()``.
+        `names` may be a notebook's ``globals()``. A parameter declared as optional may be missing; it counts
+        where the parameters cell, or a cell of nothing but parameters, sets it.
 
         Raises
         ------
         TypeError
-            A parameter has no variable: a misspelt one would be ignored otherwise.
+            Another parameter has no variable, or a variable is named almost like a parameter that has none:
+            a misspelt one would be ignored otherwise.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        cell = _parameters_cell(names.get("In", ()), known)
-        missing = [name for name in known if name not in (names if cell is None else cell)]
+        fields = dataclasses.fields(cls)
+        required = [field.name for field in fields if not field.metadata.get("optional")]
+        optional = [field.name for field in fields if field.metadata.get("optional")]
+        cells = _cells_of_parameters(names.get("In", ()), required, optional)
+        anywhere, plain = cells or (frozenset(names), frozenset(names))
+        missing = [name for name in required if name not in anywhere]
         if missing:
-            others = [name for name in (names if cell is None else cell) if name not in known]
+            others = [name for name in anywhere if name not in required]
             near = {name: difflib.get_close_matches(name, map(str, others), n=1) for name in missing}
             hints = [
                 f" Did you mean {name} where it says {found[0]}?" for name, found in near.items() if found
@@ -93,7 +100,18 @@ class Strategy(Parameters):
                 f"The parameters cell does not set {', '.join(missing)}: "
                 f"it must set every parameter of Strategy.{''.join(hints)}"
             )
-        strategy = cls(**{name: names[name] for name in known})
+        unset = [name for name in optional if name not in plain]
+        for name in sorted(plain.difference(required, optional, DATES)) if cells else ():
+            if found := difflib.get_close_matches(name.lower(), unset, n=1, cutoff=0.8):
+                raise WrongTypeError(
+                    f"The parameters cell sets {name}, which is not a parameter: did you mean {found[0]}? "
+                    "Give a variable of your own another name."
+                )
+        for name in unset:
+            if name in anywhere and name in names:
+                _warn_of_variable(name)
+        set_here = [*required, *(name for name in optional if name in plain)]
+        strategy = cls(**{name: names[name] for name in set_here})
         return strategy.with_functions(
             **{name: names[name] for name in METHODS if _is_plain_function(names, name)}
         )
@@ -289,29 +307,47 @@ def _is_plain_function(names: Mapping[str, Any], name: str) -> bool:
     return inspect.isfunction(names.get(name))
 
 
-def _parameters_cell(cells: Any, known: list[str]) -> set[str] | None:
-    """Return the names that a kernel's cells set.
+def _cells_of_parameters(
+    cells: Any, required: list[str], optional: list[str]
+) -> tuple[frozenset[str], frozenset[str]] | None:
+    """Return the names that a kernel's cells set, and the names that cells of parameters set.
 
     `cells` is IPython's history `In`. Of the parameters cells only the last one counts: a name that only an
-    older version of the cell set is left out, though the kernel still holds its value. None where the history
-    holds no such cell.
+    older version of the cell set is left out, though the kernel still holds its value. A cell of nothing but
+    parameters counts too, such as the one in which papermill sets them. None where the history holds no
+    parameters cell.
     """
     found = [_assigned(source) for source in cells if isinstance(source, str)]
-    cell = [names for names in found if len(names.intersection(known)) * 2 > len(known)]
+    known = {*required, *optional, *DATES}
+    cell = [names for names, _ in found if len(names.intersection(required)) * 2 > len(required)]
     if not cell:
         return None
-    return set().union(cell[-1], *(names for names in found if names not in cell))
+    others = [(names, only) for names, only in found if names not in cell]
+    plain = [names for names, only in others if only and names <= known | cell[-1]]
+    return cell[-1].union(*(names for names, _ in others)), cell[-1].union(*plain)
 
 
 @functools.lru_cache(maxsize=1024)
-def _assigned(source: str) -> set[str]:
-    """Return the names assigned at a cell's top level."""
+def _assigned(source: str) -> tuple[frozenset[str], bool]:
+    """Return the names assigned at a cell's top level, and True if the cell does nothing else."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a cell with a magic, or one that failed
-        return set()
-    targets = [each for item in statements if isinstance(item, ast.Assign) for each in item.targets]
-    return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+        return frozenset(), False
+    made = [item for item in statements if isinstance(item, ast.Assign)]
+    targets = [each for item in made for each in item.targets]
+    names = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return frozenset(names), len(made) == len(statements)
+
+
+@functools.cache
+def _warn_of_variable(name: str) -> None:
+    warnings.warn(
+        f"The variable {name} is not used as the parameter of this name, since a cell with other code sets "
+        "it. Set the parameter in the parameters cell, or give the variable another name.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _shown(value: Any) -> str:

@@ -1,12 +1,18 @@
-"""Parameters keep their ranges and kinds however a subclass declares them."""
+"""Parameters keep their ranges and kinds however a subclass declares them; optional ones may be left out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import nbformat
 import pytest
 
 from lib import Strategy
+from lib.common.command_line import PROJECT
+from lib.notebook.cells import check_parameters
+from lib.notebook.strategy import strategy_of
+from lib.parameters import OPTIONAL
+from lib.strategy import _warn_of_variable
 
 
 @dataclass(frozen=True)
@@ -28,3 +34,80 @@ def test_whole_numbers_stay_whole_in_a_subclass(kind):
     with pytest.raises(TypeError, match="log_price must be True or False, not 1"):
         kind(log_price=1)
     assert Postponed().as_dict()["stop"] == 0.2
+
+
+@dataclass(frozen=True)
+class Patient(Strategy):
+    """A strategy with an optional parameter."""
+
+    holding_days: int = field(default=1, metadata=OPTIONAL)
+
+
+REQUIRED = {
+    item.name: item.default
+    for item in Strategy.__dataclass_fields__.values()
+    if not item.metadata.get("optional")
+}
+CELL = "start_date = None\n" + "".join(f"{name} = {value!r}\n" for name, value in REQUIRED.items())
+
+
+@pytest.mark.parametrize(
+    ("cells", "names", "expected"),
+    [
+        ([CELL], {}, 1),
+        ([CELL + "holding_days = 5"], {"holding_days": 5}, 5),
+        ([CELL, "# Parameters\nstart_date = 3\nholding_days = 5"], {"holding_days": 5}, 5),
+        (["holding_days = 5", CELL + "mine = 2"], {"holding_days": 5, "mine": 2}, 5),
+        (None, {"holding_days": 5, "holding_day": 7}, 5),
+    ],
+    ids=["missing", "parameters cell", "injected", "a cell of its own", "no kernel"],
+)
+def test_an_optional_parameter_counts_where_a_cell_of_parameters_sets_it(cells, names, expected):
+    history = {} if cells is None else {"In": ["", *cells]}
+    assert Patient.from_names({**REQUIRED, **names, **history}).holding_days == expected
+
+
+def test_a_variable_of_the_same_name_in_another_cell_does_not_count():
+    _warn_of_variable.cache_clear()
+    history = ["", CELL, "import math\nholding_days = 5"]
+    with pytest.warns(UserWarning, match="holding_days is not used as the parameter"):
+        assert Patient.from_names({**REQUIRED, "holding_days": 5, "In": history}).holding_days == 1
+
+
+@pytest.mark.parametrize("name", ["holding_day", "Holding_days", "holdingdays"])
+def test_a_misspelt_optional_parameter_is_refused_with_the_nearest_name(name):
+    cell = f"{CELL}{name} = 5"
+    with pytest.raises(TypeError, match=f"sets {name}, which is not a parameter: did you mean holding_days"):
+        Patient.from_names({**REQUIRED, name: 5, "In": [cell]})
+
+
+@pytest.fixture
+def optional(monkeypatch):
+    """Declare a parameter of `Strategy` as optional."""
+    monkeypatch.setattr(Strategy.__dataclass_fields__["seed"], "metadata", {**OPTIONAL, "range": (0, 9)})
+
+
+@pytest.mark.parametrize("make", ["Strategy.from_names(globals())", "Strategy(seed=3)"])
+def test_a_command_sets_optional_parameters_that_the_notebook_does_not_name(optional, tmp_path, make):
+    names = CELL.replace("seed = 42\n", "")
+    cells = [
+        nbformat.v4.new_code_cell(source)
+        for source in (names, f"from lib import Strategy\nstrategy = {make}\nseen = strategy.seed")
+    ]
+    cells[0].metadata["tags"] = ["parameters"]
+    path = tmp_path / "mine.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    assert strategy_of(path, {"seed": 7}).strategy.seed == 7
+    code = names + cells[1].source
+    known = {name: value for name, value in REQUIRED.items() if name != "seed"}
+    if "from_names" in make:
+        assert check_parameters(path, known, {"seed": 7}, code).seed == 7
+        with pytest.raises(TypeError, match="no parameter 'sed': did you mean 'seed'"):
+            check_parameters(path, known, {"sed": 7}, code)
+    else:
+        with pytest.raises(TypeError, match="no parameter 'seed'"):
+            check_parameters(path, known, {"seed": 7}, code)
+
+
+def test_the_shipped_notebook_takes_optional_parameters(optional):
+    assert strategy_of(PROJECT / "strategy.ipynb", {"seed": 7}).strategy == Strategy(seed=7)

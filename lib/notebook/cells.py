@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 from lib.common.command_line import PROJECT, parse_day
 from lib.common.errors import WrongTypeError, WrongValueError, suggest
-from lib.strategy import Strategy
+from lib.strategy import DATES, Strategy
 
 CHOICES = ("features", "target", "selection", "model", "sizing")  # names of functions
-DATES = ("start_date", "end_date")
 
 DEBUG = "#DEBUG#"  # the evaluator removes a cell that begins so
 MAGIC = re.compile(r"^\s*[%!?]|^\s*\w+ *= *[%!]", re.MULTILINE)  # commands of IPython
@@ -105,7 +104,7 @@ def check_parameters(
     known : mapping of str
         The values that the notebook's parameters cell sets.
     settings : mapping of str
-        New values of some of them.
+        New values of some of them, or of optional parameters.
     code : str
         The source of all code cells. A parameter may name a function that it defines.
 
@@ -121,10 +120,13 @@ def check_parameters(
         The notebook has no such parameter (the nearest name is given), or its strategy allows no such value
         (the range is given).
     """
+    ours = _uses_this_project(notebook, code)
+    optional = optional_parameters() if ours and known and "from_names(" in code else []
+    possible = [*known, *(name for name in optional if name not in known)]
     for name in settings:
-        if name not in known:
-            raise WrongTypeError(f"{notebook.name} has no parameter {name!r}: {suggest(name, known)}")
-    if not _uses_this_project(notebook, code):
+        if name not in possible:
+            raise WrongTypeError(f"{notebook.name} has no parameter {name!r}: {suggest(name, possible)}")
+    if not ours:
         return None
     values = {**known, **settings}
     for name in DATES:
@@ -133,6 +135,11 @@ def check_parameters(
     # a function that the notebook names by itself may be registered by a module that it imports
     open_choices = {name for name in CHOICES if name not in settings or _defines_any(settings[name], code)}
     return Strategy(**{name: value for name, value in fields.items() if name not in open_choices})
+
+
+def optional_parameters() -> list[str]:
+    """Return the parameters of `Strategy` that a parameters cell need not set."""
+    return [name for name, field in Strategy.__dataclass_fields__.items() if field.metadata.get("optional")]
 
 
 def _uses_this_project(notebook: Path, code: str) -> bool:

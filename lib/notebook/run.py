@@ -5,6 +5,7 @@ python -m lib.notebook --output runs/short --set top_assets=6 --start 2024-10-01
 
 import argparse
 import itertools
+import logging
 import os
 import sys
 import threading
@@ -77,6 +78,7 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
     executed = output / path.name
     # A notebook elsewhere finds the stand-in for qnt, too; it gives way to an installed library.
     paths = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(PROJECT)])
+    logging.getLogger("papermill").addFilter(_is_news)
     variables = {name: str(output / file) for name, file in WRITTEN.items()} | {"PYTHONPATH": paths}
     with _one_at_a_time, environment(variables):
         try:
@@ -95,6 +97,14 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
             raise OSError(f"{output} cannot be written: {error.strerror or error}") from error
     _tidy(executed)
     return executed
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return False for papermill's warning of a parameter that the cell does not name.
+
+    `_check` refuses unknown parameters beforehand; a known one may be optional.
+    """
+    return "Passed unknown parameter" not in record.getMessage()
 
 
 def _check(path: Path, parameters: dict[str, Any]) -> None:

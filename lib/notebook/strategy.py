@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from lib.common.errors import UserError, WrongTypeError, suggest
-from lib.notebook.cells import DEBUG, CodeCell, assignments, code_cells
+from lib.notebook.cells import DEBUG, CodeCell, assignments, code_cells, optional_parameters
 from lib.strategy import METHODS, Strategy
 
 BACKTESTS = ("backtest", "backtest_ml")  # calls of qnt.backtester: cells with one are not executed
@@ -67,7 +67,8 @@ def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> 
     path, settings = Path(path).absolute(), dict(settings or {})
     cells = code_cells(path)
     known = assignments("\n".join(cell.source for cell in cells if cell.is_parameters))
-    names = _execute(path, _needed(path, cells), {n: v for n, v in settings.items() if n in known})
+    injected = {*known, *optional_parameters()} if known else set()
+    names = _execute(path, _needed(path, cells), {n: v for n, v in settings.items() if n in injected})
     call = _backtest_call(cells)
     strategy = names.get("strategy")
     if not isinstance(strategy, Strategy):
@@ -85,7 +86,9 @@ def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> 
     fields = [field.name for field in dataclasses.fields(strategy)]
     for name in left:
         if name not in fields:
-            raise WrongTypeError(f"{path.name} has no parameter {name!r}: {suggest(name, known or fields)}")
+            raise WrongTypeError(
+                f"{path.name} has no parameter {name!r}: {suggest(name, {**known, **dict.fromkeys(fields)})}"
+            )
     if left:
         strategy = dataclasses.replace(strategy, **left)
     start, end = (names.get(name, _value(call.get(name), names)) for name in ("start_date", "end_date"))
@@ -117,11 +120,13 @@ def _execute(path: Path, cells: list[CodeCell], settings: Mapping[str, Any]) -> 
 
     `settings` replace values after the parameters cell.
     """
-    names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "In": []}
+    run: list[str] = []  # the sources of the cells, as in a kernel
+    names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "In": run}
     ipython = SimpleNamespace(run_line_magic=_nothing, run_cell_magic=_nothing, system=_nothing)
     names |= {"get_ipython": lambda: ipython, "display": _nothing}
     with _in_folder(path.parent):
         for cell in cells:
+            run.append(cell.source)
             try:
                 tree = ast.parse(cell.source, f"{path.name}, {cell}")
                 exec(compile(tree, f"<{path.name}, {cell}>", "exec"), names)
@@ -130,8 +135,9 @@ def _execute(path: Path, cells: list[CodeCell], settings: Mapping[str, Any]) -> 
             except (Exception, SystemExit) as error:
                 line = f": {type(error).__name__}: {error}".rstrip(": ")
                 raise NotebookError(f"{path.name}, {cell}, fails{line}") from error
-            if cell.is_parameters:
+            if cell.is_parameters and settings:
                 names |= settings
+                run.append("\n".join(f"{name} = 0" for name in settings))  # a cell that sets them
     return names
 
 
