@@ -20,6 +20,7 @@ def _between(low: float, high: float, default: float, **metadata: Any) -> Any:
     return dataclasses.field(default=default, metadata={"range": (low, high), **metadata})
 
 
+BLENDS = ("mean", "none")
 OPTIONAL = {"optional": True}  # metadata of a parameter that the notebook's parameters cell need not set
 
 
@@ -56,6 +57,15 @@ class Parameters:
         strategy predicts from the last day only, with an empty memory.
     log_price : bool
         Compute `trend` from the logarithm of the price, as in the published text; its code uses the price.
+    blend : "mean" or "none"
+        The published strategy takes the mean of a new weight and the position of the day before; "none" takes
+        the new weight alone.
+    min_change : float
+        A position stays as it was while its weight would change by less. It is closed where its new weight
+        is 0.
+    rebalance_interval : int, trading days
+        Time between changes of positions. On the days between they stay as they are; a position that cannot
+        be traded is closed.
 
     Raises
     ------
@@ -85,6 +95,10 @@ class Parameters:
     leave_out_unknown: bool = False
     whole_sequence: bool = False
     log_price: bool = False
+    # positions
+    blend: str = dataclasses.field(default="mean", metadata=OPTIONAL)
+    min_change: float = _between(0.0, 1.0, default=0.0, **OPTIONAL)
+    rebalance_interval: int = _between(1, 10_000, default=1, **OPTIONAL)
 
     def __new__(cls, *args: Any, **parameters: Any) -> "Parameters":
         """Raise a WrongTypeError for an unknown parameter.
@@ -107,6 +121,13 @@ class Parameters:
             raise WrongValueError(
                 f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): "
                 "no weight lies between."
+            )
+        if self.blend not in BLENDS:
+            raise WrongValueError(f"blend is {self.blend!r}: {suggest(self.blend, BLENDS)}")
+        if self.min_change > self.max_weight:
+            raise WrongValueError(
+                f"min_change ({self.min_change}) must be at most max_weight ({self.max_weight}): no position "
+                "would ever be opened."
             )
 
     def as_dict(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from lib.engine import prediction, training
 from lib.engine.models import MODELS
 from lib.features import feature, target
 from lib.parameters import Parameters
-from lib.sizing import sizing
+from lib.sizing import check_shorts, sees_window, sizing
 from lib.universe import selection
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class Strategy(Parameters):
         super().__post_init__()
         for name, value in resolve_functions(self).items():
             object.__setattr__(self, name, value)
+        if self.sizing == "long_short":  # whose weights are negative whatever the data
+            check_shorts(sizing["long_short"], np.array([-1.0]), self)
 
     @classmethod
     def from_names(cls, names: Mapping[str, Any]) -> "Strategy":
@@ -217,6 +219,7 @@ def resolve_functions(strategy: Parameters) -> dict[str, Any]:
         registries["model"] = {**model, **MODELS}
     used = [find("features", item, feature) for item in strategy.features]
     used += [find(name, getattr(strategy, name), known) for name, known in registries.items()]
+    sees_window(find("sizing", strategy.sizing, sizing))
     for file in changed_files(used):
         _report_changed(file)
     names: dict[str, Any] = {

@@ -58,7 +58,11 @@ def test_an_absurd_parameter_is_refused_with_what_is_allowed(parameters, error, 
 def test_both_ends_of_every_range_are_allowed(name):
     low, high = RANGES[name]
     others = (
-        {"min_weight": 0.0} if name == "max_weight" else {"max_weight": 1.0} if name == "min_weight" else {}
+        {"min_weight": 0.0}
+        if name == "max_weight"
+        else {"max_weight": 1.0}
+        if name in ("min_weight", "min_change")
+        else {}
     )
     ends = [low if name != "max_weight" else 1e-9, high if name != "min_weight" else 0.999]
     assert [getattr(Strategy(**{name: end, **others}), name) for end in ends] == ends

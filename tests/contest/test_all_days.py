@@ -109,7 +109,6 @@ def test_a_later_end_computes_only_the_new_days(here, tmp_path, expected):
     assert here.months == []
 
 
-@pytest.mark.filterwarnings("ignore::lib.engine.prediction.SizingWarning")
 def test_another_market_is_another_run_from_the_change_on(here, tmp_path):
     short = {"start": np.datetime64("2024-11-26")}
     (before, _), _ = run(tmp_path, **short)
