@@ -125,7 +125,8 @@ class Strategy(Parameters):
         ----------
         **functions
             `load_data(period)`, `train_model(data)` and `predict(models, data, state)`, or some of them, as
-            `backtest_ml` takes them. A `predict` without `state` keeps none.
+            `backtest_ml` takes them. A `predict` without `state` keeps none. A function may take `strategy`
+            as its last argument, to call for example ``Strategy.predict(strategy, models, data, state)``.
 
         Raises
         ------
@@ -138,7 +139,7 @@ class Strategy(Parameters):
             if name not in METHODS:
                 raise WrongTypeError(f"A strategy has no method {name!r}: {suggest(name, METHODS)}")
             _check_arguments(name, function)
-        methods: dict[str, Any] = {name: staticmethod(function) for name, function in functions.items()}
+        methods: dict[str, Any] = {name: _as_method(function) for name, function in functions.items()}
         kind = type("NotebookStrategy", (type(self),), {"__module__": "__main__", **methods})
         return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
@@ -283,6 +284,18 @@ def _within_data(name: str, method: Any) -> Any:
     return predict
 
 
+def _as_method(function: Callable) -> Any:
+    """Return a function as a method; one whose last argument is `strategy` receives the strategy there."""
+    if _positional(function)[-1:] != ["strategy"]:
+        return staticmethod(function)
+
+    @functools.wraps(function)
+    def method(self: Any, *arguments: Any) -> Any:
+        return function(*arguments, self)
+
+    return method
+
+
 def _positional(function: Callable) -> list[str]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [name for name, each in inspect.signature(function).parameters.items() if each.kind in kinds]
@@ -294,7 +307,8 @@ def _check_arguments(name: str, function: Any) -> None:
         raise WrongTypeError(f"{name} must be a function of ({', '.join(wanted)}), not {function!r}.")
     for count in (len(wanted), 2):
         try:
-            inspect.signature(function).bind(*wanted[:count])
+            more = ["strategy"] * (_positional(function)[-1:] == ["strategy"])
+            inspect.signature(function).bind(*wanted[:count], *more)
             return
         except (TypeError, ValueError):
             if name != "predict":
