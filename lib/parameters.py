@@ -80,6 +80,15 @@ class Parameters:
         Standardise each feature by its mean and standard deviation in the training window.
     select_each_day : bool
         Apply `selection` on every day, and trade only what it selects; published: at trainings only.
+    blend : "mean" or "none"
+        The published strategy takes the mean of a new weight and the position of the day before; "none" takes
+        the new weight alone.
+    min_change : float
+        A position stays as it was while its weight would change by less. It is closed where its new weight
+        is 0.
+    rebalance_interval : int, trading days
+        Time between changes of positions. On the days between they stay as they are; a position that cannot
+        be traded is closed.
 
     Raises
     ------
@@ -118,6 +127,10 @@ class Parameters:
     patience: int = _between(0, 1_000, default=0, **OPTIONAL)
     scale: bool = dataclasses.field(default=False, metadata=OPTIONAL)
     select_each_day: bool = dataclasses.field(default=False, metadata=OPTIONAL)
+    # positions
+    blend: str = dataclasses.field(default="mean", metadata=OPTIONAL)
+    min_change: float = _between(0.0, 1.0, default=0.0, **OPTIONAL)
+    rebalance_interval: int = _between(1, 10_000, default=1, **OPTIONAL)
 
     def __new__(cls, *args: Any, **parameters: Any) -> "Parameters":
         """Raise a WrongTypeError for an unknown parameter.
@@ -140,6 +153,11 @@ class Parameters:
             raise WrongValueError(
                 f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): "
                 "no weight lies between."
+            )
+        if self.min_change > self.max_weight:
+            raise WrongValueError(
+                f"min_change ({self.min_change}) must be at most max_weight ({self.max_weight}): no position "
+                "would ever be opened."
             )
         _check_options(self)
 
@@ -164,6 +182,7 @@ class Parameters:
 TEXTS: dict[str, tuple[str, ...]] = {
     "scope": ("asset", "pooled"),
     "optimiser": ("LBFGS", "Adam"),
+    "blend": ("mean", "none"),
     "loss": ("mse", "bce"),
 }
 # smallest and largest value of each number; a subclass may declare a parameter again without them

@@ -21,7 +21,7 @@ from lib.engine import prediction, training
 from lib.engine.learners import MODELS, check_model, is_estimator
 from lib.features import feature, target
 from lib.parameters import Parameters
-from lib.sizing import sizing
+from lib.sizing import check_shorts, sees_window, sizing
 from lib.universe import selection
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Strategy(Parameters):
         for name, value in resolve_functions(self).items():
             object.__setattr__(self, name, value)
         check_model(self)
+        if self.sizing == "long_short":  # whose weights are negative whatever the data
+            check_shorts(sizing["long_short"], np.array([-1.0]), self)
 
     @classmethod
     def from_names(cls, names: Mapping[str, Any]) -> "Strategy":
@@ -124,7 +126,8 @@ class Strategy(Parameters):
         ----------
         **functions
             `load_data(period)`, `train_model(data)` and `predict(models, data, state)`, or some of them, as
-            `backtest_ml` takes them. A `predict` without `state` keeps none.
+            `backtest_ml` takes them. A `predict` without `state` keeps none. A function may take `strategy`
+            as its last argument, to call for example ``Strategy.predict(strategy, models, data, state)``.
 
         Raises
         ------
@@ -137,7 +140,7 @@ class Strategy(Parameters):
             if name not in METHODS:
                 raise WrongTypeError(f"A strategy has no method {name!r}: {suggest(name, METHODS)}")
             _check_arguments(name, function)
-        methods: dict[str, Any] = {name: staticmethod(function) for name, function in functions.items()}
+        methods: dict[str, Any] = {name: _as_method(function) for name, function in functions.items()}
         kind = type("NotebookStrategy", (type(self),), {"__module__": "__main__", **methods})
         return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
@@ -221,6 +224,7 @@ def resolve_functions(strategy: Parameters) -> dict[str, Any]:
         registries["model"] = {**models, **MODELS}
     used = [find("features", item, feature) for item in strategy.features]
     used += [find(name, getattr(strategy, name), known) for name, known in registries.items()]
+    sees_window(find("sizing", strategy.sizing, sizing))
     for file in changed_files(used):
         _report_changed(file)
     names: dict[str, Any] = {
@@ -284,6 +288,18 @@ def _within_data(name: str, method: Any) -> Any:
     return predict
 
 
+def _as_method(function: Callable) -> Any:
+    """Return a function as a method; one whose last argument is `strategy` receives the strategy there."""
+    if _positional(function)[-1:] != ["strategy"]:
+        return staticmethod(function)
+
+    @functools.wraps(function)
+    def method(self: Any, *arguments: Any) -> Any:
+        return function(*arguments, self)
+
+    return method
+
+
 def _positional(function: Callable) -> list[str]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [name for name, each in inspect.signature(function).parameters.items() if each.kind in kinds]
@@ -295,7 +311,8 @@ def _check_arguments(name: str, function: Any) -> None:
         raise WrongTypeError(f"{name} must be a function of ({', '.join(wanted)}), not {function!r}.")
     for count in (len(wanted), 2):
         try:
-            inspect.signature(function).bind(*wanted[:count])
+            more = ["strategy"] * (_positional(function)[-1:] == ["strategy"])
+            inspect.signature(function).bind(*wanted[:count], *more)
             return
         except (TypeError, ValueError):
             if name != "predict":

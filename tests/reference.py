@@ -5,6 +5,7 @@ stand-in) for every indicator, as the published code does. Mended are only the t
 not run.
 """
 
+import math
 import random
 
 import numpy as np
@@ -145,3 +146,49 @@ def predict(models, data, state):
     blended = qnexp.cut_big_positions(weights=blended, max_weight=0.1)
     next_state = {"previous_weights": blended.isel(time=-1)}
     return blended.reindex(asset=np.union1d(every_asset, assets), fill_value=0), next_state
+
+
+def follow(
+    raw,
+    tradable,
+    blend="mean",
+    min_change=0.0,
+    rebalance_interval=1,
+    shorts=True,
+    min_weight=0.005,
+    max_weight=0.1,
+):
+    """Return the positions of consecutive days, asset by asset.
+
+    `raw` has for each day the raw weights by asset, NaN for an asset that must not be held, and `tradable`
+    the assets that can be traded. The result has for each day the positions carried on and those handed out.
+    """
+    held, rows = {}, []
+    for day, (wanted, may) in enumerate(zip(raw, tradable, strict=True)):
+        if day % rebalance_interval == 0:
+            before, held = held, {}
+            for asset in {*before, *wanted}:
+                new, old = wanted.get(asset, 0.0), before.get(asset, 0.0)
+                weight = (new + old) / 2 if blend == "mean" and old != 0 else new
+                if math.isfinite(weight) and (abs(weight) if shorts else weight) >= min_weight:
+                    held[asset] = weight
+            total = max(sum(map(abs, held.values())), 1.0)
+            held = {
+                asset: math.copysign(min(abs(weight) / total, max_weight), weight)
+                for asset, weight in held.items()
+            }
+            stay = {}
+            for asset in {*before, *wanted} if min_change else ():
+                new, old = wanted.get(asset, 0.0), before.get(asset, 0.0)
+                if abs(held.get(asset, 0.0) - old) < min_change:
+                    held.pop(asset, None)
+                    if math.isfinite(new) and new != 0:
+                        stay[asset] = old
+            rest, room = sum(map(abs, held.values())), 1 - sum(map(abs, stay.values()))
+            if stay and rest > room:
+                held = {asset: weight * room / rest for asset, weight in held.items()}
+            held |= stay
+        if min_change or rebalance_interval > 1:
+            held = {asset: weight for asset, weight in held.items() if asset in may}
+        rows.append((dict(held), {asset: weight for asset, weight in held.items() if asset in may}))
+    return rows

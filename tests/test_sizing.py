@@ -1,12 +1,9 @@
-import warnings
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import Strategy, lookahead
-from lib.engine import prediction
 from lib.engine.prediction import raw_weights
 from lib.sizing import above_half, as_output, ranked, sizing
 from tests.markets import random_market, window
@@ -105,24 +102,3 @@ def test_every_sizing_looks_at_no_later_day_and_repeats_itself(name) -> None:
         assert weights.equals(again)
         assert same == after
         state = after
-
-
-@pytest.mark.parametrize(
-    ("sizing", "target", "warned"),
-    [
-        (lambda outputs, strategy: outputs - 1, "next_open_up", True),
-        ("as_output", lambda data, strategy: data[0], True),
-        ("as_output", "next_open_up", False),
-        (lambda outputs, strategy: outputs + 1, "next_open_up", False),
-    ],
-    ids=["own sizing", "target of any sign", "published", "positive"],
-)
-def test_negative_weights_are_reported(sizing, target, warned) -> None:
-    prediction._warn_of_shorts.cache_clear()
-    strategy = Strategy(sizing=sizing, target=target)
-    outputs = {"A": -0.5, "B": 0.5}
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        for _ in range(2):
-            raw_weights(outputs, ASSETS, LIQUID, set(), strategy)
-    assert [str(each.message).count("short positions are not supported") for each in found] == [1] * warned

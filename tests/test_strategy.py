@@ -60,6 +60,7 @@ def test_both_ends_of_every_range_are_allowed(name):
     others = {
         "max_weight": {"min_weight": 0.0},
         "min_weight": {"max_weight": 1.0},
+        "min_change": {"max_weight": 1.0},
         "window": {"lookback_period": 1_000, "train_period": 1_000},
         "batch_size": {"optimiser": "Adam", "window": 1},
         "patience": {"validation": 0.2},

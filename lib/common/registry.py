@@ -211,10 +211,10 @@ def full_name_of(value: Any) -> str:
 def own_parameters(function: Callable) -> dict[str, Any]:
     """Return a function's own parameters with their defaults.
 
-    They follow its first two arguments.
+    They follow its first two arguments, or three of a sizing that sees the window.
     """
     parameters = list(inspect.signature(function).parameters.values())[2:]
-    return {parameter.name: parameter.default for parameter in parameters}
+    return {each.name: each.default for each in parameters if each.name != "strategy"}
 
 
 def _unbound(value: Any) -> tuple[Any, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The whole run of a contest: a pass for every day, and its weights."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -117,17 +117,19 @@ def _independent(
 ) -> Iterator[Pass]:
     """Yield passes whose outputs need no state.
 
-    Their order is arbitrary; new ones are kept.
+    Their order is arbitrary; new ones are kept. A sizing that cannot be used ends the run at its first month.
     """
     yield from kept.passes.values()
     missing = [day for day in days if str(day) not in kept.passes]
     bar.update(len(days) - len(missing))
     for jobs in _jobs(compute_outputs, strategy, data, _months(missing), identity):
-        for _, answer in _answers(jobs, where):
-            found = [Pass(**entry) for entry in answer]
-            kept_days.keep_passes(folder, found, data, strategy, identity)
-            bar.update(len(found))
-            yield from found
+        with contextlib.closing(_answers(jobs, where)) as answers:
+            for _, answer in answers:
+                found = [Pass(**entry) for entry in answer]
+                kept_days.keep_passes(folder, found, data, strategy, identity)
+                follow(strategy, data, found[:1])
+                bar.update(len(found))
+                yield from found
 
 
 def _in_sequence(
@@ -196,7 +198,7 @@ def _jobs(
         yield jobs
 
 
-def _answers(jobs: Mapping[str, bytes], where: Mapping[str, Any]) -> Iterator[tuple[str, list]]:
+def _answers(jobs: Mapping[str, bytes], where: Mapping[str, Any]) -> Generator[tuple[str, list]]:
     """Yield the month and result of each finished call."""
     try:
         with contextlib.closing(run_all(jobs, **where)) as answers:

@@ -41,6 +41,7 @@ def verdict_page(verdict: Verdict, seconds: list[float]) -> str:
         f"<p>{verdict.days_in_words}. Prices: {html.escape(verdict.source or 'not named')}</p>",
         _table(rules_table(list(verdict.checks))),
         f"<p>{html.escape(verdict.sharpe_in_words)}</p>",
+        f"<p>{verdict.exposure_in_words}</p>",
         "<h2>Originality</h2>",
         _table(with_headings(verdict.relatives)),
         *(f"<p>{html.escape(note)}</p>" for note in verdict.notes),

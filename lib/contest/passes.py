@@ -11,6 +11,7 @@ import cloudpickle
 import numpy as np
 
 from lib.common.market_data import data_limit, ending_with, recording_loads
+from lib.common.registry import find
 from lib.engine import prediction, training
 from lib.engine.chain import last_rows, predict_days, window_of
 from lib.engine.examples import training_set_of
@@ -19,6 +20,7 @@ from lib.engine.models import TrainedModels
 from lib.engine.prediction import KnownOutputs
 from lib.runs.identity import Identity, check_worker, register
 from lib.runs.workers import captured_output, single_torch_thread
+from lib.sizing import sees_window, sizing
 from lib.strategy import Strategy, loads_own_data
 
 if TYPE_CHECKING:
@@ -141,7 +143,7 @@ def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.
     places = data.get_index("asset")
     if passes and passes[0].weights is None:
         known = (KnownOutputs(entry.outputs, set(entry.models or ())) for entry in passes)
-        steps = zip(known, last_rows(data, days, strategy.lookback_period), strict=True)
+        steps = zip(known, _seen_by_sizing(strategy, data, days), strict=True)
         for row, (weights, _) in zip(table, predict_days(strategy.predict, steps), strict=True):
             row[places.get_indexer(weights.get_index("asset"))] = weights.values[0]
     else:
@@ -150,6 +152,18 @@ def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.
             row[places.get_indexer(list(held))] = list(held.values())
     coords = {"time": days.astype("M8[ns]"), "asset": data.asset.values}
     return xr.DataArray(table, coords, ("time", "asset"), name=data.name)
+
+
+def _seen_by_sizing(
+    strategy: Strategy, data: "xr.DataArray", days: Iterable[np.datetime64]
+) -> "Iterator[xr.DataArray]":
+    """Yield for each day the data that the sizing sees: the lookback window, or its last day only."""
+    if not sees_window(find("sizing", strategy.sizing, sizing)):
+        yield from last_rows(data, days, strategy.lookback_period)
+        return
+    for day in days:
+        with seen_on(strategy, data, day, strategy.lookback_period) as window:
+            yield window
 
 
 @contextlib.contextmanager

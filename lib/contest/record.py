@@ -67,6 +67,7 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
         "sharpe_ratio": _number(verdict.sharpe_ratio),
         "interval": [_number(end) for end in verdict.interval],
         "interval_source": SOURCE,
+        "exposure": {name: _number(share) for name, share in verdict.exposure.items()},
         "by_year": _rows(verdict.by_year, "year"),
         "relatives": _rows(verdict.relatives, "name"),
         "notes": list(verdict.notes),

@@ -14,7 +14,7 @@ from lib.common.rules import SHARPE_RATIO, RuleCheck, check_rules, rules_table
 from lib.contest import originality
 from lib.stats.bootstrap import FEWEST, LEVEL, interval
 from lib.stats.performance import measured
-from lib.stats.portfolios import equal_weights, portfolio, same_positions
+from lib.stats.portfolios import equal_weights, exposure, portfolio, same_positions
 from lib.stats.sharpe import annual_sharpe_ratio
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Verdict:
         The parameters of the strategy.
     is_copy : bool
         True if the weights equal those of the published template.
+    exposure : mapping of str to float
+        Long, short, gross and net exposure of an average day, as shares of the capital.
     """
 
     checks: tuple[RuleCheck, ...]
@@ -70,6 +72,7 @@ class Verdict:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""  # of the strategy, such as "strategy.ipynb: top_assets=6"
     is_copy: bool = False  # the weights equal the published template's
+    exposure: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def admitted(self) -> bool:
@@ -103,12 +106,19 @@ class Verdict:
             return f"{found}; an interval takes at least {FEWEST} days."
         return f"{found}, {LEVEL:.0%} interval {low:.2f} to {high:.2f} ({SOURCE})."
 
+    @property
+    def exposure_in_words(self) -> str:
+        """Return a sentence with the exposure of an average day."""
+        shares = ", ".join(f"{name} {share:z.1%}" for name, share in self.exposure.items())
+        return f"Exposure on an average day: {shares or 'not known'} of the capital."
+
     def __str__(self) -> str:
         """Return the verdict as tables and sentences."""
         parts = [
             f"{self.days_in_words}. Prices: {self.source or 'not named'}",
             in_lines(rules_table(list(self.checks)).reset_index()),
             self.sharpe_in_words,
+            self.exposure_in_words,
             in_columns(self.by_year[["days", "sharpe_ratio"]]),
         ]
         if len(self.relatives):
@@ -208,6 +218,7 @@ def contest_verdict(
         others=others,
         notes=tuple(notes),
         is_copy=is_copy,
+        exposure=exposure(weights).means(),
         **described,
     )
 

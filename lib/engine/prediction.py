@@ -1,6 +1,5 @@
 """Prediction: from models, data and the previous state to the weights of the day."""
 
-import functools
 import warnings
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,17 +14,14 @@ from lib.engine.learners import Constant, Rule, estimator_outputs, is_estimator,
 from lib.engine.models import TrainedModels
 from lib.engine.warm_up import check_lookback_window, check_model_window
 from lib.engine.windows import rows_of
-from lib.sizing import sizing
+from lib.sizing import check_shorts, sees_window, sizing
 from lib.state import State, StateWarning
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from lib.parameters import Parameters
-
-
-# targets whose models rarely have negative outputs; the published strategy drops those
-CLASSES = ("next_open_up", "tradable_open_up")
 
 
 class KnownOutputs(NamedTuple):
@@ -47,7 +43,7 @@ def predict(
     ----------
     models : mapping of asset to model, or KnownOutputs
         What `train_model` returned; a model of an asset that is not in `data` is ignored. With
-        `KnownOutputs` only the last day of `data` counts.
+        `KnownOutputs` only the last day of `data` counts, unless the sizing takes data.
     data : xarray.DataArray
         (field, time, asset): the lookback window, ending on the day to predict.
     state : State or None
@@ -59,15 +55,16 @@ def predict(
     -------
     weights : xarray.DataArray
         (time, asset): the last day, and every asset of `data` in its order. Finite; the sum of \\|w\\| is at
-        most 1, none above `max_weight`; 0 where an asset is not held, is not liquid that day, or has no
+        most 1, no \\|w\\| above `max_weight`; 0 where an asset is not held, is not liquid that day, or has no
         price.
     state : State
-        To hand on: the blended weights before those of illiquid assets were set to 0, as published.
+        To hand on: the blended weights before those of illiquid assets were set to 0, as published. With
+        `min_change` or `rebalance_interval` those are 0 in the state too.
 
     Raises
     ------
     ValueError
-        `data` is not in the platform's layout.
+        `data` is not in the platform's layout, or the sizing returns no weights that the competition allows.
     StateError
         The state was made with other parameters.
     TypeError
@@ -204,7 +201,8 @@ def weights_of_day(
 ) -> tuple["xr.DataArray", State]:
     """Turn the models' `outputs` for the last day of `data` into weights, and return the next state.
 
-    Only the names of the assets in `models` and the last day of `data` count; otherwise like `predict`.
+    Only the names of the assets in `models` count, and the last day of `data` unless the sizing takes data;
+    otherwise like `predict`.
     """
     if state is not None and not isinstance(state, State):
         raise WrongTypeError(
@@ -232,17 +230,47 @@ def weights_of_day(
     price, liquid = field(data, "close")[-1], field(data, "is_liquid")[-1]
 
     assets = data.get_index("asset").tolist()
-    new = raw_weights(outputs, assets, liquid, models, strategy)
-
     gone = sorted(set(carried_in).difference(assets))
     old = np.array([carried_in.get(asset, 0.0) for asset in [*assets, *gone]])
-    blended = blend(np.append(new, np.zeros(len(gone))), old, strategy.min_weight, strategy.max_weight)
+    may_trade = np.append(tradable(liquid, price), np.zeros(len(gone), bool))
+    waited = _days_since_rebalance(state, days, strategy.rebalance_interval)
+    positions = old
+    if waited == 0:
+        new = raw_weights(outputs, assets, liquid, models, strategy, data)
+        positions = _positions(np.append(new, np.zeros(len(gone))), old, strategy)
+    if strategy.min_change > 0 or strategy.rebalance_interval > 1:
+        positions = np.where(may_trade, positions, 0.0)  # a position that was closed does not stay as it was
 
-    kept = {asset: weight for asset, weight in zip([*assets, *gone], blended.tolist(), strict=True) if weight}
-    next_state = State(day, kept, dict(carried_in), parameters, memory, memory)
+    kept = {name: weight for name, weight in zip([*assets, *gone], positions.tolist(), strict=True) if weight}
+    next_state = State(day, kept, dict(carried_in), parameters, memory, memory, waited)
     last_day = data.isel(field=0, time=slice(-1, None), drop=True)  # a slice: a list would copy the indexes
-    weights = last_day.copy(deep=False, data=[np.where(tradable(liquid, price), blended[: len(assets)], 0.0)])
+    weights = last_day.copy(deep=False, data=[np.where(may_trade, positions, 0.0)[: len(assets)]])
     return weights, next_state
+
+
+def _days_since_rebalance(state: State | None, days: "pd.Index", interval: int) -> int:
+    """Return the trading days from the last rebalance to the last of `days`; 0 if this is one itself.
+
+    A day that is run again is a rebalance if it was one before.
+    """
+    if state is None or interval == 1 or state.date > days.values[-1]:
+        return 0
+    later = len(days) - int(days.searchsorted(state.date, side="right"))
+    waited = state.days_since_rebalance + later
+    return 0 if later and waited >= interval else waited
+
+
+def _positions(new: np.ndarray, old: np.ndarray, strategy: "Parameters") -> np.ndarray:
+    """Return the positions of a rebalance from raw weights and the positions before, both (asset,)."""
+    weights = blend(
+        new,
+        old,
+        strategy.min_weight,
+        strategy.max_weight,
+        mean=strategy.blend == "mean",
+        shorts=strategy.sizing != "as_output",
+    )
+    return without_small_changes(weights, old, new, strategy.min_change) if strategy.min_change else weights
 
 
 def raw_weights(
@@ -251,8 +279,11 @@ def raw_weights(
     liquid: np.ndarray,
     models: Container[str],
     strategy: "Parameters",
+    data: "xr.DataArray | None" = None,
 ) -> np.ndarray:
     """Apply the strategy's `sizing` to the outputs of the liquid assets: raw weights (asset,).
+
+    `data` are (field, time, asset), for a sizing that takes them; it gets the assets that it sizes.
 
     0 where an asset is not liquid or has no output. NaN, so that it is not held even if it was before, where
     the output is not finite, and, as published, where an asset with a model has no data that day.
@@ -260,46 +291,60 @@ def raw_weights(
     Raises
     ------
     ValueError
-        The sizing does not return one number for each output.
+        The sizing does not return one number for each output, or a negative one in a long-only competition.
     """
     new = np.where(liquid > 0, [outputs.get(asset, 0.0) for asset in assets], 0.0)
     sized = (liquid > 0) & np.isfinite(new) & [asset in outputs for asset in assets]
     if sized.any():
         function = find("sizing", strategy.sizing, sizing)
-        raw = np.asarray(function(new[sized], strategy))
+        window = (
+            () if data is None or not sees_window(function) else (data.isel(asset=np.flatnonzero(sized)),)
+        )
+        raw = np.asarray(function(new[sized], *window, strategy))
         if raw.shape != (sized.sum(),) or raw.dtype.kind not in "fiub":
             raise WrongValueError(
                 f"sizing {name_of(function)} must return one number for each of the {sized.sum()} outputs "
                 f"given, not an array of {raw.dtype} with shape {raw.shape}."
             )
-        if (raw < 0).any() and not (strategy.sizing == "as_output" and strategy.target in CLASSES):
-            _warn_of_shorts(name_of(function))
+        if strategy.sizing != "as_output":
+            check_shorts(function, raw, strategy)
         new[sized] = raw
     new[np.isnan(liquid) & [asset in models for asset in assets]] = np.nan
     return new
 
 
-class SizingWarning(UserWarning):
-    """A sizing returns weights that are not held."""
-
-
-@functools.cache
-def _warn_of_shorts(name: str) -> None:
-    warnings.warn(
-        f"Sizing {name} returns negative weights: they become 0, since short positions are not supported. "
-        "Return 0 or more.",
-        SizingWarning,
-        stacklevel=4,
-    )
-
-
-def blend(new: np.ndarray, old: np.ndarray, min_weight: float, max_weight: float) -> np.ndarray:
+def blend(
+    new: np.ndarray,
+    old: np.ndarray,
+    min_weight: float,
+    max_weight: float,
+    mean: bool = True,
+    shorts: bool = False,
+) -> np.ndarray:
     """Blend today's raw weights with yesterday's weights, both (asset,) in the same order.
 
-    The mean of both where there was a position, else the raw weight; below `min_weight` nothing; scaled to a
-    sum of at most 1; cut at `max_weight`. An asset without a finite raw weight is not held, even
-    if it was before.
+    With `mean` the mean of both where there was a position, else the raw weight. Nothing where the absolute
+    value is below `min_weight`; without `shorts` nothing where the weight is. The absolute values are scaled
+    to a sum of at most 1, then cut at `max_weight`. An asset without a finite raw weight is not held, even if
+    it was before.
     """
-    weights = np.where(old == 0, new, (new + old) / 2)
-    weights = np.where(np.isfinite(weights) & (weights >= min_weight), weights, 0.0)
-    return np.minimum(weights / max(weights.sum(), 1.0), max_weight)
+    weights = np.where(old == 0, new, (new + old) / 2) if mean else new
+    size = np.abs(weights) if shorts else weights
+    weights = np.where(np.isfinite(weights) & (size >= min_weight), weights, 0.0)
+    return np.clip(weights / max(np.abs(weights).sum(), 1.0), -max_weight, max_weight)
+
+
+def without_small_changes(
+    weights: np.ndarray, old: np.ndarray, new: np.ndarray, min_change: float
+) -> np.ndarray:
+    """Return the old weight where the change is smaller than `min_change`, all (asset,).
+
+    An asset whose raw weight in `new` is 0 or not finite is closed instead, since it would stay for ever.
+    Where the old weights that stay leave less than the others need, the others share the rest of the capital
+    in proportion.
+    """
+    small = np.abs(weights - old) < min_change
+    stays = small & np.isfinite(new) & (new != 0)
+    weights = np.where(stays, old, np.where(small, 0.0, weights))
+    needed, room = np.abs(weights[~stays]).sum(), max(1 - np.abs(old[stays]).sum(), 0.0)
+    return np.where(stays, old, weights * (room / needed)) if needed > room else weights

@@ -93,8 +93,8 @@ def questions_about(
 
     Only features see rows after it, if any, at most `later`. Whatever loads data through the strategy gets
     them up to the row, as in a backtest. `trained` keeps the models of the published network by what they
-    were trained on. Without it that network is not trained: the questions are about its examples, and there
-    is no prediction.
+    were trained on. Without it that network is not trained, unless the strategy has another sizing than the
+    published one: the questions are about its examples, and there is no prediction.
     """
     index = data.get_index("asset")
     first = first_row(data, row, strategy.lookback_period)
@@ -146,19 +146,22 @@ def questions_about(
 
     def chain() -> np.ndarray:
         days = range(row + 1 - CHAIN, row + 1)
-        firsts = [first_row(data, day, strategy.lookback_period) for day in days]
-        windows = (data[:, k : day + 1].copy(deep=True) for k, day in zip(firsts, days, strict=True))
+        # between rebalances a chain does not depend on its day, which is therefore predicted alone too
+        parts = [days, days[-1:]] if strategy.rebalance_interval > 1 else [days]
         answers = []
-        for weights, _ in predict_days(strategy.predict, ((train(), window) for window in windows)):
-            last = weights.isel(time=-1) if "time" in weights.dims else weights
-            answers.append(last.reindex(asset=index, fill_value=0).values.astype(float))
+        for part in parts:
+            firsts = [first_row(data, day, strategy.lookback_period) for day in part]
+            windows = (data[:, k : day + 1].copy(deep=True) for k, day in zip(firsts, part, strict=True))
+            for weights, _ in predict_days(strategy.predict, ((train(), window) for window in windows)):
+                last = weights.isel(time=-1) if "time" in weights.dims else weights
+                answers.append(last.reindex(asset=index, fill_value=0).values.astype(float))
         return np.stack(answers)
 
     questions: Questions = {}
     if uses_features(strategy):
         questions |= {label: partial(feature, k) for k, label in enumerate(feature_labels(strategy))}
         questions["selection"] = selection
-    if trained is None and depends_on_examples_only(strategy):
+    if trained is None and depends_on_examples_only(strategy) and strategy.sizing == "as_output":
         return questions | {"training": examples}
     return questions | {"training": outputs, "prediction": chain}
 

@@ -28,6 +28,7 @@ from lib.rehearsal.assessment import MAX_MEMORY, Assessment, assess
 from lib.rehearsal.execution import COLOURS
 from lib.rehearsal.passes import PassResult, Stage, copy_submission, differences, fresh_python, run_pass
 from lib.rehearsal.submission import MAY_FAIL, Submission, read_submission
+from lib.state.positions import in_words
 
 SUBMISSION = 5_000  # passes, one for each trading day since 2006
 SLOWEST = 6  # cells listed by name
@@ -245,5 +246,4 @@ def _cell_lines(passes: Sequence[PassResult], cells: Sequence[CodeCell]) -> list
 def _invested(done: PassResult) -> str:
     if done.weights is None or set(done.weights.dims) != {"time", "asset"} or not done.weights.size:
         return ""
-    row = np.abs(done.weights.isel(time=-1).values)
-    return f", {np.count_nonzero(row)} positions, {row.sum():.1%} of the capital"
+    return f", {in_words(done.weights.isel(time=-1).values.tolist())}"

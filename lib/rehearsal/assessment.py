@@ -12,7 +12,7 @@ from lib.rehearsal.execution import Execution
 from lib.rehearsal.passes import PassResult
 from lib.rehearsal.submission import Submission, defined_names
 from lib.rehearsal.weight_checks import first_five, tradable_positions, weight_faults
-from lib.state.positions import as_record
+from lib.state.positions import as_record, in_words
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -178,8 +178,8 @@ def _compare_states(
     carried_in = done.state.carried_in
     if not all(_close(left, carried_in, asset) for asset in {*left, *carried_in}):
         return [
-            f"the state was reset: the pass began with {_sum(carried_in)}, though the one before left "
-            f"{_sum(left)}; read it with state_read and hand it to predict"
+            f"the state was reset: the pass began with {in_words(carried_in.values())}, though the one "
+            f"before left {in_words(left.values())}; read it with state_read and hand it to predict"
         ], []
     memory = {} if before.state is None else before.state.memory
     if memory and as_record(memory) != as_record(done.state.memory_carried_in):
@@ -207,10 +207,6 @@ def _held(done: PassResult) -> dict[str, float]:
 
 def _close(first: Mapping[str, float], second: Mapping[str, float], asset: str) -> bool:
     return abs(first.get(asset, 0) - second.get(asset, 0)) <= ROUNDING
-
-
-def _sum(weights: Mapping[str, float]) -> str:
-    return f"{len(weights)} positions, {sum(map(abs, weights.values())):.1%} of the capital"
 
 
 # ---- why a pass crashed ----

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lib.common.market_data import check_data
+from lib.common.registry import find
 from lib.engine.chain import predict_days
 from lib.engine.learners import CONSTANT_OUTPUT
 from lib.engine.prediction import KnownOutputs
 from lib.report.outputs import EvaluatedTraining, traded_outputs
+from lib.sizing import sees_window, sizing
 from lib.stats.added_value import AddedValue, added_value, added_value_sentence
 from lib.stats.performance import Measures, measured
 from lib.stats.portfolios import Portfolio, equal_weights, portfolio, same_positions
@@ -117,8 +119,8 @@ def without_model(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArr
     seen, days = check_data(log.seen(data)), weights.time.values
     if not same_positions(_chain(trainings, seen, days, strategy, constant=False), returned):
         return Baseline(None, missing=NOT_THESE)
-    for sizing in (strategy.sizing, "as_output"):
-        sized = replace(strategy, sizing=sizing)
+    for name in (strategy.sizing, "as_output"):
+        sized = replace(strategy, sizing=name)
         found = _chain(trainings, seen, days, sized, constant=True)
         if (found != 0).any():
             break
@@ -136,11 +138,14 @@ def _chain(
     traded = {  # of a day with a new training the later one counts
         day: (training.models, row) for training in trainings for day, row in _by_day(training.outputs)
     }
+    # what a sizing sees is cut as `backtest_ml` cuts it
+    period = strategy.lookback_period if sees_window(find("sizing", strategy.sizing, sizing)) else 0
     steps = []
-    for day, at in zip(days, np.searchsorted(data.time.values, days), strict=True):
+    for day in days:
         models, row = traded.get(day, ((), {}))
         outputs = dict.fromkeys(row, CONSTANT_OUTPUT) if constant else row
-        steps.append((KnownOutputs(outputs, models), data.isel(time=slice(at, at + 1))))
+        seen = data.sel(time=slice(day - np.timedelta64(period, "D"), day))
+        steps.append((KnownOutputs(outputs, models), seen))
     held = [weights.values[0] for weights, _ in predict_days(strategy.predict, steps)]
     return data.isel(field=0, drop=True).sel(time=days).copy(data=np.stack(held))
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lib.common.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout, line_style, rows, shades
 from lib.report.outputs import has_classes
+from lib.stats.portfolios import exposure
 from lib.stats.sharpe import GEOMETRIC, sharpe_ratio
 
 if TYPE_CHECKING:
@@ -288,7 +289,8 @@ def holdings_figure(weights: "xr.DataArray", turnover: "xr.DataArray", source: s
     Parameters
     ----------
     weights : xarray.DataArray
-        (time, asset). Exposure is the sum of the absolute weights of a day.
+        (time, asset). Exposure is the sum of the absolute weights of a day; where there are short positions,
+        long, short (below 0) and net exposure are drawn too.
     turnover : xarray.DataArray
         (time,), the share of the capital traded on each day, from `lib.stats.portfolios.portfolio`.
     source : str
@@ -319,16 +321,22 @@ def holdings_figure(weights: "xr.DataArray", turnover: "xr.DataArray", source: s
         col=1,
         **shades(shown.values),
     )
-    exposure = np.abs(weights.values).sum(axis=1)
-    for row, days, values in (
-        (2, weights.time.values, exposure),
-        (3, turnover.time.values, turnover.values),
-    ):
+    found = exposure(weights)
+    lines = [(2, "gross", found.gross, {"color": BLUE}), (3, "turnover", turnover, {"color": BLUE})]
+    has_shorts = bool((found.short > 0).any())
+    if has_shorts:
+        lines += [
+            (2, "long", found.long, {"color": GREEN, "dash": "dash"}),
+            (2, "short", -found.short, {"color": ORANGE, "dash": "dash"}),
+            (2, "net", found.net, {"color": GREY, "dash": "dot"}),
+        ]
+    for row, name, values, line in lines:
         figure.add_scatter(
-            x=days,
-            y=values,
-            showlegend=False,
-            line={"color": BLUE, "width": 1.6},
+            x=values.time.values,
+            y=values.values,
+            name=name,
+            showlegend=has_shorts and row == 2,
+            line={"width": 1.6, **line},
             hovertemplate="%{x|%Y-%m-%d}: %{y:.1%}<extra></extra>",
             row=row,
             col=1,

@@ -10,6 +10,7 @@ from lib.engine.models import Fit, TrainedModels
 from lib.report.display import ShownColumn
 from lib.report.outputs import ACCURACIES, CORRELATIONS, EvaluatedTraining, correlations, has_classes
 from lib.state import State
+from lib.state.positions import in_words
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -235,9 +236,8 @@ def weights_table(weights: "xr.DataArray", state: Any) -> pd.DataFrame:
 def weights_sentence(weights: "xr.DataArray") -> str:
     """Return a sentence with the day, the number of positions and their sum."""
     row = _last_row(weights)
-    held = int((row.values != 0).sum())
     day = f" on {str(row.time.values)[:10]}" if "time" in row.coords else ""
-    return f"{held} positions{day}, {np.abs(row.values).sum():.1%} of the capital."
+    return f"{in_words(row.values.tolist(), day)}."
 
 
 def _last_row(weights: "xr.DataArray") -> "xr.DataArray":

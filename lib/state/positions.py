@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.common.errors import UserError
 
-VERSION = 2  # 1 had no memory; a state without one is still written so
+VERSION = 3  # 1 had no memory, 2 no days since the rebalance; a state without them is still written so
 
 
 class StateWarning(UserWarning):
@@ -38,6 +38,9 @@ class State:
         or dates, lists and dicts of them. Set them with `with_memory`.
     memory_carried_in : mapping of str to plain value
         The memory carried into that day.
+    days_since_rebalance : int
+        Trading days from the last rebalance to that day, 0 on a day of one: positions stay as they are until
+        the strategy's `rebalance_interval` has passed.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class State:
     parameters: Mapping[str, Any]
     memory: Mapping[str, Any] = field(default_factory=dict, hash=False)
     memory_carried_in: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    days_since_rebalance: int = 0
 
     def __post_init__(self) -> None:
         """Check every field, also of an unpickled state."""
@@ -60,6 +64,7 @@ class State:
         object.__setattr__(self, "parameters", MappingProxyType(parameters_of(self.parameters)))
         for name in ("memory", "memory_carried_in"):
             object.__setattr__(self, name, memory_of(getattr(self, name)))
+        object.__setattr__(self, "days_since_rebalance", count_of(self.days_since_rebalance))
 
     def __eq__(self, other: object) -> bool:
         """Return True if all values are equal.
@@ -126,8 +131,9 @@ class State:
 
     def _record(self) -> dict[str, Any]:
         """Return the state as plain values."""
+        memory = bool(self.memory or self.memory_carried_in)
         record = {
-            "version": VERSION if self.memory or self.memory_carried_in else 1,
+            "version": VERSION if self.days_since_rebalance else 2 if memory else 1,
             "date": str(self.date),
             "weights": dict(self.weights),
             "before": dict(self.carried_in),
@@ -135,13 +141,14 @@ class State:
         }
         if record["version"] == 1:
             return record
-        memory = {"memory": self.memory, "memory_before": self.memory_carried_in}
-        return record | {name: as_record(values) for name, values in memory.items()}
+        memories = {"memory": self.memory, "memory_before": self.memory_carried_in}
+        record |= {name: as_record(values) for name, values in memories.items()}
+        waited = self.days_since_rebalance
+        return record | {"days_since_rebalance": waited} if waited else record
 
     def __repr__(self) -> str:
         """Return one line: date, number of positions, their sum."""
-        invested = math.fsum(map(abs, self.weights.values()))
-        return f"State of {self.date}: {len(self.weights)} positions, {invested:.1%} of the capital"
+        return f"State of {self.date}: {in_words(self.weights.values())}"
 
     def __str__(self) -> str:
         """Return the date and every position."""
@@ -170,14 +177,22 @@ def restore(record: Any) -> State:
         )
     fields = {"version", "date", "weights", "before", "fingerprint"}
     fields |= {"memory", "memory_before"} if version > 1 else set()
+    fields |= {"days_since_rebalance"} if version > 2 else set()
     if set(record) != fields:
         odd = sorted(map(short, fields.symmetric_difference(record)))
         raise StateError(f"its record is damaged: missing or unknown {', '.join(odd):.100}")
     day = day_of(record["date"])
     if str(day) != record["date"]:  # a number, or "today"
         raise StateError(f"its record is damaged: {short(record['date'])} is not a date")
-    memory = [from_record(record.get(name, {})) for name in ("memory", "memory_before")]
-    return State(day, record["weights"], record["before"], record["fingerprint"], *memory)
+    return State(
+        day,
+        record["weights"],
+        record["before"],
+        record["fingerprint"],
+        from_record(record.get("memory", {})),
+        from_record(record.get("memory_before", {})),
+        record.get("days_since_rebalance", 0),
+    )
 
 
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
@@ -233,6 +248,31 @@ def weights_of(weights: Any, what: str) -> Mapping[str, float]:
     if total > 1 + ROUNDING:
         raise StateError(f"the {what} add up to {total:.4f}, more than the whole capital")
     return MappingProxyType(row)
+
+
+def in_words(weights: Iterable[float], day: str = "") -> str:
+    """Return the number of positions and their sum.
+
+    Where there are short positions, long and short ones are told apart. `day` follows the number.
+    """
+    held = [weight for weight in weights if weight]
+    text = f"{len(held)} positions{day}, {math.fsum(map(abs, held)):.1%} of the capital"
+    short = math.fsum(weight for weight in held if weight < 0)
+    long = math.fsum(weight for weight in held if weight > 0)
+    return f"{text}: {long:.1%} long, {-short:.1%} short" if short else text
+
+
+def count_of(value: Any) -> int:
+    """Return a number of days.
+
+    Raises
+    ------
+    StateError
+        It is not a whole number from 0 on.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**31:
+        raise StateError(f"the days since the rebalance are {short(value)}, not a whole number from 0 on")
+    return int(value)
 
 
 def parameters_of(values: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.stats.bootstrap import FEWEST, LEVEL, interval, resampled_means
-from lib.stats.portfolios import Portfolio
+from lib.stats.portfolios import Portfolio, exposure
 from lib.stats.sharpe import GEOMETRIC, annual_return, days_per_year, ratio_of_moments
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def performance_table(
     pandas.DataFrame
         Annual return, volatility, Sharpe ratio and maximum drawdown are those of `qnt.stats`; the interval of
         the Sharpe ratio is that of `lib.stats.bootstrap`. Turnover is the share of the capital traded on an
-        average day. Empty where a ratio has no value.
+        average day, exposure the share held: long and short, and their sum and difference. Empty where a
+        ratio has no value.
     """
     base = portfolios[benchmark].returns.values
     columns = {}
@@ -220,6 +221,11 @@ def _depth_days(line: Line) -> str:
     return f"{begin:%Y-%m-%d} to {lowest:%Y-%m-%d}"
 
 
+def _exposure(line: Line, *names: str) -> str:
+    means = exposure(line.portfolio.weights).means()
+    return ", ".join(f"{means[name]:z.1%}" for name in names)
+
+
 def _win_rate(line: Line) -> str:
     share = win_rate(line.returns)
     return f"{share:.1%}" if np.isfinite(share) else ""
@@ -234,6 +240,8 @@ ROWS: Mapping[str, Callable[[Line], str]] = {  # a row of the table: its heading
     "Calmar ratio": lambda line: _ratio(calmar_ratio(line)),
     "maximum drawdown": lambda line: f"{max_drawdown(line):z.2%}",
     "its days": _depth_days,
+    "exposure long, short": lambda line: _exposure(line, "long", "short"),
+    "exposure gross, net": lambda line: _exposure(line, "gross", "net"),
     "turnover per day": lambda line: f"{float(line.portfolio.turnover.mean()):.2%}",
     "trading cost per year": lambda line: f"{trading_cost(line):z.2%}",
     "win rate": _win_rate,

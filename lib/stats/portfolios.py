@@ -26,6 +26,26 @@ class Portfolio(NamedTuple):
     turnover: "xr.DataArray"  # (time,), the share of the capital traded on each day
 
 
+class Exposure(NamedTuple):
+    """The exposure (time,) of a portfolio on each day, as shares of the capital."""
+
+    long: "xr.DataArray"
+    short: "xr.DataArray"  # 0 or more
+    gross: "xr.DataArray"  # long and short together
+    net: "xr.DataArray"  # long less short
+
+    def means(self) -> dict[str, float]:
+        """Return the exposure of an average day by name."""
+        return {name: float(values.mean()) for name, values in self._asdict().items()}
+
+
+def exposure(weights: "xr.DataArray") -> Exposure:
+    """Compute the exposure of weights (time, asset), NaN being no position."""
+    held = weights.fillna(0)
+    long, short = held.clip(min=0).sum("asset"), (-held).clip(min=0).sum("asset")
+    return Exposure(long, short, long + short, long - short)
+
+
 def portfolio(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition") -> Portfolio:
     """Compute a portfolio's returns and turnover as `qnt.stats` does.
 

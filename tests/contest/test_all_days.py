@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from torch import nn
 
 from lib import Strategy
+from lib.common.competitions import COMPETITIONS
 from lib.contest import all_days
 from lib.contest.all_days import PassError, RunStopped, whole_run
 from lib.contest.kept_days import pass_identity
@@ -48,6 +50,45 @@ def chain(strategy, market, start, end):
         weights, state = strategy.predict(models, window_of(market, day, strategy.lookback_period), state)
         rows.append(weights.isel(time=-1, drop=True).reindex(asset=market.asset, fill_value=0).values)
     return np.stack(rows)
+
+
+POSITIONS = {"sizing": "inverse_volatility(days=4)", "rebalance_interval": 4, "min_change": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("options", "own"),
+    [({}, False), ({"blend": "none"}, True)],
+    ids=["outputs", "own predict"],
+)
+def test_a_resumed_run_keeps_the_positions_between_rebalances(here, tmp_path, options, own):
+    """An interrupted run equals the chain, whether its outputs are kept or its weights and states."""
+    strategy = Strategy(**TINY, **POSITIONS, **options, model="constant", max_weight=0.5)
+    if own:
+        strategy = strategy.with_functions(predict=strategy.predict)
+    start = np.datetime64("2024-11-25")
+    here.stop = 1
+    if own:  # its months are kept one by one
+        run(tmp_path, strategy, start=start, end=np.datetime64("2024-11-29"))
+    else:
+        with pytest.raises(RunStopped):
+            run(tmp_path, strategy, start=start)
+    here.stop, here.months = None, []
+    (weights, _), _ = run(tmp_path, strategy, start=start)
+    assert [month for month, _ in here.months] == ["2024-12"]
+    assert np.array_equal(weights.values, chain(strategy, MARKET, start, END))
+    changes = (np.abs(np.diff(weights.values, axis=0)) > 0).any(axis=1)
+    assert 0 < changes.sum() < len(changes)
+
+
+def test_shorts_in_a_long_only_competition_end_the_run_after_its_first_month(here, tmp_path):
+    strategy = Strategy(**TINY, model="constant", sizing=lambda outputs, strategy: -outputs)
+    long_only = COMPETITIONS["stocks_nasdaq100"]._replace(long_only=True)
+    with (
+        patch.dict(COMPETITIONS, {"stocks_nasdaq100": long_only}),
+        pytest.raises(ValueError, match="sizing <lambda> returns negative weights, but stocks_nasdaq100 is"),
+    ):
+        run(tmp_path, strategy)
+    assert here.months == [("2024-10", 2)]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +150,6 @@ def test_a_later_end_computes_only_the_new_days(here, tmp_path, expected):
     assert here.months == []
 
 
-@pytest.mark.filterwarnings("ignore::lib.engine.prediction.SizingWarning")
 def test_another_market_is_another_run_from_the_change_on(here, tmp_path):
     short = {"start": np.datetime64("2024-11-26")}
     (before, _), _ = run(tmp_path, **short)

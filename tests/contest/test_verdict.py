@@ -50,6 +50,15 @@ def test_an_original_system_with_a_high_sharpe_ratio_is_admitted():
     assert verdict.sharpe_ratio == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_verdict_shows_long_short_gross_and_net_exposure():
+    verdict = judged(weights(0, 6) - weights(6, 10, size=0.05))
+    assert verdict.exposure == pytest.approx({"long": 0.6, "short": 0.2, "gross": 0.8, "net": 0.4})
+    sentence = "Exposure on an average day: long 60.0%, short 20.0%, gross 80.0%, net 40.0% of the capital."
+    assert sentence in str(verdict)
+    assert sentence in verdict_page(verdict, [1.0])
+    assert as_dict(verdict)["exposure"]["net"] == pytest.approx(0.4)
+
+
 def test_a_run_of_a_few_days_has_no_interval():
     few = slice(DAYS[-40], None)
     verdict = judged(weights(0, 10).sel(time=few), template=weights(10, 20).sel(time=few))

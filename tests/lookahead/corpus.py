@@ -405,6 +405,17 @@ def sizing_of_table(market, prices, folder):
 
 
 @leak()
+def sizing_with_a_second_load(market, prices, folder):
+    """A sizing of three arguments that loads the prices again, up to the last day there is."""
+
+    def sizing(outputs, data, strategy):
+        loaded = qndata.stocks.load_ndx_data(min_date="2024-01-01", assets=data.asset.values.tolist())
+        return np.nan_to_num(last_close(loaded, data) / close_of(data)[-1]) - 0.9
+
+    return small(sizing=sizing, rebalance_interval=3)
+
+
+@leak()
 def model_of_table(market, prices, folder):
     def model(n_features, strategy):
         import torch
@@ -815,6 +826,17 @@ def _with_model(model):
 
 HONEST |= {name: _with_model(model) for name, model in MODELS.items()}
 HONEST["windowed_sequence"] = lambda market, prices, folder: small(model=windowed, whole_sequence=True)
+
+
+@honest
+def sizing_of_the_window(market, prices, folder):
+    """A sizing of three arguments: long what rose, short what fell, and less where it is volatile."""
+
+    def sizing(outputs, data, strategy):
+        before = strategy.load_data(20).sel(field="close").reindex(asset=data.asset.values).ffill("time")[0]
+        return np.nan_to_num(close_of(data)[-1] / before.values - 1) * outputs
+
+    return small(sizing=sizing, rebalance_interval=2, min_change=0.01)
 
 
 @honest

@@ -18,7 +18,7 @@ SOME_LEAKS = [
     "target_of_table",
 ]
 SOME_LEAKS += ["feature_by_number", "selection_of_pickle", "predict_function_of_table", "training_of_table"]
-SOME_LEAKS += ["loading_by_last", "selection_of_mapped_file"]
+SOME_LEAKS += ["loading_by_last", "selection_of_mapped_file", "sizing_with_a_second_load"]
 SOME_HONEST = [
     "rolling_mean",
     "loading_through_the_strategy",
@@ -26,7 +26,15 @@ SOME_HONEST = [
     "own_functions",
     "own_load",
 ]
-SOME_HONEST += ["own_rule_without_state", "own_training", "own_predict", "batch_norm", "windowed", "renamed"]
+SOME_HONEST += [
+    "sizing_of_the_window",
+    "own_rule_without_state",
+    "own_training",
+    "own_predict",
+    "batch_norm",
+    "windowed",
+    "renamed",
+]
 DEPEND_ON_DATES = ("table_up_to_the_day", "meetings_known_in_advance")
 
 pytestmark = pytest.mark.usefixtures("in_one_process")

@@ -113,3 +113,14 @@ def test_an_answer_kept_for_the_same_question_is_no_leak():
         return answers.setdefault(close.tobytes(), close.copy())
 
     assert not check(small(features=[cached]), MARKET, days=1).findings
+
+
+def test_a_sizing_that_keeps_its_first_window_leaks():
+    kept = {}
+
+    def sizing(outputs, data, strategy):
+        for name, close in zip(data.asset.values.tolist(), field(data, "close").T, strict=True):
+            kept.setdefault(name, np.nanstd(close))
+        return np.array([1 / (1 + kept[name]) for name in data.asset.values.tolist()])
+
+    assert kinds(check(small(sizing=sizing), MARKET, days=1)) == {"prediction": "memory"}

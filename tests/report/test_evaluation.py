@@ -69,8 +69,13 @@ def check_it_is_the_constant_model(strategy: Strategy, constant: Strategy | None
 
 @pytest.mark.parametrize(
     "parameters",
-    [{}, {"max_weight": 0.3, "sizing": "ranked"}, {"whole_sequence": True, "sizing": "ranked"}],
-    ids=["published", "above the limit", "ranked"],
+    [
+        {},
+        {"max_weight": 0.3, "sizing": "ranked"},
+        {"whole_sequence": True, "sizing": "ranked"},
+        {"sizing": "inverse_volatility", "blend": "none", "rebalance_interval": 3, "min_change": 0.01},
+    ],
+    ids=["published", "above the limit", "ranked", "positions"],
 )
 def test_it_is_the_backtest_of_the_constant_model_without_its_training(parameters: dict) -> None:
     check_it_is_the_constant_model(replace(SMALL, **parameters))

@@ -154,6 +154,17 @@ def test_without_a_source_none_is_claimed() -> None:
     assert "Prices" not in holdings_figure(weights(), traded()).layout.title.text
 
 
+def test_the_exposure_of_short_positions_is_drawn_beside_the_gross_one() -> None:
+    table = weights()
+    lines = {item.name: item for item in holdings_figure(table - 0.06, traded()).data if item.name}
+    assert set(lines) == {"gross", "long", "short", "net", "turnover"}
+    assert lines["net"].y == pytest.approx(lines["long"].y + lines["short"].y)
+    assert lines["gross"].y == pytest.approx(lines["long"].y - lines["short"].y)
+    assert (lines["short"].y <= 0).all()
+    only = [item.name for item in holdings_figure(abs(table), traded()).data if item.name]
+    assert only == ["gross", "turnover"]
+
+
 def test_every_plot_has_units_and_hover_text(figure: go.Figure) -> None:
     for trace in figure.data:
         assert "%{" in trace.hovertemplate

@@ -170,7 +170,9 @@ def test_no_positions(weights: xr.DataArray) -> None:
 
 
 def test_weights_sentence(weights: xr.DataArray) -> None:
-    assert weights_sentence(weights) == "2 positions on 2024-06-04, 30.0% of the capital."
+    assert weights_sentence(weights) == (
+        "2 positions on 2024-06-04, 30.0% of the capital: 10.0% long, 20.0% short."
+    )
 
 
 @pytest.mark.parametrize("foreign", [{"entry": 12.5}, 7], ids=["dict", "number"])
@@ -181,4 +183,4 @@ def test_a_foreign_state_has_no_positions_to_compare_with(weights: xr.DataArray,
 def test_weights_without_a_day(weights: xr.DataArray) -> None:
     last = weights.isel(time=-1, drop=True)
     assert weights_table(last, None)["weight"].to_dict() == {"C": -0.2, "A": 0.1}
-    assert weights_sentence(last) == "2 positions, 30.0% of the capital."
+    assert weights_sentence(last) == "2 positions, 30.0% of the capital: 10.0% long, 20.0% short."

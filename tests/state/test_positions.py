@@ -1,6 +1,7 @@
 """A state is plain, compares by value, and knows what each day is blended with."""
 
 import copy
+import dataclasses
 import pickle
 import warnings
 
@@ -88,7 +89,7 @@ def test_the_same_parameters_in_another_order_or_form_are_the_same(state):
 
 
 def test_a_person_can_read_it(state):
-    assert repr(state) == "State of 2024-12-27: 2 positions, 15.0% of the capital"
+    assert repr(state) == "State of 2024-12-27: 2 positions, 15.0% of the capital: 10.0% long, 5.0% short"
     assert str(state) == repr(state) + "\n  NAS:AAPL  -0.0500\n  NAS:MSFT   0.1000"
     assert str(State(DAY, {}, {}, {})) == "State of 2024-12-27: 0 positions, 0.0% of the capital"
 
@@ -130,7 +131,7 @@ def test_its_record_is_plain_and_versioned(record):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"version": VERSION + 1}, "newer version.*record 3, this one reads up to 2.*Update the project"),
+        ({"version": VERSION + 1}, "newer version.*record 4, this one reads up to 3.*Update the project"),
         ({"version": 0}, "no version"),
         ({"version": True}, "no version"),
         ({"version": "1"}, "no version"),
@@ -207,3 +208,19 @@ def test_a_damaged_array_in_a_memory_is_refused(state):
     for damage in (["<f8", [2, 3], b"123"], ["|O8", [1], b"12345678"], ["<f8", [2, 3]]):
         with pytest.raises(StateError, match="array in its memory"):
             restore({**record, "memory": {"table": {"numpy.ndarray": damage}}})
+
+
+def test_the_days_since_the_rebalance_are_kept_and_older_records_have_none(tmp_path, state, record):
+    from lib.state import state_read, state_write
+
+    waiting = dataclasses.replace(state, days_since_rebalance=3)
+    for each, version in ((waiting, 3), (waiting.with_memory(MEMORY), 3), (state.with_memory(MEMORY), 2)):
+        state_write(each, tmp_path / "state")
+        assert state_read(tmp_path / "state") == each
+        assert each.__reduce__()[1][0]["version"] == version
+    assert waiting != state
+    assert restore(record).days_since_rebalance == 0
+    written = waiting.__reduce__()[1][0]
+    for wrong in (-1, 1.5, True, None, 2**40, "3"):
+        with pytest.raises(StateError, match=r"days since the rebalance are .*, not a whole number"):
+            restore({**written, "days_since_rebalance": wrong})

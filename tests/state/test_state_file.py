@@ -151,7 +151,7 @@ FILE_FAULTS = [
         "parameters nested without end", with_record(fingerprint={"a": [[[[[[[[[[0]]]]]]]]]]}), "parameter a "
     ),
     Fault(
-        "newer version", with_record(version=3), "newer version .*record 3, .* up to 2.* Update the project"
+        "newer version", with_record(version=4), "newer version .*record 4, .* up to 3.* Update the project"
     ),
     Fault("absurd version", with_record(version=2**2000), "newer version .*record a value of type int"),
     Fault(

@@ -7,7 +7,7 @@ import xarray as xr
 from lib.common.competitions import COMPETITIONS
 from lib.report.display import heat_map, readable
 from lib.stats.performance import drawdowns, measured, monthly_returns, performance_table
-from lib.stats.portfolios import contributions, equal_weights, portfolio, same_positions
+from lib.stats.portfolios import contributions, equal_weights, exposure, portfolio, same_positions
 from tests.vectors import vector
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
@@ -81,6 +81,21 @@ def test_a_portfolio_of_nothing_has_no_ratios() -> None:
     assert table["annual return"] == "0.00%"
     for name in ("Sharpe ratio", "Sortino ratio", "Calmar ratio", "win rate", "its days"):
         assert table[name] == "", name
+
+
+def test_exposure_by_hand() -> None:
+    days = {"time": pd.bdate_range("2020-01-30", periods=3), "asset": ["A", "B"]}
+    weights = xr.DataArray([[0.5, -0.3], [0.1, np.nan], [-0.6, -0.4]], days, ("time", "asset"))
+    found = exposure(weights)
+    assert found.long.values == pytest.approx([0.5, 0.1, 0])
+    assert found.short.values == pytest.approx([0.3, 0, 1])
+    assert found.gross.values == pytest.approx([0.8, 0.1, 1])
+    assert found.net.values == pytest.approx([0.2, 0.1, -1])
+    returns = line(0.01, -0.02, 0.03)
+    each = portfolio_of(returns)._replace(weights=weights)
+    table = performance_table({"a": each}, measured({"a": returns}, RULES), "a")["a"]
+    assert table["exposure long, short"] == "20.0%, 43.3%"
+    assert table["exposure gross, net"] == "63.3%, -23.3%"
 
 
 def test_drawdowns_by_hand() -> None:
