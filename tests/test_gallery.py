@@ -25,6 +25,7 @@ GALLERY = {
 }
 LONGEST = 25  # lines
 FIRST, LAST = "2024-12-02", "2024-12-30"
+QUICK_ONES = ("Pooled Ridge", "Long and short by rank")  # the others take tens of seconds
 QUICK = {"hidden_size": 3, "start_date": FIRST}
 
 
@@ -51,14 +52,15 @@ def test_the_page_has_its_strategies():
     assert not [title for title, block in GALLERY.items() if len(block.strip().splitlines()) > LONGEST]
 
 
-@pytest.mark.parametrize("title", GALLERY)
+@pytest.mark.parametrize("title", [t if t in QUICK_ONES else pytest.param(t, marks=long) for t in GALLERY])
 def test_a_strategy_of_the_gallery_passes_every_command(title, runs, here, tmp_path, monkeypatch):
     """Run its backtest, the look-ahead check, and the contest over a month."""
     monkeypatch.chdir(tmp_path)
     strategy = strategy_in(title, tmp_path)
     weights, _ = backtest(strategy, FIRST)
     assert (weights != 0).any("asset").all()
-    report = lookahead.check(strategy, strategy.load_data(400), days=2)
+    period = strategy.train_period + strategy.lookback_period + 100
+    report = lookahead.check(strategy, strategy.load_data(period), days=1)
     assert not report.leaks, str(report)
     verdict = contest(strategy, FIRST, LAST, folder=runs, progress=False)
     failed = [check.rule for check in verdict.checks if check.holds is False]

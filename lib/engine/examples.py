@@ -7,6 +7,7 @@ import numpy as np
 
 from lib.common.market_data import check_data
 from lib.engine.inputs import model_inputs, select_assets, target_values, with_unknown
+from lib.engine.learners import kind_of
 from lib.engine.warm_up import check_model_window, check_training_window
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def set_of_assets(data: "xr.DataArray", strategy: "Parameters", assets: list[str
         return TrainingSet((first, last), [], none[..., None], none, none.astype(bool), 0, [])
     x, known = model_inputs(data, strategy, assets)
     check_model_window(data, strategy, "train_period")
-    sentences = check_training_window(x, data, strategy, assets)
+    rule = kind_of(strategy) == "rule"  # which does not train on the days
+    sentences = [] if rule else check_training_window(x, data, strategy, assets)
     target = target_values(data, strategy, assets)
     labelled = np.isfinite(target).any(axis=1)
     horizon = int(labelled[::-1].argmax()) if labelled.any() else 0
