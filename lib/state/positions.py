@@ -367,6 +367,8 @@ def _plain(value: Any, name: str, depth: int, what: str = "parameter") -> Any:
 
     Only a memory may hold arrays.
     """
+    if value is None or type(value) in (bool, str):  # most of them
+        return value
     if what == "memory" and isinstance(value, np.ndarray) and value.dtype.kind in ARRAYS:
         copy = np.array(value, order="C")
         copy.flags.writeable = False

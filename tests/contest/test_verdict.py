@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import qnt.output as qnout
+import qnt.stats as qns
 import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
@@ -57,6 +58,17 @@ def test_the_verdict_shows_long_short_gross_and_net_exposure():
     assert sentence in str(verdict)
     assert sentence in verdict_page(verdict, [1.0])
     assert as_dict(verdict)["exposure"]["net"] == pytest.approx(0.4)
+
+
+def test_long_short_weights_count_as_in_the_platforms_statistics():
+    """The returns are those of `calc_stat`, to the last bit, and the platform's cleaning changes nothing."""
+    table = weights(0, 5) - weights(5, 9, size=0.08, since="2007-03-01")
+    verdict = judged(table)
+    stat = qns.calc_stat(MARKET, table).sel(time=DAYS)
+    assert np.array_equal(verdict.returns.values, stat.sel(field="relative_return").values)
+    cleaned = qnout.clean(table, MARKET, KIND).reindex_like(table, fill_value=0)
+    assert np.array_equal(cleaned.values, table.values)
+    assert "short positions" not in broken_rules(verdict)
 
 
 def test_a_run_of_a_few_days_has_no_interval():
