@@ -1,7 +1,8 @@
 """The models, in torch: yours to change.
 
 A model is built from the number of features and the strategy. It takes (asset, time, feature) and returns
-(asset, time): one number per day, computed from this day and the days before.
+(asset, time): one number per day, computed from this day and the days before. Estimators with `fit` and
+`predict`, and rules, need no entry here: name them in the notebook (see lib/README.md).
 """
 
 from typing import TYPE_CHECKING

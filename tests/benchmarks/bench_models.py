@@ -9,10 +9,14 @@ from functools import partial
 
 import numpy as np
 import pytest
+from lightgbm import LGBMClassifier
+from sklearn.linear_model import Ridge
 
 from lib import Strategy
 from lib.contest.all_days import whole_run
 from lib.contest.kept_days import pass_identity
+from lib.engine.examples import training_set_of
+from lib.engine.training import train_sets
 from tests.benchmarks.bench import large, on, window
 from tests.engine.test_torch_models import Convolution, Mlp, Recurrent
 from tests.vectors import vector
@@ -127,13 +131,46 @@ def test_a_pass_with_torch(capsys):
     report(capsys, "GRU", "pass to import and training", f"{np.median(passes / parts):.2f}")
 
 
+FEATURES = [
+    *("trend", "momentum(periods=5)", "momentum(periods=20)", "momentum(periods=60)", "volatility"),
+    *("rsi", "atr_percent", "ema_ratio", "volume_ratio", "gap"),
+]
+POOLED = {"scope": "pooled", "features": FEATURES, "top_assets": 100, "train_period": 730}
+BATCHES = {"window": 1, "optimiser": "Adam", "batch_size": 16, "epochs": 10, "loss": "bce", "scale": True}
+LEARNERS = {
+    "pooled Ridge": POOLED | {"model": Ridge},
+    "pooled LightGBM, 100 trees": POOLED | {"model": LGBMClassifier(verbose=-1)},
+    "pooled MLP, 10 epochs of Adam": POOLED | BATCHES | {"model": Mlp, "learning_rate": 0.003},
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_pooled_training_against_the_published_one(capsys, name, large):
+    """Ten features, two years, 100 assets; only the training, since features cost the same for any model."""
+    published, pooled = Strategy(), Strategy(**LEARNERS[name])
+    sets = {
+        side: training_set_of(window(large, strategy.train_period), strategy)
+        for side, strategy in {"published": published, "pooled": pooled}.items()
+    }
+    taken = in_turns(
+        {
+            "published": lambda: train_sets([sets["published"]], published),
+            "pooled": lambda: train_sets([sets["pooled"]], pooled),
+        },
+        rounds=5,
+    )
+    report(capsys, name, "training", f"{np.median(taken['pooled'] / taken['published']):.2f}")
+
+
 def test_250_days_of_the_contest(capsys, tmp_path):
     end = np.datetime64("2024-12-30")
     start = end - np.timedelta64(362, "D")
     taken = {}
-    for name, options in {"published": {}, "GRU": {"model": Recurrent}}.items():
+    sides = {"published": {}, "GRU": {"model": Recurrent}, "pooled Ridge": LEARNERS["pooled Ridge"]}
+    for name, options in sides.items():
         strategy, folder = Strategy(**options), tmp_path / name
         data = strategy.load_range(start, end)
         run = partial(whole_run, strategy, data, start, end, folder, pass_identity(strategy), workers=2)
         taken[name] = seconds(run)
-    report(capsys, "GRU", "250 days of lib.contest", f"{taken['GRU'] / taken['published']:.2f}")
+    for name in list(sides)[1:]:
+        report(capsys, name, "250 days of lib.contest", f"{taken[name] / taken['published']:.2f}")
