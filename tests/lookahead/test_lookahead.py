@@ -21,7 +21,7 @@ from tests.lookahead.planted import (
     whole_market,
 )
 from tests.markets import random_market
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 from tests.test_features import READY
 
 
@@ -40,19 +40,20 @@ OPTIONS = [
 # ---- what is shipped does not leak ----
 
 
-@pytest.mark.parametrize("part", range(5))
+@pytest.mark.parametrize("part", range(5 if LONG else 2))
 def test_pairs_of_market_and_day(part):
-    """500 of them with LONG_TESTS, 20 without."""
+    """Tries 500 pairs in the longest run, 60 with the switch, 8 without."""
     tried = 0
-    for seed in range(10 * part, 10 * part + (10 if LONG else 1)):
-        report = check(small(), random_market(seed, days=40, assets=4), days=10 if LONG else 4, seed=seed)
+    seeds, days = (10, 10) if ALL else (3, 4) if LONG else (1, 4)
+    for seed in range(10 * part, 10 * part + seeds):
+        report = check(small(), random_market(seed, days=40, assets=4), days=days, seed=seed)
         assert not report.findings, report
         assert report.stages == STAGES
         tried += len(report.days)
-    assert tried == (100 if LONG else 4)
+    assert tried == seeds * days
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: next(iter(options)))
+@pytest.mark.parametrize("options", OPTIONS if LONG else OPTIONS[:1], ids=lambda options: next(iter(options)))
 def test_options_do_not_leak(options):
     for seed in range(3 if LONG else 1):
         report = check(small(**options), random_market(seed, days=40), days=4 if LONG else 2, seed=seed)
@@ -60,12 +61,12 @@ def test_options_do_not_leak(options):
 
 
 def test_ready_features_do_not_leak():
-    """With windows of two months, which the features' periods of up to 20 days leave values in."""
+    """Use windows of two months, in which the features' periods of up to 20 days leave values."""
     strategy = small(features=["trend", *READY], lookback_period=90, train_period=90)
-    for seed in range(5 if LONG else 1):
+    for seed in range(2 if LONG else 1):
         market = random_market(seed, days=100)
         assert np.isfinite(get_features(market, strategy)[:, -1]).mean() > 0.5
-        report = check(strategy, market, days=10 if LONG else 2, seed=seed)
+        report = check(strategy, market, days=4 if LONG else 2, seed=seed)
         assert not report.findings, report
         assert {f"feature {name}" for name in READY} < set(report.stages)
 
@@ -95,7 +96,7 @@ def test_what_fills_backwards_is_caught_where_the_market_has_no_gap():
 
 
 @pytest.mark.usefixtures("in_one_process")
-@pytest.mark.parametrize("leaky", OUTSIDE, ids=name)
+@pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_peek, outside_selection], ids=name)
 def test_a_strategy_that_reads_the_same_market_from_outside_is_caught(leaky):
     market = gappy_market(1)
     report = check(leaky(market), market, days=2)
@@ -111,7 +112,7 @@ def test_a_strategy_that_reads_a_copy_is_caught_where_it_is_made_anew(leaky):
 
 
 @pytest.mark.usefixtures("in_one_process")
-@pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_peek, outside_target], ids=name)
+@pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_target], ids=name)
 def test_a_strategy_that_reads_a_copy_of_the_market_is_caught(leaky):
     market = gappy_market(1)
     report = check(leaky(market.copy(deep=True)), market, days=2)
