@@ -51,6 +51,7 @@ def test_the_page_has_its_strategies():
     assert not [title for title, block in GALLERY.items() if len(block.strip().splitlines()) > LONGEST]
 
 
+@long
 @pytest.mark.parametrize("title", GALLERY)
 def test_a_strategy_of_the_gallery_passes_every_command(title, runs, here, tmp_path, monkeypatch):
     """Run its backtest, the look-ahead check, and the contest over a month."""

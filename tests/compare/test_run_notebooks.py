@@ -42,6 +42,7 @@ def test_a_notebook_per_finished_run_once(notebook, tmp_path):
     assert executed.stat().st_mtime_ns == stamp
 
 
+@long
 @pytest.mark.parametrize(
     ("record", "sentence"),
     [

@@ -24,6 +24,8 @@ from tests.markets import random_market
 from tests.switches import ALL, LONG
 from tests.test_features import READY
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 
 def name(leaky):
     return leaky.__name__
@@ -78,7 +80,6 @@ def test_a_strategy_made_anew_from_the_past_does_not_leak():
 # ---- planted leaks ----
 
 
-@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("leak", [peeks, peeks_a_little, fills_backwards, smooths_both_ways])
 @pytest.mark.parametrize("seed", range(3 if LONG else 1))
 def test_a_feature_that_reads_later_rows_is_caught(leak, seed):
@@ -95,7 +96,6 @@ def test_what_fills_backwards_is_caught_where_the_market_has_no_gap():
     assert report.findings[0].stage == "feature fills_backwards"
 
 
-@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_peek, outside_selection], ids=name)
 def test_a_strategy_that_reads_the_same_market_from_outside_is_caught(leaky):
     market = gappy_market(1)
@@ -104,14 +104,12 @@ def test_a_strategy_that_reads_the_same_market_from_outside_is_caught(leaky):
     assert report.findings[0].kind == "future", report
 
 
-@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_peek, outside_selection], ids=name)
 def test_a_strategy_that_reads_a_copy_is_caught_where_it_is_made_anew(leaky):
     report = check(lambda data: leaky(data.copy(deep=True)), gappy_market(1), days=1)
     assert kinds(report)[OUTSIDE[leaky]] == "future", report
 
 
-@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_target], ids=name)
 def test_a_strategy_that_reads_a_copy_of_the_market_is_caught(leaky):
     market = gappy_market(1)
@@ -120,7 +118,6 @@ def test_a_strategy_that_reads_a_copy_of_the_market_is_caught(leaky):
     assert "`market` after the day" in str(report)
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_a_number_computed_beforehand_is_beyond_it_unless_the_strategy_is_made_anew():
     def make(data):
         mean = float(data.sel(field="close").mean())
@@ -133,13 +130,11 @@ def test_a_number_computed_beforehand_is_beyond_it_unless_the_strategy_is_made_a
     assert check(make, market, days=1).leaks
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_a_learning_rate_computed_from_all_data_is_caught_where_the_strategy_is_made_anew():
     report = check(lambda data: small(learning_rate=np.nanmean(data[0]) / 1e4), whole_market(2), days=1)
     assert kinds(report) == {"training": "future", "prediction": "future"}
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_a_strategy_that_cannot_be_made_from_other_later_days_is_caught():
     def make(data):
         return small(top_assets=int(float(data[0, -1, 0]) in opens))
@@ -171,7 +166,6 @@ def test_data_and_generators_are_left_as_they_were():
     assert np.random.random() == np.random.RandomState(7).random()
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_the_same_seed_tries_the_same_days():
     market = random_market(4, days=40)
     first, same, other = (check(small(features=[peeks]), market, days=2, seed=seed) for seed in (1, 1, 2))
@@ -179,7 +173,6 @@ def test_the_same_seed_tries_the_same_days():
     assert first.days.tolist() == same.days.tolist() != other.days.tolist()
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_read_only_data_are_copied():
     market = random_market(4, days=40)
     market.values.flags.writeable = False
@@ -187,7 +180,6 @@ def test_read_only_data_are_copied():
     assert not check(small(), market, days=1).leaks
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_data_in_another_order_of_dims():
     market = random_market(4, days=40)
     assert check(small(features=[peeks]), market.transpose("asset", "time", "field"), days=1).leaks
