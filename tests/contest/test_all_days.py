@@ -88,7 +88,7 @@ def test_shorts_in_a_long_only_competition_end_the_run_after_its_first_month(her
         pytest.raises(ValueError, match="sizing <lambda> returns negative weights, but stocks_nasdaq100 is"),
     ):
         run(tmp_path, strategy)
-    assert here.months == [("2024-10", 2)]
+    assert here.months == [("2024-11", 2)]
 
 
 @pytest.fixture(scope="module")
