@@ -85,6 +85,7 @@ def test_the_defaults_are_the_published_ones():
     )
     published |= dict(scope="asset", window=0, optimiser="LBFGS", batch_size=0, loss="mse", validation=0.0)
     published |= dict(patience=0, scale=False, select_each_day=False)
+    published |= dict(blend="mean", min_change=0.0, rebalance_interval=1)
     assert dataclasses.asdict(Strategy()) == published
 
 
