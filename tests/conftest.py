@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import pickle
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -40,6 +41,8 @@ atexit.register(_cleanup.close)
 for name in SETTINGS:
     os.environ.pop(name, None)
 os.environ["NONINTERACT"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes would each compile the project again
+sys.dont_write_bytecode = False
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more would wait for each other
 if REAL:
     server = _cleanup.enter_context(serving(CONFORMANCE / "market.nc", FOREIGN_IDS))

@@ -1,4 +1,4 @@
-"""What systems differ in: Windows has neither fork nor signals, and links for administrators only."""
+"""Differences of systems: Windows has neither fork nor signals, and links for administrators only."""
 
 import os
 import shutil

@@ -14,6 +14,7 @@ from lib.engine.training import TrainingWarning
 from lib.state.positions import State
 from lib.strategy import Strategy
 from tests.markets import FAULTS, bad_markets, random_market, spoil, window
+from tests.switches import LONG
 
 SMALL = {"lookback_period": 21, "train_period": 14, "hidden_size": 2, "top_assets": 3, "lwma_period": 3}
 STRATEGIES = [
@@ -27,7 +28,7 @@ FUZZ = settings(
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
-    max_examples=60,
+    max_examples=60 if LONG else 15,
 )
 
 

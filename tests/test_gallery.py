@@ -16,7 +16,7 @@ from lib.notebook.run import run_notebook
 from lib.notebook.strategy import strategy_of
 from lib.state import from_bytes, to_bytes
 from tests.markets import random_market
-from tests.switches import long
+from tests.switches import long, longest
 
 PAGE = (PROJECT / "lib" / "GALLERY.md").read_text("utf-8")
 GALLERY = {
@@ -25,7 +25,8 @@ GALLERY = {
 }
 LONGEST = 25  # lines
 FIRST, LAST = "2024-12-02", "2024-12-30"
-QUICK_ONES = ("Pooled Ridge", "Long and short by rank")  # the others take tens of seconds
+OF_KINDS = ("LightGBM classifier", "Pooled network with early stopping", "Ensemble of seeds", "Stop loss")
+QUICK_ONES = ("Pooled Ridge",)  # the others take longer
 QUICK = {"hidden_size": 3, "start_date": FIRST}
 
 
@@ -68,8 +69,9 @@ def test_a_strategy_of_the_gallery_passes_every_command(title, runs, here, tmp_p
     assert verdict.exposure["gross"] > 0.1
 
 
-@long
-@pytest.mark.parametrize("title", GALLERY)
+@pytest.mark.parametrize(
+    "title", [pytest.param(t, marks=long if t in OF_KINDS else longest) for t in GALLERY]
+)
 def test_a_strategy_of_the_gallery_runs_in_the_notebook(title, tmp_path):
     executed = run_notebook(notebook_with(GALLERY[title], tmp_path), tmp_path / "out", QUICK)
     assert (executed.parent / "fractions.nc.gz").exists()

@@ -1,6 +1,7 @@
 """The structure of lib/: imports run downwards only, without a circle."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ ORDER = [
 ]
 
 
+@functools.cache
+def parsed(text):
+    """The statements of a module's text; copies of lib/ differ in one file only."""
+    return ast.parse(text)
+
+
 def modules(root):
     """Every module of lib/ by its dotted name."""
     found = {}
@@ -33,18 +40,24 @@ def modules(root):
     return found
 
 
+@functools.cache
+def statements(text):
+    """The imports in a module's text, inside functions too."""
+    return [node for node in ast.walk(parsed(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imports(root):
-    """By module the modules of lib/ that it imports, inside functions and for type hints too."""
+    """Return the modules of lib/ that each imports, inside functions and for type hints too."""
     known = modules(root)
     return {name: set(_imported(name, path, known)) - {name} for name, path in known.items()}
 
 
 def _imported(name, path, known):
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in statements(path.read_text("utf-8")):
         if isinstance(node, ast.Import):
             candidates = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = node.module or ""
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
@@ -52,8 +65,6 @@ def _imported(name, path, known):
             candidates = [f"{base}.{alias.name}" for alias in node.names] + [base]
             if candidates[0] in known or any(c in known for c in candidates[:-1]):
                 candidates = candidates[:-1]  # `from package import module` is an import of the module
-        else:
-            continue
         for candidate in candidates:
             candidate = (
                 candidate.replace("qnt.", "lib.offline.qnt.") if name.startswith("lib.offline") else candidate
@@ -177,7 +188,7 @@ def names_defined_twice(root):
     homes = {}
     for name, path in modules(root).items():
         if not name.startswith(("lib.offline", "lib.indicators")):
-            for node in ast.parse(path.read_text("utf-8")).body:
+            for node in parsed(path.read_text("utf-8")).body:
                 if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                     homes.setdefault(node.name, set()).add(name)
     return {name: sorted(found) for name, found in homes.items() if len(found) > 1 and name not in SHARED}

@@ -16,6 +16,7 @@ import pytest
 
 import init
 from lib.offline import market
+from tests.switches import long
 
 ROOT = Path(init.__file__).parent
 FIND_SPEC = importlib.util.find_spec
@@ -319,6 +320,7 @@ def test_the_notebook_is_one_clean_cell_that_runs_init():
     assert (cell.outputs, cell.execution_count) == ([], None)
 
 
+@long
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_failure_in_the_notebook_is_one_for_the_evaluator_too(fails, tmp_path):
     shutil.copy(ROOT / "init.ipynb", tmp_path)
@@ -380,6 +382,7 @@ def make_environment(folder):
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+@long
 def test_in_a_real_environment(project):
     """Kept, missing and too old, with the real pip; then again, and then without network."""
     wheels = project / "wheels"

@@ -14,12 +14,12 @@ from lib.state.positions import StateWarning
 from lib.strategy import Strategy
 from tests.markets import random_market, window
 from tests.processes import run_python
-from tests.switches import LONG
+from tests.switches import ALL, LONG, long
 from tests.trained import needs_published_model
 from tests.vectors import REAL_MARKET, vector
 
 PROJECT = Path(__file__).parents[1]
-DAYS = 32 if LONG else 10
+DAYS = 32 if ALL else 12 if LONG else 6
 EXACT = 1e-9
 
 # As published, but for a small network, quickly trained, and more assets: so no weight reaches the cut at
@@ -27,7 +27,7 @@ EXACT = 1e-9
 STRATEGY = Strategy(hidden_size=4, top_assets=16)
 
 
-@pytest.fixture(params=["synthetic", "real"])
+@pytest.fixture(params=["synthetic", pytest.param("real", marks=long)])
 def market(request) -> xr.DataArray:
     if request.param == "synthetic":
         return vector("market").isel(time=slice(-260, None))
@@ -56,7 +56,7 @@ def through_a_file(state: State | None, path: Path) -> State | None:
 
 
 def same(first: xr.DataArray, second: xr.DataArray) -> bool:
-    """Whether two days' weights agree where any is held: asset axes may differ by assets that are not."""
+    """Return True if two days' weights agree; assets without a position may be missing."""
     first, second = (row.isel(time=-1).to_series() for row in (first, second))
     union = first.index.union(second.index)
     return bool(
@@ -85,10 +85,10 @@ def test_a_run_resumed_after_any_day_goes_on_as_if_uninterrupted(market, tmp_pat
 
 def test_without_its_state_it_would_not(market):
     """The guard above can fail: a run that loses its state differs within days."""
-    rows = range(market.sizes["time"] - 12, market.sizes["time"])
+    rows = range(market.sizes["time"] - DAYS, market.sizes["time"])
     whole, _ = run(STRATEGY, market, rows, None)
-    lost, _ = run(STRATEGY, market, rows[6:], None)
-    assert not all(same(one, other) for one, other in zip(whole[6:], lost, strict=True))
+    lost, _ = run(STRATEGY, market, rows[DAYS // 2 :], None)
+    assert not all(same(one, other) for one, other in zip(whole[DAYS // 2 :], lost, strict=True))
 
 
 # ---- the backtest and the single passes ----
@@ -127,7 +127,8 @@ def squared(outputs: np.ndarray, strategy: Strategy) -> np.ndarray:
     return outputs**2
 
 
-@pytest.mark.parametrize("name", [*sorted(set(sizing) - {"as_output"}), squared])
+@long
+@pytest.mark.parametrize("name", [squared, *sorted(set(sizing) - {"as_output"})])
 def test_single_passes_are_the_backtest_whatever_the_sizing(name, backtest, tmp_path):
     strategy = replace(STRATEGY, sizing=name, whole_sequence=True)
     market = vector("market").isel(time=slice(-260, None)).sel(time=slice(None, "2024-12-30"))
@@ -141,6 +142,7 @@ def test_single_passes_are_the_backtest_whatever_the_sizing(name, backtest, tmp_
         assert same(passed, weights.isel(time=[k]))
 
 
+@long
 def test_real_processes_resume_one_another(tmp_path):
     """Two days in two processes, with nothing in common but the state file."""
     market = vector("market").isel(time=slice(-200, -1))

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from lib import Strategy
 from lib.common.market_data import field
 from lib.engine.inputs import select_assets
+from tests.switches import LONG
 from tests.vectors import vector
 
 WINDOW = slice("2024-09-21", None)
 
 
 def published(data, strategy):
-    """As published: the last row of the platform's filter, over what is liquid on the last day."""
+    """Return the last row of the platform's filter over the assets liquid on the last day."""
     liquid = data.sel(field="is_liquid")[-1]
     data = data.sel(asset=liquid.where(liquid > 0, drop=True).asset.values)
     window = min(strategy.lookback_period, len(data.time) - 1)
@@ -22,7 +23,7 @@ def published(data, strategy):
     return row.where(row > 0, drop=True).asset.values.tolist()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60 if LONG else 25, deadline=None, derandomize=True)
 @given(
     end=st.integers(40, 780), days=st.integers(3, 120), top=st.integers(1, 40), lookback=st.integers(2, 200)
 )

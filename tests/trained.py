@@ -1,4 +1,4 @@
-"""What tests of trained models share: a small strategy, a window of data, and what models answer to it."""
+"""A small strategy, a window of data, and the models' outputs, for tests of trained models."""
 
 import numpy as np
 import pytest

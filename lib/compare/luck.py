@@ -17,7 +17,7 @@ from lib.compare.records import DRAW, drawn_from, finished_of, on_same_days, var
 from lib.compare.single_run import BLOCK
 from lib.runs.store import Record
 from lib.stats import friction
-from lib.stats.overfitting import FEWEST, SPLITS, overfitting_probability
+from lib.stats.overfitting import FEWEST_TO_SPLIT, SPLITS, overfitting_probability
 from lib.stats.sharpe import sharpe_ratio
 from lib.stats.walk_forward import WalkForward, walk_forward
 
@@ -126,8 +126,8 @@ def _overfitting(table: pd.DataFrame) -> str:
     row = table.iloc[0]
     if not np.isfinite(row["pbo"]):
         return (
-            f"Probability of overfitting: none, it needs two runs of the same {FEWEST} days or more, here "
-            f"{row['pbo_runs']}."
+            f"Probability of overfitting: none, it needs two runs of the same {FEWEST_TO_SPLIT} days or "
+            f"more, here {row['pbo_runs']}."
         )
     rates = ", ".join(f"{rate} of 100 with {runs}" for runs, rate in BELOW_A_TENTH.items())
     return (

@@ -98,104 +98,96 @@ def whole_run(
     with tqdm(total=len(days), desc=title, unit="day", disable=not progress) as bar:
         independent = uses_methods_of_strategy(strategy)
         complete = _independent if independent else _in_sequence
-        passes = {
-            entry.day: entry for entry in complete(strategy, data, days, folder, identity, kept, bar, where)
-        }
+        run = _Run(strategy, data, days, folder, identity, kept, bar, where)
+        passes = {entry.day: entry for entry in complete(run)}
     in_order = [passes[str(day)] for day in days]
     return WholeRun(follow(strategy, data, in_order), in_order), damaged
 
 
-def _independent(
-    strategy: Strategy,
-    data: "xr.DataArray",
-    days: np.ndarray,
-    folder: Path,
-    identity: Identity,
-    kept: kept_days.Kept,
-    bar: tqdm,
-    where: Mapping[str, Any],
-) -> Iterator[Pass]:
+class _Run(NamedTuple):
+    """The days to compute, and the place and manner of their computation."""
+
+    strategy: Strategy
+    data: "xr.DataArray"
+    days: np.ndarray
+    folder: Path
+    identity: Identity
+    kept: kept_days.Kept
+    bar: tqdm
+    where: Mapping[str, Any]
+
+    def keep(self, passes: list[Pass], *chain: Any) -> None:
+        """Write passes to the folder."""
+        kept_days.keep_passes(self.folder, passes, self.data, self.strategy, self.identity, *chain)
+
+    def jobs(self, call: Any, months: list[tuple[str, list[np.datetime64]]]) -> Iterator[dict[str, bytes]]:
+        """Yield packed calls in lots.
+
+        There is a call for each calendar month.
+        """
+        named = registered(self.strategy)
+        period = np.timedelta64(max(self.strategy.train_period, self.strategy.lookback_period), "D")
+        jobs: dict[str, bytes] = {}
+        for month, days in months:
+            seen = window_between(self.data, days[0] - period, days[-1])
+            jobs[month] = pack(call, self.strategy, seen, days, self.identity, named)
+            if sum(map(len, jobs.values())) > BYTES_AT_ONCE:
+                yield jobs
+                jobs = {}
+        if jobs:
+            yield jobs
+
+
+def _independent(run: _Run) -> Iterator[Pass]:
     """Yield passes whose outputs need no state.
 
     Their order is arbitrary; new ones are kept. A sizing that cannot be used ends the run at its first month.
     """
-    yield from kept.passes.values()
-    missing = [day for day in days if str(day) not in kept.passes]
-    bar.update(len(days) - len(missing))
-    for jobs in _jobs(compute_outputs, strategy, data, _months(missing), identity):
-        with contextlib.closing(_answers(jobs, where)) as answers:
+    yield from run.kept.passes.values()
+    missing = [day for day in run.days if str(day) not in run.kept.passes]
+    run.bar.update(len(run.days) - len(missing))
+    for jobs in run.jobs(compute_outputs, _months(missing)):
+        with contextlib.closing(_answers(jobs, run.where)) as answers:
             for _, answer in answers:
                 found = [Pass(**entry) for entry in answer]
-                kept_days.keep_passes(folder, found, data, strategy, identity)
-                follow(strategy, data, found[:1])
-                bar.update(len(found))
+                run.keep(found)
+                follow(run.strategy, run.data, found[:1])
+                run.bar.update(len(found))
                 yield from found
 
 
-def _in_sequence(
-    strategy: Strategy,
-    data: "xr.DataArray",
-    days: np.ndarray,
-    folder: Path,
-    identity: Identity,
-    kept: kept_days.Kept,
-    bar: tqdm,
-    where: Mapping[str, Any],
-) -> Iterator[Pass]:
+def _in_sequence(run: _Run) -> Iterator[Pass]:
     """Yield passes of a strategy with its own methods.
 
     They come in order; new ones that the next call can use are kept.
     """
-    done, state = kept.beginning(days)
+    done, state = run.kept.beginning(run.days)
     yield from done
-    bar.update(len(done))
-    months = _months(days[len(done) :])
-    at_once = MONTHS_AT_ONCE * (where.get("workers") or default_workers())
+    run.bar.update(len(done))
+    months = _months(run.days[len(done) :])
+    at_once = MONTHS_AT_ONCE * (run.where.get("workers") or default_workers())
     for first in range(0, len(months), at_once):
         part = months[first : first + at_once]
-        for jobs in _jobs(train_days, strategy, data, part, identity):
-            answers = dict(_answers(jobs, where))
+        for jobs in run.jobs(train_days, part):
+            answers = dict(_answers(jobs, run.where))
             for month in jobs:
                 found = []
                 try:
                     with captured_output():
-                        for entry, after in predict_trained(strategy, data, answers.pop(month), state):
+                        trained = answers.pop(month)
+                        for entry, after in predict_trained(run.strategy, run.data, trained, state):
                             found.append(entry)
                             state = after
-                            bar.update()
+                            run.bar.update()
                 except Exception as error:
                     raise PassError(f"A pass in {month} failed: {type(error).__name__}: {error}") from error
                 if state is None or isinstance(state, State):  # another one cannot be kept safely
-                    kept_days.keep_passes(folder, found, data, strategy, identity, (str(days[0]), state))
+                    run.keep(found, (str(run.days[0]), state))
                 yield from found
 
 
 def _months(days: Any) -> list[tuple[str, list[np.datetime64]]]:
     return [(month, list(group)) for month, group in groupby(days, lambda day: str(day)[:7])]
-
-
-def _jobs(
-    call: Any,
-    strategy: Strategy,
-    data: "xr.DataArray",
-    months: list[tuple[str, list[np.datetime64]]],
-    identity: Identity,
-) -> Iterator[dict[str, bytes]]:
-    """Yield packed calls in lots.
-
-    There is a call for each calendar month.
-    """
-    named = registered(strategy)
-    period = np.timedelta64(max(strategy.train_period, strategy.lookback_period), "D")
-    jobs: dict[str, bytes] = {}
-    for month, days in months:
-        seen = window_between(data, days[0] - period, days[-1])
-        jobs[month] = pack(call, strategy, seen, days, identity, named)
-        if sum(map(len, jobs.values())) > BYTES_AT_ONCE:
-            yield jobs
-            jobs = {}
-    if jobs:
-        yield jobs
 
 
 def _answers(jobs: Mapping[str, bytes], where: Mapping[str, Any]) -> Generator[tuple[str, list]]:

@@ -8,6 +8,7 @@ import builtins
 import contextlib
 import dataclasses
 import io
+import symtable
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -166,16 +167,17 @@ def _tree(source: str) -> ast.Module:
 
 
 def _bound(source: str) -> set[str]:
-    """Return the names that a cell's top level binds."""
-    names = set()
-    for item in ast.walk(_tree(source)):
-        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
-            names.add(item.id)
-    for item in _tree(source).body:
-        if isinstance(item, ast.FunctionDef | ast.ClassDef):
-            names.add(item.name)
-        elif isinstance(item, ast.Import | ast.ImportFrom):
-            names |= {alias.asname or alias.name for alias in item.names}
+    """Return the names that a cell binds for the cells below it."""
+    try:
+        table = symtable.symtable(source, "cell", "exec")
+    except SyntaxError:
+        return set()
+    names = {item.get_name() for item in table.get_symbols() if item.is_assigned() or item.is_imported()}
+    inner = [child for child in table.get_children() if child.get_type() == "function"]
+    while inner:  # only a name that is declared global leaves a function
+        scope = inner.pop()
+        inner += scope.get_children()
+        names |= {s.get_name() for s in scope.get_symbols() if s.is_declared_global() and s.is_assigned()}
     return names
 
 

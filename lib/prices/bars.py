@@ -17,7 +17,7 @@ MAJORITY = 2 / 3
 SAME_NUMBER = 1e-6  # relative: a float32 and the rounded number are one price
 TICKS = (1 / 64, 0.01, 0.001, 0.0001)  # what prices as traded are multiples of
 LEAST_ROUNDED = 0.5  # smaller adjusted closes, rounded to cents, show no ratios
-FEWEST, WINDOW = 3, 20  # closes before an ex-day that show whether they are adjusted: at least, at most
+FEWEST_CLOSES, WINDOW = 3, 20  # closes before an ex-day that show adjustment: at least, at most
 
 
 @dataclass
@@ -347,9 +347,9 @@ def _adjusted_for_dividends(
     """Return "undo" the adjustment, "leave out" the dividends, "traded" as they are, or "" if unclear."""
     last = int(ex_days[-1])
     start = max(0, last - WINDOW)
-    if len(ex_days) > 1 and last - ex_days[-2] >= FEWEST:
+    if len(ex_days) > 1 and last - ex_days[-2] >= FEWEST_CLOSES:
         start = max(start, int(ex_days[-2]))
-    if last - start < FEWEST:
+    if last - start < FEWEST_CLOSES:
         return ""
     if any(_share_of_multiples(traded[start:last], tick) > 0.3 for tick in TICKS):
         return "traded"

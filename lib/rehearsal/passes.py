@@ -62,17 +62,17 @@ class Stage:
 
     @property
     def submission(self) -> Path:
-        """The folder that each pass gets a copy of."""
+        """Return the folder that each pass copies."""
         return self.folder / "submission"
 
     @property
     def work(self) -> Path:
-        """The folder in which the notebook runs."""
+        """Return the folder in which the notebook runs."""
         return self.folder / "work"
 
     @property
     def results(self) -> Path:
-        """The folder for what it writes."""
+        """Return the folder of its results."""
         return self.folder / "results"
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from lib.stats.sharpe import ratio_of_moments
 
 SUBSETS = 16  # blocks of days, half of them in sample: 12,870 splits
-FEWEST = 4 * SUBSETS  # days
-AT_ONCE = 2_000_000  # cells of the array of one step, which limits the memory
+FEWEST_TO_SPLIT = 4 * SUBSETS  # days
+CELLS_AT_ONCE = 2_000_000  # cells of the array of one step, which limits the memory
 SPLITS = np.array(list(itertools.combinations(range(SUBSETS), SUBSETS // 2)))
 IN_SAMPLE = np.zeros((len(SPLITS), SUBSETS))
 np.put_along_axis(IN_SAMPLE, SPLITS, 1.0, axis=1)
@@ -37,17 +37,17 @@ def overfitting_probability(returns: np.ndarray) -> float:
     Returns
     -------
     float
-        0 to 1; NaN for less than two columns, or less than `FEWEST` days.
+        0 to 1; NaN for less than two columns, or less than `FEWEST_TO_SPLIT` days.
     """
     returns = np.nan_to_num(np.asarray(returns, dtype=np.float64))
     days, columns = returns.shape
-    if columns < 2 or days < FEWEST:
+    if columns < 2 or days < FEWEST_TO_SPLIT:
         return float("nan")
     length = days // SUBSETS
     blocks = returns[days - length * SUBSETS :].reshape(SUBSETS, length, columns)
     sums, squares = blocks.sum(axis=1), (blocks**2).sum(axis=1)
     below = 0.0
-    step = max(AT_ONCE // columns, 1)
+    step = max(CELLS_AT_ONCE // columns, 1)
     for first in range(0, len(IN_SAMPLE), step):
         chosen = IN_SAMPLE[first : first + step]
         inside, outside = (_ratios(part, sums, squares, length) for part in (chosen, 1 - chosen))

@@ -51,7 +51,7 @@ def window(market, days):
 
 @contextlib.contextmanager
 def on(core_count: int) -> Iterator[None]:
-    """As many cores as there would be on a machine with so many, for numpy, torch and our processes."""
+    """Limit numpy, torch and this project's processes to a number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(core_count)
     with threadpool_limits(core_count):

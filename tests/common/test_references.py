@@ -1,4 +1,4 @@
-"""What functions and objects use is found by following them."""
+"""References of functions and objects are found by following them."""
 
 import functools
 import json

@@ -310,8 +310,9 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     assert tried(tmp_path / "full") == []
 
 
+@long
 def test_shuffles_and_universes_are_runs_that_are_kept_and_go_on(tmp_path, monkeypatch):
-    """With a target of the user's own; two calls, of which the second asks for more."""
+    """The target is the user's own; the second of two calls asks for more."""
 
     def mine(data, strategy):
         return np.where(data.sel(field="close") > data.sel(field="open"), 1.0, 0.0)
@@ -353,6 +354,7 @@ def test_a_variant_that_fails_is_not_shuffled(tmp_path, monkeypatch):
     assert len(records) == len(asked) == 1
 
 
+@long
 def test_every_sizing_can_be_compared_by_name_and_as_a_function(tmp_path):
     def upper_half(outputs, strategy):
         return np.where(outputs >= np.median(outputs), 1 / len(outputs), 0.0)

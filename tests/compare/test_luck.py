@@ -1,4 +1,4 @@
-"""What a table says about luck, and the sentences below it."""
+"""Columns about luck, and the sentences below the table."""
 
 import math
 
@@ -11,7 +11,7 @@ from lib.compare import records as kept
 from lib.compare.table import comparison_table
 from lib.stats.overfitting import overfitting_probability
 from lib.strategy import Strategy
-from tests.switches import LONG
+from tests.switches import long
 
 IDENTITY = {"functions": {}, "registered": {}, "strategy": "s", "code": "c", "versions": {}}
 IDENTITY |= {"start": "2020-01-01", "end": "2022-12-30", "market": "m"}
@@ -76,7 +76,7 @@ def test_draws_are_told_from_variants_and_are_not_tried(tmp_path):
 
 
 def test_a_variant_that_ran_again_counts_once_unless_its_result_changed(tmp_path):
-    """As after an edit of the code: of a comment, or of something that changes the result."""
+    """The code was edited: a comment, or something that changes the result."""
     one, two = variant(), variant(epochs=2)
     same, other = one | {"code": "edited"}, two | {"code": "edited", "returns": one["returns"]}
     for record in (one, two, same, other):
@@ -184,9 +184,10 @@ def test_universes_claim_no_probability():
     )
 
 
+@long
 def test_the_stated_rates_are_those_of_noise():
     """The rate of each number of runs, within four standard errors."""
-    rng, panels = np.random.default_rng(7), 2000 if LONG else 40
+    rng, panels = np.random.default_rng(7), 200
     for columns, rate in luck.BELOW_A_TENTH.items():
         below = [overfitting_probability(rng.normal(size=(64, columns))) < 0.1 for _ in range(panels)]
         assert abs(np.mean(below) - rate / 100) < 0.005 + 4 * (rate / 100 / panels) ** 0.5

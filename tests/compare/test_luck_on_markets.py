@@ -48,7 +48,7 @@ def judged(market: xr.DataArray, features: list, folder: Path, days: int) -> tup
 
 
 def sentence(market: xr.DataArray) -> str:
-    """What the report says of the model."""
+    """Return the report's sentence about the model."""
     start, _ = check_range(LEARNING, str(market.time.values[-DAYS])[:10])
     log = BacktestLog(LEARNING)
     weights = log.backtest(start)
@@ -57,7 +57,7 @@ def sentence(market: xr.DataArray) -> str:
 
 @long
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=longest) for seed in (2, 3))])
 def test_an_edge_that_the_feature_sees_is_no_luck(seed, use_market, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     market = planted_market(STRENGTH, seed, days=145, assets=8, flip=FLIP)

@@ -12,7 +12,7 @@ from lib.compare import table as tables
 from lib.compare.__main__ import main
 from lib.strategy import Strategy
 from tests.compare.shared import END, SMALL, START
-from tests.switches import LONG
+from tests.switches import LONG, long
 
 
 def test_from_arguments_to_files(first, tmp_path, capsys):
@@ -125,8 +125,9 @@ def write_notebook(path, source):
     path.write_text(json.dumps({**content, "nbformat_minor": 5}), "utf-8")
 
 
+@long
 def test_the_strategy_and_the_days_of_the_notebook_are_compared(notebook, tmp_path, capsys):
-    """With its methods, its parameters and its days; an edit of a method is another run."""
+    """Its methods, parameters and days count; an edit of a method is another run."""
     arguments = ["--notebook", str(notebook), "--output", str(tmp_path / "runs"), "--grid", "top_assets=3,12"]
     here = ["--backend", "threading", "--workers", "2"]
     assert main([*arguments, *here]) == 0

@@ -6,6 +6,7 @@ import pytest
 from lib.compare.comparison import RunWarning, execute_notebooks
 from lib.strategy import Strategy
 from tests.compare.shared import HERE
+from tests.switches import long
 
 KEYS = ["a" * 20, "b" * 20]
 
@@ -41,6 +42,7 @@ def test_a_notebook_per_finished_run_once(notebook, tmp_path):
     assert executed.stat().st_mtime_ns == stamp
 
 
+@long
 @pytest.mark.parametrize(
     ("record", "sentence"),
     [
@@ -54,6 +56,7 @@ def test_a_notebook_that_cannot_be_made_is_reported(record, sentence, notebook, 
         assert execute_notebooks([record], tmp_path, notebook, **HERE) == []
 
 
+@long
 def test_parameters_are_set_where_they_differ_from_those_of_the_notebook(notebook, tmp_path):
     """A notebook whose own value is not the published one is run with the variant's value."""
     base = Strategy(top_assets=6)

@@ -147,7 +147,7 @@ def test_a_shuffle_keeps_every_day_and_the_days_of_a_block_together(days, seed):
 
 
 def test_places_are_equally_likely():
-    """Of 2,000 shuffles a day stands at each of 20 places 100 times, ± 10; 5 of those are 50."""
+    """A day stands at each of 20 places in 100 of 2,000 shuffles, ± 10; 5 of those are 50."""
     places = np.array([np.argsort(block_order(20, [seed]))[[0, 13]] for seed in range(2000)])
     for place in places.T:
         counts = np.bincount(place, minlength=20)

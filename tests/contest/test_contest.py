@@ -38,6 +38,7 @@ def test_the_template_and_a_late_start_are_judged_right(market, tmp_path):
     assert next(check.found for check in late.checks if check.rule == "first position") == "2008-01-02"
 
 
+@long
 def test_two_admitted_strategies_one_after_the_other(market, tmp_path):
     """The second is compared with the first; the template is run once; the files hold what they should."""
     first = contest(ORIGINAL, folder=tmp_path, progress=False)

@@ -6,6 +6,7 @@ import pytest
 from lib import Strategy
 from lib.engine.learners import needs_torch
 from tests.processes import run_python
+from tests.switches import long
 from tests.trained import needs_published_model
 from tests.vectors import vector
 
@@ -40,6 +41,7 @@ def test_a_training_takes_no_step() -> None:
     assert list(pickle.loads(pickle.dumps(models))) == list(models)
 
 
+@long
 def test_a_pass_needs_no_torch() -> None:
     out, _ = run_python(A_PASS)
     assert out.splitlines()[-1].startswith("[0.08333")

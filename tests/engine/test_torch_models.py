@@ -12,7 +12,7 @@ from lib import Strategy
 from lib.engine import recurrent, torch_training
 from lib.engine.examples import set_of_assets
 from lib.engine.torch_models import Batch, NotBatchableError
-from tests.switches import LONG
+from tests.switches import ALL, LONG, long
 from tests.vectors import vector
 
 
@@ -148,12 +148,12 @@ UNTRAINED = torch_training._new_model
 
 
 def compare(name, seed, epochs, monkeypatch):
-    """Within 1e-5, or 30 times what one unit in the last place of the first parameters changes.
+    """Compare within 1e-5, or 30 times the effect of one unit in the last place.
 
     Where that unit changes an output by more than 1e-4, the training amplifies rounding more than a thousand
     times, or diverges: no two implementations agree to the end, and the first losses are held, to 1e-5.
     """
-    given = examples(*((3, 40) if LONG else (2, 71)))
+    given = examples(*((3, 40) if LONG else (2, 30)))
     of = strategy(MODULES[name], seed=seed, epochs=epochs)
     together = torch_training.fit(given, of)
     expected = alone(given, of)
@@ -176,7 +176,7 @@ def compare(name, seed, epochs, monkeypatch):
 
 @pytest.mark.parametrize("name", MODULES if LONG else ORDINARY)
 def test_together_equals_one_optimiser_per_asset(name, capfd, monkeypatch):
-    for seed, epochs in [(0, 1), (2, 2), (3, 3)] if LONG else [(1, 1)]:
+    for seed, epochs in [(0, 1), (2, 2), (3, 3)] if ALL else [(2, 2)] if LONG else [(1, 1)]:
         compare(name, seed, epochs, monkeypatch)
     assert "asset by asset" not in capfd.readouterr().err
 
@@ -193,7 +193,13 @@ def test_states_that_overflow_end_in_values_and_in_no_warning():
 
 @pytest.mark.parametrize(
     ("name", "hidden"),
-    [("GRU, 1 layers", 5), ("GRU, 1 layers", 34), ("LSTM with dropout", 5), ("RNN, 1 layers", 1), ("MLP", 5)],
+    [
+        pytest.param("LSTM with dropout", 5, marks=long),
+        pytest.param("GRU, 1 layers", 5, marks=long),
+        pytest.param("GRU, 1 layers", 34, marks=long),
+        pytest.param("RNN, 1 layers", 1, marks=long),
+        ("MLP", 5),
+    ],
 )
 def test_the_bits_do_not_depend_on_threads_or_neighbours(name, hidden):
     of = replace(strategy(MODULES[name]), hidden_size=hidden)
@@ -231,10 +237,10 @@ class Cell(Recurrent):
         return self.linear(h + c[-1][:, None] * 0).squeeze(-1)
 
 
-@pytest.mark.parametrize("model", [Branching, Started, partial(Cell, kind="LSTM")])
+@pytest.mark.parametrize("model", [Branching, pytest.param(Started, marks=long), partial(Cell, kind="LSTM")])
 def test_what_cannot_be_batched_is_trained_one_by_one_with_a_line(model, capfd):
     torch_training._reported.clear()
-    given, of = examples(assets=2), strategy(model)
+    given, of = examples(assets=2, days=40), strategy(model)
     fitted = torch_training.fit(given, of)
     printed = capfd.readouterr().err
     assert printed.count("is trained asset by asset, since torch cannot batch it") == 1

@@ -134,7 +134,7 @@ class Counting(Dropout):
 
 @pytest.mark.parametrize(("model", "buffer"), [(Normalised, "norm.running_mean"), (Counting, "mean")])
 def test_a_trained_model_keeps_its_buffers(model, buffer):
-    """What the stored model answers is what the training reports."""
+    """The stored model's outputs are those that the training reports."""
     strategy = Strategy(model=model, top_assets=2)
     training_set = training_set_of(data(), strategy)
     models = train_model(data(), strategy)

@@ -1,4 +1,4 @@
-"""What indicators say about series whose answer is known without the library."""
+"""Indicators of series whose result is known without the library."""
 
 import math
 
@@ -89,5 +89,5 @@ def test_breadth_counts_assets():
 
 
 def test_weights_are_added_up_one_after_the_other():
-    """As the weighted values are; a sum that is rounded only once, Python's since 3.12, differs."""
+    """Python's sum, rounded only once since 3.12, would differ."""
     assert indicators.wma(np.ones(10), [0.1] * 10)[-1] == 1

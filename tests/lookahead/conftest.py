@@ -1,4 +1,4 @@
-"""What the look-ahead tests share."""
+"""Fixtures of the look-ahead tests."""
 
 import pytest
 

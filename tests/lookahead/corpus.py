@@ -745,7 +745,7 @@ def constants_by_hand(market, prices, folder):
 
 @dataclass
 class Settings:
-    """What an object of one's own may hold."""
+    """An object with a user's own attributes."""
 
     periods: int = 3
     factors: list = field(default_factory=lambda: [0.5, 0.3, 0.2])

@@ -33,7 +33,7 @@ def whole_market(seed: int, days: int = 40) -> xr.DataArray:
 
 
 def kinds(report: LeakReport) -> dict[str, str]:
-    """By stage the kind of its finding."""
+    """Return the kind of finding by stage."""
     return {leak.stage: leak.kind for leak in report.findings}
 
 

@@ -11,6 +11,7 @@ from tests.lookahead.planted import kinds, small, whole_market
 from tests.markets import random_market
 from tests.switches import LONG
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
 MARKET = whole_market(6, days=60)
 MEETINGS = np.array(["2024-09-18", "2024-11-07", "2024-12-18"], "M8[ns]")
 
@@ -95,7 +96,6 @@ def test_rounding_where_a_number_cancels_is_no_leak():
     assert not check(small(features=[cancels]), MARKET, days=1).findings
 
 
-@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("share", [1e-1, 1e-4])
 def test_a_small_leak_is_not_rounding(share):
     def mixed(data, strategy):
@@ -151,7 +151,6 @@ def test_models_that_draw_numbers_in_training_are_no_finding():
     assert not check(small(model=with_dropout), MARKET, days=1).findings
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_a_model_that_draws_numbers_in_prediction_is_not_deterministic():
     report = check(small(model=never_evaluated), whole_market(6, days=40), days=1)
     assert kinds(report) == {"training": "random", "prediction": "random"}

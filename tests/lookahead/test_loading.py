@@ -13,6 +13,7 @@ from lib.lookahead import check
 from lib.strategy import Strategy
 from tests.lookahead.planted import SMALL, at, kinds, small, winners
 from tests.markets import random_market
+from tests.switches import LONG
 
 
 @pytest.fixture
@@ -48,7 +49,9 @@ def in_a_thread(strategy):
 
 
 @pytest.mark.usefixtures("in_one_process")
-@pytest.mark.parametrize("load", [directly, by_type, far_ahead, in_a_thread], ids=lambda load: load.__name__)
+@pytest.mark.parametrize(
+    "load", [directly, in_a_thread, *([by_type, far_ahead] if LONG else [])], ids=lambda load: load.__name__
+)
 def test_winners_until_the_end_of_the_backtest_are_a_leak(load, market):
     report = check(small(selection=winners(load)), market, days=1)
     assert kinds(report)["selection"] == "future", report

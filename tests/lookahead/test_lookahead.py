@@ -21,8 +21,10 @@ from tests.lookahead.planted import (
     whole_market,
 )
 from tests.markets import random_market
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 from tests.test_features import READY
+
+pytestmark = pytest.mark.usefixtures("in_one_process")
 
 
 def name(leaky):
@@ -40,19 +42,20 @@ OPTIONS = [
 # ---- what is shipped does not leak ----
 
 
-@pytest.mark.parametrize("part", range(5))
+@pytest.mark.parametrize("part", range(5 if LONG else 2))
 def test_pairs_of_market_and_day(part):
-    """500 of them with LONG_TESTS, 20 without."""
+    """Tries 500 pairs in the longest run, 60 with the switch, 8 without."""
     tried = 0
-    for seed in range(10 * part, 10 * part + (10 if LONG else 1)):
-        report = check(small(), random_market(seed, days=40, assets=4), days=10 if LONG else 4, seed=seed)
+    seeds, days = (10, 10) if ALL else (3, 4) if LONG else (1, 4)
+    for seed in range(10 * part, 10 * part + seeds):
+        report = check(small(), random_market(seed, days=40, assets=4), days=days, seed=seed)
         assert not report.findings, report
         assert report.stages == STAGES
         tried += len(report.days)
-    assert tried == (100 if LONG else 4)
+    assert tried == seeds * days
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: next(iter(options)))
+@pytest.mark.parametrize("options", OPTIONS if LONG else OPTIONS[:1], ids=lambda options: next(iter(options)))
 def test_options_do_not_leak(options):
     for seed in range(3 if LONG else 1):
         report = check(small(**options), random_market(seed, days=40), days=4 if LONG else 2, seed=seed)
@@ -60,12 +63,12 @@ def test_options_do_not_leak(options):
 
 
 def test_ready_features_do_not_leak():
-    """With windows of two months, which the features' periods of up to 20 days leave values in."""
+    """Use windows of two months, in which the features' periods of up to 20 days leave values."""
     strategy = small(features=["trend", *READY], lookback_period=90, train_period=90)
-    for seed in range(5 if LONG else 1):
+    for seed in range(2 if LONG else 1):
         market = random_market(seed, days=100)
         assert np.isfinite(get_features(market, strategy)[:, -1]).mean() > 0.5
-        report = check(strategy, market, days=10 if LONG else 2, seed=seed)
+        report = check(strategy, market, days=4 if LONG else 2, seed=seed)
         assert not report.findings, report
         assert {f"feature {name}" for name in READY} < set(report.stages)
 
@@ -77,7 +80,6 @@ def test_a_strategy_made_anew_from_the_past_does_not_leak():
 # ---- planted leaks ----
 
 
-@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("leak", [peeks, peeks_a_little, fills_backwards, smooths_both_ways])
 @pytest.mark.parametrize("seed", range(3 if LONG else 1))
 def test_a_feature_that_reads_later_rows_is_caught(leak, seed):
@@ -94,8 +96,7 @@ def test_what_fills_backwards_is_caught_where_the_market_has_no_gap():
     assert report.findings[0].stage == "feature fills_backwards"
 
 
-@pytest.mark.usefixtures("in_one_process")
-@pytest.mark.parametrize("leaky", OUTSIDE, ids=name)
+@pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_peek, outside_selection], ids=name)
 def test_a_strategy_that_reads_the_same_market_from_outside_is_caught(leaky):
     market = gappy_market(1)
     report = check(leaky(market), market, days=2)
@@ -103,15 +104,13 @@ def test_a_strategy_that_reads_the_same_market_from_outside_is_caught(leaky):
     assert report.findings[0].kind == "future", report
 
 
-@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_peek, outside_selection], ids=name)
 def test_a_strategy_that_reads_a_copy_is_caught_where_it_is_made_anew(leaky):
     report = check(lambda data: leaky(data.copy(deep=True)), gappy_market(1), days=1)
     assert kinds(report)[OUTSIDE[leaky]] == "future", report
 
 
-@pytest.mark.usefixtures("in_one_process")
-@pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_peek, outside_target], ids=name)
+@pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_target], ids=name)
 def test_a_strategy_that_reads_a_copy_of_the_market_is_caught(leaky):
     market = gappy_market(1)
     report = check(leaky(market.copy(deep=True)), market, days=2)
@@ -119,7 +118,6 @@ def test_a_strategy_that_reads_a_copy_of_the_market_is_caught(leaky):
     assert "`market` after the day" in str(report)
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_a_number_computed_beforehand_is_beyond_it_unless_the_strategy_is_made_anew():
     def make(data):
         mean = float(data.sel(field="close").mean())
@@ -132,13 +130,11 @@ def test_a_number_computed_beforehand_is_beyond_it_unless_the_strategy_is_made_a
     assert check(make, market, days=1).leaks
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_a_learning_rate_computed_from_all_data_is_caught_where_the_strategy_is_made_anew():
     report = check(lambda data: small(learning_rate=np.nanmean(data[0]) / 1e4), whole_market(2), days=1)
     assert kinds(report) == {"training": "future", "prediction": "future"}
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_a_strategy_that_cannot_be_made_from_other_later_days_is_caught():
     def make(data):
         return small(top_assets=int(float(data[0, -1, 0]) in opens))
@@ -170,7 +166,6 @@ def test_data_and_generators_are_left_as_they_were():
     assert np.random.random() == np.random.RandomState(7).random()
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_the_same_seed_tries_the_same_days():
     market = random_market(4, days=40)
     first, same, other = (check(small(features=[peeks]), market, days=2, seed=seed) for seed in (1, 1, 2))
@@ -178,7 +173,6 @@ def test_the_same_seed_tries_the_same_days():
     assert first.days.tolist() == same.days.tolist() != other.days.tolist()
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_read_only_data_are_copied():
     market = random_market(4, days=40)
     market.values.flags.writeable = False
@@ -186,7 +180,6 @@ def test_read_only_data_are_copied():
     assert not check(small(), market, days=1).leaks
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_data_in_another_order_of_dims():
     market = random_market(4, days=40)
     assert check(small(features=[peeks]), market.transpose("asset", "time", "field"), days=1).leaks

@@ -1,4 +1,4 @@
-"""What a function remembers from days after the one it is asked about."""
+"""Functions that keep values of days after the day of the call."""
 
 import sys
 

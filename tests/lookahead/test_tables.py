@@ -1,4 +1,4 @@
-"""What functions refer to is found, changed after a day, and left as it was."""
+"""Tables that functions refer to are found, changed after a day, and left as they were."""
 
 import numpy as np
 import pandas as pd

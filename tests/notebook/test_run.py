@@ -22,6 +22,7 @@ from lib.notebook.run import main, run_notebook, write_page
 from lib.report.display import NO_BREAK
 from tests.conftest import LAST_DAY, REAL
 from tests.processes import run_python
+from tests.switches import long
 from tests.systems import link_or_copy
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +90,7 @@ def check_weights(weights: xr.DataArray, days: np.ndarray) -> None:
 
 
 def figures_of(notebook: Notebook) -> dict[str, list[dict[str, Any]]]:
-    """By cell the figures in its outputs."""
+    """Return the figures in the outputs of each cell."""
     return {
         cell.id: found
         for cell in code_cells(notebook)
@@ -120,6 +121,7 @@ def text_of(output: Notebook) -> str:
     return output.get("text", "") + output.get("data", {}).get("text/plain", "")
 
 
+@long
 def test_with_papermill(notebook: Notebook, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     """The whole notebook over four months; what it shows, what it writes, and the page made from it."""
     keep = nbformat.v4.new_code_cell("backtest_weights.to_netcdf('backtest.nc', engine='scipy')")
@@ -165,7 +167,7 @@ def test_with_papermill(notebook: Notebook, tmp_path: Path, capfd: pytest.Captur
 def test_as_a_submission_and_by_hand(
     notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the evaluator runs it, then cell by cell: the same weights and state; a submission shows nothing."""
+    """The evaluator's run and one cell by cell leave the same; a submission shows nothing."""
     path = copy_of(tmp_path / "project", without_debug(notebook))
     small = {name: value for name, value in SMALL.items() if name != "start_date"}
     with monkeypatch.context() as submission:
@@ -198,6 +200,7 @@ def test_as_a_submission_and_by_hand(
     assert dict(states[0].carried_in) == dict(states[1].carried_in) == {}
 
 
+@long
 def test_with_its_debug_cells_as_a_submission(notebook: Notebook, tmp_path: Path) -> None:
     """Should somebody leave them in: no backtest runs, and nothing is shown."""
     script = "\n".join(cell.source for cell in code_cells(notebook))
@@ -335,6 +338,7 @@ def test_a_failing_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert os.environ["OUTPUT_PATH"] == "mine"
 
 
+@long
 def test_a_wrong_value_in_the_notebook_is_shown_as_its_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

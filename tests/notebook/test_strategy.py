@@ -140,6 +140,30 @@ def test_what_is_not_needed_is_not_run(cell, notebook):
 
 
 @pytest.mark.parametrize(
+    ("cell", "runs"),
+    [
+        ("def later():\n    strategy = 1\n    return strategy", False),
+        ("later = [strategy for strategy in ()]", False),
+        ("class Later:\n    strategy = 1", False),
+        ("if True:\n    from lib import Strategy\n    strategy = Strategy(top_assets=5)", True),
+        ("def make():\n    global strategy\n    strategy = Strategy(top_assets=5)\nmake()", True),
+        ("try:\n    def predict(models, data, state):\n        return data, state\nfinally:\n    pass", True),
+    ],
+    ids=[
+        "a local variable",
+        "a comprehension",
+        "an attribute",
+        "a condition",
+        "a global",
+        "a function in try",
+    ],
+)
+def test_a_cell_runs_for_the_names_that_it_leaves(cell, runs, notebook):
+    found = strategy_of(notebook(PARAMETERS, MAKE, f"{cell}\nran = True\nstart_date = '2024-12-02'"))
+    assert (found.start_date == "2024-12-02") == runs
+
+
+@pytest.mark.parametrize(
     ("cells", "settings", "error", "says"),
     [
         ((PARAMETERS,), {}, NotebookError, "mine.ipynb makes no strategy: .* must set strategy"),

@@ -1,4 +1,4 @@
-"""What the tests of the stand-in share. They hold for the real library too, but for `offline_only` ones."""
+"""Fixtures of the stand-in's tests. All but those marked `offline_only` hold for the real library too."""
 
 from pathlib import Path
 

@@ -157,6 +157,7 @@ CALLS = {
 }
 
 
+@long
 @shared
 def test_indicators_and_arrays_of_weights(whole, tmp_path, monkeypatch):
     same(whole, crypto_vector("loaded", CRYPTO_SHARED))
@@ -177,6 +178,7 @@ def test_indicators_and_arrays_of_weights(whole, tmp_path, monkeypatch):
 CLEANED = {"long": KIND, "long_short": BOTH, "crypto_daily": "crypto_daily", "none": None}
 
 
+@long
 @shared
 def test_weights_are_cleaned_as_the_kind_demands(whole):
     dirty, every_day, simple = vectors("weights_dirty", "weights_every_day", "weights_simple")
@@ -191,6 +193,7 @@ def test_weights_are_cleaned_as_the_kind_demands(whole):
         same(weights, crypto_vector(f"output_clean_{name}", CRYPTO_SHARED))
 
 
+@long
 @shared
 def test_statistics(whole, monkeypatch):
     names = ("long", "long_short", "simple", "every_day_long")
@@ -221,6 +224,7 @@ RATIO = (
 )
 
 
+@long
 @shared
 def test_sharpe_ratios_and_facts(whole, monkeypatch):
     numbers = json.loads((CRYPTO_SHARED / "numbers.json").read_text("utf-8"))
@@ -252,6 +256,7 @@ def test_sharpe_ratios_and_facts(whole, monkeypatch):
 SECTION = re.compile(r"(clean|check)\((\w+)( with 0 for what is not finite)?, loaded, ('\w+'|None)(, .*)?\)")
 
 
+@long
 @shared
 def test_messages_of_clean_and_check(whole, capsys):
     sections = (CRYPTO_SHARED / "messages.txt").read_text("utf-8").split("=== ")
@@ -278,10 +283,10 @@ class TestBacktests:
         ("name", "kind", "short", "options"),
         [
             ("each_day", KIND, 0.0, {}),
-            ("short", KIND, -0.03, {}),
-            pytest.param("batch", KIND, 0.0, {"predict_each_day": False}, marks=shared),
-            pytest.param("short_allowed", BOTH, -0.03, {}, marks=shared),
-            pytest.param("end_date", KIND, 0.0, {"end_date": "2024-12-21"}, marks=shared),
+            pytest.param("short", KIND, -0.03, {}, marks=long),
+            pytest.param("batch", KIND, 0.0, {"predict_each_day": False}, marks=[shared, long]),
+            pytest.param("short_allowed", BOTH, -0.03, {}, marks=[shared, long]),
+            pytest.param("end_date", KIND, 0.0, {"end_date": "2024-12-21"}, marks=[shared, long]),
         ],
     )
     def test_calls_states_and_result(self, name, kind, short, options, market):

@@ -14,6 +14,7 @@ import qnt.graph as qngraph
 
 from tests.conftest import REAL
 from tests.processes import run_python
+from tests.switches import long
 from tests.vectors import vector
 
 ROOT = Path(__file__).parents[2]
@@ -140,12 +141,14 @@ def test_statistics_per_asset_are_refused():
         qngraph.make_major_plots(vector("stats_calc_stat_per_asset"))
 
 
+@long
 @pytest.mark.offline_only
 def test_plotly_is_imported_when_it_is_needed():
     out, _ = run_python("import sys, lib, qnt.graph; print('plotly' in sys.modules)")
     assert out.strip() == "False"
 
 
+@long
 def test_plots_in_a_notebook_survive_as_a_page(tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     nbformat.write(notebook, tmp_path / "plots.ipynb")

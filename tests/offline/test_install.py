@@ -9,6 +9,7 @@ import pytest
 from lib.notebook.run import run_notebook
 from lib.rehearsal.passes import copy_submission
 from tests.processes import run_python
+from tests.switches import long
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.offline_only
@@ -24,10 +25,35 @@ def error(statement, kind=ImportError):
     return str(raised.value)
 
 
+SIDE_EFFECTS = """
+import inspect, pickle, sys, lib, qnt
+try:
+    qnt.output
+except AttributeError as error:
+    print(error)
+import lib.prices.__main__, {modules}
+assert None not in sys.modules.values()
+print([name for name in ("numba", "plotly", "torch", "IPython") if name in sys.modules])
+lengths = len(sys.path), len(sys.meta_path)
+lib.offline.install()
+assert lengths == (len(sys.path), len(sys.meta_path))
+assert sys.path[-1] == str(lib.offline.HERE)
+assert not hasattr(qnt.data, "crypto")
+assert not hasattr(qnt.output, "__wrapped__")
+inspect.getmembers(qnt.output)
+inspect.getmodule(qnt.output.clean)
+assert pickle.loads(pickle.dumps(qnt.output.clean)) is qnt.output.clean
+"""
+
+
 def test_importing_has_no_side_effects_that_a_user_meets():
-    modules = ", ".join(f"qnt.{module}" for module in MODULES)
-    code = f"import sys, lib, lib.prices.__main__, {modules}; assert None not in sys.modules.values()"
-    assert python(code) == ("", "")
+    """Nothing is printed, drawn or compiled, twice is harmless, and tools find plain modules."""
+    out, err = python(SIDE_EFFECTS.format(modules=", ".join(f"qnt.{module}" for module in MODULES)))
+    assert err == ""
+    assert out.splitlines() == [
+        "qnt.output is a module that is not yet imported: write `import qnt.output` first.",
+        "[]",
+    ]
 
 
 def test_the_first_load_names_the_market_once():
@@ -36,11 +62,6 @@ def test_the_first_load_names_the_market_once():
     )
     line = "qnt is not installed: its stand-in is used, with the market file market.nc."
     assert python(code)[1].splitlines() == [line]
-
-
-def test_installing_twice_is_harmless():
-    code = "import sys, lib.offline as o; n = len(sys.path), len(sys.meta_path); o.install()"
-    python(f"{code}; assert n == (len(sys.path), len(sys.meta_path)); assert sys.path[-1] == str(o.HERE)")
 
 
 FIRST_LINES = [
@@ -52,18 +73,28 @@ FIRST_LINES = [
 ]
 
 
-@pytest.mark.parametrize("line", FIRST_LINES)
+@pytest.mark.parametrize(
+    "line", [FIRST_LINES[0], *(pytest.param(line, marks=long) for line in FIRST_LINES[1:])]
+)
 def test_a_process_that_starts_in_the_project_needs_no_other_import(line):
     run_python(f"import sys; assert 'lib' not in sys.modules; {line}", PYTHONPATH="")
 
 
-@pytest.mark.parametrize("module", ["exits", "optimizer", "xr_talib"])
-def test_modules_of_the_real_library_are_named_in_such_a_process(module):
-    code = f"try:\n import qnt.{module}\nexcept ImportError as error:\n print(error)"
-    assert run_python(code, PYTHONPATH="")[0].startswith(f"'qnt.{module}' is not covered by the stand-in")
+def test_modules_of_the_real_library_are_named_in_such_a_process():
+    modules = ("exits", "optimizer", "xr_talib")
+    code = "".join(f"try:\n import qnt.{m}\nexcept ImportError as error:\n print(error)\n" for m in modules)
+    for module, line in zip(modules, run_python(code, PYTHONPATH="")[0].splitlines(), strict=True):
+        assert line.startswith(f"'qnt.{module}' is not covered by the stand-in")
 
 
-@pytest.mark.parametrize("line", ["import qnt.ta", "import lib, qnt.ta", "from qnt import ta"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import qnt.ta",
+        pytest.param("import lib, qnt.ta", marks=long),
+        pytest.param("from qnt import ta", marks=long),
+    ],
+)
 def test_in_the_project_an_installed_qnt_is_preferred_wherever_it_is(line, tmp_path):
     (tmp_path / "qnt").mkdir()
     (tmp_path / "qnt" / "__init__.py").touch()
@@ -75,7 +106,7 @@ def test_in_the_project_an_installed_qnt_is_preferred_wherever_it_is(line, tmp_p
     assert err == ""
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["installed", "nearer"])
+@pytest.mark.parametrize("before", [True, pytest.param(False, marks=long)], ids=["installed", "nearer"])
 def test_an_installed_qnt_is_preferred(before, tmp_path):
     (tmp_path / "qnt").mkdir()
     (tmp_path / "qnt" / "__init__.py").write_text("real = True", encoding="utf-8")
@@ -124,34 +155,12 @@ def test_a_type_of_data_that_is_not_covered():
     assert "Here are stocks_nasdaq100, stocks_s&p500, crypto_daily_long" in message
 
 
-def test_tools_that_look_around_find_plain_modules():
-    code = "import inspect, pickle, lib, qnt.data, qnt.output"
-    code += "; assert not hasattr(qnt.data, 'crypto'); assert not hasattr(qnt.output, '__wrapped__')"
-    code += "; inspect.getmembers(qnt.output); inspect.getmodule(qnt.output.clean)"
-    code += "; assert pickle.loads(pickle.dumps(qnt.output.clean)) is qnt.output.clean"
-    python(code)
-
-
-def test_a_module_that_was_not_imported_yet():
-    code = "import lib, qnt\ntry:\n    qnt.output\nexcept AttributeError as error:\n    print(error)"
-    assert (
-        python(code)[0]
-        == "qnt.output is a module that is not yet imported: write `import qnt.output` first.\n"
-    )
-
-
 def test_other_missing_modules_are_none_of_its_business():
     message = error("import no_such_module_anywhere")
     assert message == "No module named 'no_such_module_anywhere'"
 
 
-def test_importing_all_of_it_compiles_and_draws_nothing():
-    modules = ", ".join(f"qnt.{module}" for module in MODULES)
-    looked_for = ("numba", "plotly", "torch", "IPython")
-    code = f"import sys, lib, {modules}; print([name for name in {looked_for} if name in sys.modules])"
-    assert python(code)[0] == "[]\n"
-
-
+@long
 @pytest.mark.parametrize("tool", ["notebook", "rehearsal"])
 def test_a_notebook_elsewhere_finds_it(tool, tmp_path):
     cells = [nbformat.v4.new_code_cell("import qnt.ta as qnta\nimport qnt.data as qndata\nqnta.ema")]

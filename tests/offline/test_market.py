@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from lib.offline import market, synthetic, synthetic_crypto
+from tests.switches import long
 
 ROOT = Path(__file__).parents[2]
 NASDAQ, S_AND_P = "stocks_nasdaq100", "stocks_s&p500"
@@ -137,6 +138,7 @@ def test_without_any_writable_folder_the_market_lives_in_memory(generations, tmp
     assert generations == [NASDAQ]
 
 
+@long
 def test_processes_that_start_at_once_all_get_the_market(tmp_path):
     code = (
         "from lib.offline import market\n"

@@ -9,6 +9,7 @@ import xarray as xr
 
 from lib.offline import market as cache
 from lib.offline import synthetic
+from tests.switches import long
 
 SMALL = (1, "2020-01-02", "2020-01-06")
 
@@ -20,7 +21,7 @@ def market():
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
-    """Where markets are kept."""
+    """Return the folder of kept markets."""
     monkeypatch.setenv("QNT_OFFLINE_CACHE", str(tmp_path / "deep" / "cache"))
     monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "temp"))
     return tmp_path / "deep" / "cache"
@@ -117,6 +118,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(made, marke
     xr.testing.assert_equal(cache._read(file), market)
 
 
+@long
 def test_a_writer_killed_half_way_leaves_the_old_file(made, market, folder):
     """The child is killed between last byte and renaming; a later writer removes the rest."""
     code = (

@@ -76,12 +76,12 @@ def adjusted():
 
 
 def wide():
-    """By field's name, a frame of days and tickers."""
+    """Return a frame of days and tickers by field."""
     return {name: pd.DataFrame({t: f[name] for t, f in TICKERS.items()}) for name in AAA}
 
 
 def two_levels(first="Price"):
-    """As yfinance answers for several tickers: columns (field, ticker), or the other way round."""
+    """Return yfinance's frame of several tickers: columns (field, ticker), or the other way round."""
     frame = pd.concat(TICKERS, axis=1, names=["Ticker", "Price"]).sort_index()
     return frame if first == "Ticker" else frame.swaplevel(axis=1)
 

@@ -13,6 +13,7 @@ from lib.offline import market_file
 from lib.prices import market_from_frames
 from lib.prices.__main__ import main
 from tests.processes import PROJECT
+from tests.switches import LONG
 
 DAYS = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08", "2024-01-16"])
 FIELDS = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "vol"}
@@ -374,7 +375,7 @@ TWO = {
 }
 
 
-@pytest.mark.parametrize("kind", ONE)
+@pytest.mark.parametrize("kind", ONE if LONG else list(ONE)[::3])
 def test_one_stock_in_a_form_of_its_own(kind, folder, capsys):
     market = convert(ONE[kind](folder))
     frame = AAA
@@ -386,7 +387,7 @@ def test_one_stock_in_a_form_of_its_own(kind, folder, capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("kind", TWO)
+@pytest.mark.parametrize("kind", TWO if LONG else list(TWO)[1::3])
 def test_two_stocks_in_a_form_of_their_own(kind, folder, capsys):
     market = convert(TWO[kind](folder))
     frames = {"600519": AAA, "000001": BBB} if kind.startswith("numeric") else STOCKS

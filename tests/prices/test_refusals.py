@@ -310,7 +310,7 @@ JUNK = [
 ]
 
 
-@settings(max_examples=300 if LONG else 30, deadline=None)
+@settings(max_examples=300 if LONG else 15, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(data):
     """Cells, characters and lines replaced or cut anywhere: no traceback, and one line of text."""

@@ -303,4 +303,4 @@ for cell in json.load(open("strategy.ipynb", encoding="utf-8"))["cells"]:
         exec("".join(cell["source"]), globals())
 """
 # in the ordinary run; the others need LONG_TESTS=1
-SAMPLE = {"name of a removed cell", "illiquid"}
+SAMPLE = {"illiquid"}

@@ -39,7 +39,7 @@ time.sleep(600)
 
 
 def test_a_pass_that_takes_too_long_is_ended_with_its_kernel(run, tmp_path, monkeypatch):
-    """In a session of its own the child is in no group that could be signalled, on any system."""
+    """The child runs in a session of its own, in no group that could be signalled."""
     waiting = execution.subprocess.Popen.wait
 
     def until_started(process, limit=None):

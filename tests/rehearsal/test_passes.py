@@ -15,6 +15,7 @@ from lib.rehearsal.assessment import assess
 from lib.rehearsal.passes import PassResult, Stage, differences, read_weights, run_pass
 from lib.state import State
 from tests.markets import random_market
+from tests.switches import long
 
 DAY = np.datetime64("2024-12-27")
 WRITE_VARIABLES = """
@@ -114,6 +115,7 @@ open(os.environ["OUTPUT_PATH"], "wb").write(gzip.compress(bytes(weights.to_netcd
 """
 
 
+@long
 def test_weights_without_days_are_of_the_day(run):
     source = "xr.DataArray([0.1, 0.2], {'asset': ['A', 'B']}, 'asset')"
     weights = run(SAVE.format(weights=source)).weights

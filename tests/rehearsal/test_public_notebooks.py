@@ -7,7 +7,7 @@ from lib.rehearsal import execution
 from tests.conftest import REAL
 from tests.rehearsal.notebooks import RUN_CELLS
 from tests.rehearsal.public_notebooks import LIQUID, LOAD, PUBLIC, WRITE, save
-from tests.switches import LONG
+from tests.switches import LONG, long
 
 LAST = "2024-12-30"
 SAMPLE = ("days held in a state of its own",)
@@ -56,7 +56,8 @@ REASONS = {
 }
 
 
-@pytest.mark.parametrize("kind", REASONS if LONG else ["a part that the stand-in lacks"])
+@long
+@pytest.mark.parametrize("kind", REASONS)
 def test_a_notebook_passes_or_fails_for_the_right_reason(kind, run):
     cells, passes, sentence = REASONS[kind]
     if kind == "a part that the stand-in lacks" and REAL:

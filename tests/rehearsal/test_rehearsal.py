@@ -12,7 +12,7 @@ from lib.rehearsal.__main__ import main
 from tests.conftest import REAL
 from tests.loopback import foreign_id
 from tests.rehearsal.notebooks import KEEP, PROJECT, SMALL, WRITE, Draft
-from tests.switches import LONG, long
+from tests.switches import LONG, long, longest
 
 FOREIGN_IDS = REAL and os.environ.get("QNT_FOREIGN_IDS", "") not in ("", "0")
 LAST = ["2024-12-27", "2024-12-30"]
@@ -31,10 +31,12 @@ if day == "2024-12-30":
 """
 
 
+@long
 def test_the_shipped_notebook_passes_and_leaves_nothing_behind(tmp_path):
     beside = set(PROJECT.iterdir())
     path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "lib.rehearsal", "--days", "2", "--end", LAST[-1]]
+    command += ["--set", *(f"{name}={value}" for name, value in SMALL.items())]
     environment = os.environ | {"PYTHONPATH": path}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,7 +80,9 @@ sizing = squared
 
 
 @long
-@pytest.mark.parametrize("name", ["own", "as_output", "above_half", "ranked"])
+@pytest.mark.parametrize(
+    "name", ["own", *(pytest.param(name, marks=longest) for name in ("as_output", "above_half", "ranked"))]
+)
 def test_a_notebook_of_any_sizing_passes(name, tmp_path):
     # so that some outputs are above one half
     draft, settings = Draft(), SMALL | {"whole_sequence": True, "epochs": 3}
@@ -145,7 +149,7 @@ def test_a_fresh_environment_needs_an_init_notebook(tmp_path):
 
 @pytest.mark.skipif(not LONG or REAL, reason="installs packages: LONG_TESTS=1, without the real library")
 def test_a_fresh_environment_has_what_init_installed_and_nothing_else(tmp_path, monkeypatch):
-    """Of requirements.txt only what a pass needs, to be quick; papermill is installed here, but not there."""
+    """Install only the requirements of a pass; papermill is installed here, but not there."""
     monkeypatch.setenv("PIP_NO_COMPILE", "0")  # pip's way to turn it on: most modules are never imported
     needed = ("numpy", "pandas", "xarray", "bottleneck", "scipy", "plotly", "h5netcdf", "h5py", "ipykernel")
     needed += ("nbformat", "nbconvert", "threadpoolctl")

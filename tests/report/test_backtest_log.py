@@ -11,6 +11,7 @@ from lib.engine.models import TrainedModels
 from lib.engine.training import TrainingWarning
 from lib.report import show_backtest, show_backtest_trainings
 from lib.report.backtest_log import BacktestLog, Training
+from tests.switches import long
 from tests.vectors import vector
 
 STRATEGY = Strategy(top_assets=3, hidden_size=4)
@@ -130,7 +131,11 @@ class Stopped(Strategy):
         return super().predict(models, data, state)
 
 
-@pytest.mark.parametrize("calls", [0, 1, 2, 6], ids=["at once", "last day", "trial", "fourth day"])
+@pytest.mark.parametrize(
+    "calls",
+    [pytest.param(0, marks=long), pytest.param(1, marks=long), 2, pytest.param(6, marks=long)],
+    ids=["at once", "last day", "trial", "fourth day"],
+)
 def test_an_interrupted_backtest_does_not_show_the_run_before(calls: int, capsys) -> None:
     """A second run stops; the weights of the first still have their name in the notebook."""
     data, start = STRATEGY.load_range("2024-12-02"), "2024-12-02"

@@ -4,6 +4,7 @@ import nbformat
 import pytest
 
 from lib.report.__main__ import main
+from tests.switches import long
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_the_report_is_on_the_notebook_s_strategy_and_days(
     [
         (["--start", "2024-12-02", "--set", "modl=constant"], "did you mean 'model'"),
         (["--start", "2030-01-01"], "start_date is 2030-01-01, but the data end on 2024-12-30"),
-        (["--start", "2024-12-30"], "A single day has no statistics"),
+        pytest.param(["--start", "2024-12-30"], "A single day has no statistics", marks=long),
         (["--notebook", "nowhere.ipynb"], "nowhere.ipynb"),
     ],
     ids=["parameter", "start", "one day", "notebook"],

@@ -25,7 +25,7 @@ class Kernel:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What reaches the page: "figure", and "script" where plotly's script is put there once more."""
+    """Record the page's contents: "figure", and "script" where plotly's script is put there once more."""
     seen: list[str] = []
     monkeypatch.setattr(go.Figure, "show", lambda figure: seen.append("figure"))
     monkeypatch.setattr(pio.renderers["notebook"], "activate", lambda: seen.append("script"))

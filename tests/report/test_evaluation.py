@@ -30,11 +30,11 @@ from lib.sizing import sizing
 from lib.stats.added_value import significance
 from tests.report.planted import STRATEGY as PLANTED
 from tests.report.planted import planted_market
-from tests.switches import long
+from tests.switches import long, longest
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
 SMALL = Strategy(top_assets=4, hidden_size=3, retrain_interval=10)
-START = "2024-12-02"
+START = "2024-12-12"
 
 
 class Run(NamedTuple):
@@ -71,17 +71,18 @@ def check_it_is_the_constant_model(strategy: Strategy, constant: Strategy | None
 @pytest.mark.parametrize(
     "parameters",
     [
-        {},
         {"max_weight": 0.3, "sizing": "ranked"},
-        {"whole_sequence": True, "sizing": "ranked"},
         {"sizing": "inverse_volatility", "blend": "none", "rebalance_interval": 3, "min_change": 0.01},
+        pytest.param({}, marks=long),
+        pytest.param({"whole_sequence": True, "sizing": "ranked"}, marks=long),
     ],
-    ids=["published", "above the limit", "ranked", "positions"],
+    ids=["above the limit", "positions", "published", "ranked"],
 )
 def test_it_is_the_backtest_of_the_constant_model_without_its_training(parameters: dict) -> None:
     check_it_is_the_constant_model(replace(SMALL, **parameters))
 
 
+@long
 def test_an_asset_without_features_that_day_is_left_out_in_both() -> None:
     def sometimes(data: xr.DataArray, strategy: Strategy) -> xr.DataArray:
         even = data.time.dt.day % 2 == 0
@@ -117,13 +118,18 @@ COMBINATIONS = [
     *[(name, "next_open_up", SIZINGS[k % len(SIZINGS)]) for k, name in enumerate(feature)],
     *[("rank", name, "ranked") for name in (*target, beats_the_median, next_change)],
 ]
+# of the whole universe, whose values depend on the assets that are left out; the others take long
+ORDINARY = {"rank-beats_the_median", "rank-next_change"}
+NAMES = ["-".join(map(label, combination)) for combination in COMBINATIONS]
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN slice")
 @pytest.mark.parametrize(
     ("of_feature", "of_target", "of_sizing"),
-    COMBINATIONS,
-    ids=["-".join(map(label, combination)) for combination in COMBINATIONS],
+    [
+        pytest.param(*combination, id=name, marks=() if name.rpartition("-")[0] in ORDINARY else long)
+        for name, combination in zip(NAMES, COMBINATIONS, strict=True)
+    ],
 )
 def test_every_feature_target_and_sizing_has_its_tables_and_its_baseline(
     of_feature: str, of_target: Any, of_sizing: str
@@ -183,7 +189,9 @@ def never(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
-        ({"sizing": lambda outputs, strategy: outputs * 0}, "no output becomes a weight"),
+        pytest.param(
+            {"sizing": lambda outputs, strategy: outputs * 0}, "no output becomes a weight", marks=long
+        ),
         ({"features": (never,)}, "on each day a feature has no value"),
         ({"features": (lambda data, strategy: field(data, "close") * np.nan,)}, "no asset got a model"),
     ],
@@ -243,10 +251,10 @@ def of_own_field(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
 @pytest.mark.parametrize(
     ("kind", "table", "sentence"),
     [
-        (OwnPredict, True, OWN_METHODS),
-        (Stateless, True, OWN_METHODS),
+        pytest.param(OwnPredict, True, OWN_METHODS, marks=long),
+        pytest.param(Stateless, True, OWN_METHODS, marks=long),
         (OwnModels, False, OWN_METHODS),
-        (Narrow, True, OWN_METHODS),
+        pytest.param(Narrow, True, OWN_METHODS, marks=long),
         (OwnData, True, "The model adds"),
     ],
     ids=["predict", "no state", "models", "training", "data"],
@@ -279,8 +287,9 @@ def planted(strength: float, seed: int, days: int, use_market) -> Evaluation:
     return evaluate(done.data, done.weights, RULES, done.log)
 
 
+@long
 def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
-    """With 0.3 of the daily volatility: a model that sees it is right on 62 of 100 days."""
+    """The edge is 0.3 of the daily volatility: a model that sees it is right on 62 of 100 days."""
     found = planted(0.3, 1, 330, use_market)
     assert found.value is not None
     assert significance(found.value) == "adds"
@@ -310,7 +319,7 @@ def test_an_edge_too_weak_for_one_asset_is_found_by_a_pooled_model(use_market) -
     assert verdicts["published"] != "adds"
 
 
-@long
+@longest
 def test_on_pure_chance_it_is_reported_no_more_often_than_stated(use_market) -> None:
     """One of 40 by chance; more than two of 20 would have a probability of 1.2 %."""
     found = [planted(0.0, seed, 160, use_market).value for seed in range(20)]

@@ -42,7 +42,7 @@ def three(days: int) -> dict[str, xr.DataArray]:
 
 
 def outputs(days: int = 80, spread: float = 0.02) -> tuple[pd.DataFrame, pd.DataFrame, xr.DataArray]:
-    """In sample, out of sample, and as traded, of three assets."""
+    """Return outputs in sample, out of sample, and as traded, of three assets."""
     rng = np.random.default_rng(1)
     values = rng.normal(0.5, spread, (days, 3))
     time = pd.bdate_range("2020-01-01", periods=days)
@@ -86,7 +86,7 @@ FIGURES = {
 }
 
 
-@pytest.fixture(params=FIGURES)
+@pytest.fixture(scope="module", params=FIGURES)
 def figure(request: pytest.FixtureRequest) -> go.Figure:
     return FIGURES[request.param]()
 

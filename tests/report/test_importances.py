@@ -14,6 +14,7 @@ from lib.report.importances import importance_table
 from lib.report.outputs import in_sample_outputs, training_set_of_models
 from lib.report.tables import training_table
 from tests.engine.test_torch_options import MLP
+from tests.switches import long
 from tests.trained import window
 
 FEATURES = ["momentum(periods=2)", "volatility(periods=5)"]
@@ -58,6 +59,7 @@ def test_a_coefficient_is_that_of_the_estimator():
     assert (abs(table["permutation"]) < 1).all()
 
 
+@long
 @pytest.mark.parametrize("scope", ["asset", "pooled"])
 def test_losses_in_validation_are_drawn_beside_those_in_training(scope):
     changes = {"model": MLP, "loss": "bce", "target": "next_open_up", "optimiser": "Adam", "epochs": 3}

@@ -43,7 +43,7 @@ def days_after(data: xr.DataArray, count: int = 12) -> np.ndarray:
 
 
 def asked_alone(models: TrainedModels, window: xr.DataArray, asset: str) -> float:
-    """What the model says of the last day of the window, through torch and the public features."""
+    """Return the model's output of the window's last day, through torch and the public features."""
     import torch
 
     features = get_features(window.sel(asset=list(models)), models.strategy).sel(asset=asset)
@@ -161,7 +161,7 @@ def test_data_that_do_not_reach(data: xr.DataArray, models: TrainedModels) -> No
 
 
 def test_a_tie_of_the_classes_is_no_rise(data):
-    """Of as many rises as falls in the training window the majority says "does not rise"."""
+    """The majority is "does not rise" where rises and falls are equally many."""
 
     def alternating(data, strategy):
         rises = (np.arange(data.sizes["time"]) + len(data.time) % 2) % 2.0

@@ -18,6 +18,7 @@ from lib.report.backtest_log import BacktestLog
 from lib.report.display import source_of
 from lib.stats.portfolios import equal_weights
 from tests.processes import run_python
+from tests.switches import long
 from tests.vectors import vector
 
 IN_A_SUBMISSION = """
@@ -34,7 +35,7 @@ assert "plotly" not in sys.modules and "IPython" not in sys.modules
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What each figure was drawn from."""
+    """Record the arguments of each figure."""
     drawn: dict[str, Any] = {}
     for name in ("performance", "holdings", "loss", "outputs", "contributions"):
         place = f"lib.report.figures.{name}_figure"
@@ -90,6 +91,7 @@ def test_backtest(
     assert figures["holdings_figure"][0] is weights
 
 
+@long
 def test_a_backtest_with_its_trainings_says_what_the_model_adds(
     figures: dict, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from lib.runs.identity import identity_of
 from lib.strategy import Strategy
 from tests.compare.shared import Ratio, two_days
 from tests.processes import run_python
-from tests.switches import LONG
+from tests.switches import LONG, long
 
 
 def code_of(function):
@@ -192,6 +192,7 @@ print(ObjectCode(scope["feature"]).fingerprint, ObjectCode(A()).fingerprint)
 """
 
 
+@long
 def test_it_is_the_same_in_every_process():
     """The order of a set, and so that of a constant one, differs from process to process."""
     assert len({run_python(PRINT, PYTHONHASHSEED=seed)[0] for seed in ("123" if LONG else "12")}) == 1

@@ -25,7 +25,7 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
 
 
 def test_the_file_of_another_result_is_not_taken_for_it(tmp_path):
-    """As when the kept days of one strategy are copied into the folder of another."""
+    """The kept days of one strategy were copied into the folder of another."""
     path = tmp_path / "one.json"
     write_result(path, "key of another", CONTENT)
     with pytest.raises(DamagedResultError, match="belongs to another result than its name says"):

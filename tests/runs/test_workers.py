@@ -22,11 +22,11 @@ from lib.runs.workers import (
     single_torch_thread,
 )
 from tests.processes import PROJECT
-from tests.switches import LONG
+from tests.switches import LONG, long
 from tests.systems import needs_fork
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=long), 2])
 def test_a_killed_worker_costs_its_own_call_only(count):
     def die_at_three(k):  # local, so that a worker need not import this module
         if k == 3:

@@ -19,7 +19,7 @@ import pytest
 from lib.state import State, StateError, StateWarning, state_read, state_write, states_table
 from tests.processes import run_python
 from tests.state.conftest import AFRESH, DAY, NEW, OLD, PARAMETERS, packed
-from tests.switches import LONG
+from tests.switches import long
 from tests.systems import needs_fork, needs_limits, needs_links, needs_permissions, needs_pipes
 
 
@@ -251,9 +251,10 @@ def killed(writer: str, kills: int, folder: Path) -> dict[str, int]:
     return json.loads(done.stdout)
 
 
+@long
 @needs_fork
 def test_no_state_is_lost_in_kills_at_random_moments(tmp_path):
-    kills = 600 if LONG else 40
+    kills = 300
     report = killed("atomic", kills, tmp_path)
     assert report["kills"] == kills
     assert report["lost"] == 0
@@ -262,6 +263,7 @@ def test_no_state_is_lost_in_kills_at_random_moments(tmp_path):
     assert report["files"] == 1, "leftovers stayed"
 
 
+@long
 @needs_fork
 def test_the_kills_catch_a_writer_that_writes_in_place(tmp_path):
     assert killed("in_place", 15, tmp_path)["lost"] > 0
@@ -430,6 +432,7 @@ def test_the_librarys_own_functions_read_and_write_it_too(path, monkeypatch, cap
         assert state_read() == OLD
 
 
+@long
 def test_reading_a_state_loads_no_torch(path):
     state_write(OLD, path)
     code = (

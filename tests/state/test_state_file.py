@@ -25,7 +25,7 @@ from tests.state.conftest import AFRESH, DAY, NEW, OLD, packed
 from tests.switches import LONG
 
 UNTIMED = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=3000 if LONG else 50
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000 if LONG else 50
 )
 
 

@@ -8,7 +8,7 @@ from lib.common.competitions import COMPETITIONS
 from lib.stats.added_value import added_value, added_value_sentence, significance
 from lib.stats.bootstrap import FEWEST
 from lib.stats.performance import measured
-from tests.switches import LONG
+from tests.switches import long
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
 
@@ -61,9 +61,10 @@ def test_an_edge_is_seen() -> None:
     assert significance(compared(-0.0008, seed=1)) == "takes away"
 
 
+@long
 def test_chance_adds_no_more_often_than_stated() -> None:
-    """Of 40 intervals of 95 % one should lie above 0; five would do so with a probability of 0.2 %."""
-    repetitions = 200 if LONG else 40
+    """Count intervals of 95 % above 0: 1 of 40 are expected."""
+    repetitions = 200
     found = [significance(compared(0.0, seed=100 + k)) for k in range(repetitions)]
     assert found.count("adds") <= max(0.05 * repetitions, 4)
     assert found.count("unclear") >= 0.88 * repetitions

@@ -17,7 +17,7 @@ def test_blocks_run_on_around_the_end_and_have_the_mean_length() -> None:
 
 
 def test_the_spread_of_the_mean_is_that_of_theory() -> None:
-    """Of independent days the standard deviation of the mean is that of a day by the root of their number."""
+    """The standard deviation of a mean of independent days falls with the root of their number."""
     values = np.random.default_rng(2).normal(0, 1, (400, 1))
     means = resampled_means(values)
     assert means.std() == pytest.approx(values.std() / 20, rel=0.15)

@@ -33,7 +33,7 @@ def test_the_example_of_the_paper() -> None:
 
 
 def test_the_example_of_the_paper_with_fewer_trials() -> None:
-    """With 46 independent trials it would have been just significant, says the paper."""
+    """The paper calls it just significant with 46 independent trials."""
     by_luck = expected_maximum(46, 0.5 / YEAR)
     found = probabilistic_sharpe_ratio(2.5 / math.sqrt(YEAR), by_luck, 1250, skewness=-3, kurtosis=10)
     assert found == pytest.approx(0.9505, abs=5e-4)

@@ -53,7 +53,7 @@ def test_a_choice_does_not_depend_on_its_year_or_on_a_later_one():
 
 
 def test_it_chooses_by_the_ratio_that_it_reports():
-    """Of two columns the arithmetic mean is higher in one, the compound return in the other."""
+    """The arithmetic mean is higher in one column, the compound return in the other."""
     returns, dates = market(columns=2)
     begin = dates.index("2021-01-04")
     rng = np.random.default_rng(3)

@@ -21,7 +21,7 @@ from tests.contest.test_all_days import chain
 from tests.engine.test_prediction import check_single_passes, window
 from tests.labelled import get_features, weights_in
 from tests.processes import run_python
-from tests.switches import LONG
+from tests.switches import ALL, LONG, long
 from tests.test_universe import WINDOW
 from tests.trained import SMALL, outputs, use_torch
 from tests.trained import window as training_window
@@ -85,6 +85,7 @@ def test_the_defaults_are_the_published_ones():
     )
     published |= dict(scope="asset", window=0, optimiser="LBFGS", batch_size=0, loss="mse", validation=0.0)
     published |= dict(patience=0, scale=False, select_each_day=False)
+    published |= dict(blend="mean", min_change=0.0, rebalance_interval=1)
     assert dataclasses.asdict(Strategy()) == published
 
 
@@ -104,13 +105,19 @@ def test_asking_whether_an_asset_has_a_model_makes_none():
 
 
 def test_the_weights_of_a_multi_pass_run_are_the_published_ones(tmp_path, monkeypatch):
-    """The vectors, through the library's own backtest: cleaned weights, and the state of each of 392 days."""
+    """The vectors, through the library's own backtest: cleaned weights, and the state of each day."""
     monkeypatch.chdir(tmp_path)
     strategy = Strategy()
     weights, states = backtest(
-        strategy, "2023-06-30", retrain_interval_after_submit=1, collect_all_states=True
+        strategy,
+        "2023-06-30",
+        None if LONG else "2024-02-15",  # one training after the first
+        retrain_interval_after_submit=1,
+        collect_all_states=True,
     )
-    expected, rows = vector("strategy_multi_pass"), vector("strategy_multi_pass_state")
+    days = slice(None, weights.sizes["time"])
+    expected, rows = vector("strategy_multi_pass")[days], vector("strategy_multi_pass_state")[days]
+    assert not LONG or len(rows) == 392
     assert weights.time.values.tolist() == expected.time.values.tolist()
     assert [state.date for state in states] == expected.time.values.astype("M8[D]").tolist()
     liquid = vector("market").sel(field="is_liquid", time=expected.time) > 0
@@ -147,11 +154,13 @@ def check_whole_run(market, expected, folder):
     assert np.abs(ours.values - expected.fillna(0).values).max() < 1e-5
 
 
+@long
 @pytest.mark.usefixtures("here")
 def test_the_whole_run_of_the_contest_is_the_published_chain_of_single_passes(tmp_path):
     check_whole_run(vector("market"), vector("strategy_single_pass"), tmp_path)
 
 
+@long
 @real_market
 @pytest.mark.usefixtures("here")
 def test_so_it_is_on_the_real_market(tmp_path):
@@ -176,8 +185,8 @@ class Plain:
     "name", ["synthetic", pytest.param("real", marks=real_market)] if LONG else ["synthetic"]
 )
 def test_the_whole_run_equals_the_plain_strategy(name, tmp_path):
-    """60 days of a network of the published size behind the switch, else a few of a small one."""
-    days, top_assets, hidden_size = (60, 6, 34) if LONG else (2, 2, 3)
+    """Days of a network of the published size behind the switch, else of a small one."""
+    days, top_assets, hidden_size = (60, 6, 34) if ALL else (15, 4, 34) if LONG else (2, 2, 3)
     market = vector("market") if name == "synthetic" else real("market").sortby("asset")
     start, end = market.time.values[[-days, -1]].astype("M8[D]")
     strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
@@ -191,6 +200,7 @@ def test_the_whole_run_equals_the_plain_strategy(name, tmp_path):
     assert np.abs(weights.values - published)[liquid].max() <= 1e-5
 
 
+@long
 @real_market
 def test_on_the_real_market_too():
     market, rows = real("market").sortby("asset"), real("strategy_multi_pass_state")
@@ -208,12 +218,13 @@ def test_on_the_real_market_too():
 
 
 def test_days_in_a_row_equal_the_plain_strategy():
-    ours = Strategy().train_model(window(71, 700))
-    plain = reference.train_model(window(71, 700), network=reference.Layers)
+    strategy = Strategy() if LONG else Strategy(top_assets=4)
+    ours = strategy.train_model(window(71, 700))
+    plain = reference.train_model(window(71, 700), strategy.top_assets, network=reference.Layers)
     state, plain_state = None, None
-    for end in range(700, 712):
+    for end in range(700, 712 if LONG else 704):
         data = window(107, end)
-        weights, state = predict(ours, data, state, Strategy())
+        weights, state = predict(ours, data, state, strategy)
         plain_weights, plain_state = reference.predict(plain, data, plain_state)
         liquid = data.sel(field="is_liquid")[-1] > 0
         expected = plain_weights.sel(asset=data.asset).where(liquid, 0)
@@ -222,6 +233,7 @@ def test_days_in_a_row_equal_the_plain_strategy():
         assert np.abs(weights - expected).max() < 1e-5
 
 
+@long
 def test_the_two_networks_of_the_plain_strategy_are_one():
     cells, layers = (
         reference.train_model(window(71, 700), top_assets=2, network=network)
@@ -266,6 +278,7 @@ def test_the_fitted_output_of_the_vectors(in_torch, monkeypatch):
     assert {len(fit.losses) for fit in models.fits.values()} == {20}
 
 
+@long
 def test_the_number_of_threads_changes_nothing_and_torch_is_not_imported():
     answers = []
     for threads in ("1", "2"):

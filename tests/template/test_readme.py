@@ -18,8 +18,7 @@ from lib.backtest import backtest
 from tests.conftest import REAL
 from tests.prices import sources
 from tests.prices.test_notebook_on_prices import COMMANDS as FROM_CSV_TO_NOTEBOOK
-from tests.processes import run_python
-from tests.switches import long
+from tests.switches import LONG, long
 from tests.systems import link_or_copy
 
 PROJECT = Path(__file__).parents[2]
@@ -70,16 +69,6 @@ def module_of(command):
 RUN = [command for command in COMMANDS if module_of(command)]
 
 
-def cost(command):
-    """Of each module one command is run every time; the others, which differ in their options, take long.
-
-    Those of four modules are run every time by the tests of rehearsal, prices and compare.
-    """
-    first = next(other for other in RUN if module_of(other) == module_of(command))
-    elsewhere = module_of(command) in ("lib.rehearsal", "lib.prices", "lib.notebook", "lib.compare")
-    return [] if command == first and not elsewhere else [long]
-
-
 def run_code(text):
     """The names that an example leaves; as a module of its own would."""
     module = sys.modules["example"] = types.ModuleType("example")
@@ -120,9 +109,8 @@ def test_the_way_from_prices_to_the_notebook_is_the_tested_one():
     assert f'`$env:QNT_OFFLINE_MARKET = "{market}"`' in README
 
 
-@pytest.mark.parametrize(
-    "command", [pytest.param(command, marks=cost(command), id=command[-40:]) for command in RUN]
-)
+@long
+@pytest.mark.parametrize("command", [pytest.param(command, id=command[-40:]) for command in RUN])
 def test_a_command_does_what_it_should(command, tmp_path):
     part, words = module_of(command), shlex.split(command)
     environment = ENVIRONMENT.copy()
@@ -181,7 +169,7 @@ def check_verdict(printed):
 
 
 def test_the_windows_commands_are_the_same_ones():
-    """In PowerShell nothing can be run here; paths and arguments are compared with the lines that are."""
+    """Compare commands for PowerShell, which cannot run here, with those for bash."""
     lines = [line for text in blocks("powershell") for line in text.splitlines()]
     assert len(lines) == 2
     for line in lines:
@@ -195,6 +183,7 @@ def test_the_windows_commands_are_the_same_ones():
     assert (PROJECT / "init.py").is_file()
 
 
+@long
 def test_saved_outputs_can_be_cleared(tmp_path):
     command = re.search(r"`\.venv/bin/(python -m nbconvert [^`]*)`", README).group(1)
     notebook = nbformat.read(PROJECT / "strategy.ipynb", 4)
@@ -214,16 +203,16 @@ def test_saved_outputs_can_be_cleared(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [pytest.param(text, marks=[long] * (k > 0)) for k, text in enumerate(own_functions)],
-    ids=["feature", "functions", "model", "sizing", "method"],
+    ids=["feature", "functions", "model", "rule", "sizing", "method"],
 )
 def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     strategy = run_code(text)["strategy"]
-    weights, state = backtest(strategy, "2024-12-16")
+    weights, state = backtest(strategy, "2024-12-20")
     assert (weights > 0).any()
     assert not np.array_equal(weights[-1], published_weights().reindex_like(weights[-1]))
     assert state.parameters == strategy.as_dict()
-    report = lookahead.check(strategy, strategy.load_data(400), days=3)
+    report = lookahead.check(strategy, strategy.load_data(400), days=3 if LONG else 1)
     assert not report.leaks, str(report)
 
 
@@ -243,7 +232,7 @@ def test_any_other_example_runs(text, tmp_path, monkeypatch, capsys):
 
 @long
 def test_all_examples_together_pass_the_rehearsal(tmp_path):
-    """In the notebook, as a reader would put them there."""
+    """Put them into the notebook as a reader would."""
     notebook = nbformat.read(PROJECT / "strategy.ipynb", 4)
     place = [cell.id for cell in notebook.cells].index("strategy")
     code = "\n".join(re.sub(r"^strategy = .*\n", "", text, flags=re.MULTILINE) for text in own_functions)
@@ -287,9 +276,3 @@ def test_the_top_level_is_what_it_should_be():
         "strategy.ipynb",
         "tests",
     }
-
-
-@pytest.mark.skipif(REAL, reason="about qnt not being installed")
-def test_the_engine_says_that_it_answers():
-    _, err = run_python("import lib; lib.Strategy().load_data(100)")
-    assert err.startswith("qnt is not installed: its stand-in is used, with ")

@@ -89,7 +89,7 @@ def test_a_planted_fault_is_found(source, found):
 
 
 def test_without_fork_and_user_ids_everything_runs_in_this_process(monkeypatch):
-    """As on Windows, where these functions do not exist."""
+    """Remove functions that do not exist on Windows."""
     for name in ("fork", "getuid", "sched_getaffinity"):
         monkeypatch.delattr(os, name, raising=False)
     monkeypatch.setattr("sys.platform", "win32")
