@@ -14,8 +14,11 @@ from lib.common.command_line import PROJECT
 from lib.contest import contest
 from lib.notebook.run import run_notebook
 from lib.notebook.strategy import strategy_of
+from lib.report.__main__ import evaluated
 from lib.state import from_bytes, to_bytes
+from lib.stats.added_value import significance
 from tests.markets import random_market
+from tests.report.planted import planted_market
 from tests.switches import long, longest
 
 PAGE = (PROJECT / "lib" / "GALLERY.md").read_text("utf-8")
@@ -75,6 +78,23 @@ def test_a_strategy_of_the_gallery_passes_every_command(title, runs, here, tmp_p
 def test_a_strategy_of_the_gallery_runs_in_the_notebook(title, tmp_path):
     executed = run_notebook(notebook_with(GALLERY[title], tmp_path), tmp_path / "out", QUICK)
     assert (executed.parent / "fractions.nc.gz").exists()
+
+
+@longest
+@pytest.mark.parametrize("title", [title for title in GALLERY if "def predict" not in GALLERY[title]])
+def test_on_random_prices_a_strategy_adds_no_more_often_than_stated(title, use_market, here, tmp_path):
+    """At most 5 of 100 add without an edge; more than 4 of 20 would have a probability of 0.3 %.
+
+    A predict of one's own has no line without the model, so that it cannot add.
+    """
+    shorter = {"hidden_size": 3, "train_period": 150, "lookback_period": 100, "top_assets": 8}
+    strategy = strategy_in(title, tmp_path, **shorter)
+    found = []
+    for seed in range(20):
+        market = planted_market(0.0, seed, 260, assets=12)
+        use_market(market)
+        found.append(evaluated(strategy, str(market.time.values[150])[:10], None)[0].value)
+    assert sum(value is not None and significance(value) == "adds" for value in found) <= 4
 
 
 def days_of(strategy, market: xr.DataArray, days: int):
