@@ -1,21 +1,23 @@
 """The parameters of a strategy: their defaults, allowed values and meaning."""
 
 import dataclasses
+import functools
 import math
 import numbers
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from lib.common.competitions import rules_of
 from lib.common.errors import WrongTypeError, WrongValueError, suggest
 from lib.common.registry import full_name_of, is_plain
 
 
-def _between(low: float, high: float, default: float, **metadata: Any) -> Any:
+def _between(low: float, high: float, default: float | None, **metadata: Any) -> Any:
     """Declare a number with its range and default.
 
-    The number is whole if both bounds are.
+    The number is whole if both bounds are. Without a default it has that of the competition.
     """
     return dataclasses.field(default=default, metadata={"range": (low, high), **metadata})
 
@@ -27,20 +29,26 @@ OPTIONAL = {"optional": True}  # metadata of a parameter that the notebook's par
 class Parameters:
     """The parameters of a strategy, as the engine and the user's functions see them.
 
+    `top_assets`, `max_weight` and `sizing` may be None: each then has the default of the competition, from
+    its row in `lib/common/competitions.py`.
+
     Parameters
     ----------
     lookback_period, train_period, retrain_interval : int, calendar days
         Data seen by one prediction, data seen by one training, and the time between trainings of a backtest.
     top_assets : int
-        Number of assets to trade: the liquid ones with the lowest volatility.
+        Number of assets to trade: the liquid ones with the lowest volatility. Default: 12 for stocks, 5 for
+        crypto.
     hidden_size, learning_rate, epochs, seed
         The network and its training: units per layer, length of a step of L-BFGS, number of its calls, and
         the seed from which every asset's model starts.
     lwma_period : int, trading days
         Window of the weighted average in the feature `trend`.
     min_weight, max_weight : float
-        Weights below the first become 0, weights above the second are cut. The contest allows at most 0.1.
-    competition_type : "stocks_nasdaq100" or "stocks_s&p500"
+        Weights below the first become 0, weights above the second are cut. Default of the second: the largest
+        that the contest allows, 0.1 for stocks, 1.0 for crypto.
+    competition_type : name
+        A competition in `lib/common/competitions.py`, such as "stocks_s&p500" or "crypto_daily_long".
     features : names or functions
         Inputs of the model: names in `lib/features.py`, such as "trend" or "rsi(periods=21)", or functions of
         (data, strategy).
@@ -48,7 +56,8 @@ class Parameters:
         The outcome that the model learns (`lib/features.py`), the assets to trade (`lib/universe.py`), and
         the model (`lib/model.py`); "constant" is a model without training that returns one half.
     sizing : name or function
-        The function from outputs to weights (`lib/sizing.py`).
+        The function from outputs to weights (`lib/sizing.py`). Default: "as_output" for stocks, "ranked" for
+        crypto.
     leave_out_unknown : bool
         Train without the days whose future is not known yet. The published strategy labels them 0.
     whole_sequence : bool
@@ -101,20 +110,20 @@ class Parameters:
     lookback_period: int = _between(1, 10_000, default=155)
     train_period: int = _between(1, 10_000, default=100)
     retrain_interval: int = _between(1, 10_000, default=180)
-    top_assets: int = _between(1, 1_000, default=12)
+    top_assets: int = _between(1, 1_000, default=None)
     hidden_size: int = _between(1, 1_024, default=34)
     learning_rate: float = _between(1e-6, 10.0, default=0.08)
     epochs: int = _between(1, 1_000, default=1)
     seed: int = _between(0, 2**32 - 1, default=42)
     lwma_period: int = _between(1, 1_000, default=10)
     min_weight: float = _between(0.0, 1.0, default=0.005)
-    max_weight: float = _between(0.0, 1.0, default=0.1)
+    max_weight: float = _between(0.0, 1.0, default=None)
     competition_type: str = "stocks_nasdaq100"
     features: tuple[str | Callable, ...] = ("trend",)
     target: str | Callable = "next_open_up"
     selection: str | Callable = "low_volatility"
     model: str | Callable | Any = "LSTM"
-    sizing: str | Callable = "as_output"
+    sizing: str | Callable = None  # type: ignore[assignment]  # resolved by __post_init__
     leave_out_unknown: bool = False
     whole_sequence: bool = False
     log_price: bool = False
@@ -145,10 +154,11 @@ class Parameters:
 
     def __post_init__(self) -> None:
         """Check every value and convert it to its parameter's type."""
+        rules = rules_of(self.competition_type)
         for field in dataclasses.fields(self):
-            value = _checked(field.name, field.default, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
-        rules_of(self.competition_type)
+            value = getattr(self, field.name)
+            value = rules.defaults.get(field.name) if value is None else value
+            object.__setattr__(self, field.name, _checked(field.name, field.default, value))
         if self.min_weight >= self.max_weight:
             raise WrongValueError(
                 f"min_weight ({self.min_weight}) must be below max_weight ({self.max_weight}): "
@@ -160,6 +170,8 @@ class Parameters:
                 "would ever be opened."
             )
         _check_options(self)
+        if self.top_assets > rules.liquid_assets:
+            _warn_of_selection(self.top_assets, self.competition_type, rules.liquid_assets)
 
     def as_dict(self) -> dict[str, Any]:
         """Return every parameter as a plain value.
@@ -169,13 +181,27 @@ class Parameters:
         """
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
+    def changed(self, **changes: Any) -> Self:
+        """Return a copy with other parameters, like `dataclasses.replace`.
+
+        With another competition, parameters at the default of the old one get the default of the new one.
+        """
+        kind = changes.get("competition_type", self.competition_type)
+        if kind != self.competition_type:
+            before = rules_of(self.competition_type).defaults
+            changes = {name: None for name in before if getattr(self, name) == before[name]} | changes
+        return dataclasses.replace(self, **changes)
+
     @classmethod
-    def defaults(cls) -> dict[str, Any]:
+    def defaults(cls, competition_type: str | None = None) -> dict[str, Any]:
         """Return every default in the form of `as_dict`.
 
-        They stand for parameters that an older record lacks.
+        They stand for parameters that an older record lacks. Those that depend on the competition are those
+        of `competition_type`, by default its own default.
         """
-        return {field.name: _plain(field.default) for field in dataclasses.fields(cls)}
+        given = {field.name: field.default for field in dataclasses.fields(cls)}
+        own = rules_of(competition_type or given["competition_type"]).defaults
+        return {name: _plain(own.get(name) if value is None else value) for name, value in given.items()}
 
 
 # the allowed texts of a parameter
@@ -249,6 +275,16 @@ def _check_options(chosen: Parameters) -> None:
     for sentence, applies in wrong.items():
         if applies:
             raise WrongValueError(sentence)
+
+
+@functools.cache  # once: many copies of a strategy are made
+def _warn_of_selection(top_assets: int, competition_type: str, liquid: int) -> None:
+    warnings.warn(
+        f"top_assets is {top_assets}, but about {liquid} assets of {competition_type} are liquid on a day: "
+        "all of them are selected.",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -149,7 +149,7 @@ class Strategy(Parameters):
 
         An item is such as "top_assets=6" or "own predict".
         """
-        published = Strategy.defaults()
+        published = Strategy.defaults(self.competition_type)
         changed = [
             f"{name}={_shown(getattr(self, name))}"
             for name, value in self.as_dict().items()

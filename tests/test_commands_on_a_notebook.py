@@ -45,7 +45,7 @@ def notebook(tmp_path):
     cells = {cell.id: cell for cell in edited.cells}
     source = cells["parameters"].source
     for before, after in (
-        ("top_assets = 12", "top_assets = 4"),
+        ("top_assets = None", "top_assets = 4"),
         ("hidden_size = 34", "hidden_size = 4"),
         ('features = ["trend"]', 'features = ["trend", slow]'),
         ('start_date = "2022-12-30"', f'start_date = "{START}"'),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import nbformat
 import pytest
 
 from lib import Strategy
 from lib.common.command_line import PROJECT
+from lib.compare.variants import make_strategies
 from lib.notebook.cells import check_parameters
 from lib.notebook.strategy import strategy_of
 from lib.parameters import OPTIONAL
@@ -111,3 +112,43 @@ def test_a_command_sets_optional_parameters_that_the_notebook_does_not_name(opti
 
 def test_the_shipped_notebook_takes_optional_parameters(optional):
     assert strategy_of(PROJECT / "strategy.ipynb", {"seed": 7}).strategy == Strategy(seed=7)
+
+
+CRYPTO = "crypto_daily_long"
+
+
+@pytest.mark.parametrize(
+    ("competition_type", "defaults"),
+    [
+        ("stocks_nasdaq100", (12, 0.1, "as_output")),
+        ("stocks_s&p500", (12, 0.1, "as_output")),
+        (CRYPTO, (5, 1.0, "ranked")),
+        ("crypto_daily_long_short", (5, 1.0, "ranked")),
+    ],
+)
+def test_the_competition_decides_the_defaults(competition_type, defaults):
+    strategy = Strategy(competition_type=competition_type)
+    assert (strategy.top_assets, strategy.max_weight, strategy.sizing) == defaults
+    assert Strategy.defaults(competition_type) | {"competition_type": competition_type} == strategy.as_dict()
+    changes = [f"competition_type={competition_type}"] * (competition_type != Strategy.competition_type)
+    assert strategy.differences() == changes
+    assert Strategy(top_assets=7, competition_type=competition_type).differences() == [
+        "top_assets=7",
+        *changes,
+    ]
+    assert Postponed(competition_type=competition_type).top_assets == 6
+
+
+def test_another_competition_brings_its_own_defaults():
+    assert Strategy().changed(competition_type=CRYPTO) == Strategy(competition_type=CRYPTO)
+    assert Strategy(competition_type=CRYPTO).changed(competition_type="stocks_nasdaq100") == Strategy()
+    changed = Strategy(top_assets=4, seed=2).changed(competition_type=CRYPTO, max_weight=0.5)
+    assert changed == Strategy(top_assets=4, seed=2, competition_type=CRYPTO, max_weight=0.5)
+    assert Strategy().changed(seed=2) == Strategy(seed=2)
+    assert make_strategies([{"competition_type": CRYPTO}]) == [Strategy(competition_type=CRYPTO)]
+
+
+def test_more_assets_than_are_liquid_are_told_once():
+    with pytest.warns(UserWarning, match=r"top_assets is 23, but about 10 assets of crypto_daily_long are"):
+        strategy = Strategy(top_assets=23, competition_type=CRYPTO)
+    replace(strategy, seed=1)

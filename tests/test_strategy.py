@@ -54,6 +54,7 @@ def test_an_absurd_parameter_is_refused_with_what_is_allowed(parameters, error, 
         Strategy(**parameters)
 
 
+@pytest.mark.filterwarnings("ignore:top_assets")  # more than are liquid
 @pytest.mark.parametrize("name", RANGES)
 def test_both_ends_of_every_range_are_allowed(name):
     low, high = RANGES[name]

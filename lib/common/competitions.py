@@ -34,7 +34,8 @@ class Competition(NamedTuple):
     max_correlation: float  # with a better system, above which an entry is refused (user guide)
     benchmark: str  # with which an entry is compared, as far as the data allow (contest pages)
     synthetic: dict[str, Any]  # the size of its synthetic market
-    defaults: dict[str, Any] = {}  # noqa: RUF012  (parameters whose usual default makes no sense here)
+    liquid_assets: int  # on a day, about (the index that it trades)
+    defaults: dict[str, Any]  # of the parameters whose default is None
     comparison_years: int = 3  # years of the Sharpe ratio that compares two systems (user guide)
     grace_days: int = 7  # calendar days from first_day to the first position (qnt.output.check)
 
@@ -59,6 +60,8 @@ _STOCKS = Competition(
     max_correlation=0.9,
     benchmark="equal weights of all liquid assets",
     synthetic={"assets": 100, "seed": 100, "exchange": "NAS"},
+    liquid_assets=100,
+    defaults={"top_assets": 12, "max_weight": 0.1, "sizing": "as_output"},  # those published
 )
 # the contests Q24 (entry until 2026-03-31) and Q25 (live from 2026-10-01 to 2027-01-31), "Crypto Top-10 Long"
 _CRYPTO_DAILY_LONG = Competition(
@@ -82,6 +85,7 @@ _CRYPTO_DAILY_LONG = Competition(
     benchmark="equal weights of the ten liquid assets (the contest's index, CRYPTO10, weighs them by "
     "capitalisation, which the data lack)",
     synthetic={"assets": 76, "seed": 76},
+    liquid_assets=10,
     defaults={"top_assets": 5, "max_weight": 1.0, "sizing": "ranked"},
 )
 COMPETITIONS = {
@@ -90,6 +94,7 @@ COMPETITIONS = {
         loader="stocks.load_spx_data",
         data_name="stocks_s&p500",
         synthetic={"assets": 500, "seed": 500, "exchange": "NYS"},
+        liquid_assets=500,
     ),
     "crypto_daily_long": _CRYPTO_DAILY_LONG,
     "crypto_daily_long_short": _CRYPTO_DAILY_LONG._replace(long_only=False),

@@ -4,7 +4,6 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def make_strategies(variants: Iterable[Mapping[str, Any]], base: Strategy | None
                 f"a variant is a dict of parameters such as {{'top_assets': 6}}, not {variant!r}."
             )
         try:
-            made.append(replace(base or Strategy(), **variant))
+            made.append((base or Strategy()).changed(**variant))
         except (TypeError, ValueError) as error:
             raise type(error)(f"variant {variant_label(variant)}: {error}") from None
     if not made:

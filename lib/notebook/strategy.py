@@ -91,7 +91,7 @@ def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> 
                 f"{path.name} has no parameter {name!r}: {suggest(name, {**known, **dict.fromkeys(fields)})}"
             )
     if left:
-        strategy = dataclasses.replace(strategy, **left)
+        strategy = strategy.changed(**left)
     start, end = (names.get(name, _value(call.get(name), names)) for name in ("start_date", "end_date"))
     return NotebookStrategy(strategy, start, end, f"{path.name}: {described(strategy)}")
 

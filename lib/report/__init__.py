@@ -144,7 +144,8 @@ def show_backtest(
     weights : xarray.DataArray
         (time, asset), as `backtest_ml` returned them.
     competition_type : str, optional
-        Whose rules are checked. Default: the name of the data, which the platform's loaders set.
+        Whose rules are checked. Default: that of the strategy in `log`, without it the name of the data, which
+        the platform's loaders set.
     log : BacktestLog, optional
         The log of the backtest. With it the report has a line without the model, and is on the weights that
         the strategy returned: `backtest_ml` cuts positions above the limit, a submission does not.
@@ -171,7 +172,8 @@ def show_backtest(
     from lib.stats.portfolios import contributions
     from lib.stats.sharpe import annual_sharpe_ratio
 
-    rules = rules_of(competition_type or str(data.name))
+    of_log = None if log is None else log.strategy.competition_type
+    rules = rules_of(competition_type or of_log or str(data.name))
     if log is not None and (fault := log.fault(weights)):
         show_text(fault)
         return

@@ -59,7 +59,7 @@ def edited(tmp_path_factory):
         (copy / name).write_text(source.replace(before, after), "utf-8")
     notebook = nbformat.read(PROJECT / "strategy.ipynb", 4)
     (parameters,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    for before, after in (("top_assets = 12", "top_assets = 10"), ('["trend"]', '["trend", "day_before"]')):
+    for before, after in (("top_assets = None", "top_assets = 10"), ('["trend"]', '["trend", "day_before"]')):
         assert before in parameters.source
         parameters.source = parameters.source.replace(before, after)
     notebook.cells.insert(3, nbformat.v4.new_code_cell("print('mine')", id="mine"))
