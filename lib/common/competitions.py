@@ -32,11 +32,12 @@ class Competition(NamedTuple):
     long_only: bool  # whether short positions are refused (contest pages; qnt.output.clean)
     minutes_per_pass: int  # after which the platform stops a pass (user guide)
     max_correlation: float  # with a better system, above which an entry is refused (user guide)
-    benchmark: str  # with which an entry is compared, as far as the data allow (contest pages)
+    benchmark: str  # with which an entry is compared, as far as the data allow; "": none (contest pages)
     synthetic: dict[str, Any]  # the size of its synthetic market
     liquid_assets: int  # on a day, about (the index that it trades)
     defaults: dict[str, Any]  # of the parameters whose default is None
     comparison_years: int = 3  # years of the Sharpe ratio that compares two systems (user guide)
+    payout_volatility: float | None = None  # a year, to which an entry is scaled down (contest pages)
     grace_days: int = 7  # calendar days from first_day to the first position (qnt.output.check)
 
 
@@ -58,7 +59,7 @@ _STOCKS = Competition(
     long_only=False,
     minutes_per_pass=30,
     max_correlation=0.9,
-    benchmark="equal weights of all liquid assets",
+    benchmark="",
     synthetic={"assets": 100, "seed": 100, "exchange": "NAS"},
     liquid_assets=100,
     defaults={"top_assets": 12, "max_weight": 0.1, "sizing": "as_output"},  # those published
@@ -83,9 +84,10 @@ _CRYPTO_DAILY_LONG = Competition(
     minutes_per_pass=5,
     max_correlation=0.9,
     benchmark="equal weights of the ten liquid assets (the contest's index, CRYPTO10, weighs them by "
-    "capitalisation, which the data lack)",
+    "capitalisation, which is not in the data)",
     synthetic={"assets": 76, "seed": 76},
     liquid_assets=10,
+    payout_volatility=0.1,
     defaults={"top_assets": 5, "max_weight": 1.0, "sizing": "ranked"},
 )
 COMPETITIONS = {

@@ -74,7 +74,8 @@ def broken_positions(
     """Return the positions (time, asset) that break a rule.
 
     The result has True for each of them, by rule: `LARGEST`, `ILLIQUID` and `SHORT`. The parameters are the
-    same as of `check_rules`; an asset or day that is missing in `data` is not tradable.
+    same as of `check_rules`; an asset or day that is missing in `data` is not tradable. Where the platform
+    carries weights over a gap in the prices, a position without a price breaks no rule.
     """
     weights = weights.transpose("time", "asset").fillna(0)
     liquid, price = (
@@ -84,10 +85,14 @@ def broken_positions(
         .values
         for name in ("is_liquid", "close")
     )
-    values = weights.values
+    values, closed = weights.values, ~tradable(liquid, price)
+    if rules.carries_weights:
+        places = ((weights[name].values, data[name].values) for name in ("time", "asset"))
+        covered = np.ix_(*(np.isin(mine, known) for mine, known in places))
+        closed[covered] = liquid[covered] == 0
     return {
         LARGEST: np.abs(normalized(values)) > rules.max_position + ROUNDING,
-        ILLIQUID: (values != 0) & ~tradable(liquid, price),
+        ILLIQUID: (values != 0) & closed,
         SHORT: (values < 0) & rules.long_only,
     }
 

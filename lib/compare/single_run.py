@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib.backtest import backtest, leaving_no_files
+from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
 from lib.common.market_data import data_limit
 from lib.compare.records import DRAW, identity_in
@@ -96,7 +97,7 @@ def _backtest(strategy: Strategy, planned: Record) -> Record:
     priced = data.sel(time=slice(first - np.timedelta64(STATISTICS_DAYS, "D"), last))
     outcome = _figures(priced, weights)
     if not draw:
-        friction = under_friction(priced, weights)
+        friction = under_friction(priced, weights, COMPETITIONS[strategy.competition_type])
         outcome["friction"] = {name: _finite(value) for name, value in friction.items()}
     return outcome
 

@@ -11,6 +11,7 @@ from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
 from lib.contest import kept_days, record
 from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_run
+from lib.contest.benchmark import check_scaling
 from lib.contest.passes import Pass
 from lib.contest.verdict import Verdict, contest_verdict
 from lib.engine.chain import days_between
@@ -36,6 +37,7 @@ def contest(
     folder: str | Path = RUNS,
     progress: bool = True,
     title: str = "",
+    scaled: bool = False,
     **where: Any,
 ) -> Verdict:
     """Run and check a strategy as the contest does.
@@ -55,6 +57,8 @@ def contest(
         Show a progress bar on stderr.
     title : str
         Name of the strategy in the verdict; default: its differences from the published one.
+    scaled : bool
+        Compare with the benchmark at the volatility of the payout too, 10 % in the crypto contests.
     **where
         `workers`, `backend`, `scheduler`: the number of days at once, and the machines; see
         `lib.runs.workers.run_all`.
@@ -78,6 +82,7 @@ def contest(
         Damaged files, whose days are computed again.
     """
     rules = COMPETITIONS[strategy.competition_type]
+    check_scaling(scaled, strategy.competition_type, rules)
     published = Strategy(competition_type=strategy.competition_type)
     first, last = check_range(strategy, rules.first_day if start is None else start, end)
     check_range(published, first, last)
@@ -113,6 +118,7 @@ def contest(
         seconds=max(entry.seconds for entry in passes),
         complete=complete,
         synthetic=provenance.is_synthetic(),
+        scaled=scaled,
         source=provenance.market_name(),
         parameters=strategy.as_dict(),
         title=title or ", ".join(strategy.differences()) or "as published",

@@ -55,6 +55,7 @@ def _judge(given: argparse.Namespace) -> int:
                 given.end,
                 folder=given.output,
                 title=chosen.headline,
+                scaled=given.scaled,
                 **where,
             )
         except PassError as error:
@@ -86,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_settings(parser, "parameters of the notebook, such as top_assets=6")
     add_workers(parser, "days")
+    parser.add_argument(
+        "--scaled",
+        action="store_true",
+        help="compare with the benchmark at the volatility of the payout too (crypto contests)",
+    )
     parser.add_argument("--output", default=RUNS, metavar="RUNS", help=f"default: {RUNS}")
     return parser
 

@@ -12,6 +12,7 @@ import pandas as pd
 from lib.common.competitions import Competition
 from lib.common.rules import SHARPE_RATIO, RuleCheck, check_rules, rules_table
 from lib.contest import originality
+from lib.contest.benchmark import benchmark_sentences
 from lib.stats.bootstrap import FEWEST, LEVEL, interval
 from lib.stats.performance import measured
 from lib.stats.portfolios import equal_weights, exposure, portfolio, same_positions
@@ -160,6 +161,7 @@ def contest_verdict(
     seconds: float = 0.0,
     complete: bool = True,
     synthetic: bool = False,
+    scaled: bool = False,
     **described: Any,
 ) -> Verdict:
     """Check weights against the rules of a competition.
@@ -183,6 +185,8 @@ def contest_verdict(
         True if the days end with the last day of the data.
     synthetic : bool
         True if the prices are random.
+    scaled : bool
+        Compare with the benchmark at the volatility of the payout too.
     **described
         `source`, `parameters` and `title` of the verdict.
     """
@@ -204,7 +208,11 @@ def contest_verdict(
         _time_of_a_pass(seconds, rules),
         originality.check_originality(returns, template_returns, rules, is_copy),
     ]
-    notes = [SYNTHETIC] * synthetic + [ELSEWHERE]
+    notes = [
+        *benchmark_sentences(returns, others[originality.UNIVERSE], rules, scaled),
+        *[SYNTHETIC] * synthetic,
+        ELSEWHERE,
+    ]
     if any(check.rule == SHARPE_RATIO and check.holds is None for check in checks) and few:
         notes.insert(0, f"The Sharpe ratio cannot be told: {few}.")
     notes += _gaps(weights.time.values)

@@ -30,7 +30,6 @@ from lib.rehearsal.passes import PassResult, Stage, copy_submission, differences
 from lib.rehearsal.submission import MAY_FAIL, Submission, read_submission
 from lib.state.positions import in_words
 
-SUBMISSION = 5_000  # passes, one for each trading day since 2006
 SLOWEST = 6  # cells listed by name
 
 
@@ -217,8 +216,10 @@ def _forecast(passes: Sequence[PassResult], rules: Competition) -> str:
     if not complete:
         return f"No pass ran to its end, so that the time of a submission cannot be told {allowed}."
     seconds = float(np.mean(complete))
+    years = (max(done.day for done in passes) - np.datetime64(rules.first_day)) / np.timedelta64(8766, "h")
+    number = max(round(years * rules.days_a_year, -2), 100)
     return (
-        f"A submission of about {SUBMISSION:,} passes would take {seconds * SUBMISSION / 3600:.1f} hours "
+        f"A submission of about {number:,} passes would take {seconds * number / 3600:.1f} hours "
         f"here, at {seconds:.1f} s a pass {allowed}."
     )
 

@@ -91,6 +91,7 @@ def tradable_positions(
 
     coords = {"time": [day.astype("M8[ns]")], "asset": list(weights)}
     row = xr.DataArray([list(weights.values())], coords, ("time", "asset")).astype(float)
+    rules = rules._replace(carries_weights=False)  # without a price nothing is traded, though it may be held
     stuck = broken_positions(data, row, rules)[ILLIQUID][0]
     return {
         asset: weight

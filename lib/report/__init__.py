@@ -144,8 +144,8 @@ def show_backtest(
     weights : xarray.DataArray
         (time, asset), as `backtest_ml` returned them.
     competition_type : str, optional
-        Whose rules are checked. Default: that of the strategy in `log`, without it the name of the data, which
-        the platform's loaders set.
+        Whose rules are checked. Default: that of the strategy in `log`; without it the name of the data,
+        which the platform's loaders set.
     log : BacktestLog, optional
         The log of the backtest. With it the report has a line without the model, and is on the weights that
         the strategy returned: `backtest_ml` cuts positions above the limit, a submission does not.
@@ -191,7 +191,7 @@ def show_backtest(
     if found.sentence:
         show_text(found.sentence)
     lines = {name: each.returns for name, each in found.portfolios.items()}
-    show_figures(performance_figure(lines, rules.mean_estimator, source))
+    show_figures(performance_figure(lines, rules, source))
     if not (mine.weights != 0).any():
         return
     months = monthly_returns(mine.returns[1:])  # what is bought on the first day earns from the next one on

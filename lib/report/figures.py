@@ -9,16 +9,16 @@ import pandas as pd
 from lib.common.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout, line_style, rows, shades
 from lib.report.outputs import has_classes
 from lib.stats.portfolios import exposure
-from lib.stats.sharpe import GEOMETRIC, sharpe_ratio
+from lib.stats.sharpe import sharpe_ratio
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
+    from lib.common.competitions import Competition
     from lib.engine.models import TrainedModels
 
-YEAR = 252  # trading days of a rolling Sharpe ratio
-SHORTEST = YEAR * 3 // 2  # trading days of a backtest of which a third or more has a rolling Sharpe ratio
+SHORTEST = 1.5  # years of a backtest of which a third or more has a rolling Sharpe ratio of a year
 SHARE = ".2~%"  # digits as needed: a turnover below 1 % has ticks that differ
 LINES = {
     "strategy": {"color": BLUE, "width": 1.8},
@@ -183,7 +183,7 @@ def outcome_by_output(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def performance_figure(
-    lines: Mapping[str, "xr.DataArray"], mean: str = GEOMETRIC, source: str = ""
+    lines: Mapping[str, "xr.DataArray"], rules: "Competition", source: str = ""
 ) -> "go.Figure":
     """Draw equity, drawdown and, of long backtests, the rolling Sharpe ratio of portfolios.
 
@@ -192,19 +192,22 @@ def performance_figure(
     lines : mapping of str to xarray.DataArray
         By name of up to three portfolios, the strategy first: (time,), the return of each day after costs, as
         from `qnt.stats.calc_relative_return`; two days or more.
-    mean : str
-        How the Sharpe ratio averages returns; see `lib.stats.sharpe.sharpe_ratio`.
+    rules : Competition
+        Whose Sharpe ratio and trading days a year are drawn.
     source : str
         What the prices are; the title repeats it.
     """
+    year = rules.days_a_year
     panels = [
         ("Equity, 1 at the start", "equity (log scale)", ".3f"),
         ("Drawdown: distance from the highest equity so far", "drawdown", ".1%"),
-        (f"Sharpe ratio of the last {YEAR} days, annualised", "Sharpe ratio", ".2f"),
-    ][: 3 if next(iter(lines.values())).sizes["time"] >= SHORTEST else 2]
+        (f"Sharpe ratio of the last {year} days, annualised", "Sharpe ratio", ".2f"),
+    ][: 3 if next(iter(lines.values())).sizes["time"] >= SHORTEST * year else 2]
     figure = rows([title for title, _, _ in panels], [0.46, 0.24, 0.3][: len(panels)])
     for name, line in lines.items():
-        for row, (values, (_, _, form)) in enumerate(zip(_series(line, mean), panels, strict=False), start=1):
+        for row, (values, (_, _, form)) in enumerate(
+            zip(_series(line, rules), panels, strict=False), start=1
+        ):
             figure.add_scatter(
                 x=values.time.values,
                 y=values.values,
@@ -233,15 +236,15 @@ def _listed(lines: Mapping[str, "xr.DataArray"]) -> str:
     return f"{', '.join(names)} and {last}" if names else last
 
 
-def _series(returns: "xr.DataArray", mean: str) -> tuple["xr.DataArray", ...]:
+def _series(returns: "xr.DataArray", rules: "Competition") -> tuple["xr.DataArray", ...]:
     """Return equity, drawdown and rolling Sharpe ratio of returns."""
     import qnt.stats as qns
 
     equity = qns.calc_equity(returns)
-    rolling = np.full(returns.shape, np.nan)
-    if len(rolling) >= YEAR:
-        windows = np.lib.stride_tricks.sliding_window_view(returns.values, YEAR)
-        rolling[YEAR - 1 :] = sharpe_ratio(windows.T, YEAR, mean)
+    year, rolling = rules.days_a_year, np.full(returns.shape, np.nan)
+    if len(rolling) >= year:
+        windows = np.lib.stride_tricks.sliding_window_view(returns.values, year)
+        rolling[year - 1 :] = sharpe_ratio(windows.T, year, rules.mean_estimator)
     return equity, qns.calc_underwater(equity), returns.copy(data=rolling)
 
 

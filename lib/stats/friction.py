@@ -2,17 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from lib.common.competitions import rules_of
 from lib.stats.sharpe import days_per_year, sharpe_ratio
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from lib.common.competitions import Competition
+
 COSTS = (2, 3)  # times the platform's trading cost
 LATE = "sharpe_late"
 
 
-def under_friction(data: "xr.DataArray", weights: "xr.DataArray") -> dict[str, float]:
+def under_friction(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition") -> dict[str, float]:
     """Return the annual Sharpe ratios under more friction.
 
     The weights are held one day late, or at a multiple of the trading cost.
@@ -23,6 +24,8 @@ def under_friction(data: "xr.DataArray", weights: "xr.DataArray") -> dict[str, f
         (field, time, asset): the days of the weights, and some 60 days before them for the costs.
     weights : xarray.DataArray
         (time, asset), 0 where nothing is held.
+    rules : Competition
+        Whose Sharpe ratio is computed.
 
     Returns
     -------
@@ -31,7 +34,7 @@ def under_friction(data: "xr.DataArray", weights: "xr.DataArray") -> dict[str, f
     """
     import qnt.stats as qns
 
-    per_year, rules = days_per_year(data), rules_of(str(data.name))
+    per_year = days_per_year(data)
     cost = qns.get_default_slippage(data)  # share of the average true range that a trade costs
 
     def ratio(held: "xr.DataArray", times: int) -> float:

@@ -25,6 +25,7 @@ class Measures(NamedTuple):
     sharpe_ratio: float
     returns_sampled: np.ndarray
     ratios_sampled: np.ndarray  # empty for less than `FEWEST` days
+    estimator: str  # of the mean of returns, "geometric" or "arithmetic"
 
 
 class Line(NamedTuple):
@@ -61,10 +62,12 @@ def measured(lines: Mapping[str, "xr.DataArray"], rules: "Competition") -> dict[
             logarithm, mean, square = np.split(means, 3)
             compounded = logarithm if rules.mean_estimator == GEOMETRIC else None
             ratios = ratio_of_moments(mean, square, compounded, per_year)
-            found.append((annual_return(logarithm, per_year), ratios))
+            found.append((annual_return(mean, compounded, per_year), ratios))
     (returns, ratios), (returns_sampled, ratios_sampled) = found
     return {
-        name: Measures(float(returns[k]), float(ratios[k]), returns_sampled[k], ratios_sampled[k])
+        name: Measures(
+            float(returns[k]), float(ratios[k]), returns_sampled[k], ratios_sampled[k], rules.mean_estimator
+        )
         for k, name in enumerate(lines)
     }
 
@@ -130,9 +133,10 @@ def calmar_ratio(line: Line) -> float:
 
 def trading_cost(line: Line) -> float:
     """Return the annual return lost to trading costs."""
+    free = line.portfolio.before_costs.values
     with np.errstate(all="ignore"):
-        free = np.log1p(line.portfolio.before_costs.values).mean()
-    return float(annual_return(free, line.per_year)) - line.measures.annual_return
+        compounded = np.log1p(free).mean() if line.measures.estimator == GEOMETRIC else None
+        return float(annual_return(free.mean(), compounded, line.per_year)) - line.measures.annual_return
 
 
 def win_rate(returns: np.ndarray) -> float:

@@ -92,16 +92,16 @@ def ratio_of_moments(
     """
     deviation = np.sqrt(np.maximum(mean_square - mean**2, 0.0) * correction * days_per_year)
     moving = deviation > ROUNDING * np.sqrt(mean_square * days_per_year)
-    gain = mean * days_per_year if mean_log is None else annual_return(mean_log, days_per_year)
+    gain = annual_return(mean, mean_log, days_per_year)
     return np.where(moving, gain / np.where(moving, deviation, 1.0), np.nan)
 
 
-def annual_return(mean_log: np.ndarray, days_per_year: float) -> np.ndarray:
-    """Return the compound annual return.
+def annual_return(mean: np.ndarray, mean_log: np.ndarray | None, days_per_year: float) -> np.ndarray:
+    """Return the annual return.
 
-    `mean_log` holds means of log(1 + return).
+    The arguments are those of `ratio_of_moments`: without `mean_log` returns are added up.
     """
-    return np.exp(mean_log * days_per_year) - 1
+    return mean * days_per_year if mean_log is None else np.exp(mean_log * days_per_year) - 1
 
 
 def sharpe_ratio(

@@ -192,3 +192,15 @@ def test_the_positions_that_break_a_rule() -> None:
     assert np.argwhere(broken[ILLIQUID]).tolist() == [[0, 1]]
     assert np.argwhere(broken[SHORT]).tolist() == [[2, 1]]
     assert not broken_positions(data, held, RULES)[SHORT].any()
+
+
+def test_a_weight_carried_over_a_gap_is_no_illiquid_position() -> None:
+    data = market(days=4)
+    data[:, 1, 0] = np.nan
+    data.loc[{"field": "is_liquid"}][2, 1] = 0
+    held = weights(data)
+    for rules, expected in ((RULES, [[1, 0], [2, 1]]), (COMPETITIONS["crypto_daily_long"], [[2, 1]])):
+        assert np.argwhere(broken_positions(data, held, rules)[ILLIQUID]).tolist() == expected
+    broken = broken_positions(data[:, :3, 1:], held, COMPETITIONS["crypto_daily_long"])
+    assert broken[ILLIQUID][3].all()  # a day without data
+    assert broken[ILLIQUID][:, 0].all()  # an asset without data

@@ -12,6 +12,7 @@ import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
 from lib.common.rules import rules_table
+from lib.contest.benchmark import check_scaling
 from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE
 from lib.contest.page import PANELS, verdict_figure, verdict_page
 from lib.contest.record import as_dict
@@ -250,3 +251,30 @@ def test_a_name_has_one_colour_in_all_panels_and_a_heading_no_underscore(full):
     assert all(len(styles) == 1 for styles in seen.values()), seen
     assert len({style for styles in seen.values() for style in styles}) == len(seen)
     assert "recent Sharpe ratio" in verdict_page(full, [0.2] * len(DAYS))
+
+
+def test_crypto_is_compared_with_its_benchmark_and_stocks_are_not():
+    rules = COMPETITIONS["crypto_daily_long"]._replace(first_day=RULES.first_day)
+    data = MARKET.sel(field=list(rules.fields)).rename(rules.data_name)
+    table, of_template = weights(0, 10), weights(10, 20)
+    verdict = contest_verdict(data, table, rules, template=of_template, scaled=True)
+    first, scaled = verdict.notes[:2]
+    assert first.startswith("The benchmark is equal weights of the ten liquid assets (the contest's index")
+    mine, its = verdict.returns.values, verdict.others[UNIVERSE].values
+    per_year = verdict.by_year["days"].iloc[1]
+    for name, returns in (("the strategy", mine), ("the benchmark", its)):
+        mean, deviation = returns.mean() * per_year, returns.std() * per_year**0.5
+        found = re.search(rf"{name} has a Sharpe ratio of (\S+), an annual return of (\S+)% and a", first)
+        assert float(found[1]) == pytest.approx(mean / deviation, abs=0.03)
+        assert float(found[2]) == pytest.approx(100 * mean, rel=0.01)
+        factor, earned = re.search(rf"{name} \(times (\S+)\) earns (\S+)% a year", scaled).groups()
+        assert float(factor) == pytest.approx(min(1, 0.1 / deviation), abs=0.01)
+        assert float(earned) == pytest.approx(100 * mean * float(factor), rel=0.01)
+    assert first in str(verdict) and first in as_dict(verdict)["notes"]
+    assert not any("benchmark" in note for note in judged(table).notes)
+    assert len(contest_verdict(data, table, rules, template=of_template).notes) == len(verdict.notes) - 1
+
+
+def test_only_a_contest_with_a_volatility_scales():
+    with pytest.raises(ValueError, match="stocks_nasdaq100 scales no entry to a volatility"):
+        check_scaling(True, KIND, RULES)

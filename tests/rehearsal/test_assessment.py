@@ -66,7 +66,7 @@ def test_a_correct_submission_has_no_fault(passes, data):
         "    0.01 s  1 other cells",
         "    3.49 s  starting Jupyter and making the page",
         "Note: a note",
-        "A submission of about 5,000 passes would take 5.6 hours here, at 4.0 s a pass "
+        "A submission of about 4,800 passes would take 5.3 hours here, at 4.0 s a pass "
         "(allowed: 30 minutes a pass, 8 GiB).",
         "PASSED: weights on each of 3 days, liquid and within the limits.",
     ]

@@ -10,14 +10,13 @@ import pytest
 import xarray as xr
 
 from lib import Strategy
+from lib.common.competitions import COMPETITIONS
 from lib.common.figure_style import COLOURS, DASHES, GREY, line_style, shades
 from lib.engine.models import Fit, TrainedModels
 from lib.report.figures import (
     FEWEST_IN_BIN,
     MOST_ASSETS,
-    SHORTEST,
     WIDEST,
-    YEAR,
     contributions_figure,
     holdings_figure,
     loss_figure,
@@ -26,6 +25,7 @@ from lib.report.figures import (
     performance_figure,
 )
 
+RULES = COMPETITIONS["stocks_nasdaq100"]
 PAGES = {"light": "#ffffff", "dark": "#111111"}  # of JupyterLab
 SOURCE = "a market made up for this test"
 
@@ -73,8 +73,8 @@ def weights(days: int = 40) -> xr.DataArray:
 
 FIGURES = {
     "loss": lambda: loss_figure(models(), True, SOURCE),
-    "performance": lambda: performance_figure(three(400), "geometric", SOURCE),
-    "performance of a month": lambda: performance_figure(three(21), "geometric", SOURCE),
+    "performance": lambda: performance_figure(three(400), RULES, SOURCE),
+    "performance of a month": lambda: performance_figure(three(21), RULES, SOURCE),
     "outputs": lambda: outputs_figure(*outputs(), SOURCE),
     "contributions": lambda: contributions_figure(pd.Series({"A": 0.1, "B": -0.05}), SOURCE),
     "contributions of many": lambda: contributions_figure(
@@ -185,7 +185,7 @@ def test_titles_of_axes_are_no_larger_than_those_of_panels(figure: go.Figure) ->
 
 def test_performance_by_hand() -> None:
     returns = xr.DataArray([0.1, -0.5, 0.2], {"time": pd.bdate_range("2020-01-01", periods=3)}, ("time",))
-    figure = performance_figure({"strategy": returns, "equal weights": returns * 0})
+    figure = performance_figure({"strategy": returns, "equal weights": returns * 0}, RULES)
     mine, other = figure.data[:2], figure.data[2:]
     assert [trace.name for trace in figure.data] == ["strategy"] * 2 + ["equal weights"] * 2
     assert list(mine[0].y) == pytest.approx([1.1, 0.55, 0.66])
@@ -194,19 +194,22 @@ def test_performance_by_hand() -> None:
     assert figure.layout.yaxis.type == "log"
 
 
-def test_rolling_sharpe_ratio_is_that_of_the_last_year() -> None:
-    returns = series(400)
-    ratio = performance_figure({"strategy": returns}).data[2].y
-    assert np.isnan(ratio[: YEAR - 1]).all()
-    year = returns.values[-252:]
-    mean = np.exp(np.log1p(year).mean()) ** 252 - 1
-    assert ratio[-1] == pytest.approx(mean / (year.std() * np.sqrt(252)))
-    assert np.isfinite(ratio[YEAR - 1 :]).all()
+@pytest.mark.parametrize("kind", ["stocks_nasdaq100", "crypto_daily_long"])
+def test_rolling_sharpe_ratio_is_that_of_the_last_year(kind: str) -> None:
+    returns, days = series(600), 365 if kind == "crypto_daily_long" else 252
+    figure = performance_figure({"strategy": returns}, COMPETITIONS[kind])
+    ratio = figure.data[2].y
+    assert np.isnan(ratio[: days - 1]).all()
+    year = returns.values[-days:]
+    mean = year.mean() * 365 if days == 365 else np.exp(np.log1p(year).mean()) ** 252 - 1
+    assert ratio[-1] == pytest.approx(mean / (year.std() * np.sqrt(days)))
+    assert np.isfinite(ratio[days - 1 :]).all()
+    assert f"the last {days} days" in figure.layout.annotations[2].text
 
 
-@pytest.mark.parametrize(("days", "panels"), [(2, 2), (SHORTEST - 1, 2), (SHORTEST, 3)])
+@pytest.mark.parametrize(("days", "panels"), [(2, 2), (377, 2), (378, 3)])
 def test_a_short_backtest_has_no_panel_of_a_rolling_sharpe_ratio(days: int, panels: int) -> None:
-    figure = performance_figure(three(days))
+    figure = performance_figure(three(days), RULES)
     assert len(list(figure.select_yaxes())) == panels == len(figure.data) / 3
     assert len(figure.layout.annotations) == panels  # their titles
 
@@ -250,7 +253,7 @@ def test_a_day_on_which_all_weights_are_nan_is_a_day_without_positions():
 
 
 def test_the_line_without_the_model_can_be_told_from_the_strategy_it_covers() -> None:
-    lines = {trace.name: trace.line for trace in performance_figure(three(21)).data}
+    lines = {trace.name: trace.line for trace in performance_figure(three(21), RULES).data}
     assert lines["without the model"].dash == "dash"
     assert len({line.color for line in lines.values()}) == 3
 

@@ -77,8 +77,8 @@ def test_backtest(
     data: xr.DataArray, weights: xr.DataArray, figures: dict, capsys: pytest.CaptureFixture
 ) -> None:
     show_backtest(data, weights)
-    lines, mean, source = figures["performance_figure"]
-    assert mean == "geometric"
+    lines, rules, source = figures["performance_figure"]
+    assert rules.mean_estimator == "geometric"
     mine, equal = lines.values()
     expected = qns.calc_stat(data, weights).sel(time=slice("2024-01-01", None))
     np.testing.assert_allclose(mine.values, expected.sel(field="relative_return").values)

@@ -50,6 +50,17 @@ def test_numbers_are_those_of_qnt(data: xr.DataArray, weights: xr.DataArray) -> 
     assert low < float(shown["Sharpe ratio"]) < high
 
 
+def test_the_return_of_crypto_is_added_up_as_in_qnt(data: xr.DataArray, weights: xr.DataArray) -> None:
+    rules, data = COMPETITIONS["crypto_daily_long"], data.rename("cryptodaily")
+    mine = portfolio(data, weights, rules)
+    table = performance_table({"a": mine}, measured({"a": mine.returns}, rules), "a")["a"]
+    stats = qns.calc_stat(data, weights).sel(time=weights.time).isel(time=-1)
+    assert table["annual return"] == f"{float(stats.sel(field='mean_return')):.2%}"
+    assert table["Sharpe ratio"] == f"{float(stats.sel(field='sharpe_ratio')):.3f}"
+    cost = (mine.before_costs - mine.returns).values.mean() * qns.calc_avg_points_per_year(data)
+    assert table["trading cost per year"] == f"{cost:.2%}"
+
+
 def test_ratios_by_hand() -> None:
     returns = line(0.01, -0.02, 0.03)
     each = portfolio_of(returns)
