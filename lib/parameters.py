@@ -199,7 +199,7 @@ class Parameters:
         They stand for parameters that an older record lacks. Those that depend on the competition are those
         of `competition_type`, by default its own default.
         """
-        given = {field.name: field.default for field in dataclasses.fields(cls)}
+        given: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(cls)}
         own = rules_of(competition_type or given["competition_type"]).defaults
         return {name: _plain(own.get(name) if value is None else value) for name, value in given.items()}
 

@@ -217,7 +217,7 @@ def _forecast(passes: Sequence[PassResult], rules: Competition) -> str:
         return f"No pass ran to its end, so that the time of a submission cannot be told {allowed}."
     seconds = float(np.mean(complete))
     years = (max(done.day for done in passes) - np.datetime64(rules.first_day)) / np.timedelta64(8766, "h")
-    number = max(round(years * rules.days_a_year, -2), 100)
+    number = max(round(float(years) * rules.days_a_year / 100), 1) * 100
     return (
         f"A submission of about {number:,} passes would take {seconds * number / 3600:.1f} hours "
         f"here, at {seconds:.1f} s a pass {allowed}."

@@ -270,7 +270,8 @@ def test_crypto_is_compared_with_its_benchmark_and_stocks_are_not():
         factor, earned = re.search(rf"{name} \(times (\S+)\) earns (\S+)% a year", scaled).groups()
         assert float(factor) == pytest.approx(min(1, 0.1 / deviation), abs=0.01)
         assert float(earned) == pytest.approx(100 * mean * float(factor), rel=0.01)
-    assert first in str(verdict) and first in as_dict(verdict)["notes"]
+    assert first in str(verdict)
+    assert first in as_dict(verdict)["notes"]
     assert not any("benchmark" in note for note in judged(table).notes)
     assert len(contest_verdict(data, table, rules, template=of_template).notes) == len(verdict.notes) - 1
 
