@@ -5,6 +5,8 @@ import pandas as pd
 import xarray as xr
 from hypothesis import strategies as st
 
+from lib.common.competitions import COMPETITIONS
+
 FIELDS = ["open", "low", "high", "close", "vol", "divs", "split_cumprod", "is_liquid"]
 LAST_DAY = "2024-12-30"
 
@@ -50,6 +52,13 @@ def random_market(seed: int, days: int = 60, assets: int = 6, last_day: str = LA
         "asset": [f"NAS:{k:03}" for k in range(assets)],
     }
     return xr.DataArray(data, coords, ("field", "time", "asset"), name="stocks_nasdaq100")
+
+
+def as_crypto(market: xr.DataArray) -> xr.DataArray:
+    """Return a market of stocks in the form of daily crypto data: other fields, and a bar on every day."""
+    rules = COMPETITIONS["crypto_daily_long"]
+    days = pd.date_range(end=market.time.values[-1], periods=market.sizes["time"])
+    return market.sel(field=list(rules.fields)).assign_coords(time=days).rename(rules.data_name)
 
 
 def window(data: xr.DataArray, row: int, period: int) -> xr.DataArray:

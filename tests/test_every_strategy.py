@@ -4,9 +4,12 @@ What users met as faults lay between features: so each ready feature, target and
 methods of a user's own go through every tool.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from lightgbm import LGBMClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
@@ -22,6 +25,7 @@ from lib.sizing import sizing
 from lib.strategy import uses_methods_of_strategy
 from tests.conftest import REAL
 from tests.switches import ALL, LONG
+from tests.vectors import CRYPTO as VECTORS
 
 SMALL = {"top_assets": 4, "hidden_size": 4, "lookback_period": 60, "train_period": 60, "lwma_period": 5}
 START, END = "2024-12-13", "2024-12-18"
@@ -164,11 +168,22 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning"),
     pytest.mark.filterwarnings("ignore:.*loky.*"),
 ]
-each = pytest.mark.parametrize(
-    "name",
-    [name for name in STRATEGIES if ALL or name.endswith(MORE if LONG else ORDINARY)],
-    ids=lambda name: name,
-)
+STOCKS, CRYPTO = "stocks_nasdaq100", "crypto_daily_long"
+CASES = [(name, STOCKS) for name in STRATEGIES if ALL or name.endswith(MORE if LONG else ORDINARY)]
+CASES += [
+    (name, CRYPTO) for name in STRATEGIES if ALL or name.endswith(ORDINARY if LONG else "model constant")
+]
+each = pytest.mark.parametrize(("name", "kind"), CASES)
+
+
+@pytest.fixture
+def strategy(name, kind, use_market):
+    """A strategy of `STRATEGIES` on the market of a competition."""
+    made = STRATEGIES[name]()
+    if kind == STOCKS:
+        return made
+    use_market(xr.load_dataarray(VECTORS / "market.nc", engine="h5netcdf"))
+    return replace(made, competition_type=kind, max_weight=1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -186,8 +201,7 @@ def in_every_pass(strategy):
 
 
 @each
-def test_backtest_contest_and_comparison_hold_the_same(name, here, tmp_path, monkeypatch):
-    strategy = STRATEGIES[name]()
+def test_backtest_contest_and_comparison_hold_the_same(name, strategy, here, tmp_path, monkeypatch):
     expected = in_every_pass(strategy)
     data = strategy.load_range(START, END)
     days = (np.datetime64(START), np.datetime64(END))
@@ -212,15 +226,13 @@ def test_backtest_contest_and_comparison_hold_the_same(name, here, tmp_path, mon
 
 
 @each
-def test_no_honest_strategy_is_accused_of_look_ahead(name):
-    strategy = STRATEGIES[name]()
+def test_no_honest_strategy_is_accused_of_look_ahead(strategy):
     report = lookahead.check(strategy, strategy.load_data(300), days=1)
     assert not report.leaks, str(report)
 
 
 @each
-def test_the_report_of_each_is_of_that_strategy(name):
-    strategy = STRATEGIES[name]()
+def test_the_report_of_each_is_of_that_strategy(name, strategy):
     found, _ = evaluated(strategy, START, END)
     if "above_half" in name:  # so small a network stays near one half: nothing is held
         return

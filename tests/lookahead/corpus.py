@@ -523,7 +523,7 @@ def selection_of_generator(market, prices, folder):
 @leak()
 def selection_of_library(market, prices, folder):
     def gain(data):
-        loaded = qndata.load_data_by_type("stocks_nasdaq100", tail=40, assets=data.asset.values.tolist())
+        loaded = qndata.load_data_by_type(data.name, tail=40, assets=data.asset.values.tolist())
         return last_close(loaded, data) / close_of(data)[-1]
 
     return _knows(gain)
@@ -584,7 +584,7 @@ def predict_of_library(market, prices, folder):
         def predict(self, models, data, state):
             weights, state = super().predict(models, data, state)
             assets = data.asset.values.tolist()
-            loaded = qndata.load_data_by_type("stocks_nasdaq100", tail=40, assets=assets)
+            loaded = qndata.load_data_by_type(data.name, tail=40, assets=assets)
             return weights * (last_close(loaded, weights) > last_close(data, weights)), state
 
     return Knows(**SMALL)

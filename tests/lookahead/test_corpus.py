@@ -1,11 +1,13 @@
 """No planted leak is missed silently, and no honest strategy is accused."""
 
+from dataclasses import replace
+
 import pytest
 
 from lib.lookahead import check
 from tests.lookahead.corpus import HONEST, LEAKS
 from tests.lookahead.planted import kinds
-from tests.markets import random_market
+from tests.markets import as_crypto, random_market
 from tests.switches import ALL, LONG
 
 # one of each kind in the ordinary suite
@@ -32,11 +34,16 @@ DEPEND_ON_DATES = ("table_up_to_the_day", "meetings_known_in_advance")
 pytestmark = pytest.mark.usefixtures("in_one_process")
 
 
+STOCKS, CRYPTO = "stocks_nasdaq100", "crypto_daily_long"
+
+
 @pytest.fixture
-def market(use_market):
+def market(use_market, request):
     market = random_market(12, days=60)
     market.values[:7] = market[:7].ffill("time").bfill("time").fillna(1).values
     market.values[7] = 1
+    if request.param == CRYPTO:
+        market = as_crypto(market)
     use_market(market.copy(deep=True))
     return market
 
@@ -51,12 +58,23 @@ def sample(cases, few):
     return list(cases) if ALL else sorted({*few, *list(cases)[::4]}) if LONG else few
 
 
-@pytest.mark.parametrize("name", sample(LEAKS, SOME_LEAKS))
+def traded(strategy, market):
+    """Return the strategy on the competition of the market."""
+    return replace(strategy, competition_type=STOCKS if market.name == STOCKS else CRYPTO)
+
+
+def on_both_markets(cases, few):
+    """Return (name, competition) of each case; on crypto the ordinary run has one."""
+    pairs = [(name, STOCKS) for name in sample(cases, few)]
+    return pairs + [(name, CRYPTO) for name in sample(cases, few[:1])]
+
+
+@pytest.mark.parametrize(("name", "market"), on_both_markets(LEAKS, SOME_LEAKS), indirect=["market"])
 def test_a_planted_leak_is_not_missed_silently(name, market, tmp_path):
     case = LEAKS[name]
     prices = market.copy(deep=True)
     before = market.copy(deep=True)
-    report = check(case.make(market, prices, tmp_path), market, days=3)
+    report = check(traded(case.make(market, prices, tmp_path), market), market, days=3)
     assert report.leaks == (case.told == "leak"), report
     if case.told == "named":
         assert report.notes or report.unseen
@@ -67,9 +85,10 @@ def test_a_planted_leak_is_not_missed_silently(name, market, tmp_path):
     assert prices.identical(before)
 
 
-@pytest.mark.parametrize("name", sample(HONEST, SOME_HONEST))
+@pytest.mark.parametrize(("name", "market"), on_both_markets(HONEST, SOME_HONEST), indirect=["market"])
 def test_an_honest_strategy_is_not_accused(name, market, tmp_path):
-    report = check(HONEST[name](market, market.copy(deep=True), tmp_path), market, days=3 if LONG else 1)
+    strategy = traded(HONEST[name](market, market.copy(deep=True), tmp_path), market)
+    report = check(strategy, market, days=3 if LONG else 1)
     assert not report.leaks, report
     assert set(kinds(report).values()) <= ({"dates"} if name in DEPEND_ON_DATES else set()), report
     assert report.unseen == ()

@@ -118,7 +118,9 @@ def own_end(draft: Draft) -> None:
     draft.replace(
         "data_train = strategy.load_data(strategy.train_period)",
         "import qnt.data as qndata\n"
-        "data_train = qndata.stocks.load_ndx_data(tail=strategy.lookback_period, max_date='2024-12-30')",
+        "data_train = qndata.load_data_by_type(\n"
+        "    competition_type, tail=strategy.lookback_period, max_date='2024-12-30'\n"
+        ")",
     )
 
 

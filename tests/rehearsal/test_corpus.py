@@ -1,11 +1,15 @@
 """The rehearsal names the fault of each spoilt notebook, that fault alone, and none of a correct one."""
 
 import pytest
+import xarray as xr
 
 from lib import rehearsal
 from lib.rehearsal import assessment, execution
 from tests.rehearsal.notebooks import CORRECT, FAULTS, JUPYTER, RUN_CELLS, SAMPLE, SMALL, Case, Draft
 from tests.switches import ALL, LONG
+from tests.vectors import CRYPTO as VECTORS
+
+STOCKS, CRYPTO = "stocks_nasdaq100", "crypto_daily_long"
 
 
 def names(cases):
@@ -17,9 +21,17 @@ def names(cases):
     )
 
 
+def cases_of(corpus):
+    """Return (name, competition) of each notebook; crypto stands behind the switch."""
+    on_crypto = [(name, CRYPTO) for name in corpus if ALL or (LONG and name in SAMPLE)]
+    return [(name, STOCKS) for name in names(corpus)] + on_crypto
+
+
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    def rehearse(name: str) -> rehearsal.Rehearsal:
+def run(tmp_path, monkeypatch, use_market):
+    def rehearse(name: str, kind: str) -> rehearsal.Rehearsal:
+        if kind == CRYPTO:
+            use_market(xr.load_dataarray(VECTORS / "market.nc", engine="h5netcdf"))
         case: Case = (FAULTS | CORRECT)[name]
         if name not in JUPYTER:
             monkeypatch.setattr(execution, "command", lambda python, results: [python, "-c", RUN_CELLS])
@@ -28,17 +40,19 @@ def run(tmp_path, monkeypatch):
         limits = dict(case.limits)
         if "MAX_MEMORY" in limits:
             monkeypatch.setattr(assessment, "MAX_MEMORY", limits.pop("MAX_MEMORY"))
-        rules = {kind: rule._replace(**limits) for kind, rule in rehearsal.COMPETITIONS.items()}
+        rules = {name: rule._replace(**limits) for name, rule in rehearsal.COMPETITIONS.items()}
         monkeypatch.setattr(rehearsal, "COMPETITIONS", rules)
-        options = {"days": 1, "end": "2024-12-30", "settings": SMALL} | dict(case.options)
+        options = {"days": 1, "end": "2024-12-30", "settings": SMALL | {"competition_type": kind}} | dict(
+            case.options
+        )
         return rehearsal.rehearse(draft.save(tmp_path), **options)
 
     return rehearse
 
 
-@pytest.mark.parametrize("name", names(FAULTS))
-def test_a_fault_is_named(name, run):
-    found = run(name)
+@pytest.mark.parametrize(("name", "kind"), cases_of(FAULTS))
+def test_a_fault_is_named(name, kind, run):
+    found = run(name, kind)
     faults = [fault for found_on_day in found.assessments for fault in found_on_day.faults]
     assert [fault for fault in faults if FAULTS[name].sentence in fault], str(found)
     assert len(faults) == 1, str(found)
@@ -46,9 +60,9 @@ def test_a_fault_is_named(name, run):
     assert faults[0] in str(found)
 
 
-@pytest.mark.parametrize("name", names(CORRECT))
-def test_a_correct_notebook_passes(name, run):
-    found = run(name)
+@pytest.mark.parametrize(("name", "kind"), cases_of(CORRECT))
+def test_a_correct_notebook_passes(name, kind, run):
+    found = run(name, kind)
     assert found.passed, str(found)
 
 
