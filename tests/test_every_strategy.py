@@ -168,7 +168,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning"),
     pytest.mark.filterwarnings("ignore:.*loky.*"),
 ]
-STOCKS, CRYPTO = "stocks_nasdaq100", "crypto_daily_long"
+STOCKS, CRYPTO = "stocks_nasdaq100", "crypto_daily_long_short"  # the latter for sizings with shorts
 CASES = [(name, STOCKS) for name in STRATEGIES if ALL or name.endswith(MORE if LONG else ORDINARY)]
 CASES += [
     (name, CRYPTO) for name in STRATEGIES if ALL or name.endswith(ORDINARY if LONG else "model constant")

@@ -35,6 +35,11 @@ def test_it_is_frozen():
         ({"min_weight": 0.2}, ValueError, r"min_weight \(0\.2\) must be below max_weight \(0\.1\)"),
         ({"competition_type": "stocks_nasdaq"}, ValueError, r"did you mean 'stocks_nasdaq100'\?"),
         ({"competition_type": "crypto"}, ValueError, r"It can be: stocks_nasdaq100, stocks_s&p500"),
+        (
+            {"competition_type": "futures"},
+            ValueError,
+            r"It can be: .*, crypto_daily_long, crypto_daily_long_",
+        ),
         ({"features": ["trent"]}, ValueError, r"features is 'trent': did you mean 'trend'\?"),
         ({"features": []}, ValueError, r"features must name at least one"),
         ({"features": [3]}, TypeError, r"features takes a name or a function, not 3"),

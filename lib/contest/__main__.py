@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scaled",
         action="store_true",
-        help="compare with the benchmark at the volatility of the payout too (crypto contests)",
+        help="compare with the benchmark at the volatility of the payout too (10 %% in the crypto contests)",
     )
     parser.add_argument("--output", default=RUNS, metavar="RUNS", help=f"default: {RUNS}")
     return parser

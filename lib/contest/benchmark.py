@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.common.competitions import Competition
+from lib.common.competitions import COMPETITIONS, Competition
 from lib.common.errors import WrongValueError
 from lib.stats.bootstrap import LEVEL, interval
 from lib.stats.performance import annual_volatility, measured
@@ -22,9 +22,10 @@ def check_scaling(scaled: bool, competition_type: str, rules: Competition) -> No
     ValueError
     """
     if scaled and rules.payout_volatility is None:
+        others = [name for name, row in COMPETITIONS.items() if row.payout_volatility is not None]
         raise WrongValueError(
-            f"{competition_type} scales no entry to a volatility: leave out scaled (--scaled), or choose a "
-            "crypto competition."
+            f"{competition_type} scales no entry to a volatility: leave out scaled (--scaled), or choose one "
+            f"that does: {', '.join(others)}."
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lib.common.competitions import Competition
+from lib.common.competitions import COMPETITIONS, Competition
 from lib.prices.bars import Bars
 from lib.prices.findings import ConversionReport, PricesError
 from lib.prices.tables import TidyTable
@@ -75,10 +75,11 @@ def check_prices(
         report.add("Plausibility", f"{wrong.sum():,} bars with open or close outside low to high", at(wrong))
     weekend = (days.dayofweek >= 5).sum()
     if weekend and not rules.every_day:
+        always_open = next(name for name, row in COMPETITIONS.items() if row.every_day)
         report.add(
             "Plausibility",
             f"{weekend:,} days are Saturdays or Sundays: check the time zone of the dates, or, for crypto, "
-            "add --competition crypto_daily_long",
+            f"add --competition {always_open}",
         )
     breaks = np.flatnonzero(np.diff(days) > np.timedelta64(LONGEST_BREAK, "D"))
     if len(breaks):
