@@ -25,6 +25,8 @@ from lib.common.command_line import (
     FAILED,
     OK,
     PROJECT,
+    add_notebook,
+    add_output,
     add_range,
     add_settings,
     environment,
@@ -168,17 +170,10 @@ def main(arguments: list[str] | None = None) -> int:
         description="Execute a notebook with other parameters; all that it writes lands in one folder.",
         epilog=EXIT_CODES,
     )
-    parser.add_argument(
-        "--notebook", default=str(PROJECT / "strategy.ipynb"), help="default: the project's strategy.ipynb"
-    )
-    parser.add_argument(
-        "--output",
-        metavar="FOLDER",
-        default=str(PROJECT / "runs" / "last"),
-        help="for all that the run writes",
-    )
-    add_settings(parser, "parameters of the notebook, such as top_assets=6")
-    add_range(parser, "first day of the backtest", "last day of the backtest")
+    add_notebook(parser)
+    add_output(parser, "runs/last", "all that the run writes")
+    add_settings(parser)
+    add_range(parser, "the notebook's start_date", "the notebook's end_date")
     given = parser.parse_args(arguments)
     days = {"start_date": given.start, "end_date": given.end}
 

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.backtest import check_range, leaving_no_files
-from lib.common.command_line import OK, add_notebook, add_range, add_settings, parse_settings, run_command
+from lib.common.command_line import (
+    OF_NOTEBOOK,
+    OK,
+    add_notebook,
+    add_range,
+    add_settings,
+    parse_settings,
+    run_command,
+)
 from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
 from lib.notebook.strategy import strategy_of
@@ -45,12 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="exit code: 0 done, 2 an input was refused, 130 stopped by hand (Ctrl-C)",
     )
     add_notebook(parser)
-    add_settings(parser, "parameters of the strategy, such as sizing=ranked")
-    add_range(
-        parser,
-        "first day of the backtest; default: the notebook's start_date",
-        "last day; default: the notebook's end_date, or the last there is where --start is given",
-    )
+    add_settings(parser)
+    add_range(parser, *OF_NOTEBOOK)
     return run_command(lambda: _report(parser.parse_args(arguments)))
 
 
