@@ -22,6 +22,7 @@ SHORTEST = YEAR * 3 // 2  # trading days of a backtest of which a third or more 
 SHARE = ".2~%"  # digits as needed: a turnover below 1 % has ticks that differ
 LINES = {
     "strategy": {"color": BLUE, "width": 1.8},
+    "before": {"color": COLOURS[4], "width": 1.8, "dash": "dot"},
     "without the model": {"color": COLOURS[2], "width": 1.8, "dash": "dash"},
     "equal weights": {"color": ORANGE, "width": 1.8},
 }
@@ -190,7 +191,7 @@ def performance_figure(
     Parameters
     ----------
     lines : mapping of str to xarray.DataArray
-        By name of up to three portfolios, the strategy first: (time,), the return of each day after costs, as
+        By name of up to four portfolios, the strategy first: (time,), the return of each day after costs, as
         from `qnt.stats.calc_relative_return`; two days or more.
     mean : str
         How the Sharpe ratio averages returns; see `lib.stats.sharpe.sharpe_ratio`.
