@@ -108,6 +108,7 @@ def _show(records: list[Record], folder: Path, base: Strategy) -> bool:
     print(f"\nIs it luck?\n\n{tables.printed_table(table, tables.LUCK)}")
     for sentence in luck_sentences(records, table):
         print(f"\n{sentence}")
+    print(f"\n{tables.conclusion(table)}")
     try:
         tables.save_table(table, folder / "table.parquet")
         tables.save_figure(tables.comparison_figure(table, title, market), folder / "plot.html")

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lib.common.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout, line_style, rows, shades
+from lib.common.figure_style import (
+    BLUE,
+    COLOUR_BAR,
+    COLOURS,
+    GREY,
+    ORANGE,
+    axis,
+    layout,
+    line_style,
+    rows,
+    shades,
+    wrapped,
+)
 from lib.report.outputs import has_classes
 from lib.stats.portfolios import exposure
 from lib.stats.sharpe import GEOMETRIC, sharpe_ratio
@@ -105,9 +117,13 @@ def outputs_figure(
         "Outputs of a day: highest, median (dashed) and lowest of the assets",
     ]
     figure = make_subplots(
-        rows=2, cols=1, vertical_spacing=0.17, row_heights=[0.55, 0.45], subplot_titles=titles
+        rows=2,
+        cols=1,
+        vertical_spacing=0.2,
+        row_heights=[0.55, 0.45],
+        subplot_titles=[wrapped(title) for title in titles],
     )
-    figure.update_annotations(x=0, xanchor="left", font={"size": 13, "color": GREY})
+    figure.update_annotations(x=0, xanchor="left", align="left", font={"size": 13, "color": GREY})
     seen = []
     for name, colour, table in (("in sample", GREY, in_sample), ("out of sample", BLUE, out_of_sample)):
         points = outcome_by_output(table)
@@ -200,7 +216,7 @@ def performance_figure(
     """
     panels = [
         ("Equity, 1 at the start", "equity (log scale)", ".3f"),
-        ("Drawdown: distance from the highest equity so far", "drawdown", ".1%"),
+        ("Drawdown from the highest equity so far", "drawdown", ".1%"),
         (f"Sharpe ratio of the last {YEAR} days, annualised", "Sharpe ratio", ".2f"),
     ][: 3 if next(iter(lines.values())).sizes["time"] >= SHORTEST else 2]
     figure = rows([title for title, _, _ in panels], [0.46, 0.24, 0.3][: len(panels)])
@@ -310,14 +326,7 @@ def holdings_figure(weights: "xr.DataArray", turnover: "xr.DataArray", source: s
         y=weights.asset.values,
         z=np.where(shown.values == 0, np.nan, shown.values).T.round(4),
         hovertemplate="%{y}, %{x|%Y-%m-%d}: %{z:.2%}<extra></extra>",
-        colorbar={
-            "title": {"text": "weight", "font": {"size": 13}},
-            "tickformat": SHARE,
-            "len": 0.5,
-            "y": 1,
-            "yanchor": "top",
-            "outlinewidth": 0,
-        },
+        colorbar=COLOUR_BAR | {"tickformat": SHARE},
         row=1,
         col=1,
         **shades(shown.values),
