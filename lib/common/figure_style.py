@@ -60,6 +60,14 @@ HEAD = f"""\
   .plotly-graph-div, .js-plotly-plot {{ page-break-inside: avoid; }}
   .modebar {{ display: none; }}
 }}
+@media print, (max-width: 600px) {{
+  pre {{ white-space: pre-wrap !important; }}
+}}
+@media (max-width: 600px) {{
+  table {{ font-size: 10px !important; }}
+  td, th {{ padding: .3em .2em !important; }}
+  body.jp-Notebook {{ padding: 4px; }}
+}}
 </style>
 <script>
 // a printed page is 660 pixels wide: figures are drawn anew for it, and those taller than it are made smaller
@@ -80,7 +88,7 @@ body { font: 15px/1.5 sans-serif; max-width: 1000px; margin: 2em auto; padding: 
 table { border-collapse: collapse; margin: 1em 0; font-size: 14px; }
 td, th { padding: .3em .8em; border-bottom: 1px solid #8886; text-align: left; }
 .wide { overflow-x: auto; }
-@media (max-width: 600px) { body { margin: 1em auto; } td, th { padding: .3em; font-size: 12px; } }
+@media (max-width: 600px) { body { margin: 1em auto; } }
 """
 
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from lib.backtest import advice_on_loading
 from lib.common.command_line import (
     EXIT_CODES,
     FAILED,
@@ -58,7 +59,8 @@ def _check(given: argparse.Namespace) -> int:
             raise WrongValueError(f"--{name} is {getattr(given, name)}: it must be {least} or more.")
     made = strategy_of(given.notebook, parse_settings(given.set))
     print(made.headline, flush=True)
-    data = made.strategy.load_data(given.period)
+    with advice_on_loading():
+        data = made.strategy.load_data(given.period)
     try:
         report = check(made.strategy, data, days=given.days, seed=given.seed)
     except Exception as error:

@@ -288,12 +288,12 @@ def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
         marker={"color": [BLUE if value >= 0 else ORANGE for value in earned]},
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
-    height = 120 + 17 * max(len(earned), 4)
+    height = 90 + 17 * max(len(earned), 4)
     figure.update_layout(
         layout("Contribution of each asset", source, height), hovermode="closest", bargap=0.25
     )
     figure.update_xaxes(
-        title_text="of the capital, costs taken off, without compounding", tickformat=".1~%", **axis()
+        title_text="of the capital, costs taken off,<br>without compounding", tickformat=".1~%", **axis()
     )
     figure.update_yaxes(autorange="reversed", **{**axis(), "showgrid": False})
     figure.update_yaxes(title_text="asset", dtick=1)

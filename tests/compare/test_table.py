@@ -144,8 +144,18 @@ def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
 @pytest.mark.parametrize(
     ("sharpe", "deflated", "trials", "expected"),
     [
-        ([1.0, 3.0], 0.99, 2, "Best of 2: b, with a Sharpe ratio of 3.000 (deflated for 2 tried: 0.99), more"),
-        ([1.0, 3.0], 0.3, 5, "(deflated for 5 tried: 0.30). That is not above 0.95: luck alone may explain it."),
+        (
+            [1.0, 3.0],
+            0.99,
+            2,
+            "Best of 2: b, with a Sharpe ratio of 3.000 (deflated for 2 tried: 0.99), more",
+        ),
+        (
+            [1.0, 3.0],
+            0.3,
+            5,
+            "(deflated for 5 tried: 0.30). That is not above 0.95: luck alone may explain it.",
+        ),
         ([1.0, math.nan], 0.3, 1, "The variant: a, with a Sharpe ratio of 1.000 (deflated: 0.30). That"),
         ([1.0, math.nan], math.nan, 1, "The variant: a, with a Sharpe ratio of 1.000."),
         ([math.nan, math.nan], math.nan, 0, "No variant has a Sharpe ratio."),
