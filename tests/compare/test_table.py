@@ -130,7 +130,7 @@ def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
     drawn = comparison_figure(comparison_table(records, records[:2]), "Three variants", "a synthetic market")
     assert list(drawn.data[0].x) == [3.0, 1.0]
     assert list(drawn.data[0].y) == ["epochs=2", "as published"]
-    title = drawn.layout.title.text
+    title = drawn.layout.title.text.replace("<br>", " ")
     assert "Three variants (1 without a Sharpe ratio not shown)" in title
     assert "a synthetic market" in title
     assert "annual return: %{customdata[1]:.2%}" in drawn.data[0].hovertemplate
