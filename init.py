@@ -1,17 +1,19 @@
 """Install the missing packages of requirements.txt, and report which qnt is imported.
 
-Run it once, as `python init.py` or, in a notebook, as `%run init.py`. `python init.py --tests` also installs
-the packages that the tests need.
+Run it once, as `python init.py` or, in a notebook, as `%run init.py`.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
+import threading
+import urllib.request
 from importlib import metadata
 from pathlib import Path
 
@@ -19,15 +21,18 @@ HERE = Path(__file__).resolve().parent
 OLDEST, NEWEST = (3, 11), (3, 13)  # torch 2.13.0 and the platform's library have builds for these
 MODULES = {"pytest-xdist": "xdist"}  # modules that are not named like their package
 PROGRESS = ("Downloading", "Using cached", "Building", "Installing", "Attempting", "WARNING: Retrying")
-SIZE = (  # measured on Linux with the CPU build of torch, which is half of it
-    "All packages take 1.6 GB on disk, the tools for the tests 0.1 GB more. On Linux, torch from PyPI adds "
-    "several GB for NVIDIA graphics cards."
+CPU_BUILDS = "https://download.pytorch.org/whl/cpu"  # PyTorch's own index
+PATIENCE = 5  # seconds to wait for it
+CARDS = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")  # devices of NVIDIA cards; the last one under WSL
+# measured on Linux, Python 3.11; the tests' tools take 0.1 GB more on disk
+SIZE = "All packages together: about 360 MB to download, 190 MB of it torch; 1.6 GB on disk."
+FOR_CARDS = (
+    "torch comes from PyPI, with libraries for NVIDIA graphics cards: several GB more. "
+    "`init.py --torch cpu` takes PyTorch's build without them."
 )
-HINTS = {  # by a word in pip's output
-    "NewConnectionError": "No package index can be reached: connect this machine to the network",
-    "NameResolutionError": "No package index can be reached: connect this machine to the network",
-    "Connection refused": "No package index can be reached: connect this machine to the network",
-    "Network is unreachable": "No package index can be reached: connect this machine to the network",
+OFFLINE = "No package index can be reached: connect this machine to the network"
+SIGNS = ("NewConnectionError", "NameResolutionError", "Connection refused", "Network is unreachable")
+HINTS = dict.fromkeys(SIGNS, OFFLINE) | {  # by a word in pip's output
     "externally-managed-environment": "This Python belongs to the operating system: make one of your own "
     "(python -m venv .venv)",
     "": "pip failed: fix what its last lines below name",
@@ -37,19 +42,16 @@ HINTS = {  # by a word in pip's output
 def main(arguments=()) -> None:
     """Install the missing packages, check and report.
 
-    An error ends it with a sentence and exit code 1. The only argument is "--tests": install the packages of
-    the tests too.
+    `arguments` are those of the command line. An error ends it with a sentence and exit code 1.
     """
-    unknown = [argument for argument in arguments if argument != "--tests"]
-    if unknown:
-        give_up(f"init.py has no option {unknown[0]}: call it as init.py or as init.py --tests")
+    given = parse(arguments)
     check_python(sys.version_info[:3])
     text = (HERE / "requirements.txt").read_text(encoding="utf-8")
-    required = read_requirements(text, tests="--tests" in arguments)
+    required = read_requirements(text, tests=given.tests)
     missing = [requirement for requirement in required if not is_satisfied(requirement)]
     if missing:
         loaded = [item.name for item in missing if module_of(item) in sys.modules]
-        install(missing, [item for item in required if item not in missing])
+        install(missing, [item for item in required if item not in missing], given.torch)
         names = ", ".join(f"{item.name} {metadata.version(item.name)}" for item in missing)
         print(f"Installed {names}; {len(required) - len(missing)} of {len(required)} were there already.")
         if loaded:
@@ -57,6 +59,22 @@ def main(arguments=()) -> None:
     else:
         print(f"All {len(required)} packages are there already: nothing was changed.")
     print(which_qnt())
+
+
+def parse(arguments) -> argparse.Namespace:
+    """Parse the arguments of the command line.
+
+    An unknown one ends it with a sentence and exit code 2.
+    """
+    parser = argparse.ArgumentParser("init.py", description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--tests", action="store_true", help="also install what the tests need")
+    parser.add_argument(
+        "--torch",
+        choices=["cpu", "pypi"],
+        help="source of torch on Linux: PyTorch's index of builds for the CPU, or PyPI, which adds libraries "
+        "for NVIDIA cards (default: cpu where no such card is present and that index is reached, else pypi)",
+    )
+    return parser.parse_args(list(arguments))
 
 
 def check_python(version: tuple[int, ...]) -> None:
@@ -106,19 +124,22 @@ def module_of(requirement) -> str:
     return MODULES.get(requirement.name, requirement.name.replace("-", "_"))
 
 
-def install(missing: list, present: list) -> None:
+def install(missing: list, present: list, torch: str | None = None) -> None:
     """Install packages with pip and test their import.
 
-    The versions of the packages in `present` are kept.
+    The versions of the packages in `present` are kept. `torch` is the option of this name.
     """
     names = ", ".join(map(str, missing))
+    with_torch = sys.platform == "linux" and any(item.name == "torch" for item in missing)
+    cpu_build = with_torch and takes_cpu_build(torch)
     print(f"Installing {names}.\n{SIZE}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        held = Path(folder) / "constraints.txt"
-        lines = [f"{item.name}=={metadata.version(item.name)}\n" for item in present]
-        held.write_text("".join(lines), encoding="utf-8")
-        options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "3"]
-        code, output = run("-m", "pip", "install", *options, "--constraint", str(held), *map(str, missing))
+    code = 1
+    if cpu_build:
+        code, output = pip_install(missing, present, "--extra-index-url", CPU_BUILDS)
+    if code and not (cpu_build and torch):
+        if with_torch:
+            print(FOR_CARDS, flush=True)
+        code, output = pip_install(missing, present)
     if code:
         why = next(hint for word, hint in HINTS.items() if word in output)
         give_up(f"Could not install {names}. {why} and run init.py again.\n{end(output)}")
@@ -132,6 +153,52 @@ def install(missing: list, present: list) -> None:
     code, output = run("-c", imports, *map(module_of, [*present, *missing]))
     if code:
         give_up(f"Everything is installed, but importing it fails:\n{end(output)}")
+
+
+def takes_cpu_build(choice: str | None) -> bool:
+    """Return True if torch shall come from PyTorch's index of CPU builds.
+
+    By default it shall on a machine without an NVIDIA card that reaches the index within `PATIENCE` seconds.
+    """
+    if choice == "pypi" or (choice is None and any(map(os.path.exists, CARDS))):
+        return False
+    reached = is_reachable(f"{CPU_BUILDS}/torch/")
+    if choice == "cpu" and not reached:
+        give_up(f"{CPU_BUILDS} cannot be reached: connect this machine, or leave --torch cpu out.")
+    return reached
+
+
+def is_reachable(address: str) -> bool:
+    """Return True if a page can be read within `PATIENCE` seconds."""
+    answers = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(address, timeout=PATIENCE) as page:
+                answers.append(page.status)
+        except (OSError, ValueError):
+            pass
+
+    asking = threading.Thread(target=ask, daemon=True)  # a name server may keep it waiting for longer
+    asking.start()
+    asking.join(PATIENCE)
+    return answers == [200]
+
+
+def pip_install(missing: list, present: list, *cpu_builds: str) -> tuple[int, str]:
+    """Install packages with pip; return its exit code and output.
+
+    `cpu_builds` are the options that name their index.
+    """
+    options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "3"]
+    wanted = list(map(str, missing))
+    if cpu_builds:
+        wanted = [f"{item}+cpu" if item.startswith("torch==") else item for item in wanted]
+    with tempfile.TemporaryDirectory() as folder:
+        held = Path(folder) / "constraints.txt"
+        lines = [f"{item.name}=={metadata.version(item.name)}\n" for item in present]
+        held.write_text("".join(lines), encoding="utf-8")
+        return run("-m", "pip", "install", *options, *cpu_builds, "--constraint", str(held), *wanted)
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -193,4 +260,8 @@ def give_up(sentence: str):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("Stopped by hand. Run init.py again: it installs what is missing.", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib.common.command_line import environment, parse_day
-from lib.common.errors import WrongValueError
+from lib.common.errors import UserError, WrongValueError
 
 if TYPE_CHECKING:
     from lib.strategy import Strategy
 
 UNSET = ("SUBMISSION_ID", "MULTI_PASS_MODE_ENABLED", "IN_STATE_PATH", "LAST_DATA_PATH")
 WRITTEN = ("OUTPUT_PATH", "OUT_STATE_PATH")
+ADVICE = (
+    "Set API_KEY to the key of your profile at quantiacs.com, which a free account has, and connect this "
+    "machine to the network. To work without both, uninstall qnt: lib/offline stands in for it."
+)
 HOLIDAYS = 10  # most calendar days in a row on which a market is closed
 
 
@@ -57,6 +61,10 @@ def backtest(strategy: "Strategy", start: str, end: str | None = None, **options
     if isinstance(found, tuple):
         return found
     return found, [] if options.get("collect_all_states") else None  # backtest_ml leaves a state of None out
+
+
+class DataError(UserError, OSError):
+    """Data that the platform's library cannot load."""
 
 
 @contextmanager
@@ -113,6 +121,22 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
     return str(first), None if last is None else str(last)
 
 
+@contextmanager
+def advice_on_loading() -> Iterator[None]:
+    """Raise a sentence with advice where the platform's library cannot load its data.
+
+    Without a key, the library ends the process when it is imported.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise DataError(f"Quantiacs' library ended the process. {ADVICE}") from error
+    except Exception as error:
+        if "can't download" not in str(error):  # the library's words
+            raise
+        raise DataError(f"Quantiacs' data cannot be loaded ({error}). {ADVICE}") from error
+
+
 def last_day(strategy: "Strategy") -> np.datetime64:
     """Return the last day of the competition's data.
 
@@ -133,10 +157,11 @@ def _days(strategy: "Strategy", **window: Any) -> np.ndarray:
 
     The loader's log is silenced.
     """
-    import qnt.data as qndata
-    import qnt.log as qnlog
+    with advice_on_loading():
+        import qnt.data as qndata
+        import qnt.log as qnlog
 
-    with qnlog.Settings(info=False):
+    with advice_on_loading(), qnlog.Settings(info=False):
         try:
             data = qndata.load_data_by_type(strategy.competition_type, **window)
         except (IndexError, ValueError):  # how the platform's library reports a window without data

@@ -7,6 +7,7 @@ import xarray as xr
 
 from lib import Strategy, check_range
 from lib.common.command_line import parse_day
+from lib.common.errors import UserError
 from tests.conftest import LAST_DAY
 from tests.vectors import vector
 
@@ -83,3 +84,25 @@ def test_a_market_that_ended_long_ago_is_named(use_market: Callable) -> None:
     with pytest.raises(ValueError, match="the data end on 2023-06-30: start earlier"):
         check_range(STRATEGY, "2024-06-03")
     assert check_range(STRATEGY, "2023-05-02") == ("2023-05-02", None)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            Exception("can't download assets"),
+            "Quantiacs' data cannot be loaded .can't download assets.. Set API",
+        ),
+        (SystemExit(1), "Quantiacs' library ended the process. Set API_KEY"),
+    ],
+    ids=["data", "key"],
+)
+def test_data_that_cannot_be_loaded_end_in_advice(error, sentence, monkeypatch):
+    """Without a network, and without a key."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("qnt.data.load_data_by_type", fail)
+    with pytest.raises(UserError, match=sentence):
+        check_range(Strategy(), "2024-06-03")

@@ -1,9 +1,13 @@
+import functools
+import http.server
 import importlib.util
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import venv
 import zipfile
 from importlib import metadata
@@ -33,6 +37,7 @@ class FakePip:
 
     def __init__(self, installed):
         self.installed, self.calls, self.constraints, self.imported = installed, [], [], []
+        self.indexes = []  # where torch came from, by call
         self.imports_fail = ""  # the output of an import that fails
         self.answers = []  # (exit code, output) of the next calls; none left: success
 
@@ -44,10 +49,11 @@ class FakePip:
         held = arguments.index("--constraint") + 1
         self.constraints.append(Path(arguments[held]).read_text("utf-8").splitlines())
         self.calls.append(list(arguments[held + 1 :]))
+        self.indexes.append(init.CPU_BUILDS if init.CPU_BUILDS in arguments else "PyPI")
         code, output = self.answers.pop(0) if self.answers else (0, "Successfully installed")
         if code == 0:
             for item in arguments[held + 1 :]:
-                version = re.search(r"[=>]=([\d.]+)", item)[1]
+                version = re.search(r"[=>]=([\d.]+(?:\+cpu)?)", item)[1]
                 self.installed[re.match(r"[\w-]+", item)[0]] = version
         return code, output
 
@@ -85,6 +91,7 @@ def pip(installed, monkeypatch, tmp_path):
     """A pip that never runs, in a project of four requirements."""
     (tmp_path / "requirements.txt").write_text(TEXT, encoding="utf-8")
     monkeypatch.setattr(init, "HERE", tmp_path)
+    monkeypatch.setattr(init, "is_reachable", lambda address: False)
     monkeypatch.delenv("SUBMISSION_ID", raising=False)
     monkeypatch.setattr(init.importlib.util, "find_spec", lambda name: None if name == "qnt" else "found")
     fake = FakePip(installed)
@@ -138,13 +145,108 @@ def test_the_size_is_named_before_pip_starts(pip, installed, capsys):
     pip.answers = [(1, "no")]
     with pytest.raises(SystemExit):
         init.main()
-    assert re.match(r"Installing torch==2.13.0.\nAll packages take .* GB on disk", capsys.readouterr().out)
+    assert re.match(r"Installing torch==2.13.0.\n.*MB to download.* GB on disk", capsys.readouterr().out)
 
 
-def test_an_unknown_option_is_refused(pip):
-    with pytest.raises(SystemExit, match=r"no option --test: call it as init\.py or as init\.py --tests"):
-        init.main(["--test"])
-    assert pip.calls == []
+@pytest.mark.parametrize(
+    ("option", "system", "card", "reached", "source"),
+    [
+        (None, "linux", False, True, "cpu"),
+        (None, "linux", False, False, "PyPI"),
+        (None, "linux", True, True, "PyPI"),
+        ("pypi", "linux", False, True, "PyPI"),
+        ("cpu", "linux", True, True, "cpu"),
+        ("cpu", "linux", False, False, "refused"),
+        (None, "win32", False, True, "PyPI"),
+        ("cpu", "darwin", False, True, "PyPI"),
+    ],
+)
+def test_where_torch_comes_from(option, system, card, reached, source, pip, installed, monkeypatch, capsys):
+    del installed["torch"]
+    monkeypatch.setattr(init.sys, "platform", system)
+    monkeypatch.setattr(init, "CARDS", [os.devnull] if card else ["/no/such/device"])
+    monkeypatch.setattr(init, "is_reachable", lambda address: reached)
+    arguments = ["--torch", option] if option else []
+    if source == "refused":
+        with pytest.raises(SystemExit, match="cannot be reached: connect this machine, or leave --torch cpu"):
+            init.main(arguments)
+        return
+    init.main(arguments)
+    cpu = source == "cpu"
+    assert pip.calls == [["torch==2.13.0+cpu" if cpu else "torch==2.13.0"]]
+    assert pip.indexes == [init.CPU_BUILDS if cpu else "PyPI"]
+    assert ("several GB" in capsys.readouterr().out) == (system == "linux" and not cpu)
+
+
+@pytest.mark.parametrize("option", [None, "cpu"])
+def test_a_cpu_build_that_fails_is_replaced_unless_it_was_asked_for(option, pip, installed, monkeypatch):
+    del installed["torch"]
+    monkeypatch.setattr(init.sys, "platform", "linux")
+    monkeypatch.setattr(init, "CARDS", [])
+    monkeypatch.setattr(init, "is_reachable", lambda address: True)
+    pip.answers = [(1, "No matching distribution found for torch==2.13.0+cpu")]
+    if option:
+        with pytest.raises(SystemExit, match="Could not install torch"):
+            init.main(["--torch", option])
+    else:
+        init.main()
+    assert pip.indexes == [init.CPU_BUILDS, *([] if option else ["PyPI"])]
+
+
+@pytest.fixture
+def index(tmp_path):
+    """A package index on this machine with a tiny torch, built for the CPU; its address."""
+    folder = tmp_path / "index" / "torch"
+    folder.mkdir(parents=True)
+    make_wheel(folder, "torch", "2.13.0+cpu")
+    (name,) = (path.name for path in folder.iterdir())
+    (folder / "index.html").write_text(f'<a href="{name.replace("+", "%2B")}">{name}</a>', encoding="utf-8")
+    handler = functools.partial(QuietHandler, directory=folder.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_an_index_that_answers_is_reachable(index):
+    assert init.is_reachable(f"{index}/torch/")
+    assert not init.is_reachable(f"{index}/numpy/")
+    assert not init.is_reachable("http://127.0.0.1:9/torch/")
+
+
+def test_an_index_that_is_silent_is_given_up_within_seconds(monkeypatch):
+    monkeypatch.setattr(init, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not init.is_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/torch/")
+
+
+@long
+@pytest.mark.skipif(sys.platform != "linux", reason="torch from PyPI is large on Linux only")
+@pytest.mark.parametrize("reached", [True, False])
+def test_torch_from_a_real_index(reached, project, index):
+    make_wheel(project / "wheels", "torch", "2.13.0")
+    code = (ROOT / "init.py").read_text("utf-8").replace('"/dev/', '"/no/such/')
+    address = index if reached else "http://127.0.0.1:9"
+    (project / "init.py").write_text(code.replace(init.CPU_BUILDS, address), encoding="utf-8")
+    (project / "requirements.txt").write_text("torch==2.13.0\n", encoding="utf-8")
+    settings = {"PIP_NO_INDEX": "", "PIP_INDEX_URL": index} if reached else {}
+    done = in_process(make_environment(project / "env"), project, **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Installed torch 2.13.0{'+cpu' * reached}; 0 of 1" in done.stdout
+    assert ("several GB" in done.stdout) != reached
+
+
+@pytest.mark.parametrize("arguments", [["--test"], ["--torch", "gpu"]])
+def test_an_unknown_option_is_refused(arguments, pip, capsys):
+    with pytest.raises(SystemExit) as caught:
+        init.main(arguments)
+    assert (caught.value.code, pip.calls) == (2, [])
+    assert arguments[-1] in capsys.readouterr().err
 
 
 def test_progress_is_printed_while_pip_works(capsys):

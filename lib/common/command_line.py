@@ -100,18 +100,36 @@ def print_any_text() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
-def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
+def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add the option ``--set NAME=VALUE …``, which may be repeated."""
+    what = "change parameters of the notebook for this call, such as top_assets=6 (default: as it sets them)"
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help=what)
 
 
 def add_range(parser: argparse.ArgumentParser, start: str, end: str) -> None:
     """Add the options ``--start DATE`` and ``--end DATE``.
 
-    `start` and `end` are their help texts.
+    `start` and `end` are their defaults in words.
     """
-    parser.add_argument("--start", metavar="DATE", help=start)
-    parser.add_argument("--end", metavar="DATE", help=end)
+    parser.add_argument("--start", metavar="DATE", help=f"first day (default: {start})")
+    add_end(parser, end)
+
+
+def add_end(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the option ``--end DATE``."""
+    parser.add_argument("--end", metavar="DATE", help=f"last day (default: {default})")
+
+
+OF_NOTEBOOK = "the notebook's start_date", "the notebook's end_date, or with --start the last there is"
+
+
+def add_output(parser: argparse.ArgumentParser, default: str, content: str) -> None:
+    """Add the option ``--output FOLDER``.
+
+    `content` names what the command writes there.
+    """
+    what = f"folder for {content} (default: {default})"
+    parser.add_argument("--output", metavar="FOLDER", default=default, help=what)
 
 
 OK, FAILED, REFUSED, UNKNOWN, STOPPED = 0, 1, 2, 3, 130  # exit codes; argparse ends with 2 too
@@ -142,8 +160,12 @@ def add_workers(parser: argparse.ArgumentParser, what: str) -> None:
     add = parser.add_argument
     everywhere = "default: one per core, or all of the cluster"
     add("--workers", type=_count, metavar="N", help=f"{what} at once ({everywhere})")
-    add("--backend", default="loky", help="loky (processes of this machine, the default), threading or dask")
-    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is running")
+    add(
+        "--backend",
+        default="loky",
+        help="loky (processes of this machine), threading or dask (default: loky)",
+    )
+    add("--scheduler", metavar="ADDRESS", help="address of a running Dask cluster (default: none)")
 
 
 def _count(text: str) -> int:

@@ -10,9 +10,11 @@ from typing import Any
 from lib.common.command_line import (
     EXIT_CODES,
     FAILED,
+    OF_NOTEBOOK,
     OK,
     STOPPED,
     add_notebook,
+    add_output,
     add_range,
     add_settings,
     add_workers,
@@ -106,6 +108,7 @@ def _show(records: list[Record], folder: Path, base: Strategy) -> bool:
     print(f"\nIs it luck?\n\n{tables.printed_table(table, tables.LUCK)}")
     for sentence in luck_sentences(records, table):
         print(f"\n{sentence}")
+    print(f"\n{tables.conclusion(table)}")
     try:
         tables.save_table(table, folder / "table.parquet")
         tables.save_figure(tables.comparison_figure(table, title, market), folder / "plot.html")
@@ -129,23 +132,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_notebook(parser)
     add = parser.add_argument
-    add("files", nargs="*", metavar="FILE.json", help="lists of sets of parameters")
-    add("--grid", nargs="+", action="extend", default=[], metavar="NAME=VALUE,VALUE", help="to be combined")
-    add_settings(parser, "parameters that all variants share")
+    combined = "values of parameters, of which each combination is a variant (default: none)"
+    add("files", nargs="*", metavar="FILE.json", help="lists of sets of parameters (default: none)")
+    add("--grid", nargs="+", action="extend", default=[], metavar="NAME=VALUE,VALUE", help=combined)
+    add_settings(parser)
     odd = "the published strategy, each of its oddities corrected alone, and all of them together"
     add("--oddities", action="store_true", help=odd)
-    add("--seeds", type=int, metavar="N", help="each variant with N seeds, from the default one on")
-    shuffled = "N further runs of each variant, trained on shuffled targets: a p-value"
-    add("--shuffles", type=int, metavar="N", help=shuffled)
-    parts = "N further runs of each, on random halves of the assets and of the days: quartiles"
-    add("--universes", type=int, metavar="N", help=parts)
-    add_range(
-        parser,
-        "first day of the backtest (default: that of the notebook)",
-        "last day (default: that of the notebook, with --start the last there is)",
+    add(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="run each variant with N seeds, from the notebook's on (default: 1)",
     )
-    output = f"for the runs, table.parquet and plot.html (default: {FOLDER})"
-    add("--output", default=FOLDER, metavar="FOLDER", help=output)
+    shuffled = "N further runs of each variant, trained on shuffled targets: a p-value (default: none)"
+    add("--shuffles", type=int, metavar="N", help=shuffled)
+    parts = (
+        "N further runs of each, on random halves of the assets and of the days: quartiles (default: none)"
+    )
+    add("--universes", type=int, metavar="N", help=parts)
+    add_range(parser, *OF_NOTEBOOK)
+    add_output(parser, FOLDER, "the runs, table.parquet and plot.html")
     add_workers(parser, "runs")
     add("--notebooks", action="store_true", help="also execute the notebook for each run, into the folder")
     return parser

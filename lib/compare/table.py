@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 DEFLATED_SOURCE = "Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio"
+LABEL_WIDTH = 22  # characters of a line beside a bar
+ENOUGH = 0.95  # deflated Sharpe ratio above which luck does not explain a result
 RESULTS, LUCK, PLOT = "results", "luck", "plot"  # views: the printed tables, and what the plot shows at a bar
 
 
@@ -67,9 +69,10 @@ class TableColumn(NamedTuple):
     draw: str = ""  # the kind of draws that must have been asked for
 
 
-def _statistic(name: str, heading: str, text: str, **more: Any) -> TableColumn:
-    views = (RESULTS, PLOT)
-    return TableColumn(name, heading, text, lambda row: row.figure(name), **{"views": views, **more})
+def _statistic(name: str, heading: str, text: str, figure: str = "", **more: Any) -> TableColumn:
+    """Return the column of one of the platform's statistics, by default the one of the column's name."""
+    shown = {"views": (RESULTS, PLOT), "format": ".2%", **more}
+    return TableColumn(name, heading, text, lambda row: row.figure(figure or name), **shown)
 
 
 def _friction(name: str, text: str) -> TableColumn:
@@ -125,18 +128,25 @@ TABLE_COLUMNS = [
         "Sharpe ratio",
         "a year, as the platform computes it",
         views=(RESULTS, LUCK),
+        format=".3f",
         over_seeds=".3f",
     ),
-    _statistic("mean_return", "return a year", "the mean return a year", over_seeds=".1%"),
-    _statistic("volatility", "volatility", "the volatility a year"),
-    _statistic("max_drawdown", "max drawdown", "the largest drawdown"),
-    _statistic("avg_turnover", "turnover", "the mean turnover of a day", over_seeds=".3f"),
+    _statistic("annual_return", "annual return", "as in the report", figure="mean_return", over_seeds=".1%"),
+    _statistic("volatility", "volatility", "a year, as in the report"),
+    _statistic("max_drawdown", "maximum drawdown", "as in the report"),
+    _statistic(
+        "avg_turnover",
+        "turnover per day",
+        "the share of the capital traded, as in the report",
+        over_seeds=".2%",
+    ),
     TableColumn(
         "win_rate",
         "win rate",
         "the share of days with a gain among those with a gain or a loss",
         lambda row: win_rate(row.returns()),
         (RESULTS, PLOT),
+        ".1%",
     ),
     TableColumn(
         "deflated_sharpe_ratio",
@@ -280,7 +290,7 @@ def columns_of(view: str) -> list[TableColumn]:
 
 
 def printed_table(table: pd.DataFrame, view: str) -> str:
-    """Return the columns of a view as text."""
+    """Return the columns of a view as text, results under the headings of the report."""
     shown = [column for column in columns_of(view) if column.name in table]
 
     def formatter(column: TableColumn) -> Callable[[Any], str]:
@@ -291,8 +301,27 @@ def printed_table(table: pd.DataFrame, view: str) -> str:
         )
 
     return table[[column.name for column in shown]].to_string(
-        index=False, formatters={column.name: formatter(column) for column in shown}
+        index=False,
+        formatters={column.name: formatter(column) for column in shown},
+        header=[column.heading if view == RESULTS else column.name for column in shown],
     )
+
+
+def conclusion(table: pd.DataFrame) -> str:
+    """Return a sentence on the best variant, and whether luck explains it."""
+    found = table[np.isfinite(table["sharpe_ratio"])]
+    if found.empty:
+        return "No variant has a Sharpe ratio."
+    best = found.loc[found["sharpe_ratio"].idxmax()]
+    sure, trials = best["deflated_sharpe_ratio"], best["trials"]
+    of_all = f"Best of {len(found)}" if len(found) > 1 else "The variant"
+    sentence = f"{of_all}: {best['label']}, with a Sharpe ratio of {best['sharpe_ratio']:.3f}"
+    if not np.isfinite(sure):
+        return f"{sentence}."
+    sentence += f" (deflated for {trials} tried: {sure:.2f})" if trials > 1 else f" (deflated: {sure:.2f})"
+    if sure > ENOUGH:
+        return f"{sentence}, more than luck explains."
+    return f"{sentence}. That is not above {ENOUGH:.2f}: luck alone may explain it."
 
 
 def column_texts() -> str:
@@ -391,19 +420,24 @@ def comparison_figure(table: pd.DataFrame, title: str, source: str) -> "go.Figur
     for k, column in enumerate(shown):
         number = f":{column.format}" if pd.api.types.is_float_dtype(table[column.name]) else ""
         lines.append(f"{column.heading}: %{{customdata[{k}]{number}}}")
+    names = [figure_style.wrapped(label, LABEL_WIDTH) for label in rows["label"]]
     bars = go.Bar(
         x=rows["sharpe_ratio"],
-        y=rows["label"],
+        y=names,
         orientation="h",
         marker={"color": rows["deflated_sharpe_ratio"], "colorscale": "Cividis", "cmin": 0, "cmax": 1}
-        | {"colorbar": {"title": {"text": "deflated,<br>0 to 1"}}},
+        | {"colorbar": figure_style.COLOUR_BAR},
         customdata=rows[[column.name for column in shown]].to_numpy(object),
         hovertemplate="<br>".join([*lines, "<extra></extra>"]),
     )
-    layout = figure_style.layout(f"{title}{note}", source, height=max(360, 160 + 24 * len(rows)))
+    tall = 14 + 16 * max((name.count("<br>") + 1 for name in names), default=1)
+    layout = figure_style.layout(f"{title}{note}", source, height=max(300, 140 + tall * len(rows)))
+    layout["margin"]["b"] = 130
     layout |= {"hovermode": "closest"}
     drawn = go.Figure(bars, layout)
-    drawn.update_xaxes(title="Sharpe ratio, a year", **figure_style.axis())
+    drawn.update_xaxes(
+        title="Sharpe ratio, a year<br>(colour: deflated Sharpe ratio, 0 to 1)", **figure_style.axis()
+    )
     drawn.update_yaxes(autorange="reversed", **figure_style.axis())
     return drawn
 
@@ -411,4 +445,4 @@ def comparison_figure(table: pd.DataFrame, title: str, source: str) -> "go.Figur
 def save_figure(drawn: "go.Figure", path: Path) -> None:
     """Write a figure as one HTML file that needs nothing else."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(str(path), drawn.to_html(include_plotlyjs=True).encode())
+    replace_file(str(path), figure_style.page("Comparison of variants", [drawn]).encode())

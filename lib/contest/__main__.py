@@ -12,6 +12,7 @@ from lib.common.command_line import (
     OK,
     UNKNOWN,
     add_notebook,
+    add_output,
     add_range,
     add_settings,
     add_workers,
@@ -80,19 +81,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_notebook(parser)
-    add_range(
-        parser,
-        "first day (default: the competition's first day in sample)",
-        "last day (default: the last there is)",
-    )
-    add_settings(parser, "parameters of the notebook, such as top_assets=6")
+    add_range(parser, "the competition's first day in sample", "the last there is")
+    add_settings(parser)
     add_workers(parser, "days")
     parser.add_argument(
         "--scaled",
         action="store_true",
         help="compare with the benchmark at the volatility of the payout too (10 %% in the crypto contests)",
     )
-    parser.add_argument("--output", default=RUNS, metavar="RUNS", help=f"default: {RUNS}")
+    add_output(parser, RUNS, "the days' results, verdict.html, verdict.json and weights.nc.gz")
     return parser
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lib.common.figure_style import GREY, axis, layout, line_style, rows
+from lib.common.figure_style import DASHES, GREY, MARKERS, axis, layout, line_style, page, rows
 from lib.common.rules import rules_table
 from lib.contest.originality import TEMPLATE, UNIVERSE
 from lib.contest.verdict import Verdict, with_headings
@@ -14,15 +14,9 @@ from lib.contest.verdict import Verdict, with_headings
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-STYLE = """
-body { font: 15px/1.5 sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; }
-:root { color-scheme: light dark; }
-table { border-collapse: collapse; margin: 1em 0; font-size: 14px; }
-td, th { padding: .3em .8em; border-bottom: 1px solid #8886; text-align: left; }
-"""
 PANELS = {  # by title: whether it has a point for each year
     "Equity in sample, 1 at the start (log scale)": False,
-    "Drawdown: distance from the highest equity so far": False,
+    "Drawdown from the highest equity so far": False,
     "Sharpe ratio by year": True,
     "Correlation of daily returns by year": True,
     "Seconds of a pass (training and prediction)": False,
@@ -34,21 +28,21 @@ def verdict_page(verdict: Verdict, seconds: list[float]) -> str:
 
     `seconds` holds the duration of each day's pass.
     """
-    parts = [
-        f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Contest verdict</title>"
-        f"<style>{STYLE}</style></head><body><h1>{html.escape(verdict.in_words)}</h1>",
-        f"<p>{html.escape(verdict.title)}</p>" if verdict.title else "",
-        f"<p>{verdict.days_in_words}. Prices: {html.escape(verdict.source or 'not named')}</p>",
-        _table(rules_table(list(verdict.checks))),
-        f"<p>{html.escape(verdict.sharpe_in_words)}</p>",
-        f"<p>{verdict.exposure_in_words}</p>",
-        "<h2>Originality</h2>",
-        _table(with_headings(verdict.relatives)),
-        *(f"<p>{html.escape(note)}</p>" for note in verdict.notes),
-        verdict_figure(verdict, seconds).to_html(include_plotlyjs=True, full_html=False),
-        "</body></html>\n",
-    ]
-    return "\n".join(parts)
+    return page(
+        f"Contest verdict: {verdict.title or 'a strategy'}",
+        [
+            f"<h1>{html.escape(verdict.in_words)}</h1>",
+            f"<p>{html.escape(verdict.title)}</p>" if verdict.title else "",
+            f"<p>{verdict.days_in_words}. Prices: {html.escape(verdict.source or 'not named')}</p>",
+            _table(rules_table(list(verdict.checks))),
+            f"<p>{html.escape(verdict.sharpe_in_words)}</p>",
+            f"<p>{verdict.exposure_in_words}</p>",
+            "<h2>Originality</h2>",
+            _table(with_headings(verdict.relatives)),
+            *(f"<p>{html.escape(note)}</p>" for note in verdict.notes),
+            verdict_figure(verdict, seconds),
+        ],
+    )
 
 
 def verdict_figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
@@ -64,9 +58,10 @@ def verdict_figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
     drawn = rows(titles, [0.32, *[0.17] * (len(titles) - 1)])
     lines = {"this strategy": verdict.returns}
     lines |= {name: verdict.others[name] for name in (TEMPLATE, UNIVERSE) if name in verdict.others}
-    styles = {name: line_style(number) for number, name in enumerate(["this strategy", *verdict.others])}
-    if TEMPLATE in styles:
-        styles[TEMPLATE] |= {"dash": "dash"}  # a copy covers it
+    styles = {  # dashes beside the colours: a copy covers its line, and not everyone tells all colours apart
+        name: line_style(number) | {"dash": DASHES[number % len(DASHES)]}
+        for number, name in enumerate(["this strategy", *verdict.others])
+    }
     for name, returns in lines.items():
         equity = qns.calc_equity(returns)
         for row, values in ((1, equity), (2, qns.calc_underwater(equity))):
@@ -97,7 +92,8 @@ def verdict_figure(verdict: Verdict, seconds: list[float]) -> "go.Figure":
     drawn.update_xaxes(**axis())
     drawn.update_yaxes(**axis())
     drawn.update_yaxes(type="log", row=1)
-    drawn.update_yaxes(tickformat=".0%", row=2)
+    drawn.update_yaxes(tickformat=".2~%", row=2)
+    drawn.update_yaxes(rangemode="tozero", row=len(titles))
     return drawn
 
 
@@ -114,7 +110,7 @@ def _add_years(drawn: "go.Figure", verdict: Verdict, styles: dict[str, Any], kno
     drawn.add_bar(
         x=middles, y=table["sharpe_ratio"], width=widths, showlegend=False, marker_color=colour, row=3, col=1
     )
-    for name in verdict.others:
+    for number, name in enumerate(verdict.others):
         drawn.add_scatter(
             x=middles,
             y=table[name],
@@ -123,10 +119,12 @@ def _add_years(drawn: "go.Figure", verdict: Verdict, styles: dict[str, Any], kno
             showlegend=name not in known,
             mode="lines+markers",
             line=styles[name],
+            marker={"symbol": MARKERS[number % len(MARKERS)], "size": 8},
             row=4,
             col=1,
         )
 
 
 def _table(table: pd.DataFrame) -> str:
-    return table.rename_axis(None).to_html(border=0, float_format="{:.3f}".format)
+    text = table.rename_axis(None).to_html(border=0, float_format="{:.3f}".format)
+    return f'<div class="wide">{text}</div>'

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from lib.backtest import advice_on_loading
 from lib.common.command_line import (
     EXIT_CODES,
     FAILED,
@@ -36,11 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_notebook(parser)
-    add_settings(parser, "parameters of the strategy, such as top_assets=6")
+    add_settings(parser)
     add = parser.add_argument
-    add("--days", type=int, default=20, metavar="N", help="how many random days to try (default: 20)")
+    add("--days", type=int, default=20, metavar="N", help="number of random days to try (default: 20)")
     add(
-        "--seed", type=int, default=0, metavar="N", help="of the choice of days and of the noise (default: 0)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of the choice of days and of the noise (default: 0)",
     )
     period = "calendar days of data to choose the days from (default: 1095)"
     add("--period", type=int, default=3 * 365, metavar="DAYS", help=period)
@@ -54,7 +59,8 @@ def _check(given: argparse.Namespace) -> int:
             raise WrongValueError(f"--{name} is {getattr(given, name)}: it must be {least} or more.")
     made = strategy_of(given.notebook, parse_settings(given.set))
     print(made.headline, flush=True)
-    data = made.strategy.load_data(given.period)
+    with advice_on_loading():
+        data = made.strategy.load_data(given.period)
     try:
         report = check(made.strategy, data, days=given.days, seed=given.seed)
     except Exception as error:

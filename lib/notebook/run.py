@@ -25,6 +25,8 @@ from lib.common.command_line import (
     FAILED,
     OK,
     PROJECT,
+    add_notebook,
+    add_output,
     add_range,
     add_settings,
     environment,
@@ -32,9 +34,11 @@ from lib.common.command_line import (
     run_command,
 )
 from lib.common.errors import WrongValueError
+from lib.common.figure_style import HEAD
 from lib.common.files import replace_file
 from lib.notebook.cells import assignments, check_parameters, code_cells
 
+FIGURE = "application/vnd.plotly.v1+json"  # what JupyterLab draws; the page has plotly's script instead
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
 SILENCE = 10  # seconds between lines that report a running notebook
 QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # else it warns of its transport, and when stopped
@@ -80,6 +84,7 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
     paths = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(PROJECT)])
     logging.getLogger("papermill").addFilter(_is_news)
     variables = {name: str(output / file) for name, file in WRITTEN.items()} | {"PYTHONPATH": paths}
+    variables |= {"PLOTLY_RENDERER": os.environ.get("PLOTLY_RENDERER") or "plotly_mimetype"}
     with _one_at_a_time, environment(variables):
         try:
             papermill.execute_notebook(
@@ -136,14 +141,30 @@ def _tidy(path: Path) -> None:
 def write_page(executed: Path) -> Path:
     """Write an executed notebook beside it as a page.
 
-    The page is HTML and shows the charts in any browser.
+    The page is HTML and shows the charts in any browser, also printed and on a narrow screen. It has plotly's
+    script once.
     """
     from nbconvert import HTMLExporter  # its import takes a second, and a comparison needs none
 
     page = executed.with_suffix(".html")
-    content, _ = HTMLExporter().from_filename(str(executed))
-    replace_file(str(page), content.encode())
+    notebook = nbformat.read(executed, as_version=4)
+    script = True
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        if FIGURE in output.get("data", {}) and "text/html" not in output.data:
+            output.data = {"text/html": _figure_html(output.data[FIGURE], script)}
+            script = False
+    name = {"metadata": {"name": f"{executed.name}, executed"}}
+    content, _ = HTMLExporter().from_notebook_node(notebook, name)
+    replace_file(str(page), content.replace("</head>", f"{HEAD}</head>", 1).encode())
     return page
+
+
+def _figure_html(figure: dict[str, Any], script: bool) -> str:
+    import plotly.io as pio
+
+    content = {"data": figure["data"], "layout": figure["layout"]}
+    config = {"responsive": True}
+    return pio.to_html(content, config, include_plotlyjs=script, full_html=False, validate=False)
 
 
 def _merged(name: str | None, outputs: list[Any]) -> list[Any]:
@@ -168,17 +189,10 @@ def main(arguments: list[str] | None = None) -> int:
         description="Execute a notebook with other parameters; all that it writes lands in one folder.",
         epilog=EXIT_CODES,
     )
-    parser.add_argument(
-        "--notebook", default=str(PROJECT / "strategy.ipynb"), help="default: the project's strategy.ipynb"
-    )
-    parser.add_argument(
-        "--output",
-        metavar="FOLDER",
-        default=str(PROJECT / "runs" / "last"),
-        help="for all that the run writes",
-    )
-    add_settings(parser, "parameters of the notebook, such as top_assets=6")
-    add_range(parser, "first day of the backtest", "last day of the backtest")
+    add_notebook(parser)
+    add_output(parser, "runs/last", "all that the run writes")
+    add_settings(parser)
+    add_range(parser, "the notebook's start_date", "the notebook's end_date")
     given = parser.parse_args(arguments)
     days = {"start_date": given.start, "end_date": given.end}
 

@@ -9,6 +9,7 @@ from lib.common.command_line import (
     EXIT_CODES,
     FAILED,
     OK,
+    add_end,
     add_notebook,
     add_settings,
     parse_settings,
@@ -25,12 +26,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--days", type=int, default=5, metavar="N", help="the last N trading days, one pass each (default: 5)"
+        "--days",
+        type=int,
+        default=5,
+        metavar="N",
+        help="number of trading days, one pass each, up to the last day (default: 5)",
     )
-    which.add_argument("--dates", choices=["precheck"], help="the days that the platform's precheck runs")
-    parser.add_argument("--end", metavar="DATE", help="the last day (default: the last one there is)")
+    which.add_argument(
+        "--dates",
+        choices=["precheck"],
+        help="the days that the platform's precheck runs (default: see --days)",
+    )
+    add_end(parser, "the last there is")
     add_notebook(parser)
-    add_settings(parser, "new values of the notebook's parameters, such as top_assets=6")
+    add_settings(parser)
     parser.add_argument("--twice", action="store_true", help="run each pass twice and compare")
     parser.add_argument(
         "--fresh",

@@ -131,8 +131,10 @@ def show_backtest(
     weights: "xr.DataArray",
     competition_type: str | None = None,
     log: "BacktestLog | None" = None,
+    before: str | None = None,
+    keep: str = "",
 ) -> None:
-    """Show a backtest: the contest's rules, the performance beside two benchmarks, and what the model adds.
+    """Show a backtest: the contest's rules, the performance beside benchmarks, and what the model adds.
 
     In a submission, nothing.
 
@@ -149,6 +151,12 @@ def show_backtest(
     log : BacktestLog, optional
         The log of the backtest. With it the report has a line without the model, and is on the weights that
         the strategy returned: `backtest_ml` cuts positions above the limit, a submission does not.
+    before : str, optional
+        Show an earlier run on the same market and days as a line and column "before", with the difference:
+        "last" for the last one with other weights, or the name of one that was kept. The present run is kept
+        for the next, in ``runs/report``. Default: none.
+    keep : str, optional
+        A name under which this run is kept, for `before` of later ones.
 
     Notes
     -----
@@ -158,7 +166,7 @@ def show_backtest(
     Raises
     ------
     ValueError
-        A competition whose rules are not known.
+        A competition whose rules are not known, or no run was kept under the name in `before`.
     """
     if is_submission():
         return
@@ -177,7 +185,7 @@ def show_backtest(
     if log is not None and (fault := log.fault(weights)):
         show_text(fault)
         return
-    found, source = evaluate(data, weights, rules, log), source_of(data)
+    found, source = evaluate(data, weights, rules, log, before, keep), source_of(data)
     data = data.sel(time=slice(None, weights.time.values[-1]))
     mine = found.portfolios[STRATEGY]
     first, last = (str(day)[:10] for day in weights.time.values[[0, -1]])
@@ -188,8 +196,8 @@ def show_backtest(
         return
     show_text("Performance after costs:")
     show_table(performance_table(found.portfolios, found.measures, EQUAL))
-    if found.sentence:
-        show_text(found.sentence)
+    for sentence in filter(None, (found.sentence, found.change_sentence)):
+        show_text(sentence)
     lines = {name: each.returns for name, each in found.portfolios.items()}
     show_figures(performance_figure(lines, rules, source))
     if not (mine.weights != 0).any():

@@ -10,11 +10,20 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.backtest import check_range, leaving_no_files
-from lib.common.command_line import OK, add_notebook, add_range, add_settings, parse_settings, run_command
+from lib.common.command_line import (
+    OF_NOTEBOOK,
+    OK,
+    add_notebook,
+    add_range,
+    add_settings,
+    parse_settings,
+    run_command,
+)
 from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
 from lib.notebook.strategy import strategy_of
 from lib.report.backtest_log import BacktestLog
+from lib.report.earlier_runs import FOLDER, LAST, check_names
 from lib.report.evaluation import EQUAL, Evaluation, evaluate
 from lib.report.outputs import traded_outputs
 from lib.report.tables import outputs_sentence
@@ -22,14 +31,16 @@ from lib.stats.performance import performance_table
 from lib.strategy import Strategy
 
 
-def evaluated(strategy: Strategy, start: str, end: str | None) -> tuple[Evaluation, str]:
+def evaluated(
+    strategy: Strategy, start: str, end: str | None, before: str | None = None, keep: str = ""
+) -> tuple[Evaluation, str]:
     """Backtest and evaluate a strategy; the second value is a sentence on its outputs."""
     import qnt.log as qnlog
 
     log = BacktestLog(strategy)
     with leaving_no_files(), qnlog.Settings(info=False):
         weights, data = log.backtest(start, end), strategy.load_range(start, end)
-    found = evaluate(data, weights, COMPETITIONS[strategy.competition_type], log)
+    found = evaluate(data, weights, COMPETITIONS[strategy.competition_type], log, before, keep)
     trainings = log.evaluated(data, weights)
     if not trainings:
         return found, log.without_table(weights)
@@ -45,27 +56,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="exit code: 0 done, 2 an input was refused, 130 stopped by hand (Ctrl-C)",
     )
     add_notebook(parser)
-    add_settings(parser, "parameters of the strategy, such as sizing=ranked")
-    add_range(
-        parser,
-        "first day of the backtest; default: the notebook's start_date",
-        "last day; default: the notebook's end_date, or the last there is where --start is given",
-    )
+    add_settings(parser)
+    add_range(parser, *OF_NOTEBOOK)
+    add = parser.add_argument
+    earlier = "earlier run to be shown beside this one: last, none, or a name of --keep (default: last)"
+    add("--before", default=LAST, metavar="RUN", help=earlier)
+    add("--keep", default="", metavar="NAME", help=f"keep this run in {FOLDER} under a name (default: none)")
     return run_command(lambda: _report(parser.parse_args(arguments)))
 
 
 def _report(given: argparse.Namespace) -> int:
+    before = None if given.before == "none" else given.before
+    check_names(before, given.keep)
     made = strategy_of(given.notebook, parse_settings(given.set))
     print(made.headline)
     days = (made.start_date, given.end or made.end_date) if given.start is None else (given.start, given.end)
     start, end = check_range(made.strategy, *days)
-    found, spread = evaluated(made.strategy, start, end)
+    found, spread = evaluated(made.strategy, start, end, before, given.keep)
     if not found.measures:
         raise WrongValueError("A single day has no statistics: end later.")
     first, last = (str(day)[:10] for day in found.weights.time.values[[0, -1]])
     print(f"Backtest from {first} to {last}\n")
     print(performance_table(found.portfolios, found.measures, EQUAL).to_string())
-    print(f"\n{found.sentence}\n{spread}".replace("**", ""))
+    sentences = filter(None, (found.sentence, found.change_sentence, spread))
+    print("\n" + "\n".join(sentences).replace("**", ""))
     return OK
 
 

@@ -1,5 +1,6 @@
 """The display of tables, text and figures in a notebook and in the page made from it."""
 
+import os
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -98,14 +99,16 @@ def show_figures(*figures: "go.Figure") -> None:
     """Display plotly's figures in a notebook; elsewhere do nothing, instead of opening a browser.
 
     A page made by `nbconvert --to html` needs plotly's script for them. The output of the first cell that
-    shows a figure contains it (5 MB, but no network is needed). A renderer that the user chose is kept.
+    shows a figure contains it (5 MB, but no network is needed). A renderer that the user chose, in plotly or
+    by the variable PLOTLY_RENDERER, is kept: `lib.notebook` chooses one without the script.
     """
     shell = _shell()
     if shell is None:
         return
     import plotly.io as pio
 
-    if pio.renderers.default == "plotly_mimetype":  # JupyterLab draws this itself; a page would stay empty
+    # JupyterLab draws "plotly_mimetype" itself; a page would stay empty
+    if pio.renderers.default == "plotly_mimetype" and not os.environ.get("PLOTLY_RENDERER"):
         pio.renderers.default = "plotly_mimetype+notebook"
     cell = _cell(shell)
     if _home and cell is not None and cell == _home[0] and "notebook" in pio.renderers.default.split("+"):

@@ -14,9 +14,10 @@ from lib.common.registry import find
 from lib.engine.chain import predict_days
 from lib.engine.learners import CONSTANT_OUTPUT
 from lib.engine.prediction import KnownOutputs
+from lib.report.earlier_runs import EarlierRun, check_names, days_key, find_run, keep_run, now
 from lib.report.outputs import EvaluatedTraining, traded_outputs
 from lib.sizing import sees_window, sizing
-from lib.stats.added_value import AddedValue, added_value, added_value_sentence
+from lib.stats.added_value import AddedValue, added_value, added_value_sentence, change_sentence
 from lib.stats.performance import Measures, measured
 from lib.stats.portfolios import Portfolio, equal_weights, portfolio, same_positions
 from lib.strategy import Strategy, uses_methods_of_strategy
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from lib.common.competitions import Competition
     from lib.report.backtest_log import BacktestLog
 
-STRATEGY, WITHOUT, EQUAL = "strategy", "without the model", "equal weights"
+STRATEGY, BEFORE = "strategy", "before"
+WITHOUT, EQUAL = "without the model", "equal weights"
 NOT_THESE = (
     "The weights are not what the strategy makes of these trainings: there is no line without the model."
 )
@@ -43,6 +45,8 @@ class Evaluation(NamedTuple):
     value: AddedValue | None
     sentence: str
     weights: "xr.DataArray"  # (time, asset) as the strategy returned them
+    change: AddedValue | None = None  # since an earlier run
+    change_sentence: str = ""
 
 
 class Baseline(NamedTuple):
@@ -54,9 +58,14 @@ class Baseline(NamedTuple):
 
 
 def evaluate(
-    data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition", log: "BacktestLog | None" = None
+    data: "xr.DataArray",
+    weights: "xr.DataArray",
+    rules: "Competition",
+    log: "BacktestLog | None" = None,
+    before: str | None = None,
+    keep: str = "",
 ) -> Evaluation:
-    """Compute the portfolios of a backtest, their measures, and what the model adds.
+    """Compute the portfolios of a backtest, their measures, what the model adds, and the change since a run.
 
     Parameters as for `lib.report.show_backtest`. With `log` the weights are those that the strategy returned,
     else as given; without it, or for a single day, `value` is None.
@@ -66,6 +75,11 @@ def evaluate(
     prices = data.sel(time=slice(None, weights.time.values[-1]))
     portfolios = {STRATEGY: portfolio(prices, own, rules)}
     days = portfolios[STRATEGY].returns.time.values
+    earlier, note = None, ""
+    if len(days) > 1 and (before is not None or keep):
+        earlier, note = _earlier(prices, portfolios[STRATEGY], log, before, keep)
+    if earlier is not None:
+        portfolios[BEFORE] = earlier.portfolio
     baseline = Baseline(None)
     if log is not None and len(days) > 1:
         baseline = (
@@ -77,18 +91,41 @@ def evaluate(
     if len(days) < 2:
         return Evaluation(portfolios, {}, None, "", own)
     measures = measured({name: each.returns for name, each in portfolios.items()}, rules)
+    found = Evaluation(portfolios, measures, None, baseline.missing, own, change_sentence=note)
+    if earlier is not None:
+        change = _difference(portfolios, measures, BEFORE)
+        sentence = f"Before: {earlier.label}, run on {earlier.when}. {change_sentence(change)}"
+        found = found._replace(change=change, change_sentence=sentence)
     if log is not None and not (portfolios[STRATEGY].weights != 0).any():
-        return Evaluation(portfolios, measures, None, HOLDS_NOTHING + _why_nothing(log, data, weights), own)
+        return found._replace(sentence=HOLDS_NOTHING + _why_nothing(log, data, weights))
     if baseline.weights is None:
-        return Evaluation(portfolios, measures, None, baseline.missing, own)
-    pair = [portfolios[name] for name in (STRATEGY, WITHOUT)]
-    value = added_value(
-        measures[STRATEGY],
-        measures[WITHOUT],
-        [each.returns for each in pair],
-        [each.weights for each in pair],
-    )
-    return Evaluation(portfolios, measures, value, added_value_sentence(value, baseline.sizing), own)
+        return found
+    value = _difference(portfolios, measures, WITHOUT)
+    return found._replace(value=value, sentence=added_value_sentence(value, baseline.sizing))
+
+
+def _difference(portfolios: dict[str, Portfolio], measures: dict[str, Measures], other: str) -> AddedValue:
+    """Return what the strategy's portfolio adds to another one."""
+    pair = [portfolios[name] for name in (STRATEGY, other)]
+    returns, weights = [each.returns for each in pair], [each.weights for each in pair]
+    return added_value(measures[STRATEGY], measures[other], returns, weights)
+
+
+def _earlier(
+    data: "xr.DataArray", mine: Portfolio, log: "BacktestLog | None", before: str | None, keep: str
+) -> tuple[EarlierRun | None, str]:
+    """Return the earlier run, and keep the present one for the next; the second value is a note."""
+    check_names(before, keep)
+    key = days_key(data, mine.returns.time.values, str(data.name))
+    earlier, note = (None, "") if before is None else find_run(before, key, mine)
+    changes = ", ".join(log.strategy.differences()) if log is not None else "weights of a cell"
+    run = EarlierRun(changes or "as published", now(), mine)
+    try:
+        for name in {"", keep}:
+            keep_run(run, key, name)
+    except OSError as error:
+        note = f"{note} The run cannot be kept for later: {error.strerror or error}.".strip()
+    return earlier, note
 
 
 def without_model(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> Baseline:

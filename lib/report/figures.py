@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lib.common.figure_style import BLUE, COLOURS, GREY, ORANGE, axis, layout, line_style, rows, shades
+from lib.common.figure_style import (
+    BLUE,
+    COLOUR_BAR,
+    COLOURS,
+    GREY,
+    ORANGE,
+    axis,
+    layout,
+    line_style,
+    rows,
+    shades,
+    wrapped,
+)
 from lib.report.outputs import has_classes
 from lib.stats.portfolios import exposure
 from lib.stats.sharpe import sharpe_ratio
@@ -22,6 +34,7 @@ SHORTEST = 1.5  # years of a backtest of which a third or more has a rolling Sha
 SHARE = ".2~%"  # digits as needed: a turnover below 1 % has ticks that differ
 LINES = {
     "strategy": {"color": BLUE, "width": 1.8},
+    "before": {"color": COLOURS[4], "width": 1.8, "dash": "dot"},
     "without the model": {"color": COLOURS[2], "width": 1.8, "dash": "dash"},
     "equal weights": {"color": ORANGE, "width": 1.8},
 }
@@ -104,9 +117,13 @@ def outputs_figure(
         "Outputs of a day: highest, median (dashed) and lowest of the assets",
     ]
     figure = make_subplots(
-        rows=2, cols=1, vertical_spacing=0.17, row_heights=[0.55, 0.45], subplot_titles=titles
+        rows=2,
+        cols=1,
+        vertical_spacing=0.2,
+        row_heights=[0.55, 0.45],
+        subplot_titles=[wrapped(title) for title in titles],
     )
-    figure.update_annotations(x=0, xanchor="left", font={"size": 13, "color": GREY})
+    figure.update_annotations(x=0, xanchor="left", align="left", font={"size": 13, "color": GREY})
     seen = []
     for name, colour, table in (("in sample", GREY, in_sample), ("out of sample", BLUE, out_of_sample)):
         points = outcome_by_output(table)
@@ -190,7 +207,7 @@ def performance_figure(
     Parameters
     ----------
     lines : mapping of str to xarray.DataArray
-        By name of up to three portfolios, the strategy first: (time,), the return of each day after costs, as
+        By name of up to four portfolios, the strategy first: (time,), the return of each day after costs, as
         from `qnt.stats.calc_relative_return`; two days or more.
     rules : Competition
         Whose Sharpe ratio and trading days a year are drawn.
@@ -200,7 +217,7 @@ def performance_figure(
     year = rules.days_a_year
     panels = [
         ("Equity, 1 at the start", "equity (log scale)", ".3f"),
-        ("Drawdown: distance from the highest equity so far", "drawdown", ".1%"),
+        ("Drawdown from the highest equity so far", "drawdown", ".1%"),
         (f"Sharpe ratio of the last {year} days, annualised", "Sharpe ratio", ".2f"),
     ][: 3 if next(iter(lines.values())).sizes["time"] >= SHORTEST * year else 2]
     figure = rows([title for title, _, _ in panels], [0.46, 0.24, 0.3][: len(panels)])
@@ -274,12 +291,12 @@ def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
         marker={"color": [BLUE if value >= 0 else ORANGE for value in earned]},
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
-    height = 120 + 17 * max(len(earned), 4)
+    height = 90 + 17 * max(len(earned), 4)
     figure.update_layout(
         layout("Contribution of each asset", source, height), hovermode="closest", bargap=0.25
     )
     figure.update_xaxes(
-        title_text="of the capital, costs taken off, without compounding", tickformat=".1~%", **axis()
+        title_text="of the capital, costs taken off,<br>without compounding", tickformat=".1~%", **axis()
     )
     figure.update_yaxes(autorange="reversed", **{**axis(), "showgrid": False})
     figure.update_yaxes(title_text="asset", dtick=1)
@@ -312,14 +329,7 @@ def holdings_figure(weights: "xr.DataArray", turnover: "xr.DataArray", source: s
         y=weights.asset.values,
         z=np.where(shown.values == 0, np.nan, shown.values).T.round(4),
         hovertemplate="%{y}, %{x|%Y-%m-%d}: %{z:.2%}<extra></extra>",
-        colorbar={
-            "title": {"text": "weight", "font": {"size": 13}},
-            "tickformat": SHARE,
-            "len": 0.5,
-            "y": 1,
-            "yanchor": "top",
-            "outlinewidth": 0,
-        },
+        colorbar=COLOUR_BAR | {"tickformat": SHARE},
         row=1,
         col=1,
         **shades(shown.values),

@@ -15,6 +15,8 @@ from lib.state.positions import in_words
 if TYPE_CHECKING:
     import xarray as xr
 
+# accuracies of always predicting the more frequent class, and of predicting the outcome of the day before
+HEADINGS = {"majority_accuracy": "majority", "yesterday_accuracy": "yester\u00adday"}
 COLUMNS: Mapping[str, ShownColumn] = {  # how a column is shown, by its name
     "loss_before": ShownColumn("loss before", "{:.4f}"),
     "loss_after": ShownColumn("loss after", "{:.4f}"),
@@ -26,8 +28,13 @@ COLUMNS: Mapping[str, ShownColumn] = {  # how a column is shown, by its name
     "weight_before": ShownColumn("weight before", "{:.2%}"),
     "change": ShownColumn("change", "{:+z.2%}"),
     "depth": ShownColumn("depth", "{:.2%}"),
+    # soft hyphens: beside JupyterLab's file browser the table of trainings has room for narrow columns only
+    "evaluations": ShownColumn("evalua\u00adtions"),
+    "days_out_of_sample": ShownColumn("days", "", "out of sample"),
     **{
-        f"{name}_{where}": ShownColumn(name.replace("_", " "), style, where.replace("_", " "))
+        f"{name}_{where}": ShownColumn(
+            HEADINGS.get(name, name.replace("_", " ")), style, where.replace("_", " ")
+        )
         for names, style in ((ACCURACIES, "{:.1%}"), (CORRELATIONS, "{:+z.3f}"))
         for name in names
         for where in ("in_training", "out_of_sample")

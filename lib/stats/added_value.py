@@ -1,4 +1,4 @@
-"""The return and Sharpe ratio that the model adds to its strategy."""
+"""The return and Sharpe ratio that one portfolio has more than another, such as one without the model."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class AddedValue(NamedTuple):
-    """The value that the model adds, with confidence intervals.
+    """The value that one portfolio adds to another, with confidence intervals.
 
     An interval is NaN if there are too few days for one.
     """
@@ -22,23 +22,23 @@ class AddedValue(NamedTuple):
     return_interval: tuple[float, float]
     sharpe_ratio: float
     sharpe_interval: tuple[float, float]
-    correlation: float  # of the daily returns with and without the model
+    correlation: float  # of the daily returns of both
     weight_difference: float  # mean over days of the sum of the absolute differences
 
 
 def added_value(
-    with_model: Measures, without: Measures, returns: list["xr.DataArray"], weights: list["xr.DataArray"]
+    mine: Measures, other: Measures, returns: list["xr.DataArray"], weights: list["xr.DataArray"]
 ) -> AddedValue:
-    """Compare a portfolio with the model to one without.
+    """Compare a portfolio with another on the same days, such as one with the model and one other.
 
     `returns` (time,) and `weights` (time, asset) are given in this order.
     """
     first, second = with_same_assets(*weights)
     return AddedValue(
-        with_model.annual_return - without.annual_return,
-        interval(with_model.returns_sampled - without.returns_sampled),
-        with_model.sharpe_ratio - without.sharpe_ratio,
-        interval(with_model.ratios_sampled - without.ratios_sampled),
+        mine.annual_return - other.annual_return,
+        interval(mine.returns_sampled - other.returns_sampled),
+        mine.sharpe_ratio - other.sharpe_ratio,
+        interval(mine.ratios_sampled - other.ratios_sampled),
         correlation_of(returns[0].values, returns[1].values),
         float(abs(first - second).sum("asset").mean()),
     )
@@ -62,21 +62,40 @@ def added_value_sentence(value: AddedValue, sizing: str = "") -> str:
     """
     if value.weight_difference == 0:
         return "The model adds nothing: without it the weights are the same."
-    conclusion = {
+    conclusions = {
         "adds": "The model adds to the Sharpe ratio more than chance explains.",
         "takes away": "The model lowers the Sharpe ratio by more than chance explains.",
         "unclear": "So this backtest does not show that the model adds anything.",
-    }[significance(value)]
+    }
+    other = f" Without a model this sizing holds nothing; that line is sized {sizing}." if sizing else ""
+    return f"{_in_words(value, 'The model', conclusions)} {_likeness(value, 'with and without it')}{other}"
+
+
+def change_sentence(value: AddedValue) -> str:
+    """Return a sentence on the value that a change adds, from a run before it to the present one."""
+    conclusions = {
+        "adds": "The change raises the Sharpe ratio by more than chance explains.",
+        "takes away": "The change lowers the Sharpe ratio by more than chance explains.",
+        "unclear": "So this backtest does not show that the change matters.",
+    }
+    return f"{_in_words(value, 'The change', conclusions)} {_likeness(value, 'before and now')}"
+
+
+def _in_words(value: AddedValue, subject: str, conclusions: dict[str, str]) -> str:
     low, high = value.return_interval
     between = f", {LEVEL:.0%} interval {low:+z.2%} to {high:+z.2%}" if np.isfinite(low) else ""
-    sentence = f"The model adds {value.annual_return:+z.2%} to the annual return{between}"
+    sentence = f"{subject} adds {value.annual_return:+z.2%} to the annual return{between}"
     if np.isfinite(value.sharpe_ratio):
         low, high = value.sharpe_interval
         between = f", interval {low:+z.3f} to {high:+z.3f}" if np.isfinite(low) else ""
         sentence += f", and {value.sharpe_ratio:+z.3f} to the Sharpe ratio{between}"
+    conclusion = conclusions[significance(value)]
     if not np.isfinite(value.return_interval[0]):
         conclusion = f"Fewer than {FEWEST} days are too few to distinguish that from chance."
-    other = f" Without a model this sizing holds nothing; that line is sized {sizing}." if sizing else ""
-    alike = f"Daily returns with and without it correlate {value.correlation:.4f}. "
+    return f"{sentence}. {conclusion}"
+
+
+def _likeness(value: AddedValue, when: str) -> str:
+    alike = f"Daily returns {when} correlate {value.correlation:.4f}. "
     differ = f"The weights differ by {value.weight_difference:.1%} of the capital on an average day."
-    return f"{sentence}. {conclusion} {alike if np.isfinite(value.correlation) else ''}{differ}{other}"
+    return f"{alike if np.isfinite(value.correlation) else ''}{differ}"

@@ -24,7 +24,7 @@ from tests.compare.shared import END, HERE, RANGE, SMALL, START, VARIANTS, Ratio
 from tests.switches import long
 
 LOCK = threading.Lock()
-FIGURES = ("sharpe_ratio", "mean_return", "volatility", "max_drawdown", "avg_turnover", "win_rate")
+FIGURES = ("sharpe_ratio", "annual_return", "volatility", "max_drawdown", "avg_turnover", "win_rate")
 ROOT = Path(__file__).parents[2]
 
 

@@ -16,12 +16,14 @@ from lib.compare.table import (
     column_texts,
     comparison_figure,
     comparison_table,
+    conclusion,
     printed_table,
     save_figure,
     save_table,
     seed_markdown,
     seed_summary,
 )
+from lib.stats.performance import ROWS
 from lib.stats.sharpe import deflated_sharpe_ratio
 from lib.strategy import Strategy
 
@@ -112,7 +114,7 @@ def test_markdown():
     records = [record("a", 1.0, seed=1), record("b", 2.0, seed=2), record("f", status="failed", epochs=3)]
     lines = seed_markdown(seed_summary(records)).splitlines()
     assert len(lines) == 4
-    assert lines[2] == "| as published | 2 | 1.500 ± 0.707 |  | 10.0% ± 0.0% | 0.050 ± 0.000 |"
+    assert lines[2] == "| as published | 2 | 1.500 ± 0.707 |  | 10.0% ± 0.0% | 5.00% ± 0.00% |"
     assert lines[3] == "| epochs=3 | 0 |  |  |  |  |"
 
 
@@ -128,15 +130,48 @@ def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
     drawn = comparison_figure(comparison_table(records, records[:2]), "Three variants", "a synthetic market")
     assert list(drawn.data[0].x) == [3.0, 1.0]
     assert list(drawn.data[0].y) == ["epochs=2", "as published"]
-    title = drawn.layout.title.text
+    title = drawn.layout.title.text.replace("<br>", " ")
     assert "Three variants (1 without a Sharpe ratio not shown)" in title
     assert "a synthetic market" in title
-    assert "return a year: %{customdata[1]:.3f}" in drawn.data[0].hovertemplate
+    assert "annual return: %{customdata[1]:.2%}" in drawn.data[0].hovertemplate
     assert "variant: %{customdata[0]}<br>" in drawn.data[0].hovertemplate
     save_figure(drawn, tmp_path / "plot.html")
     page = (tmp_path / "plot.html").read_text(encoding="utf-8")
     assert "a synthetic market" in page
     assert "<script src=" not in page  # needs no network
+
+
+@pytest.mark.parametrize(
+    ("sharpe", "deflated", "trials", "expected"),
+    [
+        (
+            [1.0, 3.0],
+            0.99,
+            2,
+            "Best of 2: b, with a Sharpe ratio of 3.000 (deflated for 2 tried: 0.99), more",
+        ),
+        (
+            [1.0, 3.0],
+            0.3,
+            5,
+            "(deflated for 5 tried: 0.30). That is not above 0.95: luck alone may explain it.",
+        ),
+        ([1.0, math.nan], 0.3, 1, "The variant: a, with a Sharpe ratio of 1.000 (deflated: 0.30). That"),
+        ([1.0, math.nan], math.nan, 1, "The variant: a, with a Sharpe ratio of 1.000."),
+        ([math.nan, math.nan], math.nan, 0, "No variant has a Sharpe ratio."),
+    ],
+)
+def test_a_comparison_ends_in_a_sentence(sharpe, deflated, trials, expected):
+    table = pd.DataFrame({"label": ["a", "b"], "sharpe_ratio": sharpe})
+    assert expected in conclusion(table.assign(deflated_sharpe_ratio=deflated, trials=trials))
+
+
+def test_the_results_have_the_words_of_the_report():
+    runs = [record("a")]
+    head = printed_table(comparison_table(runs, runs), RESULTS).splitlines()[0]
+    for row in ("annual return", "volatility", "Sharpe ratio", "maximum drawdown", "turnover per day"):
+        assert row in head
+        assert row in ROWS
 
 
 def test_a_plot_of_nothing():

@@ -37,7 +37,13 @@ def test_a_backtest_with_what_the_model_adds(
     assert "without the model" in shown
     assert "The model adds" in shown
     assert "the outputs of the assets differ by" in shown
-    assert list(tmp_path.iterdir()) == []  # nothing is left behind
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]  # nothing else is left behind
+    assert "Before:" not in shown
+    again = ["--start", "2024-12-02", "--set", "top_assets=4", "hidden_size=3", "--keep", "four"]
+    assert main(again) == 0
+    shown = capsys.readouterr().out
+    assert "Before: top_assets=3, hidden_size=3, run on" in shown
+    assert len(list((tmp_path / "runs" / "report").iterdir())) == 3
 
 
 def test_the_report_is_on_the_notebook_s_strategy_and_days(
@@ -51,7 +57,7 @@ def test_the_report_is_on_the_notebook_s_strategy_and_days(
     assert "there is no line without the model" in shown
     assert "train_model returned dict" in shown
     assert "Backtest from 2024-12-16 to 2024-12-23" in shown
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "runs"}
 
 
 @pytest.mark.parametrize(
@@ -61,8 +67,10 @@ def test_the_report_is_on_the_notebook_s_strategy_and_days(
         (["--start", "2030-01-01"], "start_date is 2030-01-01, but the data end on 2024-12-30"),
         pytest.param(["--start", "2024-12-30"], "A single day has no statistics", marks=long),
         (["--notebook", "nowhere.ipynb"], "nowhere.ipynb"),
+        (["--before", "mine"], "No run was kept as 'mine'"),
+        (["--keep", "a/b"], "cannot be kept as 'a/b'"),
     ],
-    ids=["parameter", "start", "one day", "notebook"],
+    ids=["parameter", "start", "one day", "notebook", "before", "keep"],
 )
 def test_wrong_arguments_end_in_a_sentence(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture

@@ -174,7 +174,8 @@ def test_every_plot_has_units_and_hover_text(figure: go.Figure) -> None:
     for trace in figure.data:
         assert len(trace.x if trace.x is not None else trace.y) > 1, trace.name  # none is empty
     for trace in heat_maps:
-        assert trace.colorbar.title.text == "weight"
+        assert trace.colorbar.orientation == "h"  # below the plot, named by the title of its panel
+        assert "Weight" in figure.layout.annotations[0].text
 
 
 def test_titles_of_axes_are_no_larger_than_those_of_panels(figure: go.Figure) -> None:
