@@ -193,4 +193,8 @@ def give_up(sentence: str):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("Stopped by hand: run init.py again, and it installs what is missing.", file=sys.stderr)
+        sys.exit(130)

@@ -4,15 +4,18 @@ import argparse
 import ast
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from lib.common.errors import UserError, WrongValueError, sentence_of
+from lib.common.files import readable
 
-from lib.common.errors import UserError, WrongValueError
+if TYPE_CHECKING:
+    import numpy as np
 
 PROJECT = Path(__file__).parents[2]
 
@@ -29,7 +32,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for word in words:
-        name, separator, text = word.partition("=")
+        name, separator, text = readable(word).partition("=")
         if not (separator and name.strip()):
             raise WrongValueError(f"{word!r} must have the form NAME=VALUE.")
         if name in settings:
@@ -68,7 +71,7 @@ def _apply(variables: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def parse_day(name: str, value: Any) -> np.datetime64 | None:
+def parse_day(name: str, value: Any) -> "np.datetime64 | None":
     """Return the calendar day of a date.
 
     The date is such as "2024-01-31"; None gives None.
@@ -78,6 +81,8 @@ def parse_day(name: str, value: Any) -> np.datetime64 | None:
     ValueError
         `value` is not a date in the form YYYY-MM-DD, or a date of Python, numpy or pandas.
     """
+    import numpy as np
+
     if value is None:
         return None
     try:
@@ -114,6 +119,7 @@ def add_range(parser: argparse.ArgumentParser, start: str, end: str) -> None:
     parser.add_argument("--end", metavar="DATE", help=end)
 
 
+STOPPED_BY_HAND = "Stopped by hand."
 OK, FAILED, REFUSED, UNKNOWN, STOPPED = 0, 1, 2, 3, 130  # exit codes; argparse ends with 2 too
 EXIT_CODES = (
     "exit code: 0 yes, 1 no, 2 an input was refused, 3 it cannot be told, 130 stopped by hand (Ctrl-C)"
@@ -132,6 +138,19 @@ def add_notebook(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the notebook that makes the strategy (default: strategy.ipynb)",
     )
+
+
+def add_output(parser: argparse.ArgumentParser, what: str, default: Path | str) -> None:
+    """Add the option ``--output FOLDER``; `what` is its help text."""
+    parser.add_argument(
+        "--output", type=_folder, default=Path(default), metavar="FOLDER", help=f"{what} (default: {default})"
+    )
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: name a folder")
+    return Path(text)
 
 
 def add_workers(parser: argparse.ArgumentParser, what: str) -> None:
@@ -159,11 +178,34 @@ def run_command(command: Callable[[], int]) -> int:
     with `STOPPED`.
     """
     print_any_text()
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is _end_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return command()
     except KeyboardInterrupt as stop:
-        print(str(stop) or "Stopped by hand.", file=sys.stderr)
+        print(str(stop) or STOPPED_BY_HAND, file=sys.stderr)
         return STOPPED
     except (UserError, TypeError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(sentence_of(error), file=sys.stderr)
         return REFUSED
+    finally:
+        if handler is _end_at_once:
+            signal.signal(signal.SIGINT, handler)
+
+
+def end_imports_on_interrupt() -> None:
+    """Let Ctrl-C end a command's imports with a sentence.
+
+    ``python -m lib.NAME`` imports the packages for a second or two before `run_command` takes over. Anywhere
+    else, as in a notebook, nothing changes.
+    """
+    begins = sys.argv[:1] == ["-m"]  # Python has not found the command's module yet
+    if begins and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def _end_at_once(*_: Any) -> None:
+    with suppress(OSError):
+        os.write(2, f"{STOPPED_BY_HAND}\n".encode())
+    os._exit(STOPPED)

@@ -13,6 +13,7 @@ from lib.common.command_line import (
     OK,
     STOPPED,
     add_notebook,
+    add_output,
     add_range,
     add_settings,
     add_workers,
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(given: argparse.Namespace) -> int:
-    settings, folder, stopped = parse_settings(given.set), Path(given.output), False
+    settings, folder, stopped = parse_settings(given.set), given.output, False
     options: dict[str, Any] = {name: _count(name, getattr(given, name)) for name in ("shuffles", "universes")}
     notebook = strategy_of(given.notebook, settings)
     base = notebook.strategy
@@ -144,8 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         "first day of the backtest (default: that of the notebook)",
         "last day (default: that of the notebook, with --start the last there is)",
     )
-    output = f"for the runs, table.parquet and plot.html (default: {FOLDER})"
-    add("--output", default=FOLDER, metavar="FOLDER", help=output)
+    add_output(parser, "for the runs, table.parquet and plot.html", FOLDER)
     add_workers(parser, "runs")
     add("--notebooks", action="store_true", help="also execute the notebook for each run, into the folder")
     return parser

@@ -12,6 +12,7 @@ from lib.common.command_line import (
     OK,
     UNKNOWN,
     add_notebook,
+    add_output,
     add_range,
     add_settings,
     add_workers,
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_settings(parser, "parameters of the notebook, such as top_assets=6")
     add_workers(parser, "days")
-    parser.add_argument("--output", default=RUNS, metavar="RUNS", help=f"default: {RUNS}")
+    add_output(parser, "for the verdict and the kept passes", RUNS)
     return parser
 
 

@@ -1,18 +1,20 @@
 """`python -m lib.prices SOURCE … --output market.nc`: price files to a market file."""
 
 import argparse
+import sys
 from pathlib import Path
 
-from lib.common.command_line import print_any_text
+from lib.common.command_line import OK, run_command
 from lib.common.competitions import COMPETITIONS
+from lib.common.errors import sentence_of
 from lib.common.files import replace_file
 from lib.prices.columns import parse_renames
 from lib.prices.conversion import DEFAULT_COMPETITION, PRICE_KINDS, convert_files
 from lib.prices.findings import PricesError
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Convert, print the report and write the file; a refusal is one sentence and exit code 1."""
+def main(arguments: list[str] | None = None) -> int:
+    """Convert, print the report and write the file; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m lib.prices",
         description="Convert CSV or Parquet files of prices to a NetCDF file that QNT_OFFLINE_MARKET takes.",
@@ -45,25 +47,26 @@ def main(arguments: list[str] | None = None) -> None:
         "volume, dividends and splits",
     )
     given = parser.parse_args(arguments)
+    return run_command(lambda: _convert(given))
+
+
+def _convert(given: argparse.Namespace) -> int:
     output = Path(given.output)
+    fault = "is a folder" if output.is_dir() else "lies in a folder that does not exist"
+    if not given.output.strip():
+        fault = "is empty"
+    if output.is_dir() or not output.resolve().parent.is_dir():
+        raise PricesError(f"--output {given.output} {fault}: it takes the name of a file, like market.nc.")
+    market, report = convert_files(
+        given.sources, given.members, given.prices, parse_renames(given.rename), given.competition
+    )
     try:
-        if output.is_dir() or not output.resolve().parent.is_dir():
-            fault = "is a folder" if output.is_dir() else "lies in a folder that does not exist"
-            raise PricesError(f"{output}: {fault}; --output takes the name of a file, like market.nc.")
-        market, report = convert_files(
-            given.sources, given.members, given.prices, parse_renames(given.rename), given.competition
-        )
-    except PricesError as error:
-        raise SystemExit(str(error)) from None
-    except OSError as error:  # a folder that may not be listed
-        raise SystemExit(f"{error.filename}: cannot be read: {error.strerror}.") from None
-    try:
-        replace_file(str(output), bytes(market.to_netcdf(engine="scipy")))
+        replace_file(output, bytes(market.to_netcdf(engine="scipy")))
     except OSError as error:
-        raise SystemExit(f"{output}: could not be written: {error}. What was there is untouched.") from None
-    print_any_text()  # a ticker may hold any character
+        raise PricesError(f"{sentence_of(error)} The file that was there is untouched.") from error
     print(f"{report}\nWritten: {output}. To run on it, set QNT_OFFLINE_MARKET={output}")
+    return OK
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
