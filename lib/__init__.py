@@ -1,6 +1,6 @@
 """The strategy template: the names that its notebook needs."""
 
-from lib.common.command_line import end_imports_on_interrupt
+from lib.common.interrupts import end_imports_on_interrupt
 
 end_imports_on_interrupt()  # before the imports that take seconds
 # ruff: noqa: E402

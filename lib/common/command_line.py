@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.common.errors import UserError, WrongValueError, sentence_of
 from lib.common.files import readable
+from lib.common.interrupts import STOPPED, STOPPED_BY_HAND, end_at_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,8 +120,7 @@ def add_range(parser: argparse.ArgumentParser, start: str, end: str) -> None:
     parser.add_argument("--end", metavar="DATE", help=end)
 
 
-STOPPED_BY_HAND = "Stopped by hand."
-OK, FAILED, REFUSED, UNKNOWN, STOPPED = 0, 1, 2, 3, 130  # exit codes; argparse ends with 2 too
+OK, FAILED, REFUSED, UNKNOWN = 0, 1, 2, 3  # exit codes, besides STOPPED; argparse ends with 2 too
 EXIT_CODES = (
     "exit code: 0 yes, 1 no, 2 an input was refused, 3 it cannot be told, 130 stopped by hand (Ctrl-C)"
 )
@@ -178,34 +178,26 @@ def run_command(command: Callable[[], int]) -> int:
     with `STOPPED`.
     """
     print_any_text()
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is _end_at_once:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return command()
+        with _raising_interrupts():
+            return command()
     except KeyboardInterrupt as stop:
         print(str(stop) or STOPPED_BY_HAND, file=sys.stderr)
         return STOPPED
     except (UserError, TypeError, ValueError, OSError) as error:
         print(sentence_of(error), file=sys.stderr)
         return REFUSED
+
+
+@contextmanager
+def _raising_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt at Ctrl-C inside the block, which follows the imports."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not end_at_once:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
     finally:
-        if handler is _end_at_once:
-            signal.signal(signal.SIGINT, handler)
-
-
-def end_imports_on_interrupt() -> None:
-    """Let Ctrl-C end a command's imports with a sentence.
-
-    ``python -m lib.NAME`` imports the packages for a second or two before `run_command` takes over. Anywhere
-    else, as in a notebook, nothing changes.
-    """
-    begins = sys.argv[:1] == ["-m"]  # Python has not found the command's module yet
-    if begins and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _end_at_once)
-
-
-def _end_at_once(*_: Any) -> None:
-    with suppress(OSError):
-        os.write(2, f"{STOPPED_BY_HAND}\n".encode())
-    os._exit(STOPPED)
+        signal.signal(signal.SIGINT, handler)

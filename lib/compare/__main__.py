@@ -11,7 +11,6 @@ from lib.common.command_line import (
     EXIT_CODES,
     FAILED,
     OK,
-    STOPPED,
     add_notebook,
     add_output,
     add_range,
@@ -21,6 +20,7 @@ from lib.common.command_line import (
     run_command,
 )
 from lib.common.errors import WrongValueError
+from lib.common.interrupts import STOPPED
 from lib.compare import table as tables
 from lib.compare import variants
 from lib.compare.comparison import FOLDER, ComparisonStopped, execute_notebooks, run_variants

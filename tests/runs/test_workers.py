@@ -54,6 +54,19 @@ def test_a_call_that_fails_is_an_answer(backend):
     }
 
 
+@needs_fork
+def test_a_worker_is_started_so_that_a_stop_by_hand_never_reaches_it():
+    """Ctrl-C goes to a whole group of processes; a worker that is importing would print a traceback."""
+
+    def blocked():
+        import signal
+
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    assert [answer for _, answer, _ in run_all({"1": pack(blocked)}, 1)] == [True]
+    assert not blocked()
+
+
 def test_a_function_that_cannot_be_sent_is_refused():
     with pytest.raises(NotPicklableError, match="make them inside the function"):
         pack(threading.Lock().acquire)
