@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.common.errors import UserError, WrongValueError, sentence_of
-from lib.common.files import readable
+from lib.common.files import valid_text
 from lib.common.interrupts import STOPPED, STOPPED_BY_HAND, end_at_once
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for word in words:
-        name, separator, text = readable(word).partition("=")
+        name, separator, text = valid_text(word).partition("=")
         if not (separator and name.strip()):
             raise WrongValueError(f"{word!r} must have the form NAME=VALUE.")
         if name in settings:

@@ -42,7 +42,7 @@ def replace_file(path: str | os.PathLike, data: bytes) -> bool:
         raise
 
 
-def readable(text: str) -> str:
+def valid_text(text: str) -> str:
     """Return text without bytes that Python could not decode.
 
     A file name or an argument holds them where the system's encoding is another one, as with ``LANG=C``. They
@@ -109,7 +109,7 @@ def _rename(temporary: str, target: str) -> None:
 def _confirm(folder: str) -> bool:
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:  # Windows opens no folders, and one that may be written need not be readable
+    except OSError as error:  # Windows opens no folders, and one that may be written need not be valid_text
         return isinstance(error, PermissionError)
     try:
         os.fsync(descriptor)

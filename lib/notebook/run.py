@@ -35,7 +35,7 @@ from lib.common.command_line import (
     run_command,
 )
 from lib.common.errors import WrongValueError
-from lib.common.files import readable, replace_file
+from lib.common.files import valid_text, replace_file
 from lib.notebook.cells import assignments, check_parameters, code_cells
 
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
@@ -48,7 +48,7 @@ class _Replacing(LocalHandler):
     """The files of papermill, replaced whole: a full disk leaves the last one that could be written."""
 
     def write(self, buf: str, path: str) -> None:
-        replace_file(path, readable(buf).encode())
+        replace_file(path, valid_text(buf).encode())
 
 
 def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, Any] | None = None) -> Path:
@@ -157,7 +157,7 @@ def write_page(executed: Path) -> Path:
 
     page = executed.with_suffix(".html")
     content, _ = HTMLExporter().from_filename(str(executed))
-    replace_file(str(page), readable(content).encode())
+    replace_file(str(page), valid_text(content).encode())
     return page
 
 

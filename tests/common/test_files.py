@@ -10,7 +10,7 @@ import pytest
 
 from lib.common import files
 from lib.common.errors import sentence_of
-from lib.common.files import readable, replace_file
+from lib.common.files import valid_text, replace_file
 from tests.switches import LONG
 from tests.systems import needs_limits, needs_links, needs_permissions, needs_pipes
 
@@ -280,5 +280,5 @@ def test_writers_at_the_same_time_do_not_disturb_each_other(path):
 def test_a_name_that_python_could_not_decode_can_be_written(name, shown):
     """With ``LANG=C`` every byte above 127 is a surrogate."""
     for encoding in ("ascii", "utf-8"):
-        assert readable(name.decode(encoding, "surrogateescape")) == shown
-    assert readable(shown) == shown
+        assert valid_text(name.decode(encoding, "surrogateescape")) == shown
+    assert valid_text(shown) == shown
