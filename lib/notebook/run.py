@@ -35,7 +35,7 @@ from lib.common.command_line import (
     run_command,
 )
 from lib.common.errors import WrongValueError
-from lib.common.files import valid_text, replace_file
+from lib.common.files import replace_file, valid_text
 from lib.notebook.cells import assignments, check_parameters, code_cells
 
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}

@@ -21,7 +21,7 @@ import pandas as pd
 import xarray as xr
 
 from lib.common import competitions
-from lib.common.files import valid_text, replace_file
+from lib.common.files import replace_file, valid_text
 from lib.offline import market_file, synthetic, synthetic_crypto
 from lib.offline.market_file import MarketError
 from lib.offline.synthetic import DIMS, FIELDS, Day

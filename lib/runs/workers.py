@@ -14,6 +14,7 @@ from typing import Any
 
 import cloudpickle
 from joblib import cpu_count
+from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
 from lib.common.errors import UserError, WrongTypeError, WrongValueError, suggest
@@ -161,8 +162,8 @@ def _executor(
         try:
 
             def submit(_: str, blob: bytes) -> Any:
-                with _without_interrupts():  # the first calls start the workers
-                    return executor.submit(call, blob)
+                with _without_interrupts() if backend == "loky" else contextlib.nullcontext():
+                    return executor.submit(call, blob)  # the first calls start the workers
 
             yield submit, at_once
             finished = True
@@ -181,6 +182,7 @@ def _without_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # its start lifts the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
     try:
         yield

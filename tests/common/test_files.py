@@ -10,7 +10,7 @@ import pytest
 
 from lib.common import files
 from lib.common.errors import sentence_of
-from lib.common.files import valid_text, replace_file
+from lib.common.files import replace_file, valid_text
 from tests.switches import LONG
 from tests.systems import needs_limits, needs_links, needs_permissions, needs_pipes
 
