@@ -14,7 +14,6 @@ from typing import Any
 
 import cloudpickle
 from joblib import cpu_count
-from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
 from lib.common.errors import UserError, WrongTypeError, WrongValueError, suggest
@@ -182,7 +181,9 @@ def _without_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # its start lifts the block
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # its own start would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
     try:
         yield
