@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lib.stats.bootstrap import interval, resampled_means, stationary_rows
+from lib.stats.bootstrap import block_length, interval, optimal_length, resampled_means, stationary_rows
 
 
 def test_blocks_run_on_around_the_end_and_have_the_mean_length() -> None:
@@ -19,7 +19,7 @@ def test_blocks_run_on_around_the_end_and_have_the_mean_length() -> None:
 def test_the_spread_of_the_mean_is_that_of_theory() -> None:
     """The standard deviation of a mean of independent days falls with the root of their number."""
     values = np.random.default_rng(2).normal(0, 1, (400, 1))
-    means = resampled_means(values)
+    means = resampled_means(values, block_length(values))
     assert means.std() == pytest.approx(values.std() / 20, rel=0.15)
     assert means.mean() == pytest.approx(values.mean(), abs=0.01)
 
@@ -31,19 +31,19 @@ def test_days_that_follow_each_other_widen_it() -> None:
         :, None
     ]  # the variance of the mean is five times as large
     by_day = values.std() / np.sqrt(len(values))
-    assert resampled_means(values).std() > 1.5 * by_day
+    assert resampled_means(values, block_length(values)).std() > 1.5 * by_day
 
 
 def test_columns_of_a_day_stay_together_and_repetitions_are_the_same() -> None:
     values = np.random.default_rng(4).normal(0, 1, (80, 1)) * [1, 2]
-    means = resampled_means(values, 100)
+    means = resampled_means(values, 5, 100)
     np.testing.assert_allclose(means[:, 1], 2 * means[:, 0])
-    np.testing.assert_array_equal(means, resampled_means(values, 100))
+    np.testing.assert_array_equal(means, resampled_means(values, 5, 100))
 
 
 def test_many_days_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lib.stats.bootstrap.AT_ONCE", 200)
-    assert np.isfinite(resampled_means(np.ones((90, 1)), 7)).all()
+    assert np.isfinite(resampled_means(np.ones((90, 1)), 4, 7)).all()
 
 
 def test_interval_by_hand() -> None:
