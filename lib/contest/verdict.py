@@ -12,7 +12,7 @@ import pandas as pd
 from lib.common.competitions import Competition
 from lib.common.rules import SHARPE_RATIO, RuleCheck, check_rules, rules_table
 from lib.contest import originality
-from lib.stats.bootstrap import FEWEST, LEVEL, interval
+from lib.stats.bootstrap import FEWEST, LEVEL, coverage_sentence, interval
 from lib.stats.performance import measured
 from lib.stats.portfolios import equal_weights, exposure, portfolio
 from lib.stats.sharpe import annual_sharpe_ratio
@@ -104,7 +104,8 @@ class Verdict:
         found = f"Sharpe ratio {self.sharpe_ratio:.2f}"
         if not np.isfinite(low):
             return f"{found}; an interval takes at least {FEWEST} days."
-        return f"{found}, {LEVEL:.0%} interval {low:.2f} to {high:.2f} ({SOURCE})."
+        few = coverage_sentence(self.returns.sizes["time"])
+        return f"{found}, {LEVEL:.0%} interval {low:.2f} to {high:.2f} ({SOURCE}). {few}".strip()
 
     @property
     def exposure_in_words(self) -> str:

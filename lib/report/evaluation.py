@@ -17,6 +17,7 @@ from lib.engine.prediction import KnownOutputs
 from lib.report.outputs import EvaluatedTraining, traded_outputs
 from lib.sizing import sees_window, sizing
 from lib.stats.added_value import AddedValue, added_value, added_value_sentence
+from lib.stats.bootstrap import coverage_sentence
 from lib.stats.performance import Measures, measured
 from lib.stats.portfolios import Portfolio, equal_weights, portfolio, same_positions
 from lib.strategy import Strategy, uses_methods_of_strategy
@@ -88,7 +89,8 @@ def evaluate(
         [each.returns for each in pair],
         [each.weights for each in pair],
     )
-    return Evaluation(portfolios, measures, value, added_value_sentence(value, baseline.sizing), own)
+    sentence = f"{added_value_sentence(value, baseline.sizing)} {coverage_sentence(len(days))}".strip()
+    return Evaluation(portfolios, measures, value, sentence, own)
 
 
 def without_model(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> Baseline:

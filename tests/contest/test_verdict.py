@@ -16,6 +16,7 @@ from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, check_original
 from lib.contest.page import PANELS, verdict_figure, verdict_page
 from lib.contest.record import as_dict
 from lib.contest.verdict import ELSEWHERE, SYNTHETIC, contest_verdict, in_lines
+from lib.stats.bootstrap import coverage_sentence
 from lib.stats.sharpe import annual_sharpe_ratio
 from tests.contest.strategies import years_of_wednesdays
 
@@ -79,6 +80,10 @@ def test_a_run_of_a_few_days_has_no_interval():
     assert verdict.sharpe_in_words.endswith("; an interval takes at least 60 days.")
     assert "interval nan" not in str(verdict) + verdict_page(verdict, [1.0] * 40)
     assert ", 95% interval " in judged(weights(0, 10)).sharpe_in_words
+    some = slice(DAYS[-80], None)
+    short = judged(weights(0, 10).sel(time=some), template=weights(10, 20).sel(time=some)).sharpe_in_words
+    assert short.endswith(coverage_sentence(80))
+    assert "of 100 cases" in short
 
 
 def illiquid():
