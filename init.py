@@ -263,5 +263,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
-        print("Stopped by hand. Run init.py again: it installs what is missing.", file=sys.stderr)
+        print("Stopped by hand: run init.py again, and it installs what is missing.", file=sys.stderr)
         raise SystemExit(130) from None

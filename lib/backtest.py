@@ -94,8 +94,8 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
     Raises
     ------
     ValueError
-        A malformed date, an end before the start, or days on which there are no data. The first or last day
-        that is possible is named.
+        A malformed date, an end before the start, or days on which there are no data, as on a weekend. The
+        first or last day that is possible is named.
     """
     first, last = parse_day("start_date", start), parse_day("end_date", end)
     if first is None:
@@ -110,6 +110,9 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
             f"end_date is {last}, but the data end on {newest}: end then, or leave end_date out (None)."
         )
     last = None if last is None else min(last, newest)
+    short = last is not None and last - first <= HOLIDAYS
+    if short and not len(_days(strategy, min_date=str(first), max_date=str(last))):
+        raise WrongValueError(f"There is no trading day from {first} to {last}: choose other dates.")
     period = max(strategy.lookback_period, strategy.train_period)
     begin = first - period
     if not len(_days(strategy, min_date=str(begin), max_date=str(begin + HOLIDAYS))):

@@ -19,7 +19,7 @@ EARLIEST = str(parse_day("first", FIRST_DAY) + 90)
 def test_days_of_the_market_pass(capfd: pytest.CaptureFixture) -> None:
     assert check_range(STRATEGY, "2024-06-03") == ("2024-06-03", None)
     assert check_range(STRATEGY, "2024-06-01", "2024-06-30") == ("2024-06-01", "2024-06-30")
-    assert check_range(STRATEGY, EARLIEST, EARLIEST) == (EARLIEST, EARLIEST)
+    assert check_range(STRATEGY, EARLIEST, "2021-04-05") == (EARLIEST, "2021-04-05")
     assert check_range(STRATEGY, LAST_DAY)[0] == LAST_DAY
     assert "Data loaded" not in capfd.readouterr().out
 
@@ -47,6 +47,7 @@ FAULTS: dict[str, tuple[tuple[Any, Any], str]] = {
     "a reversed range": (("2024-06-03", "2024-06-01"), r"end_date \(2024-06-01\) is before start_date"),
     "after the data": (("2025-03-01", None), f"start_date is 2025-03-01, but the data end on {LAST_DAY}"),
     "before the data": (("1999-01-01", None), f"the data begin on {FIRST_DAY}.*can be {EARLIEST} or later"),
+    "a weekend": (("2024-06-01", "2024-06-02"), "no trading day from 2024-06-01 to 2024-06-02"),
     "too near the beginning": ((FIRST_DAY, None), f"90 calendar days of data: start_date can be {EARLIEST}"),
 }
 

@@ -3,6 +3,7 @@ import http.server
 import importlib.util
 import os
 import re
+import runpy
 import shutil
 import socket
 import subprocess
@@ -527,3 +528,14 @@ def test_here_and_now_it_changes_nothing():
         f"All {len(REQUIREMENTS)} packages are there already: nothing was changed.\nqnt "
     )
     assert done.stderr == ""
+
+
+def test_a_stop_by_hand_is_a_sentence(monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.metadata.version", stop)
+    monkeypatch.setattr(sys, "argv", ["init.py"])
+    with pytest.raises(SystemExit, match="130"):
+        runpy.run_path(str(Path(init.__file__)), run_name="__main__")
+    assert capsys.readouterr().err.startswith("Stopped by hand: run init.py again")

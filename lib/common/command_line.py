@@ -4,15 +4,19 @@ import argparse
 import ast
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from lib.common.errors import UserError, WrongValueError, sentence_of
+from lib.common.files import valid_text
+from lib.common.interrupts import STOPPED, STOPPED_BY_HAND, end_at_once
 
-from lib.common.errors import UserError, WrongValueError
+if TYPE_CHECKING:
+    import numpy as np
 
 PROJECT = Path(__file__).parents[2]
 
@@ -29,7 +33,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for word in words:
-        name, separator, text = word.partition("=")
+        name, separator, text = valid_text(word).partition("=")
         if not (separator and name.strip()):
             raise WrongValueError(f"{word!r} must have the form NAME=VALUE.")
         if name in settings:
@@ -68,7 +72,7 @@ def _apply(variables: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def parse_day(name: str, value: Any) -> np.datetime64 | None:
+def parse_day(name: str, value: Any) -> "np.datetime64 | None":
     """Return the calendar day of a date.
 
     The date is such as "2024-01-31"; None gives None.
@@ -78,6 +82,8 @@ def parse_day(name: str, value: Any) -> np.datetime64 | None:
     ValueError
         `value` is not a date in the form YYYY-MM-DD, or a date of Python, numpy or pandas.
     """
+    import numpy as np
+
     if value is None:
         return None
     try:
@@ -123,16 +129,16 @@ def add_end(parser: argparse.ArgumentParser, default: str) -> None:
 OF_NOTEBOOK = "the notebook's start_date", "the notebook's end_date, or with --start the last there is"
 
 
-def add_output(parser: argparse.ArgumentParser, default: str, content: str) -> None:
+def add_output(parser: argparse.ArgumentParser, default: Path | str, content: str) -> None:
     """Add the option ``--output FOLDER``.
 
     `content` names what the command writes there.
     """
     what = f"folder for {content} (default: {default})"
-    parser.add_argument("--output", metavar="FOLDER", default=default, help=what)
+    parser.add_argument("--output", type=_folder, metavar="FOLDER", default=Path(default), help=what)
 
 
-OK, FAILED, REFUSED, UNKNOWN, STOPPED = 0, 1, 2, 3, 130  # exit codes; argparse ends with 2 too
+OK, FAILED, REFUSED, UNKNOWN = 0, 1, 2, 3  # exit codes, besides STOPPED; argparse ends with 2 too
 EXIT_CODES = (
     "exit code: 0 yes, 1 no, 2 an input was refused, 3 it cannot be told, 130 stopped by hand (Ctrl-C)"
 )
@@ -150,6 +156,12 @@ def add_notebook(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the notebook that makes the strategy (default: strategy.ipynb)",
     )
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: name a folder")
+    return Path(text)
 
 
 def add_workers(parser: argparse.ArgumentParser, what: str) -> None:
@@ -182,10 +194,25 @@ def run_command(command: Callable[[], int]) -> int:
     """
     print_any_text()
     try:
-        return command()
+        with _raising_interrupts():
+            return command()
     except KeyboardInterrupt as stop:
-        print(str(stop) or "Stopped by hand.", file=sys.stderr)
+        print(str(stop) or STOPPED_BY_HAND, file=sys.stderr)
         return STOPPED
     except (UserError, TypeError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(sentence_of(error), file=sys.stderr)
         return REFUSED
+
+
+@contextmanager
+def _raising_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt at Ctrl-C inside the block, which follows the imports."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not end_at_once:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -21,6 +21,16 @@ class WrongTypeError(UserError, TypeError):
     """A value of the wrong type, or a parameter that does not exist."""
 
 
+def sentence_of(error: BaseException) -> str:
+    """Return the message of an error for a user.
+
+    The error of a file names the file and the cause, without a number.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return str(error) or type(error).__name__
+
+
 def suggest(name: Any, known: Iterable[Any]) -> str:
     """Return a sentence with the known names.
 

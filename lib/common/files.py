@@ -29,11 +29,29 @@ def replace_file(path: str | os.PathLike, data: bytes) -> bool:
     Raises
     ------
     OSError, ValueError
-        The content could not be written; the old one is untouched.
+        The content could not be written; the old one is untouched. An OSError has the path as `filename`.
     """
     if os.fspath(path).endswith((os.sep, os.altsep or os.sep)):
-        raise IsADirectoryError(errno.EISDIR, "it ends in a slash, so it names a folder: add a file's name")
-    target = os.path.realpath(path)
+        reason = "it ends in a slash, so it names a folder: add a file's name"
+        raise IsADirectoryError(errno.EISDIR, reason, os.fspath(path))
+    try:
+        return _replace(os.path.realpath(path), data)
+    except OSError as error:
+        error.filename = os.fspath(path)  # not the temporary one
+        del error.filename2
+        raise
+
+
+def valid_text(text: str) -> str:
+    """Return text without bytes that Python could not decode.
+
+    A file name or an argument holds them where the system's encoding is another one, as with ``LANG=C``. They
+    are decoded as UTF-8; what remains becomes a replacement character.
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _replace(target: str, data: bytes) -> bool:
     folder, name = os.path.split(target)
     mode = _permissions(target)
     for old in glob.glob(os.path.join(glob.escape(folder), f".{glob.escape(name)}.*.part")):
@@ -72,7 +90,9 @@ def _permissions(target: str) -> int | None:
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(status.st_mode):
-        raise OSError("not a regular file" if not stat.S_ISDIR(status.st_mode) else "a folder is there")
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "a folder is there")
+        raise OSError(errno.EINVAL, "not a regular file")
     return stat.S_IMODE(status.st_mode)
 
 
@@ -89,7 +109,7 @@ def _rename(temporary: str, target: str) -> None:
 def _confirm(folder: str) -> bool:
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:  # Windows opens no folders, and one that may be written need not be readable
+    except OSError as error:  # Windows opens no folders, and one that may be written need not be valid_text
         return isinstance(error, PermissionError)
     try:
         os.fsync(descriptor)

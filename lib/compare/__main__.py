@@ -12,7 +12,6 @@ from lib.common.command_line import (
     FAILED,
     OF_NOTEBOOK,
     OK,
-    STOPPED,
     add_notebook,
     add_output,
     add_range,
@@ -22,6 +21,7 @@ from lib.common.command_line import (
     run_command,
 )
 from lib.common.errors import WrongValueError
+from lib.common.interrupts import STOPPED
 from lib.compare import table as tables
 from lib.compare import variants
 from lib.compare.comparison import FOLDER, ComparisonStopped, execute_notebooks, run_variants
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(given: argparse.Namespace) -> int:
-    settings, folder, stopped = parse_settings(given.set), Path(given.output), False
+    settings, folder, stopped = parse_settings(given.set), given.output, False
     options: dict[str, Any] = {name: _count(name, getattr(given, name)) for name in ("shuffles", "universes")}
     notebook = strategy_of(given.notebook, settings)
     base = notebook.strategy

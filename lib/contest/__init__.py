@@ -92,7 +92,9 @@ def contest(
     )
     begin, finish = np.datetime64(first, "D"), data.time.values[-1].astype("M8[D]")
     if not len(days_between(data, begin, finish)):
-        raise WrongValueError(f"There is no trading day from {first} to {finish}: choose other dates.")
+        raise WrongValueError(
+            f"There is no trading day from {first} to {last or finish}: choose other dates."
+        )
     folder, days = Path(folder), (begin, finish)
     own, other = (kept_days.pass_identity(item) for item in (strategy, published))
     place, more = folder / own.key / DAYS, {"progress": progress, **where}

@@ -8,7 +8,9 @@ import pandas as pd
 
 from lib.common.competitions import Competition
 from lib.common.rules import RuleCheck
-from lib.stats.performance import correlation_of
+from lib.stats.bootstrap import FEWEST, interval
+from lib.stats.performance import correlation_of, measured
+from lib.stats.portfolios import same_positions
 from lib.stats.sharpe import annual_sharpe_ratio
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ TEMPLATE = "the published template"
 SELECTED = "equal weights in what is selected"
 UNIVERSE = "equal weights in the universe"
 SAME = 1e-6  # weights closer than this are the same
+# correlations of daily returns above which the better of two Sharpe ratios is a matter of chance, and above
+# which one system is a copy of the other for practical purposes
+NEAR, COPY = 0.99, 0.999
 
 
 def relatives(
@@ -63,8 +68,12 @@ def recent_sharpe_ratio(returns: "xr.DataArray", rules: Competition) -> float:
     """
     if returns.sizes["time"] == 0:
         return float("nan")
+    return annual_sharpe_ratio(_recent(returns, rules), rules)
+
+
+def _recent(returns: "xr.DataArray", rules: Competition) -> "xr.DataArray":
     first = returns.get_index("time")[-1] - pd.DateOffset(years=rules.comparison_years)
-    return annual_sharpe_ratio(returns.sel(time=slice(first, None)), rules)
+    return returns.sel(time=slice(first, None))
 
 
 def by_year(
@@ -86,34 +95,67 @@ def by_year(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("year")
 
 
+def is_copy(
+    weights: "xr.DataArray", template: "xr.DataArray", returns: "xr.DataArray", others: "xr.DataArray"
+) -> bool:
+    """Return True if a strategy is a copy of the template.
+
+    Its weights (time, asset) are those of the template, or its daily returns (time,) hardly differ from the
+    template's, `others`, on `FEWEST` days or more.
+    """
+    if same_positions(weights, template, SAME):
+        return True
+    mine, theirs = _on_common_days(returns, others)
+    return mine.sizes["time"] >= FEWEST and correlation_of(mine.values, theirs.values) > COPY
+
+
 def check_originality(
-    returns: "xr.DataArray", template: "xr.DataArray", rules: Competition, is_copy: bool
+    returns: "xr.DataArray", template: "xr.DataArray", rules: Competition, copied: bool
 ) -> RuleCheck:
     """Check the similarity of a strategy to the template.
 
-    The platform refuses a strategy that is too similar to a better one.
+    The platform refuses a strategy that is too similar to a better one. Above a correlation of `NEAR` a
+    difference of the Sharpe ratios must be larger than its error.
 
     Parameters
     ----------
     returns, template : xarray.DataArray
         (time,), daily returns of the strategy and of the published template on the same days.
     rules : Competition
-    is_copy : bool
-        True if both have the same weights.
+    copied : bool
+        True if the strategy is a copy of the template: see `is_copy`.
     """
     required = f"at most {rules.max_correlation} to better systems"
-    if is_copy:
-        return RuleCheck("originality", f"a copy of {TEMPLATE}", required, False)
     mine, theirs = _on_common_days(returns, template)
     likeness = correlation_of(mine.values, theirs.values)
-    own, its = recent_sharpe_ratio(mine, rules), recent_sharpe_ratio(theirs, rules)
-    compared = f"{rules.comparison_years} years" if covers(mine, rules) else f"{mine.sizes['time']} days"
-    found = f"{likeness:.3f} with {TEMPLATE} (Sharpe ratio of {compared}: {own:.2f}, its {its:.2f})"
+    if copied:
+        return RuleCheck("originality", f"a copy of {TEMPLATE}{_nearly(likeness)}", required, False)
     if not np.isfinite(likeness):
         return RuleCheck("originality", f"no correlation with {TEMPLATE}", required, None)
+    own, its = recent_sharpe_ratio(mine, rules), recent_sharpe_ratio(theirs, rules)
+    compared = f"{rules.comparison_years} years" if covers(mine, rules) else f"{mine.sizes['time']} days"
+    found = f"{likeness:.3f} with {TEMPLATE} (Sharpe ratio of {compared}: {own:.2f}, its {its:.2f}"
     if likeness <= rules.max_correlation:
-        return RuleCheck("originality", found, required, True)
-    return RuleCheck("originality", found, required, own >= its if covers(mine, rules) else None)
+        return RuleCheck("originality", f"{found})", required, True)
+    if not covers(mine, rules):
+        return RuleCheck("originality", f"{found})", required, None)
+    if likeness > NEAR and not _differ(mine, theirs, rules):
+        return RuleCheck("originality", f"{found}: no more apart than their error)", required, None)
+    return RuleCheck("originality", f"{found})", required, own >= its)
+
+
+def _nearly(likeness: float) -> str:
+    return f" for practical purposes: returns correlate {likeness:.5f}" if likeness < 1 - 1e-9 else ""
+
+
+def _differ(first: "xr.DataArray", second: "xr.DataArray", rules: Competition) -> bool:
+    """Return True if recent Sharpe ratios differ by more than their error.
+
+    The interval of their difference does not contain 0.
+    """
+    pair = measured({"first": _recent(first, rules), "second": _recent(second, rules)}, rules)
+    low, high = interval(pair["first"].ratios_sampled - pair["second"].ratios_sampled)
+    return low > 0 or high < 0
 
 
 def _on_common_days(first: "xr.DataArray", second: "xr.DataArray") -> tuple["xr.DataArray", "xr.DataArray"]:

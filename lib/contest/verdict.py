@@ -13,9 +13,9 @@ from lib.common.competitions import Competition
 from lib.common.rules import SHARPE_RATIO, RuleCheck, check_rules, rules_table
 from lib.contest import originality
 from lib.contest.benchmark import benchmark_sentences
-from lib.stats.bootstrap import FEWEST, LEVEL, interval
+from lib.stats.bootstrap import FEWEST, LEVEL, coverage_sentence, interval
 from lib.stats.performance import measured
-from lib.stats.portfolios import equal_weights, exposure, portfolio, same_positions
+from lib.stats.portfolios import equal_weights, exposure, portfolio
 from lib.stats.sharpe import annual_sharpe_ratio
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Verdict:
     parameters : mapping
         The parameters of the strategy.
     is_copy : bool
-        True if the weights equal those of the published template.
+        True if the weights or the returns are nearly those of the published template.
     exposure : mapping of str to float
         Long, short, gross and net exposure of an average day, as shares of the capital.
     """
@@ -72,7 +72,7 @@ class Verdict:
     source: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""  # of the strategy, such as "strategy.ipynb: top_assets=6"
-    is_copy: bool = False  # the weights equal the published template's
+    is_copy: bool = False
     exposure: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -105,7 +105,8 @@ class Verdict:
         found = f"Sharpe ratio {self.sharpe_ratio:.2f}"
         if not np.isfinite(low):
             return f"{found}; an interval takes at least {FEWEST} days."
-        return f"{found}, {LEVEL:.0%} interval {low:.2f} to {high:.2f} ({SOURCE})."
+        few = coverage_sentence(self.returns.sizes["time"])
+        return f"{found}, {LEVEL:.0%} interval {low:.2f} to {high:.2f} ({SOURCE}). {few}".strip()
 
     @property
     def exposure_in_words(self) -> str:
@@ -199,7 +200,7 @@ def contest_verdict(
     universe = equal_weights(data, weights.time.values)
     others |= {originality.UNIVERSE: portfolio(data, universe, rules).returns, **(earlier or {})}
     ratio = annual_sharpe_ratio(returns, rules)
-    is_copy = same_positions(weights, template, originality.SAME)
+    is_copy = originality.is_copy(weights, template, returns, template_returns)
     few = "" if complete else "the days end before the data"
     if not originality.covers(returns, rules):
         few = f"the days are fewer than the {rules.comparison_years} years that systems are compared by"

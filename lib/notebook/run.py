@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
+from papermill.iorw import LocalHandler, papermill_io
 from tqdm import tqdm
 
 from lib.backtest import check_range
@@ -35,7 +36,7 @@ from lib.common.command_line import (
 )
 from lib.common.errors import WrongValueError
 from lib.common.figure_style import HEAD
-from lib.common.files import replace_file
+from lib.common.files import replace_file, valid_text
 from lib.notebook.cells import assignments, check_parameters, code_cells
 
 FIGURE = "application/vnd.plotly.v1+json"  # what JupyterLab draws; the page has plotly's script instead
@@ -43,6 +44,13 @@ WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle
 SILENCE = 10  # seconds between lines that report a running notebook
 QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # else it warns of its transport, and when stopped
 _one_at_a_time = threading.Lock()  # the kernel inherits this process's environment
+
+
+class _Replacing(LocalHandler):
+    """The files of papermill, replaced whole: a full disk leaves the last one that could be written."""
+
+    def write(self, buf: str, path: str) -> None:
+        replace_file(path, valid_text(buf).encode())
 
 
 def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, Any] | None = None) -> Path:
@@ -68,7 +76,8 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
     TypeError
         A parameter that the notebook does not have (the nearest is named), or a value of the wrong type.
     ValueError
-        A value that `Strategy` refuses, or days on which the market has no data.
+        A value that `Strategy` refuses, days on which the market has no data, or the notebook's own folder as
+        output.
     OSError
         There is no such notebook, or the folder cannot be written, as on a full disk.
     papermill.PapermillExecutionError
@@ -77,9 +86,12 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
     path, output = Path(path).resolve(), Path(output).resolve()
     if not path.is_file():
         raise FileNotFoundError(f"There is no notebook {path}.")
+    executed = output / path.name
+    if executed.exists() and executed.samefile(path):
+        raise WrongValueError(f"The executed notebook would replace {path}: choose another folder.")
     _check(path, dict(parameters or {}))
     output.mkdir(parents=True, exist_ok=True)
-    executed = output / path.name
+    papermill_io.register(str(executed), _Replacing())
     # A notebook elsewhere finds the stand-in for qnt, too; it gives way to an installed library.
     paths = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(PROJECT)])
     logging.getLogger("papermill").addFilter(_is_news)
@@ -88,18 +100,19 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
     with _one_at_a_time, environment(variables):
         try:
             papermill.execute_notebook(
-                str(path),
-                str(executed),
+                *(str(place).replace("{", "{{").replace("}", "}}") for place in (path, executed)),
                 dict(parameters or {}),
                 cwd=str(path.parent),
                 progress_bar=sys.stderr.isatty(),
                 extra_arguments=QUIET_KERNEL,
             )
         except papermill.PapermillExecutionError:
-            _tidy(executed)
+            with suppress(OSError):  # a full disk, on which the cell may have failed
+                _tidy(executed)
             raise
-        except OSError as error:  # the executed notebook, which papermill writes after each cell
-            raise OSError(f"{output} cannot be written: {error.strerror or error}") from error
+        except OSError as error:
+            error.filename = error.filename or str(output)
+            raise
     _tidy(executed)
     return executed
 
@@ -155,7 +168,7 @@ def write_page(executed: Path) -> Path:
             script = False
     name = {"metadata": {"name": f"{executed.name}, executed"}}
     content, _ = HTMLExporter().from_notebook_node(notebook, name)
-    replace_file(str(page), content.replace("</head>", f"{HEAD}</head>", 1).encode())
+    replace_file(str(page), valid_text(content.replace("</head>", f"{HEAD}</head>", 1)).encode())
     return page
 
 
@@ -197,14 +210,12 @@ def main(arguments: list[str] | None = None) -> int:
     days = {"start_date": given.start, "end_date": given.end}
 
     def run() -> int:
-        if not given.output:
-            raise WrongValueError("--output is empty: name a folder.")
         parameters = parse_settings(given.set) | {name: day for name, day in days.items() if day is not None}
         try:
-            with _signs_of_life(Path(given.notebook).name):
+            with _signs_of_life(given.notebook.name):
                 executed = run_notebook(given.notebook, given.output, parameters)
         except papermill.PapermillExecutionError as error:
-            reached = Path(given.output).resolve() / Path(given.notebook).name
+            reached = given.output.resolve() / given.notebook.name
             print(f"A cell failed: {_sentence(error)}\nThe notebook up to there: {reached}", file=sys.stderr)
             return FAILED
         print(f"The executed notebook, the weights and the state are in {executed.parent}")

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from lib.common.errors import UserError, WrongTypeError, suggest
+from lib.common.files import valid_text
 from lib.notebook.cells import DEBUG, CodeCell, assignments, code_cells, optional_parameters
 from lib.strategy import METHODS, Strategy
 
@@ -93,7 +94,7 @@ def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> 
     if left:
         strategy = strategy.changed(**left)
     start, end = (names.get(name, _value(call.get(name), names)) for name in ("start_date", "end_date"))
-    return NotebookStrategy(strategy, start, end, f"{path.name}: {described(strategy)}")
+    return NotebookStrategy(strategy, start, end, f"{valid_text(path.name)}: {described(strategy)}")
 
 
 def described(strategy: Strategy) -> str:

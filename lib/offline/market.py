@@ -21,7 +21,7 @@ import pandas as pd
 import xarray as xr
 
 from lib.common import competitions
-from lib.common.files import replace_file
+from lib.common.files import replace_file, valid_text
 from lib.offline import market_file, synthetic, synthetic_crypto
 from lib.offline.market_file import MarketError
 from lib.offline.synthetic import DIMS, FIELDS, Day
@@ -74,7 +74,7 @@ def describe() -> str:
     """Return what the prices are, in words for a title or a sentence."""
     if is_synthetic():
         return "a synthetic market (random numbers, not real prices)"
-    return f"the market file {Path(os.environ['QNT_OFFLINE_MARKET']).name}"
+    return f"the market file {valid_text(Path(os.environ['QNT_OFFLINE_MARKET']).name)}"
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lib.common.command_line import OK, run_command
 from lib.common.competitions import COMPETITIONS
+from lib.common.errors import sentence_of
 from lib.common.files import replace_file
 from lib.prices.columns import parse_renames
 from lib.prices.conversion import DEFAULT_COMPETITION, PRICE_KINDS, convert_files
@@ -56,19 +57,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _convert(given: argparse.Namespace) -> int:
     output = Path(given.output)
+    fault = "is a folder" if output.is_dir() else "lies in a folder that does not exist"
+    if not given.output.strip():
+        fault = "is empty"
     if output.is_dir() or not output.resolve().parent.is_dir():
-        fault = "is a folder" if output.is_dir() else "lies in a folder that does not exist"
-        raise PricesError(f"{output}: {fault}; --output takes the name of a file, like market.nc.")
+        raise PricesError(f"--output {given.output} {fault}: it takes the name of a file, like market.nc.")
+    market, report = convert_files(
+        given.sources, given.members, given.prices, parse_renames(given.rename), given.competition
+    )
     try:
-        market, report = convert_files(
-            given.sources, given.members, given.prices, parse_renames(given.rename), given.competition
-        )
-    except OSError as error:  # a folder that may not be listed
-        raise PricesError(f"{error.filename}: cannot be read: {error.strerror}.") from error
-    try:
-        replace_file(str(output), bytes(market.to_netcdf(engine="scipy")))
+        replace_file(output, bytes(market.to_netcdf(engine="scipy")))
     except OSError as error:
-        raise PricesError(f"{output}: could not be written: {error}. What was there is untouched.") from error
+        raise PricesError(f"{sentence_of(error)} The file that was there is untouched.") from error
     print(f"{report}\nWritten: {output}. To run on it, set QNT_OFFLINE_MARKET={output}")
     return OK
 

@@ -30,6 +30,8 @@ from lib.report.tables import outputs_sentence
 from lib.stats.performance import performance_table
 from lib.strategy import Strategy
 
+DESCRIPTION = "Backtest the notebook's strategy, and show its performance and what the model adds to it."
+
 
 def evaluated(
     strategy: Strategy, start: str, end: str | None, before: str | None = None, keep: str = ""
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; for its exit codes see `lib.common.command_line.EXIT_CODES`."""
     parser = argparse.ArgumentParser(
         prog="python -m lib.report",
-        description=__doc__.partition("\n")[0],
+        description=DESCRIPTION,
         epilog="exit code: 0 done, 2 an input was refused, 130 stopped by hand (Ctrl-C)",
     )
     add_notebook(parser)

@@ -18,6 +18,7 @@ from lib.report.earlier_runs import EarlierRun, check_names, days_key, find_run,
 from lib.report.outputs import EvaluatedTraining, traded_outputs
 from lib.sizing import sees_window, sizing
 from lib.stats.added_value import AddedValue, added_value, added_value_sentence, change_sentence
+from lib.stats.bootstrap import coverage_sentence
 from lib.stats.performance import Measures, measured
 from lib.stats.portfolios import Portfolio, equal_weights, portfolio, same_positions
 from lib.strategy import Strategy, uses_methods_of_strategy
@@ -101,7 +102,8 @@ def evaluate(
     if baseline.weights is None:
         return found
     value = _difference(portfolios, measures, WITHOUT)
-    return found._replace(value=value, sentence=added_value_sentence(value, baseline.sizing))
+    sentence = f"{added_value_sentence(value, baseline.sizing)} {coverage_sentence(len(days))}".strip()
+    return found._replace(value=value, sentence=sentence)
 
 
 def _difference(portfolios: dict[str, Portfolio], measures: dict[str, Measures], other: str) -> AddedValue:

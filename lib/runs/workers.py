@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -158,7 +159,12 @@ def _executor(
         close = contextlib.nullcontext()
     with close:
         try:
-            yield lambda name, blob: executor.submit(call, blob), at_once
+
+            def submit(_: str, blob: bytes) -> Any:
+                with _without_interrupts() if backend == "loky" else contextlib.nullcontext():
+                    return executor.submit(call, blob)  # the first calls start the workers
+
+            yield submit, at_once
             finished = True
         finally:
             if backend == "loky":
@@ -167,6 +173,22 @@ def _executor(
                 executor.shutdown(wait=finished)
             else:
                 executor.shutdown(wait=finished, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Delay Ctrl-C until after the block; processes that start in the block never receive it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # its own start would lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_this_thread(_: str, blob: bytes) -> "Future[Any]":

@@ -1,12 +1,13 @@
 """The performance of portfolios: every measure, and a table of them."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lib.stats.bootstrap import FEWEST, LEVEL, interval, resampled_means
+from lib.stats.bootstrap import FEWEST, LEVEL, block_length, interval, resampled_means
 from lib.stats.portfolios import Portfolio, exposure
 from lib.stats.sharpe import GEOMETRIC, annual_return, days_per_year, ratio_of_moments
 
@@ -42,7 +43,8 @@ class Line(NamedTuple):
 def measured(lines: Mapping[str, "xr.DataArray"], rules: "Competition") -> dict[str, Measures]:
     """Compute the measures of portfolios by name.
 
-    The samples of all portfolios have the same days.
+    The samples of all portfolios have the same days, in blocks that suit their returns and the differences
+    between them.
 
     Parameters
     ----------
@@ -56,7 +58,11 @@ def measured(lines: Mapping[str, "xr.DataArray"], rules: "Competition") -> dict[
     with np.errstate(all="ignore"):
         moments = np.concatenate([np.log1p(values), values, values**2], axis=1)
         usable = len(values) >= FEWEST and np.isfinite(moments).all()
-        samples = resampled_means(moments) if usable else np.empty((0, moments.shape[1]))
+        if usable:
+            pairs = [first - second for first, second in itertools.combinations(values.T, 2)]
+            samples = resampled_means(moments, block_length(np.stack([*values.T, *pairs], axis=1)))
+        else:
+            samples = np.empty((0, moments.shape[1]))
         found = []
         for means in (moments.mean(axis=0), samples.T):
             logarithm, mean, square = np.split(means, 3)

@@ -1,10 +1,20 @@
+import argparse
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lib.common.command_line import environment, parse_day, parse_settings, parse_value, print_any_text
+from lib.common.command_line import (
+    add_output,
+    environment,
+    parse_day,
+    parse_settings,
+    parse_value,
+    print_any_text,
+    run_command,
+)
 
 
 def test_settings_are_literals_or_text():
@@ -81,3 +91,36 @@ def test_a_character_that_the_terminal_lacks_is_no_error(monkeypatch):
     assert pipe.getvalue().strip() == b"? passed"
     monkeypatch.setattr("sys.stdout", io.StringIO())  # has no encoding to ask for, as in a notebook
     print_any_text()
+
+
+def test_a_setting_of_another_encoding_is_decoded():
+    assert parse_settings([b"note=\xc3\xa4".decode("ascii", "surrogateescape")]) == {"note": "\xe4"}
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_folder_is_refused(text, capsys):
+    parser = argparse.ArgumentParser()
+    add_output(parser, "for the results", "runs")
+    assert parser.parse_args([]).output == Path("runs")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--output", text])
+    assert "it is empty: name a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "Stopped by hand."),
+        (KeyboardInterrupt("stopped: go on"), 130, "stopped: go on"),
+        (OSError(28, "No space left on device", "a/b"), 2, "a/b: No space left on device."),
+        (OSError(28, "No space left on device"), 2, "No space left on device."),
+        (ValueError(), 2, "ValueError"),
+    ],
+    ids=["Ctrl-C", "Ctrl-C that says more", "a file", "no file", "no message"],
+)
+def test_an_error_ends_a_command_with_a_sentence(error, code, said, capsys):
+    def fail():
+        raise error
+
+    assert run_command(fail) == code
+    assert capsys.readouterr().err == f"{said}\n"

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lib.common import files
-from lib.common.files import replace_file
+from lib.common.errors import sentence_of
+from lib.common.files import replace_file, valid_text
 from tests.switches import LONG
 from tests.systems import needs_limits, needs_links, needs_permissions, needs_pipes
 
@@ -51,9 +52,10 @@ def test_a_relative_path_is_one_in_this_folder(path, monkeypatch):
 def test_a_step_that_fails_leaves_the_old(path, monkeypatch, step, code):
     owner = builtins if step == "open" else os
     monkeypatch.setattr(owner, step.removeprefix("os."), fail_with(code))
-    with pytest.raises(OSError, match=os.strerror(code)):
+    with pytest.raises(OSError, match=os.strerror(code)) as caught:
         replace_file(str(path), NEW)
     monkeypatch.undo()
+    assert sentence_of(caught.value) == f"{path}: {os.strerror(code)}."  # not the temporary file
     assert path.read_bytes() == OLD
     assert names(path) == ["f"]
 
@@ -130,9 +132,10 @@ def test_a_missing_folder_is_an_error(tmp_path):
 def test_folders_and_devices_are_not_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    for name in "folder", "pipe":
-        with pytest.raises(OSError, match=r"folder is there|not a regular file"):
+    for name, reason in (("folder", "a folder is there"), ("pipe", "not a regular file")):
+        with pytest.raises(OSError, match=reason) as caught:
             replace_file(str(tmp_path / name), NEW)
+        assert sentence_of(caught.value) == f"{tmp_path / name}: {reason}."
     assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
     assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
 
@@ -267,3 +270,15 @@ def test_writers_at_the_same_time_do_not_disturb_each_other(path):
     assert [writer.exception() for writer in writers] == [None] * 2
     assert seen <= {OLD, *(letter * 5000 for letter in letters)}
     assert names(path) == ["f"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"m\xc3\xa4rkt", "m\xe4rkt"), (b"m\xe4rkt", "m\ufffdrkt"), (b"market", "market")],
+    ids=["UTF-8", "another encoding", "ASCII"],
+)
+def test_a_name_that_python_could_not_decode_can_be_written(name, shown):
+    """With ``LANG=C`` every byte above 127 is a surrogate."""
+    for encoding in ("ascii", "utf-8"):
+        assert valid_text(name.decode(encoding, "surrogateescape")) == shown
+    assert valid_text(shown) == shown

@@ -13,10 +13,12 @@ import xarray as xr
 from lib.common.competitions import COMPETITIONS
 from lib.common.rules import rules_table
 from lib.contest.benchmark import check_scaling
-from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE
+from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, check_originality, is_copy
 from lib.contest.page import PANELS, verdict_figure, verdict_page
 from lib.contest.record import as_dict
 from lib.contest.verdict import ELSEWHERE, SYNTHETIC, contest_verdict, in_lines
+from lib.stats.bootstrap import coverage_sentence
+from lib.stats.sharpe import annual_sharpe_ratio
 from tests.contest.strategies import years_of_wednesdays
 
 KIND = "stocks_nasdaq100"
@@ -79,6 +81,10 @@ def test_a_run_of_a_few_days_has_no_interval():
     assert verdict.sharpe_in_words.endswith("; an interval takes at least 60 days.")
     assert "interval nan" not in str(verdict) + verdict_page(verdict, [1.0] * 40)
     assert ", 95% interval " in judged(weights(0, 10)).sharpe_in_words
+    some = slice(DAYS[-80], None)
+    short = judged(weights(0, 10).sel(time=some), template=weights(10, 20).sel(time=some)).sharpe_in_words
+    assert short.endswith(coverage_sentence(80))
+    assert "of 100 cases" in short
 
 
 def illiquid():
@@ -138,6 +144,46 @@ def test_close_to_a_better_template_fails_and_to_a_worse_one_does_not():
         assert check.holds is not refused
 
 
+def daily(noise, edge=0.0, days=800):
+    """Return daily returns of a template, and of a system that differs by noise and an edge."""
+    template = np.random.default_rng(1).normal(0.0004, 0.01, days)
+    other = template + edge + np.random.default_rng(2).normal(0, 0.01 * noise, days)
+    time = np.arange(np.datetime64("2006-01-02"), np.datetime64("2012-01-01"))
+    time = time[np.is_busday(time)][:days].astype("M8[ns]")
+    return [xr.DataArray(values, {"time": time}, ("time",), name=KIND) for values in (template, other)]
+
+
+@pytest.mark.parametrize(
+    ("noise", "edge", "days", "copied", "holds"),
+    [
+        (2e-5, 0, 800, True, {False}),
+        (0.03, 0.0004, 800, True, {False}),
+        (0.1, 0, 800, False, {None}),
+        (0.1, 0.0004, 800, False, {True, False}),
+        (0.1, 0.0004, 700, False, {None}),
+        (2e-5, 0, 59, False, {None}),
+    ],
+    ids=["noise", "nearly", "chance", "an edge", "an edge in less than three years", "few days"],
+)
+def test_a_difference_within_its_error_is_no_originality(noise, edge, days, copied, holds):
+    pair, found = daily(noise, edge, days), []
+    ones = weights(0, 10), weights(0, 10) * 0.9
+    for returns, template in (pair, pair[::-1]):
+        assert is_copy(*ones, returns, template) is copied
+        found.append(check_originality(returns, template, RULES, copied))
+    assert {check.holds for check in found} == holds
+    if True in holds:
+        better = annual_sharpe_ratio(pair[0], RULES) > annual_sharpe_ratio(pair[1], RULES)
+        assert [check.holds for check in found] == [better, not better]
+
+
+def test_weights_that_differ_by_noise_are_a_copy():
+    verdict = judged(
+        weights(0, 10) * (1 - 2e-5 * np.random.default_rng(1).random(20)), template=weights(0, 10)
+    )
+    assert verdict.in_words == "It is a copy. It would not be admitted: originality."
+
+
 def test_a_run_that_begins_late_cannot_tell():
     days = slice("2007-01-01", None)
     verdict = judged(weights(0, 10).sel(time=days), template=weights(10, 20).sel(time=days))
@@ -149,7 +195,7 @@ def test_a_run_that_begins_late_cannot_tell():
 
 def test_less_than_three_years_do_not_say_who_is_better():
     days = slice("2008-01-01", None)
-    uneven = weights(0, 10) * np.linspace(0.9, 1, len(DAYS))[:, None]
+    uneven = weights(0, 10) * np.linspace(0.5, 1, len(DAYS))[:, None]
     verdict = judged(uneven.sel(time=days), template=weights(0, 10).sel(time=days))
     assert verdict.checks[-1].holds is None
 

@@ -4,6 +4,7 @@ import errno
 import gzip
 import importlib
 import io
+import json
 import os
 import re
 import shutil
@@ -241,7 +242,7 @@ REFUSED = {
     "no value": (["--set", "top_assets", "6"], "'top_assets' must have the form NAME=VALUE"),
     "a missing notebook": (["--notebook", "none.ipynb"], "There is no notebook"),
     "a file that is no notebook": (["--notebook", __file__], "is not a notebook (nbformat 4)"),
-    "no folder": (["--output", ""], "--output is empty: name a folder"),
+    "the notebook's own folder": (["--output", str(ROOT)], "would replace"),
 }
 
 
@@ -258,26 +259,71 @@ def test_a_wrong_call_ends_with_a_sentence_before_a_kernel_starts(
 
 
 STOPS = {
-    "a full disk": (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device"),
-    "Ctrl-C": (KeyboardInterrupt(), 130, "Stopped by hand"),
+    "a full disk": (
+        OSError(errno.ENOSPC, "No space left on device"),
+        2,
+        "tiny.ipynb: No space left on device.",
+    ),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "Stopped by hand."),
 }
 
 
 @pytest.mark.parametrize("what", STOPS)
-def test_a_run_that_is_stopped_ends_with_a_sentence(
+def test_a_run_that_is_stopped_ends_with_a_sentence_and_leaves_what_was_written(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     error, code, sentence = STOPS[what]
 
-    def execute(_: str, out: str, *__: Any, **___: Any) -> None:
-        Path(out).touch()  # as a full disk leaves the notebook that is written after each cell
+    def fail(*_: Any) -> None:
         raise error
+
+    def execute(_: str, out: str, *__: Any, **___: Any) -> None:
+        papermill.iorw.papermill_io.write("after the first cell", out)
+        monkeypatch.setattr(os, "fsync", fail)
+        papermill.iorw.papermill_io.write("after the second cell", out)
 
     monkeypatch.setattr(papermill, "execute_notebook", execute)
     assert main(["--notebook", str(tiny(tmp_path, "1")), "--output", str(tmp_path / "run")]) == code
     (line,) = capsys.readouterr().err.splitlines()
-    assert sentence in line
-    assert what == "Ctrl-C" or str(tmp_path / "run") in line
+    assert line.endswith(sentence)
+    assert {path.name: path.read_text("utf-8") for path in (tmp_path / "run").iterdir()} == {
+        "tiny.ipynb": "after the first cell"
+    }
+
+
+def test_a_cell_that_fails_on_a_full_disk_is_what_the_command_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def execute(path: str, out: str, *_: Any, **__: Any) -> None:
+        shutil.copy(path, out)
+        raise papermill.PapermillExecutionError(0, 1, "", "OSError", "no space left", ["a", "b"])
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    monkeypatch.setattr("lib.notebook.run.replace_file", full)
+    assert main(["--notebook", str(tiny(tmp_path, "1")), "--output", str(tmp_path / "run")]) == 1
+    assert "A cell failed: OSError: no space left" in capsys.readouterr().err
+
+
+def test_braces_in_names_and_bytes_that_are_no_text_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """papermill fills in parameters between braces; a file's name may hold bytes of another encoding."""
+
+    def execute(path: str, out: str, *_: Any, **__: Any) -> None:
+        assert Path(path.format()) == notebook
+        papermill.iorw.papermill_io.write(
+            json.dumps({"cells": [], "a": "\udce4"}, ensure_ascii=False), out.format()
+        )
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    monkeypatch.setattr("lib.notebook.run._tidy", lambda path: path)
+    (tmp_path / "{x}").mkdir()
+    notebook = tiny(tmp_path / "{x}", "1")
+    executed = run_notebook(notebook, tmp_path / "{y}" / "run")
+    assert json.loads(executed.read_text("utf-8"))["a"] == "\ufffd"
 
 
 def test_every_parameter_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,10 +37,10 @@ def test_a_shared_case_is_right(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(case / "input")
     output = tmp_path / "market.nc"
     words = (case / "args.txt").read_text(encoding="utf-8").split()
-    code = main([*words, "--output", str(output)])
+    refused = main([*words, "--output", str(output)])
     printed = capsys.readouterr()
     refusal = printed.err
-    assert code == (2 if refusal else 0)
+    assert bool(refusal) == bool(refused)
     if name in WORDS:
         assert re.search(WORDS[name], refusal or printed.out), refusal or printed.out
     if not (case / "expected.csv").exists():

@@ -28,10 +28,15 @@ from tests.systems import needs_fork
 
 @pytest.mark.parametrize("count", [pytest.param(1, marks=long), 2])
 def test_a_killed_worker_costs_its_own_call_only(count):
+    """Ctrl-C reaches no worker, not even one that is importing: it goes to a whole group of processes."""
+
+    def stops_blocked():
+        return not hasattr(signal, "pthread_sigmask") or bool(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
     def die_at_three(k):  # local, so that a worker need not import this module
         if k == 3:
             psutil.Process().kill()  # on every system
-        return k, os.getpid(), os.environ.get("OMP_NUM_THREADS")
+        return k, os.getpid(), os.environ.get("OMP_NUM_THREADS"), stops_blocked()
 
     jobs = {str(k): pack(die_at_three, k) for k in range(6)}
     answers = {name: (answer, message) for name, answer, message in run_all(jobs, count)}
@@ -39,6 +44,8 @@ def test_a_killed_worker_costs_its_own_call_only(count):
     assert answers["3"][0] is None
     assert "its worker died: TerminatedWorkerError" in answers["3"][1]
     assert all(answer[1] != os.getpid() and answer[2] == "1" for answer, _ in answers.values() if answer)
+    assert all(answer[3] for answer, _ in answers.values() if answer)
+    assert os.name == "nt" or not stops_blocked()
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])

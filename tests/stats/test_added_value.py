@@ -1,14 +1,17 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 import qnt.stats as qns
 import xarray as xr
+from scipy.signal import lfilter
 
 from lib.common.competitions import COMPETITIONS
-from lib.stats.added_value import added_value, added_value_sentence, significance
-from lib.stats.bootstrap import FEWEST
+from lib.stats.added_value import ERROR_RATE, added_value, added_value_sentence, significance
+from lib.stats.bootstrap import FEWEST, coverage_sentence, interval
 from lib.stats.performance import measured
-from tests.switches import long
+from tests.switches import LONG, long
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
 
@@ -56,18 +59,47 @@ def test_an_edge_is_seen() -> None:
     assert value.weight_difference == pytest.approx(0.25)
     words = added_value_sentence(value)
     assert "more than chance explains" in words
+    assert ERROR_RATE in words
     assert "differ by 25.0% of the capital" in words
     assert f"{value.sharpe_ratio:+.3f} to the Sharpe ratio" in words
     assert significance(compared(-0.0008, seed=1)) == "takes away"
 
 
+STATED = {0.0: 5, 0.5: 5, 0.8: 8, 0.9: 11, 0.95: 15, "rare losses": 8}  # of 100: see `significance`
+
+
+def differences(kind: Any, days: int, rng: np.random.Generator) -> np.ndarray:
+    """Return daily differences without an edge: of an autocorrelation, or with rare large losses."""
+    if kind == "rare losses":
+        return rng.normal(0.0002, 0.0005, days) - 0.02 * (rng.random(days) < 0.01)
+    noise = rng.normal(0, 0.002 * (1 - kind**2) ** 0.5, days + 300)
+    return lfilter([1], [1, -kind], noise)[300:]
+
+
+@pytest.mark.parametrize("kind", [0.0, *(pytest.param(kind, marks=long) for kind in list(STATED)[1:])])
+def test_chance_adds_no_more_often_than_stated(kind: Any) -> None:
+    """The limit is three standard errors above the stated rate."""
+    repetitions, rng, found = 300 if LONG else 40, np.random.default_rng(7), 0
+    for _ in range(repetitions):
+        base = rng.normal(0.0003, 0.01, 250)
+        both = measured({"a": line(base + differences(kind, 250, rng)), "b": line(base)}, RULES)
+        found += interval(both["a"].ratios_sampled - both["b"].ratios_sampled)[0] > 0
+    rate = STATED[kind] / 100
+    assert found / repetitions <= rate + 3 * (rate * (1 - rate) / repetitions) ** 0.5
+
+
 @long
-def test_chance_adds_no_more_often_than_stated() -> None:
-    """Count intervals of 95 % above 0: 1 of 40 are expected."""
-    repetitions = 200
-    found = [significance(compared(0.0, seed=100 + k)) for k in range(repetitions)]
-    assert found.count("adds") <= max(0.05 * repetitions, 4)
-    assert found.count("unclear") >= 0.88 * repetitions
+@pytest.mark.parametrize("days", [60, 125, 250])
+def test_an_interval_of_few_days_covers_as_often_as_stated(days: int) -> None:
+    rng, daily = np.random.default_rng(3), 0.0005
+    true = np.expm1(252 * (daily - 0.01**2 / 2)) / (0.01 * 252**0.5)
+    ends = [
+        interval(measured({"a": line(rng.normal(daily, 0.01, days))}, RULES)["a"].ratios_sampled)
+        for _ in range(300)
+    ]
+    covered = np.mean([low <= true <= high for low, high in ends])
+    assert covered >= (0.9 if days < 250 else 0.93) - 0.03
+    assert bool(coverage_sentence(days)) == (days < 250)
 
 
 def test_few_days_have_no_interval() -> None:
