@@ -220,6 +220,7 @@ def test_backtest_contest_and_comparison_hold_the_same(name, strategy, here, tmp
             folder=tmp_path / "runs",
             progress=False,
             workers=1,
+            backend="threading",  # a process would import the conftest, and its market
         )
         assert table["status"].tolist() == ["finished"]
         assert np.isfinite(table["sharpe_ratio"]).all() or "above_half" in name
