@@ -131,6 +131,7 @@ def own_feature(draft: Draft) -> None:
 
 
 LIQUID = "data_predict.sel(field='is_liquid').values[-1] > 0"
+ILLIQUID = "data_predict.sel(field='is_liquid').values[-1] == 0"  # NaN, of an asset that ended, is neither
 OWN_FILE = """
 import gzip, os
 from pathlib import Path
@@ -217,7 +218,7 @@ FAULTS: dict[str, Case] = {
     ),
     # liquid, known, within the limits
     "illiquid": Case(
-        before_write(f"weights = weights * 0.5\nweights.values[0, ({LIQUID}).argmin()] = 0.05"),
+        before_write(f"weights = weights * 0.5\nweights.values[0, ({ILLIQUID}).argmax()] = 0.05"),
         "illiquid positions: ",
     ),
     "over the limit": Case(
