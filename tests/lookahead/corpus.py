@@ -409,7 +409,7 @@ def sizing_with_a_second_load(market, prices, folder):
     """A sizing of three arguments that loads the prices again, up to the last day there is."""
 
     def sizing(outputs, data, strategy):
-        loaded = qndata.stocks.load_ndx_data(min_date="2024-01-01", assets=data.asset.values.tolist())
+        loaded = qndata.load_data_by_type(data.name, tail=400, assets=data.asset.values.tolist())
         return np.nan_to_num(last_close(loaded, data) / close_of(data)[-1]) - 0.9
 
     return small(sizing=sizing, rebalance_interval=3)

@@ -34,7 +34,7 @@ DEPEND_ON_DATES = ("table_up_to_the_day", "meetings_known_in_advance")
 pytestmark = pytest.mark.usefixtures("in_one_process")
 
 
-STOCKS, CRYPTO = "stocks_nasdaq100", "crypto_daily_long"
+STOCKS, CRYPTO = "stocks_nasdaq100", "crypto_daily_long_short"  # sizings with shorts run on both
 
 
 @pytest.fixture
