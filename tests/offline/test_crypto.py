@@ -346,7 +346,8 @@ class TestBacktests:
 def test_the_strategy_of_this_project(name, market):
     stored = json.loads((CRYPTO / "strategy_cases.json").read_text("utf-8"))
     parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in stored["cases"][name].items()}
-    strategy = Strategy(competition_type=KIND, **parameters)
+    of_stocks = {"top_assets": 12, "max_weight": 0.1, "sizing": "as_output"}  # "default" stands for them
+    strategy = Strategy(competition_type=KIND, **of_stocks | parameters)
     with leaving_no_files():
         weights, states = backtest(strategy, stored["start"], collect_all_states=True)
     same(weights, crypto_vector(f"strategy_{name}"), 1e-5)
