@@ -53,21 +53,24 @@ def outputs_of(
     Returns
     -------
     xarray.DataArray
-        (time, asset): the days, and the assets of `data` that have a model. NaN where a model has no output,
-        since a feature is not finite that day.
+        (time, asset): the days, and the assets of `data` with a model or an output. NaN where there is no
+        output, since a feature is not finite that day.
     """
     import xarray as xr
 
     used, days = strategy or models.strategy, np.asarray(list(days), dtype="M8[ns]")
-    index = data.get_index("asset")
-    assets, time = [asset for asset in index if asset in models], data.time.values
-    values = np.full((len(days), len(assets)), np.nan)
-    for row, end in enumerate(np.searchsorted(time, days) if assets else []):
+    time = data.time.values
+    found: list[dict[str, float]] = []
+    for end in np.searchsorted(time, days) if len(models) else []:
         begin = np.searchsorted(time, time[end] - np.timedelta64(used.lookback_period, "D"))
         window = data[:, begin : end + 1]
         with ending_with(window):
-            found = last_outputs(models, window, used)
-        values[row] = [found.get(asset, np.nan) for asset in assets]
+            found.append(last_outputs(models, window, used))
+    known = set().union(models, *found)  # a pooled model may be asked about assets that it was not trained on
+    assets = [asset for asset in data.get_index("asset") if asset in known]
+    values = np.full((len(days), len(assets)), np.nan)
+    for row, outputs in enumerate(found):
+        values[row] = [outputs.get(asset, np.nan) for asset in assets]
     return xr.DataArray(values, {"time": days, "asset": np.array(assets, dtype=str)}, ("time", "asset"))
 
 

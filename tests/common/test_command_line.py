@@ -100,7 +100,7 @@ def test_a_setting_of_another_encoding_is_decoded():
 @pytest.mark.parametrize("text", ["", " "])
 def test_an_empty_folder_is_refused(text, capsys):
     parser = argparse.ArgumentParser()
-    add_output(parser, "for the results", "runs")
+    add_output(parser, "runs", "the results")
     assert parser.parse_args([]).output == Path("runs")
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["--output", text])
