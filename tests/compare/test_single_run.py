@@ -167,6 +167,17 @@ def test_targets_keep_their_asset_and_what_is_unknown_its_place():
     assert {row.tobytes() for row in shuffled[known]} == rows  # the assets of a day stay together
 
 
+def test_a_day_is_shuffled_where_the_target_of_any_asset_is_known():
+    data = random_market(4)
+    late = data.copy(deep=True)
+    late[:, :-3, 0] = np.nan
+    before = get_target_classes(late, ShuffledTarget(PLAIN, 0).strategy).values
+    known = np.isfinite(before).any(axis=1)
+    assert known.sum() > np.isfinite(before).all(axis=1).sum()
+    shuffled = ShuffledTarget(PLAIN, 0)(late, PLAIN)
+    assert np.mean(np.isclose(shuffled[known], before[known], equal_nan=True).all(axis=1)) < 0.9
+
+
 def test_number_and_window_say_which_shuffle():
     data = random_market(5, days=80)
 

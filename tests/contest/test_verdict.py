@@ -13,7 +13,15 @@ import xarray as xr
 from lib.common.competitions import COMPETITIONS
 from lib.common.rules import rules_table
 from lib.contest.benchmark import check_scaling
-from lib.contest.originality import SELECTED, TEMPLATE, UNIVERSE, check_originality, is_copy
+from lib.contest.originality import (
+    SELECTED,
+    TEMPLATE,
+    UNIVERSE,
+    check_originality,
+    covers,
+    is_copy,
+    recent_sharpe_ratio,
+)
 from lib.contest.page import PANELS, verdict_figure, verdict_page
 from lib.contest.record import as_dict
 from lib.contest.verdict import ELSEWHERE, SYNTHETIC, contest_verdict, in_lines
@@ -244,6 +252,22 @@ def test_a_synthetic_market_is_said_to_be_one(full):
 
 def test_a_slow_pass_fails():
     assert broken_rules(judged(weights(0, 10), seconds=1801.0)) == ["time of a pass"]
+    assert broken_rules(judged(weights(0, 10), seconds=1799.0)) == []
+
+
+def test_the_recent_sharpe_ratio_is_that_of_the_last_three_years():
+    returns, _ = daily(0.1, days=1500)
+    first = returns.get_index("time")[-1].replace(year=returns.get_index("time")[-1].year - 3)
+    recent = annual_sharpe_ratio(returns.sel(time=slice(first, None)), RULES)
+    assert recent_sharpe_ratio(returns, RULES) == recent != annual_sharpe_ratio(returns, RULES)
+
+
+@pytest.mark.parametrize(("late", "holds"), [(-1, True), (0, True), (1, False)])
+def test_three_years_may_lack_the_days_of_grace(late, holds):
+    end = np.datetime64("2010-03-03", "ns")
+    first = np.datetime64("2007-03-03") + np.timedelta64(RULES.grace_days + late, "D")
+    returns = xr.DataArray([0.0, 0.0], {"time": [first.astype("M8[ns]"), end]}, ("time",))
+    assert covers(returns, RULES) is holds
 
 
 def test_the_record_holds_everything_in_plain_values(full):

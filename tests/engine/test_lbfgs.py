@@ -120,3 +120,12 @@ def test_a_tiny_step_ends_an_epoch():
 
 def test_a_flat_gradient_ends_an_epoch():
     assert evaluations(lambda k: -1.0 * k, lambda k: 1e-8) == 1
+
+
+def test_the_first_loss_of_an_epoch_is_not_compared_with_the_last_of_the_one_before():
+    run = Lbfgs(np.zeros(2), 0.5, 2)
+    for loss in (1.0, 1.0, 1.0):  # the second ends the first epoch
+        run.step(loss, np.ones(2))
+    assert not run.done
+    run.step(1.0, np.ones(2))
+    assert run.done

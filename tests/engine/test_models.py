@@ -91,3 +91,13 @@ def test_models_that_cannot_be_stored_do_not_end_a_backtest_and_say_so_when_used
         with pytest.raises(TypeError, match=r"There are no models: the trained .* Train them again"):
             use(lost)
     models["A"].file.close()
+
+
+def test_models_of_several_features_are_modules_after_pickling_too():
+    strategy = Strategy(top_assets=3, hidden_size=5, features=["trend", daily])
+    models = train_model(window(40), strategy)
+    expected = outputs(models, window(40), strategy)
+    carried = pickle.loads(pickle.dumps(models))
+    modules = dict(carried)
+    assert np.allclose(outputs(modules, window(40), strategy), expected, atol=1e-6)
+    assert outputs(carried, window(40), strategy).tobytes() == expected.tobytes()

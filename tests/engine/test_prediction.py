@@ -250,3 +250,14 @@ def test_data_stay_as_they_are():
 def test_a_weight_of_exactly_the_minimum_is_kept():
     assert blend(np.array([0.25, 0.2499]), np.zeros(2), 0.25, 1.0).tolist() == [0.25, 0.0]
     assert blend(np.array([0.25, 0.5]), np.array([0.25, 0.0]), 0.25, 0.3).tolist() == [0.25, 0.3]
+
+
+def test_days_without_features_are_left_out_of_the_whole_sequence():
+    def warming_up(data, strategy):
+        values = data.sel(field="close").copy()
+        values[:3] = np.nan
+        return values
+
+    strategy = Strategy(whole_sequence=True, features=[warming_up])
+    weights, _ = predict({"NAS:A": Remembers()}, market({"A": 1}, days=8), None, strategy)
+    assert weights.item() == pytest.approx(0.05)

@@ -5,6 +5,7 @@ import xarray as xr
 
 from lib import Strategy
 from lib.engine import training
+from lib.engine.models import TrainedModels
 from lib.engine.training import TrainingWarning, train_model
 from tests import reference
 from tests.trained import SMALL, daily, outputs, use_torch, window
@@ -176,3 +177,10 @@ def test_a_loss_far_above_that_of_a_constant_is_a_divergence(target, first, afte
     reason = training._divergence(losses, target + np.float32(np.sqrt(after)), target, SMALL)
     assert bool(reason) == left_out
     assert ("a constant is" in reason) == left_out
+
+
+def test_an_output_of_one_half_says_no_rise():
+    models = TrainedModels(SMALL, ("a", "b"))
+    output, target = np.array([0.5, 0.5, 0.5, 0.6]), np.array([0.0, 0.0, 1.0, 1.0])
+    training._add(models, "A", training.Fitted(None, (0.3,), output, target), SMALL)
+    assert models.fits["A"].accuracy == 0.75

@@ -129,3 +129,10 @@ def test_the_market_by_hand_is_its_own_conversion():
     }
     made = market_from_frames(frames, report=False)
     xr.testing.assert_equal(made.sel(field=list(fields)), market().sel(field=list(fields)))
+
+
+def test_a_split_on_the_last_day_is_found_and_applied():
+    raw = stock([59])
+    made = market_from_frames({"A": raw}, report=False).sel(asset="A")
+    np.testing.assert_allclose(made.sel(field="close")[:59], raw["close"][:59] / 2)
+    np.testing.assert_array_equal(made.sel(field="split_cumprod")[[58, 59]], [1, 2])

@@ -128,3 +128,19 @@ def test_a_ticker_without_a_price_is_dropped(capsys):
     made = market_from_frames({"AAA": AAA, "EMPTY": empty})
     assert made.asset.values.tolist() == ["AAA"]
     assert "1 tickers without a price: EMPTY" in capsys.readouterr().out
+
+
+def test_a_split_alone_on_a_halted_day_counts_on_the_next():
+    halted = AAA.assign(Dividends=0.0)
+    halted.loc["2024-01-05", ["Open", "High", "Low", "Close"]] = np.nan
+    made = market_from_frames({"AAA": halted, "BRK.B": BRK}, report=False).sel(asset="AAA")
+    np.testing.assert_array_equal(made.sel(field="close"), [51, 52, 53, 55.1])
+    np.testing.assert_array_equal(made.sel(field="split_cumprod"), [1, 1, 1, 2])
+
+
+def test_a_dividend_of_a_halted_day_is_added_to_that_of_the_next():
+    halted = AAA.copy()
+    halted.loc["2024-01-05", ["Open", "High", "Low", "Close"]] = np.nan
+    halted.loc["2024-01-08", "Dividends"] = 0.2
+    made = market_from_frames({"AAA": halted, "BRK.B": BRK}, report=False).sel(asset="AAA")
+    np.testing.assert_allclose(made.sel(field="divs"), [0, 0.25, 0, 0.5])

@@ -44,6 +44,11 @@ def jump(frame):
     frame.iloc[20:, :4] *= 4
 
 
+def jump_over_a_gap(frame):
+    frame.iloc[20:, :4] *= 4
+    frame.iloc[17:20] = np.nan
+
+
 @pytest.mark.parametrize(
     ("spoil", "finding"),
     [
@@ -53,6 +58,7 @@ def jump(frame):
         (halted, "1 gaps of 5 days or more: BAD 2020-01-29"),
         (stale, "1 stretches of 10 days or more at one price: BAD 2020-01-30"),
         (jump, "1 jumps that no split explains: BAD 2020-01-29 (times "),
+        (jump_over_a_gap, "1 jumps that no split explains: BAD 2020-01-29 (times "),
     ],
 )
 def test_a_planted_fault_is_named(spoil, finding, capsys):

@@ -61,6 +61,12 @@ def ambiguous_dates(folder):
     changed.to_csv(folder / "prices.csv", index=False)
 
 
+def dates_up_to_the_twelfth(folder):
+    changed = long()
+    changed["Date"] = (changed["Date"] + pd.DateOffset(months=11, days=4)).dt.strftime("%m/%d/%Y")
+    changed.to_csv(folder / "prices.csv", index=False)
+
+
 def with_members(content):
     def write(folder):
         long().to_csv(folder / "prices.csv", index=False)
@@ -166,6 +172,11 @@ REFUSALS = {
         ambiguous_dates,
         ["prices.csv"],
         r"prices\.csv: the dates, like '01/02/2024', do not",
+    ),
+    "ambiguous dates up to a twelfth": (
+        dates_up_to_the_twelfth,
+        ["prices.csv"],
+        r"prices\.csv: the dates, like '12/06/2024', do not",
     ),
     "no ticker": (
         csv_with(ROW_OF_BRK, ROW_OF_BRK.removesuffix("BRK.B")),

@@ -81,6 +81,7 @@ def edited(number):
         ),
         (made(PLAIN), made(PLAIN.replace("data * 2", "data.mean"))),
         (lag(1), lag(2)),
+        (made("def feature(d, s, *, k=1): return k"), made("def feature(d, s, *, k=2): return k")),
         (
             made("def feature(d, s):\n    return K * d", K=1),
             made("def feature(d, s):\n    return K * d", K=2),

@@ -125,3 +125,12 @@ def test_a_portfolio_of_nothing_has_no_ratio() -> None:
     assert "correlate" not in added_value_sentence(value)
     assert "Sharpe ratio, interval" not in added_value_sentence(value)
     assert "is sized as_output" in added_value_sentence(value, "as_output")
+
+
+def test_weights_that_trade_places_differ() -> None:
+    """Differences of both signs add up: the sum over the assets is the same before and after."""
+    returns = line(np.random.default_rng(1).normal(0, 0.01, 100))
+    both = measured({"a": returns, "b": returns}, RULES)
+    first = line(np.full(100, 0.5)).expand_dims(asset=["A", "B"]).transpose("time", "asset") * [1, 0]
+    value = added_value(both["a"], both["b"], [returns, returns], [first, first[:, ::-1].values + 0 * first])
+    assert value.weight_difference == pytest.approx(1.0)
