@@ -83,6 +83,8 @@ def test_models_of_another_kind_are_compared_by_their_numbers():
     found = difference(models, [models[0], models[1] * 1.01])
     assert found is not None
     assert (found.asset, found.size) == (-1, pytest.approx(1e-5))
+    gone = [models[0], models[1] * np.nan]
+    assert difference(models, gone) == difference(gone, models) == Difference(0, -1, np.inf)
     assert difference(models, models[:1]) == Difference(0, -1, np.inf)
     assert difference(models, WALK) == Difference(0, -1, np.inf)
 

@@ -430,3 +430,9 @@ def test_installed_packages_are_not_followed():
     assert [
         fingerprint.file_of(name) for name in ("numpy", "xarray.core", "json", "qnt.data", "__main__")
     ] == ([None] * 5)
+
+
+def test_the_engine_is_part_of_the_code(monkeypatch):
+    before = code_fingerprint([])
+    monkeypatch.setattr("lib.runs.provenance.engine", lambda: "qnt 9")
+    assert code_fingerprint([]) != before
