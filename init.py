@@ -17,6 +17,7 @@ import urllib.request
 from importlib import metadata
 from pathlib import Path
 
+DESCRIPTION = "Install the missing packages of requirements.txt, and report which qnt is imported."
 HERE = Path(__file__).resolve().parent
 OLDEST, NEWEST = (3, 11), (3, 13)  # torch 2.13.0 and the platform's library have builds for these
 MODULES = {"pytest-xdist": "xdist"}  # modules that are not named like their package
@@ -66,7 +67,7 @@ def parse(arguments) -> argparse.Namespace:
 
     An unknown one ends it with a sentence and exit code 2.
     """
-    parser = argparse.ArgumentParser("init.py", description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser("init.py", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--tests", action="store_true", help="also install what the tests need")
     parser.add_argument(
         "--torch",

@@ -3,8 +3,10 @@
 import ast
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -28,7 +30,10 @@ def run_command_line(command, *words, python=(), cwd=PROJECT, **variables):
     paths = [variables.pop("first", ""), str(PROJECT), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | variables | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     line = [sys.executable, *python, "-m", f"lib.{command}", *words]
-    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, check=False)
+    heard = None if os.name == "nt" else partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.run(  # a suite in the background ignores Ctrl-C, and its children would too
+        line, cwd=cwd, env=environment, capture_output=True, check=False, preexec_fn=heard
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
