@@ -20,7 +20,7 @@ from pathlib import Path
 DESCRIPTION = "Install the missing packages of requirements.txt, and report which qnt is imported."
 HERE = Path(__file__).resolve().parent
 OLDEST, NEWEST = (3, 11), (3, 13)  # torch 2.13.0 and the platform's library have builds for these
-MODULES = {"pytest-xdist": "xdist"}  # modules that are not named like their package
+MODULES = {"pytest-xdist": "xdist", "scikit-learn": "sklearn"}  # modules not named like their package
 PROGRESS = ("Downloading", "Using cached", "Building", "Installing", "Attempting", "WARNING: Retrying")
 CPU_BUILDS = "https://download.pytorch.org/whl/cpu"  # PyTorch's own index
 PATIENCE = 5  # seconds to wait for it
