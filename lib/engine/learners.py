@@ -18,7 +18,6 @@ from lib.common.errors import WrongTypeError, WrongValueError
 from lib.common.registry import find, label
 from lib.engine import lstm
 from lib.engine.lstm import one_thread
-from lib.engine.windows import windows_of
 
 if TYPE_CHECKING:
     from lib.parameters import Parameters
@@ -157,6 +156,32 @@ def dtype_of(strategy: "Parameters") -> type:
     return np.float32 if kind_of(strategy) == "torch" else np.float64
 
 
+def windows_of(values: np.ndarray, days: int) -> np.ndarray:
+    """Return the last `days` days of each day from the first that has them, a view.
+
+    (asset, time) becomes (time - days + 1, asset, days), and (asset, time, feature) becomes (time - days + 1,
+    asset, days, feature).
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(values, days, axis=1)
+    return np.moveaxis(windows.swapaxes(0, 1), -1, 2)
+
+
+def rows_of(x: np.ndarray, known: np.ndarray, days: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows (row, column) of an estimator, and their places (asset, time).
+
+    A row has the features of an asset's last `days` days, the oldest first. It exists where all of them are
+    `known`. The rows are ordered by day, then by asset.
+    """
+    there = np.zeros(known.shape, bool)
+    if known.shape[1] >= days:
+        there[:, days - 1 :] = windows_of(known, days).all(axis=2).T
+    time, asset = np.nonzero(there.T)
+    if not len(time):
+        return np.empty((0, days * x.shape[2]), x.dtype), there
+    rows = windows_of(x, days)[time - days + 1, asset]
+    return rows.reshape(len(time), -1), there
+
+
 def new_rule(strategy: "Parameters") -> Callable[[np.ndarray], np.ndarray]:
     """Return the strategy's rule."""
     model = _found(strategy)
@@ -239,8 +264,19 @@ def fit_estimator(strategy: "Parameters", x: np.ndarray, y: np.ndarray) -> Any:
     return estimator
 
 
+def estimator_outputs(
+    estimator: Any, x: np.ndarray, known: np.ndarray, strategy: "Parameters"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the outputs (asset, time) of an estimator, and where there are any."""
+    rows, there = rows_of(x, known, max(strategy.window, 1))
+    values = np.full(known.shape, np.nan)
+    if len(rows):
+        values.T[there.T] = _row_outputs(estimator, rows)
+    return values, there
+
+
 @one_thread
-def estimator_outputs(estimator: Any, x: np.ndarray) -> np.ndarray:
+def _row_outputs(estimator: Any, x: np.ndarray) -> np.ndarray:
     """Return the outputs (row,): the probability of class 1 of a classifier, else the prediction."""
     with _quiet():
         if not hasattr(estimator, "predict_proba"):

@@ -13,7 +13,6 @@ from lib.engine.inputs import model_inputs, select_assets
 from lib.engine.learners import Constant, Rule, estimator_outputs, is_estimator, kind_of, rule_outputs
 from lib.engine.models import TrainedModels
 from lib.engine.warm_up import check_lookback_window, check_model_window
-from lib.engine.windows import rows_of
 from lib.sizing import check_shorts, sees_window, sizing
 from lib.state import State, StateWarning
 
@@ -121,28 +120,15 @@ def outputs_by_kind(
     values, there = np.full(known.shape, np.nan), np.zeros(known.shape, bool)
     held = np.array([shared is not None or asset in models for asset in assets], bool)
     known = known & held[:, None]
-    if kind == "estimator":
-        groups = (
-            [(shared, slice(None))]
-            if shared is not None
-            else [(models[asset], slice(k, k + 1)) for k, asset in enumerate(assets) if held[k]]
-        )
-        for estimator, part in groups:
-            rows, places = rows_of(x[part], known[part], max(strategy.window, 1))
-            if len(rows):
-                values[part].T[places.T] = estimator_outputs(estimator, rows)
-                there[part] = places
-        return values, there
-    if shared is None and not strategy.window:  # a sequence for each asset
+    if shared is None and not strategy.window and kind != "estimator":  # a sequence for each asset
         inputs = {asset: x[k][known[k]] for k, asset in enumerate(assets) if known[k].any()}
         found = model_outputs(models, inputs)
         for k, asset in enumerate(assets):
             if asset in found:
                 values[k, known[k]] = found[asset]
         return _as_probabilities(values, kind, strategy), known
-    if kind == "rule":
-        function: Any = rule_outputs
-    else:
+    function: Any = {"rule": rule_outputs, "estimator": estimator_outputs}.get(kind)
+    if function is None:
         from lib.engine.torch_options import module_outputs as function
     each = (
         [(shared, slice(None))]

@@ -18,8 +18,8 @@ from torch import nn
 
 from lib.common.errors import WrongTypeError, WrongValueError
 from lib.common.registry import label
+from lib.engine.learners import windows_of
 from lib.engine.torch_models import check_shape, with_batchable_layers
-from lib.engine.windows import windows_of
 
 if TYPE_CHECKING:
     from lib.parameters import Parameters

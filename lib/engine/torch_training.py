@@ -101,7 +101,7 @@ def fit_panel(training_set: TrainingSet, strategy: "Parameters") -> dict[str, tu
         if known[k].any():
             part = (x[k : k + 1], y[k : k + 1], known[k : k + 1])
             found[asset] = fit_with_options(_new_model, *part, training_set.horizon, strategy)
-    examples = {asset: training_set.examples[asset] for asset in found}
+    examples = {asset: xy for asset, xy in training_set.examples.items() if asset in found}
     _check_inputs(next(iter(found.items())), examples, strategy)
     return found
 

@@ -12,17 +12,16 @@ from lib.engine import lstm
 from lib.engine.examples import TrainingSet, in_chunks, stacked, training_set_of
 from lib.engine.lbfgs import minimise
 from lib.engine.learners import (
-    check_model,
     fit_estimator,
     has_options,
     is_classifier,
     is_published,
     kind_of,
     new_rule,
+    rows_of,
 )
 from lib.engine.models import Fit, TrainedModels
 from lib.engine.prediction import outputs_by_kind
-from lib.engine.windows import rows_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -101,7 +100,6 @@ def train_sets(training_sets: Sequence[TrainingSet], strategy: "Parameters") -> 
     promise that, so there the windows take turns. `seconds` is the mean of all windows; nothing is warned of.
     """
     started = time.perf_counter()
-    check_model(strategy)
     trained = [TrainedModels(strategy, training_set.window) for training_set in training_sets]
     sets = [_scaled(*pair, strategy) for pair in zip(training_sets, trained, strict=True)]
     if is_published(strategy):

@@ -278,7 +278,7 @@ def test_writers_at_the_same_time_do_not_disturb_each_other(path):
     ids=["UTF-8", "another encoding", "ASCII"],
 )
 def test_a_name_that_python_could_not_decode_can_be_written(name, shown):
-    """With ``LANG=C`` every byte above 127 is a surrogate."""
+    """Replace surrogates, which every byte above 127 is under ``LANG=C``."""
     for encoding in ("ascii", "utf-8"):
         assert valid_text(name.decode(encoding, "surrogateescape")) == shown
     assert valid_text(shown) == shown

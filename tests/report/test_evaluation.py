@@ -300,7 +300,7 @@ def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
 
 @long
 def test_an_edge_too_weak_for_one_asset_is_found_by_a_pooled_model(use_market) -> None:
-    """With 0.07 of the daily volatility the sign is right on 53 of 100 days.
+    """Plant an edge of 0.07 of the daily volatility: its sign is right on 53 of 100 days.
 
     Seventy days of one asset hold 0.6 standard errors of it, a year of thirty assets holds 6. So the
     published network, one for each asset, does not find the edge, and a pooled linear model does.
