@@ -288,6 +288,8 @@ def _warn_of_selection(top_assets: int, competition_type: str, liquid: int) -> N
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in (int, float, bool, str):  # most of them
+        return value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value if is_plain(value) else full_name_of(value)

@@ -201,9 +201,10 @@ def weights_of_day(
     carried_in: Mapping[str, float] = {}
     memory: Mapping[str, Any] = {}
     if state is not None:
-        carried_in = state.carried_into(day, parameters, strategy.defaults())
+        older = not parameters.keys() <= state.parameters.keys()  # a record without later parameters
+        carried_in = state.carried_into(day, parameters, strategy.defaults() if older else None)
         memory = state.memory_carried_into(day)
-    missed = 0 if state is None else len(days) - 1 - int(days.searchsorted(state.date, side="right"))
+    missed = 0 if state is None else _later_days(days, state.date) - 1
     if state is not None and missed > 0:
         warnings.warn(
             f"The state is of {state.date}: {missed} trading days lie between it and {str(day)[:10]}. Its "
@@ -241,9 +242,13 @@ def _days_since_rebalance(state: State | None, days: "pd.Index", interval: int) 
     """
     if state is None or interval == 1 or state.date > days.values[-1]:
         return 0
-    later = len(days) - int(days.searchsorted(state.date, side="right"))
+    later = _later_days(days, state.date)
     waited = state.days_since_rebalance + later
     return 0 if later and waited >= interval else waited
+
+
+def _later_days(days: "pd.Index", day: np.datetime64) -> int:
+    return len(days) - int(days.values.searchsorted(day, side="right"))
 
 
 def _positions(new: np.ndarray, old: np.ndarray, strategy: "Parameters") -> np.ndarray:

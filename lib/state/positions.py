@@ -113,7 +113,8 @@ class State:
         StateError
             The state was made with other parameters, or for another universe.
         """
-        check_same(self.date, {**(defaults or {}), **self.parameters}, parameters_of(parameters))
+        if self.parameters != parameters:  # a shortcut: they are the same on most days of a chain
+            check_same(self.date, {**(defaults or {}), **self.parameters}, parameters_of(parameters))
         day = day_of(date)
         if day < self.date:
             warnings.warn(
