@@ -91,6 +91,14 @@ def test_an_edited_function_is_another_run(first):
     assert before["key"] != after["key"]
 
 
+def test_a_strategy_with_a_longer_lookback_is_planned_on_its_own_market():
+    """The market of a run begins before the first day by the periods of its strategy."""
+    strategies = [Strategy(**{**SMALL, "lookback_period": days}) for days in (40, 90)]
+    together = comparison._plan(strategies, START, END)
+    alone = [next(iter(comparison._plan([each], START, END))) for each in strategies]
+    assert list(together) == alone
+
+
 def test_the_state_of_a_callable_object_is_part_of_the_key(first):
     assert planned(features=[Ratio(3)])["key"] in first[2]["run"].tolist()
     assert planned(features=[Ratio(3)])["parameters"] == planned(features=[Ratio(4)])["parameters"]

@@ -10,8 +10,10 @@ import xarray as xr
 
 from lib import Strategy
 from lib import contest as package
-from lib.contest import ContestWarning, contest
+from lib.contest import ContestWarning, all_days, contest, record
 from lib.contest.__main__ import main
+from lib.contest.all_days import whole_run
+from lib.contest.passes import Pass
 from tests.contest.strategies import TINY, last_three, nothing_before_2008, years_of_wednesdays
 from tests.switches import long
 
@@ -83,6 +85,39 @@ def test_the_command_line(market, tmp_path, capsys):
     market.stop = 0
     assert main([*given, "--start", "2007-10-03"]) == 130
     assert "the same command continues" in capsys.readouterr().err
+
+
+def test_the_time_of_a_pass_is_the_longest(market, tmp_path, monkeypatch):
+    def slow_once(*arguments, **options):
+        (weights, passes), damaged = whole_run(*arguments, **options)
+        passes = [entry._replace(seconds=700.0 if k == 3 else 0.1) for k, entry in enumerate(passes)]
+        return all_days.WholeRun(weights, passes), damaged
+
+    monkeypatch.setattr(package, "whole_run", slow_once)
+    verdict = contest(ORIGINAL, "2007-11-01", "2008-02-20", folder=tmp_path, progress=False)
+    (found,) = [check.found for check in verdict.checks if check.rule == "time of a pass"]
+    assert found.startswith("700.0 s")
+
+
+def test_an_asset_without_a_model_is_in_equal_weights_of_the_selected():
+    data = years_of_wednesdays(end="2006-02-01")
+    names, day = data.asset.values.tolist(), str(data.time.values[-1])[:10]
+    entry = Pass(day, {}, names[:2], {names[5]: "too few days"}, 0.1)
+    weights = package.equal_in_selected(data, [entry])
+    held = weights.isel(time=0).to_series()
+    assert held[held > 0].to_dict() == dict.fromkeys([*names[:2], names[5]], 1 / 3)
+    assert package.equal_in_selected(data, [entry._replace(models=None)]) is None
+
+
+def test_a_verdict_on_another_market_is_no_rival(market, tmp_path):
+    contest(ORIGINAL, "2007-11-01", "2008-02-20", folder=tmp_path, progress=False)
+    (path,) = [path for path in tmp_path.glob("*/verdict.json") if path.parent.name != "days"]
+    content = json.loads(path.read_text("utf-8"))
+    kind, prices = content["parameters"]["competition_type"], content["market"]
+    found, damaged = record.earlier_verdicts(tmp_path, kind, prices, set())
+    assert (len(found), damaged) == (1, [])
+    assert record.earlier_verdicts(tmp_path, kind, "another", set()) == ({}, [])
+    assert record.earlier_verdicts(tmp_path, "stocks_s&p500", prices, set()) == ({}, [])
 
 
 @pytest.mark.parametrize(
