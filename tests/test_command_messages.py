@@ -17,7 +17,7 @@ from lib.notebook.run import main as notebook_main
 from lib.notebook.strategy import strategy_of
 from lib.runs.provenance import market_name
 from tests.conftest import LAST_DAY, REAL
-from tests.switches import long
+from tests.switches import long, longest
 from tests.vectors import CONFORMANCE
 
 COMMANDS = sorted(path.parent.name for path in (PROJECT / "lib").glob("*/__main__.py"))
@@ -91,9 +91,12 @@ def test_the_headline_can_be_written(tmp_path):
     assert strategy_of(path).headline.encode().decode() == "m\ufffdrkt \xe4.ipynb: as published"
 
 
-@long
 @pytest.mark.skipif(REAL, reason="one engine is enough")
-@pytest.mark.parametrize("command", ["contest", "compare", "report", "lookahead", "notebook", "rehearsal"])
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(command, marks=long) for command in ("contest", "notebook")]
+    + [pytest.param(command, marks=longest) for command in ("compare", "report", "lookahead", "rehearsal")],
+)
 def test_a_command_runs_without_docstrings_and_in_ascii(command, tmp_path):
     """Names of the market, the notebook and the folder have letters that the encoding lacks."""
     shutil.copy(CONFORMANCE / "market.nc", tmp_path / "m\xe4rkt \u4e2d.nc")

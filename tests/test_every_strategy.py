@@ -163,7 +163,7 @@ STRATEGIES = {
     "own functions": lambda: Strategy(**SMALL).with_functions(train_model=mean_model, predict=equal_rule),
 }
 ORDINARY = ("rank", "Halved", "functions", "Ridge each day")
-MORE = (*ORDINARY, "Normed", "rsi", "ranked", "Sign", "Windowed", "Renamed", "Fewer", "Rows", *LEARNERS)
+MORE = (*ORDINARY, "Normed", "Windowed", "Rows", "Ridge pooled", "rule pooled", "in batches", "with Adam")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning"),
     pytest.mark.filterwarnings("ignore:.*loky.*"),

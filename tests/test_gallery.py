@@ -28,8 +28,8 @@ GALLERY = {
 }
 LONGEST = 25  # lines
 FIRST, LAST = "2024-12-02", "2024-12-30"
-OF_KINDS = ("LightGBM classifier", "Pooled network with early stopping", "Ensemble of seeds", "Stop loss")
-QUICK_ONES = ("Pooled Ridge",)  # the others take longer
+SLOW = {"Pooled network with early stopping", "Attention across assets", "Convolution over a window"}
+SLOW |= {"Ensemble of seeds"}
 QUICK = {"hidden_size": 3, "start_date": FIRST}
 
 
@@ -56,7 +56,7 @@ def test_the_page_has_its_strategies():
     assert not [title for title, block in GALLERY.items() if len(block.strip().splitlines()) > LONGEST]
 
 
-@pytest.mark.parametrize("title", [t if t in QUICK_ONES else pytest.param(t, marks=long) for t in GALLERY])
+@pytest.mark.parametrize("title", [pytest.param(t, marks=longest if t in SLOW else long) for t in GALLERY])
 def test_a_strategy_of_the_gallery_passes_every_command(title, runs, here, tmp_path, monkeypatch):
     """Run its backtest, the look-ahead check, and the contest over a month."""
     monkeypatch.chdir(tmp_path)
@@ -73,7 +73,7 @@ def test_a_strategy_of_the_gallery_passes_every_command(title, runs, here, tmp_p
 
 
 @pytest.mark.parametrize(
-    "title", [pytest.param(t, marks=long if t in OF_KINDS else longest) for t in GALLERY]
+    "title", [pytest.param(t, marks=long if t == "LightGBM classifier" else longest) for t in GALLERY]
 )
 def test_a_strategy_of_the_gallery_runs_in_the_notebook(title, tmp_path):
     executed = run_notebook(notebook_with(GALLERY[title], tmp_path), tmp_path / "out", QUICK)

@@ -16,7 +16,7 @@ from lib.report.evaluation import evaluate
 from lib.strategy import Strategy
 from tests.compare.shared import HERE
 from tests.report.planted import STRATEGY, planted_market
-from tests.switches import long, longest
+from tests.switches import longest
 
 STRENGTH, FLIP = 1.0, 0.4  # of the daily volatility: a model that sees the sign is right on 84 of 100 days
 SHUFFLES = 20  # the fewest that can give a p-value below 0.05, in 1 of 21 cases by luck
@@ -55,9 +55,9 @@ def sentence(market: xr.DataArray) -> str:
     return evaluate(LEARNING.load_range(start), weights, COMPETITIONS["stocks_nasdaq100"], log).sentence
 
 
-@long
+@longest
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=longest) for seed in (2, 3))])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_an_edge_that_the_feature_sees_is_no_luck(seed, use_market, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     market = planted_market(STRENGTH, seed, days=145, assets=8, flip=FLIP)

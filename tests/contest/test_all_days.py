@@ -23,7 +23,7 @@ from lib.engine.chain import days_between, window_of
 from lib.engine.examples import training_set_of
 from tests.contest.strategies import OWN, TINY, broken
 from tests.markets import changed_after, random_market
-from tests.switches import long
+from tests.switches import long, longest
 from tests.systems import needs_fork
 
 PROJECT = Path(__file__).parents[2]
@@ -263,8 +263,7 @@ def test_market_data_are_sent_in_lots(here, tmp_path, monkeypatch):
     assert run(tmp_path / "in lots", **short)[0].weights.equals(at_once)
 
 
-@long
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=longest), pytest.param(2, marks=long)])
 def test_workers_have_no_say_in_the_result(tmp_path, workers, expected):
     assert np.array_equal(run(tmp_path, workers=workers)[0].weights.values, expected)
 

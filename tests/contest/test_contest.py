@@ -15,7 +15,7 @@ from lib.contest.__main__ import main
 from lib.contest.all_days import whole_run
 from lib.contest.passes import Pass
 from tests.contest.strategies import TINY, last_three, nothing_before_2008, years_of_wednesdays
-from tests.switches import long
+from tests.switches import long, longest
 
 pytestmark = pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
 ORIGINAL = Strategy(**TINY, selection=last_three)
@@ -29,7 +29,7 @@ def market(use_market, here, monkeypatch):
     return here
 
 
-@long
+@longest
 def test_the_template_and_a_late_start_are_judged_right(market, tmp_path):
     """Positions above 0.1 and an admitted strategy follow below, what no strategy does in test_judging."""
     copy = contest(Strategy(**TINY), folder=tmp_path, progress=False)
@@ -94,7 +94,7 @@ def test_the_time_of_a_pass_is_the_longest(market, tmp_path, monkeypatch):
         return all_days.WholeRun(weights, passes), damaged
 
     monkeypatch.setattr(package, "whole_run", slow_once)
-    verdict = contest(ORIGINAL, "2007-11-01", "2008-02-20", folder=tmp_path, progress=False)
+    verdict = contest(ORIGINAL, "2008-01-09", "2008-02-20", folder=tmp_path, progress=False)
     (found,) = [check.found for check in verdict.checks if check.rule == "time of a pass"]
     assert found.startswith("700.0 s")
 
@@ -110,7 +110,7 @@ def test_an_asset_without_a_model_is_in_equal_weights_of_the_selected():
 
 
 def test_a_verdict_on_another_market_is_no_rival(market, tmp_path):
-    contest(ORIGINAL, "2007-11-01", "2008-02-20", folder=tmp_path, progress=False)
+    contest(ORIGINAL, "2008-02-06", "2008-02-20", folder=tmp_path, progress=False)
     (path,) = [path for path in tmp_path.glob("*/verdict.json") if path.parent.name != "days"]
     content = json.loads(path.read_text("utf-8"))
     kind, prices = content["parameters"]["competition_type"], content["market"]

@@ -5,7 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lib.engine.lbfgs import History, Lbfgs
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 
 # each from (size,) to a number; the last has its minimum at the start, the one before falls for ever
 PROBLEMS = {
@@ -45,7 +45,7 @@ def with_ours(problem, start, learning_rate, epochs):
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-@settings(max_examples=15 if LONG else 4, deadline=None, derandomize=True)
+@settings(max_examples=15 if ALL else 4 if LONG else 2, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**32 - 1),
     learning_rate=st.sampled_from([0.01, 0.08, 0.5]),

@@ -18,7 +18,7 @@ from lib.state import from_bytes, to_bytes
 from tests import reference
 from tests.contest.strategies import OWN
 from tests.markets import random_market
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 
 MARKET = random_market(11, days=130, assets=12)
 START, END = np.datetime64("2024-11-22"), np.datetime64("2024-12-30")
@@ -157,7 +157,7 @@ POSITIONS = st.lists(
 )
 
 
-@settings(max_examples=300 if LONG else 60, deadline=None, derandomize=True)
+@settings(max_examples=300 if ALL else 100 if LONG else 40, deadline=None, derandomize=True)
 @given(POSITIONS, st.booleans(), st.floats(0, 0.08), st.floats(0, 0.04))
 def test_positions_are_valid_and_change_enough_or_not_at_all(pairs, mean, min_change, min_weight):
     new, old = np.array(pairs).T

@@ -165,6 +165,7 @@ def test_with_papermill(notebook: Notebook, tmp_path: Path, capfd: pytest.Captur
         assert html.count("* plotly.js v") == 1
 
 
+@long
 def test_as_a_submission_and_by_hand(
     notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

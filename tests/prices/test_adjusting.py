@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lib.prices import market_from_frames
 from tests.prices.sources import AAA, BRK, adjusted, market
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 
 
 def stock(split_days, jumps=(), ratio=2.0, days=60, seed=0):
@@ -77,7 +77,7 @@ def test_a_split_before_all_prices_changes_nothing():
     np.testing.assert_array_equal(made, late["close"][20:])
 
 
-@settings(max_examples=60 if LONG else 5, deadline=None)
+@settings(max_examples=60 if ALL else 20 if LONG else 4, deadline=None)
 @given(
     splits=st.lists(
         st.dictionaries(st.integers(1, 59), st.sampled_from([0.1, 0.5, 1.5, 2.0, 3.0, 7.0]), max_size=3),

@@ -20,7 +20,7 @@ from lib.prices.__main__ import main
 from lib.prices.conversion import convert_files
 from tests.prices.sources import AAA, BRK, TICKERS, adjusted, long, two_levels, wide
 from tests.processes import PROJECT
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 
 
 def csv_with(old, new):
@@ -325,7 +325,7 @@ JUNK = [
 ]
 
 
-@settings(max_examples=300 if LONG else 15, deadline=None)
+@settings(max_examples=300 if ALL else 80 if LONG else 15, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(data):
     """Cells, characters and lines replaced or cut anywhere: no traceback, and one line of text."""

@@ -7,10 +7,10 @@ from lib.rehearsal import execution
 from tests.conftest import REAL
 from tests.rehearsal.notebooks import RUN_CELLS
 from tests.rehearsal.public_notebooks import LIQUID, LOAD, PUBLIC, WRITE, save
-from tests.switches import LONG, long
+from tests.switches import LONG, long, longest
 
 LAST = "2024-12-30"
-SAMPLE = ("days held in a state of its own",)
+SAMPLE = ("a stateless rule", "a state in a dict", "qnt.ta only", "days held in a state of its own")
 WITH_STATE = {"a state in a dict", "backtest_ml with retraining", "days held in a state of its own"}
 
 
@@ -25,7 +25,9 @@ def run(tmp_path, monkeypatch):
     return rehearse
 
 
-@pytest.mark.parametrize("kind", PUBLIC if LONG else SAMPLE)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=long if kind in SAMPLE else longest) for kind in PUBLIC]
+)
 def test_a_public_kind_of_notebook_passes(kind, run):
     found = run(PUBLIC[kind], jupyter=LONG and kind == "qnt.ta only")
     assert found.passed, str(found)

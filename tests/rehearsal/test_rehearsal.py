@@ -12,7 +12,7 @@ from lib.rehearsal.__main__ import main
 from tests.conftest import REAL
 from tests.loopback import foreign_id
 from tests.rehearsal.notebooks import KEEP, PROJECT, SMALL, WRITE, Draft
-from tests.switches import LONG, long, longest
+from tests.switches import long, longest
 
 FOREIGN_IDS = REAL and os.environ.get("QNT_FOREIGN_IDS", "") not in ("", "0")
 LAST = ["2024-12-27", "2024-12-30"]
@@ -79,10 +79,8 @@ sizing = squared
 """
 
 
-@long
-@pytest.mark.parametrize(
-    "name", ["own", *(pytest.param(name, marks=longest) for name in ("as_output", "above_half", "ranked"))]
-)
+@longest
+@pytest.mark.parametrize("name", ["own", "as_output", "above_half", "ranked"])
 def test_a_notebook_of_any_sizing_passes(name, tmp_path):
     # so that some outputs are above one half
     draft, settings = Draft(), SMALL | {"whole_sequence": True, "epochs": 3}
@@ -147,7 +145,8 @@ def test_a_fresh_environment_needs_an_init_notebook(tmp_path):
         rehearsal.rehearse(Draft().save(tmp_path), days=1, fresh=True)
 
 
-@pytest.mark.skipif(not LONG or REAL, reason="installs packages: LONG_TESTS=1, without the real library")
+@longest  # installs packages
+@pytest.mark.skipif(REAL, reason="without the real library")
 def test_a_fresh_environment_has_what_init_installed_and_nothing_else(tmp_path, monkeypatch):
     """Install only the requirements of a pass; papermill is installed here, but not there."""
     monkeypatch.setenv("PIP_NO_COMPILE", "0")  # pip's way to turn it on: most modules are never imported

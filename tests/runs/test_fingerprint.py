@@ -261,6 +261,7 @@ print(*(path.relative_to(fingerprint.PROJECT).as_posix() for path in paths))
 """
 
 
+@long
 def test_every_module_that_a_run_loads_is_seen():
     loaded, listed = (set(line.split()) for line in run_python(USED)[0].splitlines()[-2:])
     assert {name for name in loaded - listed if not name.startswith(BYSTANDERS)} == set()

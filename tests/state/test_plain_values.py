@@ -9,10 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib.state.positions import StateError, day_of, parameters_of, weights_of
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 
 UNTIMED = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300 if LONG else 50
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=300 if ALL else 100 if LONG else 40,
 )
 
 ANYTHING = st.recursive(

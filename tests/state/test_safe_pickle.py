@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from lib.state import safe_pickle
 from lib.state.safe_pickle import Call, Name, NotPlain
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 
 UNTIMED = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=400 if LONG else 50
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=400 if ALL else 150 if LONG else 40,
 )
 BROKEN_ERRORS = (ValueError, LookupError)
 

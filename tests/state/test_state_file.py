@@ -22,10 +22,12 @@ from hypothesis import strategies as st
 from lib import state as state_module
 from lib.state import State, StateError, StateWarning, state_read, state_write
 from tests.state.conftest import AFRESH, DAY, NEW, OLD, packed
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 
 UNTIMED = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000 if LONG else 50
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=1000 if ALL else 200 if LONG else 25,
 )
 
 
@@ -284,7 +286,7 @@ def scratch():
         yield Path(folder) / "state.pickle.gz"
 
 
-@settings(UNTIMED, max_examples=400 if LONG else 50)
+@settings(UNTIMED, max_examples=400 if ALL else 100 if LONG else 25)
 @given(state=STATES)
 def test_any_state_comes_back_as_it_was(scratch, state):
     scratch.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from lib.common.competitions import COMPETITIONS
 from lib.stats.added_value import ERROR_RATE, added_value, added_value_sentence, significance
 from lib.stats.bootstrap import FEWEST, coverage_sentence, interval
 from lib.stats.performance import measured
-from tests.switches import LONG, long
+from tests.switches import ALL, LONG, long, longest
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
 
@@ -79,7 +79,7 @@ def differences(kind: Any, days: int, rng: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize("kind", [0.0, *(pytest.param(kind, marks=long) for kind in list(STATED)[1:])])
 def test_chance_adds_no_more_often_than_stated(kind: Any) -> None:
     """The limit is three standard errors above the stated rate."""
-    repetitions, rng, found = 300 if LONG else 40, np.random.default_rng(7), 0
+    repetitions, rng, found = 300 if ALL else 100 if LONG else 40, np.random.default_rng(7), 0
     for _ in range(repetitions):
         base = rng.normal(0.0003, 0.01, 250)
         both = measured({"a": line(base + differences(kind, 250, rng)), "b": line(base)}, RULES)
@@ -88,7 +88,7 @@ def test_chance_adds_no_more_often_than_stated(kind: Any) -> None:
     assert found / repetitions <= rate + 3 * (rate * (1 - rate) / repetitions) ** 0.5
 
 
-@long
+@longest
 @pytest.mark.parametrize("days", [60, 125, 250])
 def test_an_interval_of_few_days_covers_as_often_as_stated(days: int) -> None:
     rng, daily = np.random.default_rng(3), 0.0005

@@ -18,7 +18,7 @@ from lib.backtest import backtest
 from tests.conftest import REAL
 from tests.prices import sources
 from tests.prices.test_notebook_on_prices import COMMANDS as FROM_CSV_TO_NOTEBOOK
-from tests.switches import LONG, long
+from tests.switches import ALL, long
 from tests.systems import link_or_copy
 from tests.vectors import CRYPTO
 
@@ -229,7 +229,7 @@ def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypa
     assert (weights > 0).any()
     assert not np.array_equal(weights[-1], published_weights().reindex_like(weights[-1]))
     assert state.parameters == strategy.as_dict()
-    report = lookahead.check(strategy, strategy.load_data(400), days=3 if LONG else 1)
+    report = lookahead.check(strategy, strategy.load_data(400), days=3 if ALL else 1)
     assert not report.leaks, str(report)
 
 
