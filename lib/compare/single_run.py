@@ -19,9 +19,8 @@ import numpy as np
 from lib.backtest import backtest, leaving_no_files
 from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
-from lib.common.market_data import data_limit
+from lib.common.market_data import data_limit, window_between
 from lib.compare.records import DRAW, identity_in
-from lib.engine.chain import window_between
 from lib.engine.inputs import get_target_classes
 from lib.engine.learners import needs_torch
 from lib.runs.identity import check_worker, register

@@ -9,7 +9,7 @@ from lib.engine.inputs import feature_names
 from lib.engine.prediction import panel_outputs
 
 if TYPE_CHECKING:
-    from lib.engine.examples import TrainingSet
+    from lib.engine.inputs import TrainingSet
     from lib.engine.models import TrainedModels
 
 COLUMNS = {"coefficient": "coef_", "importance": "feature_importances_"}

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.common.market_data import ending_with
-from lib.engine.examples import TrainingSet, set_of_assets
-from lib.engine.inputs import get_target_classes, model_inputs
+from lib.engine.inputs import TrainingSet, get_target_classes, model_inputs, set_of_assets
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import last_outputs, panel_outputs
 from lib.stats.performance import correlation_of
