@@ -27,7 +27,7 @@ from lib.runs.identity import check_worker, register
 from lib.runs.provenance import data_fingerprint, market_fingerprint
 from lib.runs.store import Record
 from lib.runs.workers import captured_output, single_torch_thread
-from lib.stats.friction import under_friction
+from lib.stats.sharpe import under_friction
 from lib.strategy import STATISTICS_DAYS, Strategy, loads_own_data
 
 if TYPE_CHECKING:
