@@ -111,7 +111,7 @@ def walked(records: Sequence[Record]) -> tuple[list[Record], WalkForward | None]
 def luck_sentences(records: Sequence[Record], table: pd.DataFrame) -> list[str]:
     """Return what the numbers of the table say about luck, and what they do not.
 
-    `records` come from `lib.compare.comparison.run_variants`, `table` from
+    `records` come from `lib.compare.run_variants`, `table` from
     `lib.compare.table.comparison_table`.
     """
     finished = table[table["status"] == "finished"]
