@@ -1,8 +1,8 @@
 """The suite's one switch, `LONG_TESTS`: `1` repeats properties often, and runs corpora and all that is slow.
 
-`all` adds what takes minutes by itself: the suite in an edited copy, twenty markets of chance, a rehearsal in a
-fresh environment, the slow strategies of the gallery, and the whole corpora of leaks, of notebooks and of kinds
-of strategies, of which `1` runs a part.
+`all` adds what takes minutes by itself: the suite in an edited copy, twenty markets of chance, a rehearsal in
+a fresh environment, the slow strategies of the gallery, and the whole corpora of leaks, of notebooks and of
+kinds of strategies, of which `1` runs a part.
 """
 
 import os

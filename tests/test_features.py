@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from lib import Strategy
 from lib.common.registry import whole_universe
-from lib.engine.examples import set_of_assets
-from lib.engine.inputs import feature_values, get_target_classes
+from lib.engine.inputs import feature_values, get_target_classes, set_of_assets
 from tests import reference
 from tests.labelled import get_features
 from tests.switches import LONG

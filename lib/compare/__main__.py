@@ -22,9 +22,8 @@ from lib.common.command_line import (
 )
 from lib.common.errors import WrongValueError
 from lib.common.interrupts import STOPPED
+from lib.compare import FOLDER, ComparisonStopped, execute_notebooks, run_variants, variants
 from lib.compare import table as tables
-from lib.compare import variants
-from lib.compare.comparison import FOLDER, ComparisonStopped, execute_notebooks, run_variants
 from lib.compare.luck import luck_sentences
 from lib.compare.records import RunWarning, tried, variants_of
 from lib.notebook.strategy import strategy_of

@@ -16,10 +16,14 @@ import pandas as pd
 from lib.compare.records import DRAW, drawn_from, finished_of, on_same_days, variants_of
 from lib.compare.single_run import BLOCK
 from lib.runs.store import Record
-from lib.stats import friction
-from lib.stats.overfitting import FEWEST_TO_SPLIT, SPLITS, overfitting_probability
-from lib.stats.sharpe import sharpe_ratio
-from lib.stats.walk_forward import WalkForward, walk_forward
+from lib.stats.overfitting import (
+    FEWEST_TO_SPLIT,
+    SPLITS,
+    WalkForward,
+    overfitting_probability,
+    walk_forward,
+)
+from lib.stats.sharpe import COSTS, LATE, friction_names, sharpe_ratio
 
 P_VALUE_LEVEL = 0.05  # below which a p-value would usually be reported
 # of 100 panels of independent noise how many have a probability of overfitting below 0.1, by number of runs
@@ -107,7 +111,7 @@ def walked(records: Sequence[Record]) -> tuple[list[Record], WalkForward | None]
 def luck_sentences(records: Sequence[Record], table: pd.DataFrame) -> list[str]:
     """Return what the numbers of the table say about luck, and what they do not.
 
-    `records` come from `lib.compare.comparison.run_variants`, `table` from
+    `records` come from `lib.compare.run_variants`, `table` from
     `lib.compare.table.comparison_table`.
     """
     finished = table[table["status"] == "finished"]
@@ -139,10 +143,10 @@ def _overfitting(table: pd.DataFrame) -> str:
 
 def _friction() -> str:
     costs = ", ".join(
-        f"{name} at {times} times" for name, times in zip(friction.names()[1:], friction.COSTS, strict=True)
+        f"{name} at {times} times" for name, times in zip(friction_names()[1:], COSTS, strict=True)
     )
     return (
-        f"Friction: {friction.LATE} is the Sharpe ratio of the same weights one day late, {costs} the "
+        f"Friction: {LATE} is the Sharpe ratio of the same weights one day late, {costs} the "
         "trading cost of the platform; nothing was trained anew."
     )
 

@@ -19,16 +19,15 @@ import numpy as np
 from lib.backtest import backtest, leaving_no_files
 from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
-from lib.common.market_data import data_limit
+from lib.common.market_data import data_limit, window_between
 from lib.compare.records import DRAW, identity_in
-from lib.engine.chain import window_between
 from lib.engine.inputs import get_target_classes
 from lib.engine.learners import needs_torch
 from lib.runs.identity import check_worker, register
 from lib.runs.provenance import data_fingerprint, market_fingerprint
 from lib.runs.store import Record
 from lib.runs.workers import captured_output, single_torch_thread
-from lib.stats.friction import under_friction
+from lib.stats.sharpe import under_friction
 from lib.strategy import STATISTICS_DAYS, Strategy, loads_own_data
 
 if TYPE_CHECKING:

@@ -20,9 +20,8 @@ from lib.compare.luck import TriedRuns, draws_of, p_value, ratio_of
 from lib.compare.records import DRAW, finished_of, on_same_days, variants_of
 from lib.compare.variants import base_name, short_labels, value_text, variant_label
 from lib.runs.store import Record
-from lib.stats.friction import COSTS, LATE
 from lib.stats.performance import win_rate
-from lib.stats.sharpe import deflated_sharpe_ratio
+from lib.stats.sharpe import COSTS, LATE, deflated_sharpe_ratio
 from lib.strategy import Strategy
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import numpy as np
 from lib.backtest import check_range, last_day
 from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
+from lib.common.market_data import days_between
 from lib.contest import kept_days, record
 from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_run
-from lib.contest.benchmark import check_scaling
 from lib.contest.passes import Pass
+from lib.contest.peers import check_scaling
 from lib.contest.verdict import Verdict, contest_verdict
-from lib.engine.chain import days_between
 from lib.runs import provenance
 from lib.runs.workers import check_backend
 from lib.stats.portfolios import equal_weights

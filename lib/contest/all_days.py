@@ -10,9 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.common.errors import UserError
+from lib.common.market_data import days_between, window_between
 from lib.contest import kept_days
 from lib.contest.passes import Pass, compute_outputs, follow, predict_trained, train_days
-from lib.engine.chain import days_between, window_between
 from lib.runs.identity import Identity, registered
 from lib.runs.workers import captured_output, default_workers, pack, run_all
 from lib.state import State

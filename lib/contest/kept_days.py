@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lib.common.market_data import load_range
+from lib.common.market_data import load_range, window_between
 from lib.contest.passes import Pass
-from lib.engine.chain import window_between
 from lib.runs import provenance
 from lib.runs.identity import Identity, identity_of
 from lib.runs.store import DamagedResultError, read_result, read_results, write_result

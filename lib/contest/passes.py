@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cloudpickle
 import numpy as np
 
-from lib.common.market_data import data_limit, ending_with, recording_loads
+from lib.common.market_data import data_limit, ending_with, last_rows, recording_loads, window_of
 from lib.common.registry import find
 from lib.engine import prediction, training
-from lib.engine.chain import last_rows, predict_days, window_of
-from lib.engine.examples import training_set_of
+from lib.engine.inputs import training_set_of
 from lib.engine.learners import needs_torch
 from lib.engine.models import TrainedModels
-from lib.engine.prediction import KnownOutputs
+from lib.engine.prediction import KnownOutputs, predict_days
 from lib.runs.identity import Identity, check_worker, register
 from lib.runs.workers import captured_output, single_torch_thread
 from lib.sizing import sees_window, sizing

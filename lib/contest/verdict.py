@@ -11,8 +11,7 @@ import pandas as pd
 
 from lib.common.competitions import Competition
 from lib.common.rules import SHARPE_RATIO, RuleCheck, check_rules, rules_table
-from lib.contest import originality
-from lib.contest.benchmark import benchmark_sentences
+from lib.contest import peers
 from lib.stats.bootstrap import FEWEST, LEVEL, coverage_sentence, interval
 from lib.stats.performance import measured
 from lib.stats.portfolios import equal_weights, exposure, portfolio
@@ -44,7 +43,7 @@ class Verdict:
     interval : tuple of float
         Its confidence interval of `lib.stats.bootstrap`.
     relatives, by_year : pandas.DataFrame
-        See `lib.contest.originality.relatives` and `by_year`.
+        See `lib.contest.peers.relatives` and `by_year`.
     returns : xarray.DataArray
         (time,), the daily returns after costs.
     others : mapping of str to xarray.DataArray
@@ -194,23 +193,23 @@ def contest_verdict(
     data = data.sel(time=slice(None, weights.time.values[-1]))
     returns = portfolio(data, weights, rules).returns
     template_returns = portfolio(data, template, rules).returns
-    others = {originality.TEMPLATE: template_returns}
+    others = {peers.TEMPLATE: template_returns}
     if selected is not None:
-        others[originality.SELECTED] = portfolio(data, selected, rules).returns
+        others[peers.SELECTED] = portfolio(data, selected, rules).returns
     universe = equal_weights(data, weights.time.values)
-    others |= {originality.UNIVERSE: portfolio(data, universe, rules).returns, **(earlier or {})}
+    others |= {peers.UNIVERSE: portfolio(data, universe, rules).returns, **(earlier or {})}
     ratio = annual_sharpe_ratio(returns, rules)
-    is_copy = originality.is_copy(weights, template, returns, template_returns)
+    is_copy = peers.is_copy(weights, template, returns, template_returns)
     few = "" if complete else "the days end before the data"
-    if not originality.covers(returns, rules):
+    if not peers.covers(returns, rules):
         few = f"the days are fewer than the {rules.comparison_years} years that systems are compared by"
     checks = [
         *(_as_far_as_known(check, few) for check in check_rules(data, weights, ratio, rules)),
         _time_of_a_pass(seconds, rules),
-        originality.check_originality(returns, template_returns, rules, is_copy),
+        peers.check_originality(returns, template_returns, rules, is_copy),
     ]
     notes = [
-        *benchmark_sentences(returns, others[originality.UNIVERSE], rules, scaled),
+        *peers.benchmark_sentences(returns, others[peers.UNIVERSE], rules, scaled),
         *[SYNTHETIC] * synthetic,
         ELSEWHERE,
     ]
@@ -221,8 +220,8 @@ def contest_verdict(
         checks=tuple(checks),
         sharpe_ratio=ratio,
         interval=_interval(returns, rules),
-        relatives=originality.relatives(returns, others, rules),
-        by_year=originality.by_year(returns, others, rules),
+        relatives=peers.relatives(returns, others, rules),
+        by_year=peers.by_year(returns, others, rules),
         returns=returns,
         others=others,
         notes=tuple(notes),

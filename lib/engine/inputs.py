@@ -1,14 +1,17 @@
-"""The user's selection, features and target, applied to data, with a check of their results."""
+"""The inputs of models: the user's selection, features and target applied to data, checked, as training sets.
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+Windows are calendar days, and the days that a feature needs before its first value are trading days.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lib.common.errors import WrongValueError
 from lib.common.market_data import check_data, field
 from lib.common.registry import find, label, name_of, needs_universe
-from lib.engine.learners import dtype_of
+from lib.engine.learners import dtype_of, kind_of
 from lib.features import feature, target
 from lib.universe import selection
 
@@ -20,6 +23,77 @@ if TYPE_CHECKING:
     Array = np.ndarray | xr.DataArray
 
 KEEP = "It must keep each of them, in order, with NaN where it has no value."
+LONGEST = 4_000  # trading days tried to find out how many a feature needs
+HOLIDAYS = 10  # most calendar days in a row on which a market is closed
+
+
+class TrainingSet(NamedTuple):
+    """The examples of one training window: the selected assets with their features and targets."""
+
+    window: tuple[np.datetime64, np.datetime64]  # first and last day
+    assets: list[str]
+    x: np.ndarray  # features (asset, time, feature)
+    y: np.ndarray  # targets (asset, time)
+    known: np.ndarray  # days with all features and a target, (asset, time)
+    horizon: int  # last days whose target is not known yet
+    warnings: list[str]  # sentences on features that leave few days
+
+    @property
+    def examples(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return by asset the sequence (time, feature) and the target (time,) of its known days."""
+        return {
+            asset: (self.x[k][self.known[k]], self.y[k][self.known[k]]) for k, asset in enumerate(self.assets)
+        }
+
+
+def training_set_of(data: "xr.DataArray", strategy: "Parameters") -> TrainingSet:
+    """Apply the strategy's selection, features and target to a training window; raises as `train_model`."""
+    data = check_data(data)
+    return set_of_assets(data, strategy, select_assets(data, strategy))
+
+
+def set_of_assets(data: "xr.DataArray", strategy: "Parameters", assets: list[str]) -> TrainingSet:
+    """Return the training set of given assets; see `training_set_of`."""
+    first, last = data.time.values[[0, -1]].astype("M8[D]")
+    if not assets:
+        none = np.empty((0, 0))
+        return TrainingSet((first, last), [], none[..., None], none, none.astype(bool), 0, [])
+    x, known = model_inputs(data, strategy, assets)
+    check_model_window(data, strategy, "train_period")
+    rule = kind_of(strategy) == "rule"  # which does not train on the days
+    sentences = [] if rule else check_training_window(x, data, strategy, assets)
+    target = target_values(data, strategy, assets)
+    labelled = np.isfinite(target).any(axis=1)
+    horizon = int(labelled[::-1].argmax()) if labelled.any() else 0
+    y = with_unknown(target, strategy).T.astype(x.dtype)
+    return TrainingSet((first, last), assets, x, y, known & np.isfinite(y), horizon, sentences)
+
+
+def stacked(
+    examples: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
+    """Yield assets whose sequences are equally long, with their sequences and targets stacked."""
+    for assets in equally_long({asset: x for asset, (x, _) in examples.items()}):
+        x, y = (np.stack([examples[asset][part] for asset in assets]) for part in (0, 1))
+        yield assets, x, y
+
+
+def in_chunks(function: Callable[..., list], x: np.ndarray, y: np.ndarray, most: int) -> list:
+    """Apply `function` to chunks of at most so many assets, and chain the results.
+
+    Chunks have equal sizes, since a small one is hardly sooner done.
+    """
+    chunks = max(1, -(-len(x) // most))
+    parts = zip(np.array_split(x, chunks), np.array_split(y, chunks), strict=True)
+    return [result for part in parts for result in function(*part)]
+
+
+def equally_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
+    """Group assets by the length of their sequences."""
+    by_length: dict[int, list[str]] = {}
+    for asset, x in inputs.items():
+        by_length.setdefault(len(x), []).append(asset)
+    return list(by_length.values())
 
 
 def select_assets(data: "xr.DataArray", strategy: "Parameters") -> list[str]:
@@ -139,3 +213,116 @@ def _checked(array: "Array", data: "xr.DataArray", kind: str, function: Callable
             f"{place} returns an array {array.shape} for {data.shape[1:]} days and assets. {KEEP}"
         )
     return array.astype(np.float64, copy=False)
+
+
+# ---- the warm-up of features within the windows ----
+
+
+def check_training_window(
+    x: np.ndarray, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
+) -> list[str]:
+    """Check that the models train on at least half of the window's days, `x` being (asset, time, feature).
+
+    Return a sentence for each feature that begins later.
+
+    Raises
+    ------
+    ValueError
+        A feature needs more days than the window has, so that nothing can be trained.
+    """
+    days = x.shape[1]
+    known = np.isfinite(x).any(axis=0)  # (time, feature)
+    if known[days // 2].all() or not _is_complete(data, strategy.train_period):
+        return []
+    sentences = []
+    for number, item in enumerate(strategy.features):
+        if not known[:, number].any():
+            _refuse(item, "train_period", data, strategy, assets)
+            continue
+        first = int(known[:, number].argmax())
+        if first * 2 > days:
+            period = _calendar_days(2 * first, days, strategy.train_period)
+            sentences.append(
+                f"Feature {label(item)} has no value on the first {first} of the {days} trading days of a "
+                f"training window: the models train on {days - first} days. Set train_period to {period} or "
+                "more to train on as many days as the feature needs, or shorten the feature."
+            )
+    return sentences
+
+
+def check_lookback_window(data: "xr.DataArray", strategy: "Parameters", assets: list[str]) -> None:
+    """Check that the features can have a value on the last day, where no asset has all of them.
+
+    Raises
+    ------
+    ValueError
+        A feature needs more days than the window has.
+    """
+    if _is_complete(data, strategy.lookback_period):
+        for item in strategy.features:
+            _refuse(item, "lookback_period", data, strategy, assets)
+
+
+def check_model_window(data: "xr.DataArray", strategy: "Parameters", name: str) -> None:
+    """Check that the days of data hold the model's window; `name` is the parameter that limits them.
+
+    Raises
+    ------
+    ValueError
+        The window is longer.
+    """
+    days, period = data.sizes["time"], getattr(strategy, name)
+    if strategy.window > days and _is_complete(data, period):
+        raise WrongValueError(
+            f"window={strategy.window} trading days is longer than {name}={period} calendar days, which hold "
+            f"{days} trading days: set {name} to {_calendar_days(strategy.window, days, period)} or more, or "
+            "shorten the window."
+        )
+
+
+def _refuse(
+    item: str | Callable, name: str, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
+) -> None:
+    """Raise the error if the feature has a value on the last day of longer data only."""
+    days, period = data.sizes["time"], getattr(strategy, name)
+    needed = _days_needed(item, data, strategy, assets)
+    if needed is None or needed <= days:
+        return
+    raise WrongValueError(
+        f"Feature {label(item)} has its first value on trading day {needed}, but {name}={period} calendar "
+        f"days hold only {days} trading days: set {name} to {_calendar_days(needed, days, period)} or more, "
+        "or shorten the feature."
+    )
+
+
+def _days_needed(
+    item: str | Callable, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
+) -> int | None:
+    """Return the trading days up to the first value of a feature; None where it has none in any case.
+
+    The data are repeated, in front of themselves, until the feature has a value.
+    """
+    days, last = data.sizes["time"], data.time.values[-1]
+    times = 1
+    while times * days < LONGEST:
+        times *= 2
+        longer = data.isel(time=np.tile(np.arange(days), times))
+        ago = np.arange(times * days)[::-1] * np.timedelta64(1, "D")
+        try:
+            values = one_feature(item, longer.assign_coords(time=last - ago), strategy, assets)
+        except Exception:  # of the user's own function, on data it was not made for
+            return None
+        if (known := np.isfinite(values).any(axis=1)).any():
+            return int(known.argmax()) + 1
+    return None
+
+
+def _calendar_days(trading_days: int, days: int, period: int) -> int:
+    """Return the calendar days that hold so many trading days, if `period` of them hold `days`."""
+    return -(-trading_days * period // days) + HOLIDAYS
+
+
+def _is_complete(data: "xr.DataArray", period: int) -> bool:
+    """Return True if the data span the whole period, and do not begin later."""
+    first, last = data.time.values[[0, -1]].astype("M8[D]")
+    return bool((last - first).astype(int) >= period - HOLIDAYS)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.common.errors import WrongTypeError
 from lib.engine import lstm
-from lib.engine.examples import equally_long
+from lib.engine.inputs import equally_long
 from lib.engine.learners import Constant
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Prediction: from models, data and the previous state to the weights of the day."""
 
 import warnings
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -9,10 +9,9 @@ import numpy as np
 from lib.common.errors import WrongTypeError, WrongValueError
 from lib.common.market_data import check_data, field, tradable
 from lib.common.registry import find, name_of
-from lib.engine.inputs import model_inputs, select_assets
+from lib.engine.inputs import check_lookback_window, check_model_window, model_inputs, select_assets
 from lib.engine.learners import Constant, Rule, estimator_outputs, is_estimator, kind_of, rule_outputs
 from lib.engine.models import TrainedModels
-from lib.engine.warm_up import check_lookback_window, check_model_window
 from lib.sizing import check_shorts, sees_window, sizing
 from lib.state import State, StateWarning
 
@@ -74,6 +73,33 @@ def predict(
     if not isinstance(known, KnownOutputs):
         known = KnownOutputs(last_outputs(known, data, strategy), known)
     return weights_of_day(known.outputs, known.models, data, state, strategy)
+
+
+def predict_days(
+    predict: Callable[[Any, "xr.DataArray", Any], tuple["xr.DataArray", Any]],
+    steps: Iterable[tuple[Any, "xr.DataArray"]],
+    state: Any = None,
+) -> Iterator[tuple["xr.DataArray", Any]]:
+    """Predict day after day, and hand the state of each day to the next.
+
+    Parameters
+    ----------
+    predict : callable
+        `strategy.predict`: (models, data, state) to the weights of the last day and the next state.
+    steps : iterable of (models, data)
+        By day, in order: what `train_model` returned, or `KnownOutputs`, and the data that end on the day.
+    state
+        The state before the first day; None starts without positions.
+
+    Yields
+    ------
+    weights : xarray.DataArray, (time, asset)
+    state
+        After that day.
+    """
+    for models, data in steps:
+        weights, state = predict(models, data, state)
+        yield weights, state
 
 
 def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Parameters") -> dict[str, float]:

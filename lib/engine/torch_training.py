@@ -13,7 +13,7 @@ from torch import nn
 
 from lib.common.errors import WrongValueError
 from lib.common.registry import find, label
-from lib.engine.examples import TrainingSet, in_chunks, stacked
+from lib.engine.inputs import TrainingSet, in_chunks, stacked
 from lib.engine.lbfgs import minimise
 from lib.engine.lstm import one_thread
 from lib.engine.torch_models import Batch, check_shape, trained

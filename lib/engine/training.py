@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lib.engine import lstm
-from lib.engine.examples import TrainingSet, in_chunks, stacked, training_set_of
+from lib.engine.inputs import TrainingSet, in_chunks, stacked, training_set_of
 from lib.engine.lbfgs import minimise
 from lib.engine.learners import (
     fit_estimator,

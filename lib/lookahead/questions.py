@@ -10,12 +10,17 @@ import numpy as np
 
 from lib.common.market_data import ending_with, field
 from lib.common.references import numbers_in
-from lib.engine.chain import predict_days
-from lib.engine.examples import training_set_of
-from lib.engine.inputs import feature_names, feature_values, get_target_classes, model_inputs, select_assets
+from lib.engine.inputs import (
+    feature_names,
+    feature_values,
+    get_target_classes,
+    model_inputs,
+    select_assets,
+    training_set_of,
+)
 from lib.engine.learners import is_published
 from lib.engine.models import TrainedModels
-from lib.engine.prediction import panel_outputs
+from lib.engine.prediction import panel_outputs, predict_days
 from lib.strategy import Strategy, own_methods, uses_methods_of_strategy
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import xarray as xr
 
 from lib.common import competitions
 from lib.common.files import replace_file, valid_text
-from lib.offline import market_file, synthetic, synthetic_crypto
+from lib.offline import market_file, synthetic
 from lib.offline.market_file import MarketError
 from lib.offline.synthetic import DIMS, FIELDS, Day
 
@@ -112,8 +112,8 @@ def _generated(name: str) -> xr.DataArray:
     sources = b"".join(module.read_bytes() for module in sorted(HERE.glob("*.py")))
     version = hashlib.sha256(sources + repr(KINDS[name]).encode()).hexdigest()[:16]
     rules = next(rules for rules in RULES.values() if rules.data_name == name)
-    generator = synthetic_crypto if rules.every_day else synthetic
-    market = kept(f"{name}-{version}", lambda: generator.generate(name=name, **KINDS[name]))
+    generate = synthetic.generate_crypto if rules.every_day else synthetic.generate
+    market = kept(f"{name}-{version}", lambda: generate(name=name, **KINDS[name]))
     return market if rules.assets_follow_window else market_file.labelled_as_served(market)
 
 

@@ -8,8 +8,8 @@ from lib.common.command_line import OK, run_command
 from lib.common.competitions import COMPETITIONS
 from lib.common.errors import sentence_of
 from lib.common.files import replace_file
+from lib.prices import DEFAULT_COMPETITION, PRICE_KINDS, convert_files
 from lib.prices.columns import parse_renames
-from lib.prices.conversion import DEFAULT_COMPETITION, PRICE_KINDS, convert_files
 from lib.prices.findings import PricesError
 
 

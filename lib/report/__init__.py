@@ -53,20 +53,20 @@ def show_training(models: Any, data: "xr.DataArray") -> None:
     from lib.report.backtest_log import foreign_models
     from lib.report.display import show_figures, show_table, show_text, source_of
     from lib.report.figures import loss_figure
-    from lib.report.importances import importance_table
     from lib.report.outputs import has_classes, in_sample_outputs, training_set_of_models
-    from lib.report.tables import COLUMNS, training_sentence, training_table
+    from lib.report.tables import COLUMNS, importance_table, training_sentence, training_table
 
     if not isinstance(models, TrainedModels):
         show_text(foreign_models(models))
         return
-    in_sample = in_sample_outputs(models, data)
+    training_set = training_set_of_models(models, data)
+    in_sample = in_sample_outputs(models, training_set)
     show_table(training_table(models, in_sample), COLUMNS)
     show_text(training_sentence(models, in_sample))
     if any(fit.losses for fit in models.fits.values()):
         show_figures(loss_figure(models, has_classes(in_sample), source_of(data)))
-    if len(models) and models.strategy.model != "LSTM":
-        show_table(importance_table(models, training_set_of_models(models, data)), COLUMNS)
+    if training_set is not None and len(models) and models.strategy.model != "LSTM":
+        show_table(importance_table(models, training_set), COLUMNS)
 
 
 def show_backtest_trainings(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:

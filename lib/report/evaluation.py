@@ -11,9 +11,8 @@ import numpy as np
 
 from lib.common.market_data import check_data
 from lib.common.registry import find
-from lib.engine.chain import predict_days
 from lib.engine.learners import CONSTANT_OUTPUT
-from lib.engine.prediction import KnownOutputs
+from lib.engine.prediction import KnownOutputs, predict_days
 from lib.report.earlier_runs import EarlierRun, check_names, days_key, find_run, keep_run, now
 from lib.report.outputs import EvaluatedTraining, traded_outputs
 from lib.sizing import sees_window, sizing

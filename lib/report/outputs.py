@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.common.market_data import ending_with
-from lib.engine.examples import TrainingSet, set_of_assets
-from lib.engine.inputs import get_target_classes, model_inputs
+from lib.engine.inputs import TrainingSet, get_target_classes, model_inputs, set_of_assets
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import last_outputs, panel_outputs
 from lib.stats.performance import correlation_of
@@ -74,15 +73,13 @@ def outputs_of(
     return xr.DataArray(values, {"time": days, "asset": np.array(assets, dtype=str)}, ("time", "asset"))
 
 
-def in_sample_outputs(models: TrainedModels, data: "xr.DataArray") -> pd.DataFrame:
+def in_sample_outputs(models: TrainedModels, training_set: TrainingSet | None) -> pd.DataFrame:
     """Return `asset`, `output` and `target` of each day and asset in the training set.
 
     Outputs are computed as in the training: the whole window as one sequence.
     """
-    window = data.sel(time=slice(*models.window))
-    if not window.sizes["time"]:
+    if training_set is None:
         return _no_rows(IN_SAMPLE_COLUMNS)
-    training_set = training_set_of_models(models, data)
     assets, known = training_set.assets, training_set.known
     outputs, there = panel_outputs(models, assets, training_set.x, known, models.strategy)
     tables = [
@@ -93,9 +90,14 @@ def in_sample_outputs(models: TrainedModels, data: "xr.DataArray") -> pd.DataFra
     return pd.concat(tables, ignore_index=True) if tables else _no_rows(IN_SAMPLE_COLUMNS)
 
 
-def training_set_of_models(models: TrainedModels, data: "xr.DataArray") -> TrainingSet:
-    """Return the training set of models again, with the assets that were left out."""
+def training_set_of_models(models: TrainedModels, data: "xr.DataArray") -> TrainingSet | None:
+    """Return the training set of models again, with the assets that were left out.
+
+    None if `data` hold no day of the training window.
+    """
     window = data.sel(time=slice(*models.window))
+    if not window.sizes["time"]:
+        return None
     with ending_with(window):
         return set_of_assets(window, models.strategy, _selected(models, data))
 
@@ -166,7 +168,8 @@ def evaluate_trainings(
     for models, days in stretches:
         outputs = outputs_of(models, data, days, strategy)
         later = out_of_sample_outputs(models, data, days[days > models.window[1]], outputs)
-        found.append(EvaluatedTraining(models, outputs, in_sample_outputs(models, data), later))
+        in_sample = in_sample_outputs(models, training_set_of_models(models, data))
+        found.append(EvaluatedTraining(models, outputs, in_sample, later))
     return found
 
 

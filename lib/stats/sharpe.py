@@ -1,4 +1,4 @@
-"""The Sharpe ratio, and its correction for multiple testing.
+"""The Sharpe ratio, its correction for multiple testing, and its change under friction.
 
 Bailey, D. H. and Lopez de Prado, M. (2014): The Deflated Sharpe Ratio: Correcting for Selection Bias,
 Backtest Overfitting and Non-Normality. The Journal of Portfolio Management 40 (5), 94-107.
@@ -24,6 +24,8 @@ ARITHMETIC, GEOMETRIC = "arithmetic", "geometric"
 ROUNDING = 1e-7  # a standard deviation below this share of the returns comes from rounding
 EULER_MASCHERONI = 0.5772156649015329
 NORMAL = NormalDist()
+COSTS = (2, 3)  # times the platform's trading cost
+LATE = "sharpe_late"
 
 
 def deflated_sharpe_ratio(returns: np.ndarray, trials: int, sharpe_variance: float) -> float:
@@ -197,3 +199,42 @@ def probabilistic_sharpe_ratio(
     if periods < 2 or not variance > 0:
         return math.nan
     return NORMAL.cdf((sharpe - benchmark) * math.sqrt((periods - 1) / variance))
+
+
+def under_friction(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition") -> dict[str, float]:
+    """Return the annual Sharpe ratios of a backtest's weights under more friction, without new training.
+
+    The weights are held one day late, or at a multiple of the trading cost.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        (field, time, asset): the days of the weights, and some 60 days before them for the costs.
+    weights : xarray.DataArray
+        (time, asset), 0 where nothing is held.
+    rules : Competition
+        Whose Sharpe ratio is computed.
+
+    Returns
+    -------
+    dict of str to float
+        Computed as by `qnt.stats`, by the names in `friction_names()`. NaN where returns never change.
+    """
+    import qnt.stats as qns
+
+    per_year = days_per_year(data)
+    cost = qns.get_default_slippage(data)  # share of the average true range that a trade costs
+
+    def ratio(held: "xr.DataArray", times: int) -> float:
+        returns = qns.calc_relative_return(data, held, slippage_factor=times * cost, points_per_year=per_year)
+        return float(sharpe_ratio(returns.values, per_year, rules.mean_estimator))
+
+    late = weights.shift(time=1).fillna(0)
+    return dict(
+        zip(friction_names(), [ratio(late, 1), *(ratio(weights, times) for times in COSTS)], strict=True)
+    )
+
+
+def friction_names() -> list[str]:
+    """Return the names of the ratios under friction: "sharpe_late", "sharpe_cost_2" and so on."""
+    return [LATE, *(f"sharpe_cost_{times}" for times in COSTS)]

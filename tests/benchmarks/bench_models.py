@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 from lib import Strategy
 from lib.contest.all_days import whole_run
 from lib.contest.kept_days import pass_identity
-from lib.engine.examples import training_set_of
+from lib.engine.inputs import training_set_of
 from lib.engine.training import train_sets
 from tests.benchmarks.bench import large, on, window
 from tests.engine.test_torch_models import Convolution, Mlp, Recurrent

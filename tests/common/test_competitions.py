@@ -10,7 +10,7 @@ from lib import Strategy
 from lib.common import competitions
 from lib.common.competitions import COMPETITIONS
 from lib.common.market_data import load_last
-from lib.prices.conversion import convert_frames
+from lib.prices import convert_frames
 from tests.conftest import REAL
 
 LIB = Path(competitions.__file__).parents[1]

@@ -3,7 +3,7 @@ import functools
 
 import pytest
 
-from lib.compare.comparison import compare
+from lib.compare import compare
 from tests.compare.shared import HERE, RANGE, SMALL, VARIANTS, Ratio, broken, one_warning, two_days
 
 

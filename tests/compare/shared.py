@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from lib.compare.comparison import RunWarning
+from lib.compare import RunWarning
 from lib.compare.variants import grid
 
 START, END = "2024-12-02", "2024-12-06"

@@ -9,7 +9,7 @@ import xarray as xr
 
 from lib.backtest import check_range
 from lib.common.competitions import COMPETITIONS
-from lib.compare.comparison import compare
+from lib.compare import compare
 from lib.offline.synthetic import generate
 from lib.report.backtest_log import BacktestLog
 from lib.report.evaluation import evaluate

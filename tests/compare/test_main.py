@@ -6,7 +6,7 @@ import os
 import pandas as pd
 import pytest
 
-from lib.compare import comparison
+import lib.compare as comparison
 from lib.compare import records as kept
 from lib.compare import table as tables
 from lib.compare.__main__ import main

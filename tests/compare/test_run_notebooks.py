@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from lib.compare.comparison import RunWarning, execute_notebooks
+from lib.compare import RunWarning, execute_notebooks
 from lib.strategy import Strategy
 from tests.compare.shared import HERE
 from tests.switches import long

@@ -15,12 +15,12 @@ from torch import nn
 
 from lib import Strategy
 from lib.common.competitions import COMPETITIONS
+from lib.common.market_data import days_between, window_of
 from lib.contest import all_days
 from lib.contest.all_days import PassError, RunStopped, whole_run
 from lib.contest.kept_days import pass_identity
 from lib.engine import training
-from lib.engine.chain import days_between, window_of
-from lib.engine.examples import training_set_of
+from lib.engine.inputs import training_set_of
 from tests.contest.strategies import OWN, TINY, broken
 from tests.markets import changed_after, random_market
 from tests.switches import long, longest
@@ -238,9 +238,9 @@ def test_a_worker_with_another_version_is_refused(here, tmp_path, monkeypatch):
 
 def test_the_code_of_a_pass_is_part_of_its_identity():
     modules = pass_identity(OWN).modules
-    assert {"lib.contest.passes", "lib.engine.chain", "lib.engine.training"} <= set(modules)
+    assert {"lib.contest.passes", "lib.engine.prediction", "lib.engine.training"} <= set(modules)
     assert "tests.contest.strategies" in modules
-    assert "lib.contest.verdict_page" not in modules
+    assert "lib.contest.verdict" not in modules
 
 
 def test_the_kept_days_of_another_strategy_are_not_taken(here, tmp_path):

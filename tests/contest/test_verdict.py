@@ -12,18 +12,17 @@ import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
 from lib.common.rules import rules_table
-from lib.contest.benchmark import check_scaling
-from lib.contest.originality import (
+from lib.contest.peers import (
     SELECTED,
     TEMPLATE,
     UNIVERSE,
     check_originality,
+    check_scaling,
     covers,
     is_copy,
     recent_sharpe_ratio,
 )
-from lib.contest.page import PANELS, verdict_figure, verdict_page
-from lib.contest.record import as_dict
+from lib.contest.record import PANELS, as_dict, verdict_figure, verdict_page
 from lib.contest.verdict import ELSEWHERE, SYNTHETIC, contest_verdict, in_lines
 from lib.stats.bootstrap import coverage_sentence
 from lib.stats.sharpe import annual_sharpe_ratio

@@ -14,8 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from lib import Strategy
 from lib.engine import learners
-from lib.engine.examples import training_set_of
-from lib.engine.inputs import feature_values, get_target_classes, model_inputs, select_assets
+from lib.engine.inputs import feature_values, get_target_classes, model_inputs, select_assets, training_set_of
 from lib.engine.prediction import last_outputs, panel_outputs
 from lib.engine.training import TrainingWarning
 from tests.trained import window

@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import Strategy
-from lib.common.market_data import field, tradable
+from lib.common.market_data import days_between, field, last_rows, tradable, window_of
 from lib.contest.passes import Pass, follow
-from lib.engine.chain import days_between, last_rows, predict_days, window_of
-from lib.engine.prediction import KnownOutputs, blend, without_small_changes
+from lib.engine.prediction import KnownOutputs, blend, predict_days, without_small_changes
 from lib.sizing import inverse_volatility
 from lib.state import from_bytes, to_bytes
 from tests import reference

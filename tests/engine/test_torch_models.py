@@ -10,7 +10,7 @@ from torch import nn
 
 from lib import Strategy
 from lib.engine import recurrent, torch_training
-from lib.engine.examples import set_of_assets
+from lib.engine.inputs import set_of_assets
 from lib.engine.torch_models import Batch, NotBatchableError
 from tests.switches import ALL, LONG, long
 from tests.vectors import vector

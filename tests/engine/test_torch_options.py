@@ -9,7 +9,7 @@ from torch import nn
 
 from lib import Strategy
 from lib.engine import torch_options, torch_training
-from lib.engine.examples import training_set_of
+from lib.engine.inputs import training_set_of
 from lib.engine.prediction import last_outputs, panel_outputs
 from tests.trained import window
 

@@ -9,7 +9,7 @@ import torch
 
 from lib import Strategy
 from lib.engine import torch_training
-from lib.engine.examples import training_set_of
+from lib.engine.inputs import training_set_of
 from lib.engine.torch_training import new_model, output_of
 from lib.engine.training import train_model
 from lib.model import LSTM

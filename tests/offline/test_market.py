@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from lib.offline import market, synthetic, synthetic_crypto
+from lib.offline import market, synthetic
 from tests.switches import long
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,7 @@ class TestOwnFile:
         assert read.name == "cryptodaily"
 
     def test_a_crypto_file_says_what_stocks_lack(self, file, monkeypatch):
-        crypto = synthetic_crypto.generate(4, "2021-01-01", "2021-03-31", seed=4)
+        crypto = synthetic.generate_crypto(4, "2021-01-01", "2021-03-31", seed=4)
         crypto.isel(time=slice(None, None, -1)).to_netcdf(file)
         days = market.read("crypto_daily_long", "2021-01-01", "2021-03-31")
         np.testing.assert_array_equal(days.values, crypto.values)

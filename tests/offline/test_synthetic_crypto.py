@@ -9,14 +9,14 @@ import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
 from lib.common.market_data import trading_days
-from lib.offline import market, synthetic_crypto
+from lib.offline import market, synthetic
 
 PRICES = ["open", "low", "high", "close"]
 
 
 @pytest.fixture(scope="module")
 def crypto():
-    return synthetic_crypto.generate(76, "2014-01-01", "2018-12-31", seed=76)
+    return synthetic.generate_crypto(76, "2014-01-01", "2018-12-31", seed=76)
 
 
 def test_it_has_a_bar_for_every_day_and_fields_that_miss_together(crypto):
@@ -48,8 +48,8 @@ def test_ten_assets_are_liquid_from_the_second_month_on_and_change_on_the_first(
 
 def test_prices_are_of_all_sizes_with_fat_tails(crypto):
     prices = crypto.sel(field=PRICES)
-    assert synthetic_crypto.LOWEST * 0.4 <= float(prices.min()) < 1e-5
-    assert 1e4 < float(prices.max()) <= synthetic_crypto.HIGHEST * 1.2
+    assert synthetic.LOWEST * 0.4 <= float(prices.min()) < 1e-5
+    assert 1e4 < float(prices.max()) <= synthetic.HIGHEST * 1.2
     low, high = crypto.sel(field="low"), crypto.sel(field="high")
     assert not (prices > high).any()
     assert not (prices < low).any()
@@ -61,14 +61,14 @@ def test_prices_are_of_all_sizes_with_fat_tails(crypto):
 
 
 def test_it_is_the_same_everywhere():
-    small = synthetic_crypto.generate(12, "2020-01-01", "2020-06-30", seed=1)
+    small = synthetic.generate_crypto(12, "2020-01-01", "2020-06-30", seed=1)
     assert hashlib.sha256(small.values.tobytes()).hexdigest()[:16] == "4492d61310afbf35"
 
 
 @pytest.mark.parametrize("arguments", [(0,), (3, "2020-02-01", "2020-01-01")])
 def test_a_market_of_nothing_is_refused(arguments):
     with pytest.raises(ValueError, match="A market needs an asset and a day"):
-        synthetic_crypto.generate(*arguments)
+        synthetic.generate_crypto(*arguments)
 
 
 @pytest.mark.offline_only

@@ -14,10 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.prices import PricesError, market_from_frames
+from lib.prices import PricesError, convert_files, market_from_frames
 from lib.prices import __main__ as command_line
 from lib.prices.__main__ import main
-from lib.prices.conversion import convert_files
 from tests.prices.sources import AAA, BRK, TICKERS, adjusted, long, two_levels, wide
 from tests.processes import PROJECT
 from tests.switches import ALL, LONG

@@ -17,6 +17,7 @@ from lib.report.outputs import (
     out_of_sample_outputs,
     outputs_of,
     traded_outputs,
+    training_set_of_models,
 )
 from tests.labelled import get_features
 from tests.vectors import vector
@@ -204,7 +205,7 @@ def test_outputs_are_asked_as_predict_asks(market: xr.DataArray, small) -> None:
 
 
 def test_in_training_each_day_is_judged_once(market: xr.DataArray, small) -> None:
-    judged = in_sample_outputs(small, market)
+    judged = in_sample_outputs(small, training_set_of_models(small, market))
     assert len(judged) == sum(fit.days for fit in small.fits.values())
     right = ((judged["output"] > 0.5) == (judged["target"] > 0.5)).mean()
     assert right == pytest.approx(np.mean([fit.accuracy for fit in small.fits.values()]))

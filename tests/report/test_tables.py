@@ -2,11 +2,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from lightgbm import LGBMRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from lib import Strategy
+from lib import Strategy, report
 from lib.engine.models import Fit, TrainedModels
-from lib.report.outputs import ACCURACIES, EvaluatedTraining
+from lib.report.figures import loss_figure
+from lib.report.outputs import (
+    ACCURACIES,
+    EvaluatedTraining,
+    in_sample_outputs,
+    set_of_assets,
+    training_set_of_models,
+)
 from lib.report.tables import (
+    importance_table,
     out_of_sample_sentence,
     outputs_sentence,
     training_row,
@@ -17,6 +29,9 @@ from lib.report.tables import (
     weights_table,
 )
 from lib.state import State
+from tests.engine.test_torch_options import MLP
+from tests.switches import long
+from tests.trained import window
 
 DAY, TODAY = np.datetime64("2024-06-03"), np.datetime64("2024-06-04")
 # the outputs of A follow the targets in order but not in size, those of B run against them
@@ -27,6 +42,7 @@ NUMBERS = pd.DataFrame(
         "target": [-2.0, -1.0, 1.5, 20.0, 1.0, 2.0, 3.0, 4.0],
     }
 )
+FEATURES = ["momentum(periods=2)", "volatility(periods=5)"]
 CLASSES = NUMBERS.assign(target=[0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0])
 
 
@@ -184,3 +200,69 @@ def test_weights_without_a_day(weights: xr.DataArray) -> None:
     last = weights.isel(time=-1, drop=True)
     assert weights_table(last, None)["weight"].to_dict() == {"C": -0.2, "A": 0.1}
     assert weights_sentence(last) == "2 positions, 30.0% of the capital: 10.0% long, 20.0% short."
+
+
+def first_feature(data, strategy):
+    close = data.sel(field="close")
+    return close / close.shift(time=2) - 1
+
+
+def table_of(**changes):
+    base = {"features": FEATURES, "target": first_feature, "top_assets": 3, "leave_out_unknown": True}
+    chosen = Strategy(**base | changes)
+    models = chosen.train_model(window(60))
+    return importance_table(models, training_set_of_models(models, window(60))), models
+
+
+@pytest.mark.parametrize(
+    ("changes", "columns"),
+    [
+        ({"model": Ridge(alpha=1e-9)}, ["coefficient", "permutation"]),
+        ({"model": Ridge(alpha=1e-9), "scope": "pooled", "window": 2}, ["coefficient", "permutation"]),
+        (
+            {"model": make_pipeline(StandardScaler(), Ridge()), "scope": "pooled"},
+            ["coefficient", "permutation"],
+        ),
+        ({"model": LGBMRegressor(verbose=-1, n_estimators=9)}, ["importance", "permutation"]),
+        ({"model": lambda x: x[..., 0]}, ["permutation"]),
+    ],
+    ids=["each asset", "window", "pipeline", "LightGBM", "rule"],
+)
+def test_the_feature_that_decides_is_the_important_one(changes, columns):
+    table, _ = table_of(**changes)
+    assert table.columns.tolist() == columns
+    assert table.index.tolist() == FEATURES
+    assert (np.abs(table.iloc[0]) > np.abs(table.iloc[1])).all()
+
+
+def test_a_coefficient_is_that_of_the_estimator():
+    table, models = table_of(model=Ridge, scope="pooled")
+    assert table["coefficient"].tolist() == models.shared.coef_.tolist()
+    assert (abs(table["permutation"]) < 1).all()
+
+
+@long
+@pytest.mark.parametrize("scope", ["asset", "pooled"])
+def test_losses_in_validation_are_drawn_beside_those_in_training(scope):
+    changes = {"model": MLP, "loss": "bce", "target": "next_open_up", "optimiser": "Adam", "epochs": 3}
+    table, models = table_of(**changes, scope=scope, validation=0.25)
+    assert isinstance(models, TrainedModels)
+    lines = loss_figure(models, classes=True).data
+    fit = next(iter(models.fits.values()))
+    assert len(lines) == 2 * (1 if scope == "pooled" else len(models))
+    assert tuple(lines[1].y) == fit.validation_losses
+    assert tuple(lines[0].y) == fit.losses
+    assert lines[1].x[-1] == len(fit.losses) - 1
+    rows = training_table(models, in_sample_outputs(models, training_set_of_models(models, window(60))))
+    assert rows["loss_before"].isna().all()  # of another kind than the loss after
+    assert table.columns.tolist() == ["permutation"]
+
+
+def test_a_report_computes_the_training_set_once(monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        "lib.report.outputs.set_of_assets", lambda *args: found.append(set_of_assets(*args)) or found[-1]
+    )
+    strategy = Strategy(features=FEATURES, target=first_feature, top_assets=3, model=Ridge, scope="pooled")
+    report.show_training(strategy.train_model(window(60)), window(60))
+    assert len(found) == 1

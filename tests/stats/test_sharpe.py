@@ -12,11 +12,15 @@ from lib.stats.sharpe import (
     annual_sharpe_ratio,
     deflated_sharpe_ratio,
     expected_maximum,
+    friction_names,
     probabilistic_sharpe_ratio,
     sharpe_ratio,
+    under_friction,
 )
+from tests.report.planted import planted_market
 
 YEAR = 250  # the paper's
+RULES = COMPETITIONS["stocks_nasdaq100"]
 
 
 def returns_with(sharpe: float, days: int) -> np.ndarray:
@@ -84,7 +88,7 @@ def test_the_one_formula_is_that_of_the_platform(mean: str) -> None:
     """A competition's row alone says how its Sharpe ratio averages returns, and how long a year is."""
     time = pd.date_range("2020-01-01", periods=400)  # a market without weekends, such as cryptocurrencies
     returns = xr.DataArray(np.random.default_rng(1).normal(0.002, 0.03, 400), {"time": time}, ("time",))
-    rules = COMPETITIONS["stocks_nasdaq100"]._replace(mean_estimator=mean)
+    rules = RULES._replace(mean_estimator=mean)
     expected = qns.calc_sharpe_ratio_annualized(returns, mean_estimator=mean, points_per_year=365)
     assert annual_sharpe_ratio(returns, rules) == pytest.approx(float(expected[-1]), rel=1e-9)
     columns = np.stack([returns.values, 2 * returns.values], axis=1)
@@ -122,3 +126,50 @@ def test_impossible_trials(trials: float) -> None:
 def test_impossible_variance(variance: float) -> None:
     with pytest.raises(ValueError, match="0 or more"):
         expected_maximum(2, variance)
+
+
+@pytest.fixture
+def pair():
+    data = planted_market(0, 8, days=120, assets=6)
+    weights = data.sel(field="close", drop=True).isel(time=slice(40, None)).transpose("time", "asset")
+    shares = np.random.default_rng(1).dirichlet(np.ones(weights.shape[1]), len(weights))
+    return data, weights.copy(data=shares)
+
+
+def platform_ratio(data, weights, factor=None):
+    stats = qns.calc_stat(data, weights, slippage_factor=factor)
+    return float(stats.sel(field="sharpe_ratio")[-1])
+
+
+def test_ratios_under_friction_are_the_platform_s_of_other_weights_and_costs(pair):
+    data, weights = pair
+    found = under_friction(data, weights, RULES)
+    assert list(found) == friction_names() == ["sharpe_late", "sharpe_cost_2", "sharpe_cost_3"]
+    late = weights.copy(data=np.concatenate([weights.values[:1] * 0, weights.values[:-1]]))
+    expected = [
+        platform_ratio(data, late),
+        platform_ratio(data, weights, 0.1),
+        platform_ratio(data, weights, 0.15),
+    ]
+    assert list(found.values()) == pytest.approx(expected, abs=1e-9)
+    assert found["sharpe_cost_3"] < found["sharpe_cost_2"] < platform_ratio(data, weights)
+
+
+def test_friction_in_crypto_has_its_own_mean_and_cost(pair):
+    data, weights = pair
+    data = data.rename("cryptodaily")
+    found = under_friction(data, weights, COMPETITIONS["crypto_daily_long"])
+    assert found["sharpe_cost_2"] == pytest.approx(platform_ratio(data, weights, 0.08), abs=1e-9)
+
+
+def test_weights_that_know_the_next_day_lose_by_coming_late(pair):
+    data, weights = pair
+    opened = data.sel(field="open")
+    rises = (opened.shift(time=-2) / opened.shift(time=-1) - 1).sel(time=weights.time)
+    known = (rises > 0).astype(float).transpose("time", "asset") / 6
+    assert under_friction(data, known, RULES)["sharpe_late"] < platform_ratio(data, known) - 5
+
+
+def test_no_weights_have_no_platform_ratio(pair):
+    data, weights = pair
+    assert not np.isfinite(list(under_friction(data, weights * 0, RULES).values())).any()

@@ -15,9 +15,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from lib.compare import comparison
+import lib.compare as comparison
+from lib.compare import ComparisonStopped, RunWarning, compare, run_variants, tried
 from lib.compare import records as kept
-from lib.compare.comparison import ComparisonStopped, RunWarning, compare, run_variants, tried
 from lib.compare.single_run import run_once
 from lib.strategy import Strategy
 from tests.compare.shared import END, HERE, RANGE, SMALL, START, VARIANTS, Ratio, one_warning, two_days

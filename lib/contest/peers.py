@@ -1,4 +1,4 @@
-"""Originality: the similarity of a strategy's daily returns to others."""
+"""The peers of a strategy: the benchmark, the published template and other systems beside its returns."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lib.common.competitions import Competition
+from lib.common.competitions import COMPETITIONS, Competition
+from lib.common.errors import WrongValueError
 from lib.common.rules import RuleCheck
-from lib.stats.bootstrap import FEWEST, interval
-from lib.stats.performance import correlation_of, measured
+from lib.stats.bootstrap import FEWEST, LEVEL, interval
+from lib.stats.performance import annual_volatility, correlation_of, measured
 from lib.stats.portfolios import same_positions
-from lib.stats.sharpe import annual_sharpe_ratio
+from lib.stats.sharpe import annual_sharpe_ratio, days_per_year
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -161,3 +162,59 @@ def _differ(first: "xr.DataArray", second: "xr.DataArray", rules: Competition) -
 def _on_common_days(first: "xr.DataArray", second: "xr.DataArray") -> tuple["xr.DataArray", "xr.DataArray"]:
     days = np.intersect1d(first.time.values, second.time.values)
     return first.sel(time=days), second.sel(time=days)
+
+
+def check_scaling(scaled: bool, competition_type: str, rules: Competition) -> None:
+    """Refuse a comparison at the payout's volatility if the competition has none.
+
+    Raises
+    ------
+    ValueError
+    """
+    if scaled and rules.payout_volatility is None:
+        others = [name for name, row in COMPETITIONS.items() if row.payout_volatility is not None]
+        raise WrongValueError(
+            f"{competition_type} scales no entry to a volatility: leave out scaled (--scaled), or choose one "
+            f"that does: {', '.join(others)}."
+        )
+
+
+def benchmark_sentences(
+    returns: "xr.DataArray", benchmark: "xr.DataArray", rules: Competition, scaled: bool = False
+) -> list[str]:
+    """Compare daily returns (time,) with those of the competition's benchmark on the same days.
+
+    With `scaled` both are also scaled down to the volatility of the payout. The result is empty for a
+    competition without a benchmark, and for less than two days.
+    """
+    if not rules.benchmark or returns.sizes["time"] < 2:
+        return []
+    lines = {"the strategy": returns, "the benchmark": benchmark}
+    found = measured(lines, rules)
+    mine, its = found.values()
+    low, high = interval(mine.ratios_sampled - its.ratios_sampled)
+    between = f" ({LEVEL:.0%} interval {low:+z.2f} to {high:+z.2f})" if np.isfinite(low) else ""
+    volatility = {name: annual_volatility(line.values, days_per_year(line)) for name, line in lines.items()}
+    numbers = [
+        f"{name} has a Sharpe ratio of {each.sharpe_ratio:z.2f}, an annual return of "
+        f"{each.annual_return:z.1%} and a volatility of {volatility[name]:.1%}"
+        for name, each in found.items()
+    ]
+    lead = mine.sharpe_ratio - its.sharpe_ratio
+    sentences = [
+        f"The benchmark is {rules.benchmark}. On these days {'; '.join(numbers)}. The lead in the Sharpe "
+        f"ratio is {lead:+z.2f}{between}."
+    ]
+    if scaled and rules.payout_volatility is not None:
+        limit = rules.payout_volatility
+        factors = {name: min(1.0, limit / spread) if spread else 1.0 for name, spread in volatility.items()}
+        at_limit = measured({name: line * factors[name] for name, line in lines.items()}, rules)
+        parts = [
+            f"{name} (times {factors[name]:.3f}) earns {each.annual_return:z.2%} a year"
+            for name, each in at_limit.items()
+        ]
+        sentences.append(
+            f"Scaled in hindsight to at most {limit:.0%} volatility, as for the payout, "
+            f"{' and '.join(parts)}."
+        )
+    return sentences
