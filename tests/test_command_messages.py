@@ -94,8 +94,11 @@ def test_the_headline_can_be_written(tmp_path):
 @pytest.mark.skipif(REAL, reason="one engine is enough")
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(command, marks=long) for command in ("contest", "notebook")]
-    + [pytest.param(command, marks=longest) for command in ("compare", "report", "lookahead", "rehearsal")],
+    [pytest.param(command, marks=long) for command in ("contest",)]
+    + [
+        pytest.param(command, marks=longest)
+        for command in ("compare", "report", "lookahead", "notebook", "rehearsal")
+    ],
 )
 def test_a_command_runs_without_docstrings_and_in_ascii(command, tmp_path):
     """Names of the market, the notebook and the folder have letters that the encoding lacks."""

@@ -19,7 +19,7 @@ from tests.trained import needs_published_model
 from tests.vectors import REAL_MARKET, vector
 
 PROJECT = Path(__file__).parents[1]
-DAYS = 32 if ALL else 8 if LONG else 6
+DAYS = 32 if ALL else 7 if LONG else 6
 EXACT = 1e-9
 
 # As published, but for a small network, quickly trained, and more assets: so no weight reaches the cut at

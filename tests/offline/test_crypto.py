@@ -21,7 +21,7 @@ from lib.common.competitions import COMPETITIONS
 from lib.common.market_data import load_last
 from tests.conftest import LAST_DAY, REAL
 from tests.odd_markets import messages
-from tests.switches import long
+from tests.switches import long, longest
 from tests.vectors import CRYPTO, CRYPTO_SHARED, crypto_vector
 from tests.written import read_written
 
@@ -342,7 +342,7 @@ class TestBacktests:
 
 @long
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("name", ["default", "full_weights"])
+@pytest.mark.parametrize("name", ["default", pytest.param("full_weights", marks=longest)])
 def test_the_strategy_of_this_project(name, market):
     stored = json.loads((CRYPTO / "strategy_cases.json").read_text("utf-8"))
     parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in stored["cases"][name].items()}

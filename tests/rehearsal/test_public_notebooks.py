@@ -7,7 +7,7 @@ from lib.rehearsal import execution
 from tests.conftest import REAL
 from tests.rehearsal.notebooks import RUN_CELLS
 from tests.rehearsal.public_notebooks import LIQUID, LOAD, PUBLIC, WRITE, save
-from tests.switches import LONG, long, longest
+from tests.switches import ALL, long, longest
 
 LAST = "2024-12-30"
 SAMPLE = ("a stateless rule", "a state in a dict", "qnt.ta only", "days held in a state of its own")
@@ -29,7 +29,7 @@ def run(tmp_path, monkeypatch):
     "kind", [pytest.param(kind, marks=long if kind in SAMPLE else longest) for kind in PUBLIC]
 )
 def test_a_public_kind_of_notebook_passes(kind, run):
-    found = run(PUBLIC[kind], jupyter=LONG and kind == "qnt.ta only")
+    found = run(PUBLIC[kind], jupyter=ALL and kind == "qnt.ta only")
     assert found.passed, str(found)
     notes = " ".join(note for found_on_day in found.assessments for note in found_on_day.notes)
     assert ("another kind of state" in notes) == (kind in WITH_STATE), notes
@@ -64,7 +64,7 @@ def test_a_notebook_passes_or_fails_for_the_right_reason(kind, run):
     cells, passes, sentence = REASONS[kind]
     if kind == "a part that the stand-in lacks" and REAL:
         pytest.skip("the real library has it")
-    found = run(cells, days=1, jupyter=kind == "a part that the stand-in lacks")
+    found = run(cells, days=1, jupyter=ALL and kind == "a part that the stand-in lacks")
     assert found.passed == passes, str(found)
     assert sentence in str(found)
     assert "init.ipynb" not in str(found)  # there is nothing to install

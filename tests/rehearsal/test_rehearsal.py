@@ -53,7 +53,7 @@ def test_the_shipped_notebook_passes_and_leaves_nothing_behind(tmp_path):
     assert {path.name for path in set(PROJECT.iterdir()) - beside} <= {"__pycache__"}
 
 
-@long
+@longest
 def test_four_planted_faults_are_found(tmp_path):
     draft = Draft()
     draft.before(KEEP, PLANTED)

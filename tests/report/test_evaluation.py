@@ -298,7 +298,7 @@ def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
     assert ratios["strategy"] > ratios[WITHOUT] + 1
 
 
-@long
+@longest
 def test_an_edge_too_weak_for_one_asset_is_found_by_a_pooled_model(use_market) -> None:
     """Plant an edge of 0.07 of the daily volatility: its sign is right on 53 of 100 days.
 

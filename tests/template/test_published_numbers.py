@@ -186,7 +186,7 @@ class Plain:
 )
 def test_the_whole_run_equals_the_plain_strategy(name, tmp_path):
     """Days of a network of the published size behind the switch, else of a small one."""
-    days, top_assets, hidden_size = (60, 6, 34) if ALL else (15, 4, 34) if LONG else (2, 2, 3)
+    days, top_assets, hidden_size = (60, 6, 34) if ALL else (6, 4, 34) if LONG else (2, 2, 3)
     market = vector("market") if name == "synthetic" else real("market").sortby("asset")
     start, end = market.time.values[[-days, -1]].astype("M8[D]")
     strategy = Strategy(top_assets=top_assets, hidden_size=hidden_size)
