@@ -77,6 +77,8 @@ def test_gaps_are_filled_as_xarray_fills_them(values):
 def test_a_window_is_what_the_loader_of_a_pass_returns(use_market, period):
     market = random_market(3, days=260, assets=12)
     market.values[:, -40] = np.nan  # a day without data is dropped
+    market.loc[{"field": "is_liquid", "asset": market.asset[0], "time": market.time[-150:]}] = 0
+    market.values[:, -10, 1:] = np.nan  # a day on which only an asset outside the window has data, too
     use_market(market)
     whole = Strategy().load_range("2024-06-03", "2024-12-30")
     for day in np.unique(whole.time.values.astype("M8[D]"))[[-30, -12, -1]]:

@@ -162,8 +162,9 @@ def test_a_training_that_does_not_use_the_target_is_named():
     one, two = (variant(5.0, epochs=1 + k) | {"weights_sha256": str(k)} for k in range(2))
     ignoring = [draw | {"weights_sha256": "0"} for draw in drawn(one, "shuffle", [5.0] * 3)]
     using = [draw | {"weights_sha256": "9"} for draw in drawn(two, "shuffle", [0.0] * 3)]
-    records = [one, two, *ignoring, *using]
-    table = comparison_table(records, [one, two])
+    none = variant(4.0, epochs=3)  # of a variant without a shuffle nothing is known
+    records = [one, two, none, *ignoring, *using, *drawn(none, "shuffle", ["failed"])]
+    table = comparison_table(records, [one, two, none])
     (sentence,) = [
         text for text in luck.luck_sentences(records, table) if "Shuffling changes no weight" in text
     ]

@@ -186,6 +186,14 @@ def test_number_and_window_say_which_shuffle():
 
     np.testing.assert_array_equal(shuffled(1), shuffled(1, seed=7, hidden_size=3))
     assert not np.array_equal(shuffled(1), shuffled(2), equal_nan=True)
+
+    def rows(market):
+        """Return the order of the days of a window."""
+        target = np.broadcast_to(np.arange(79.0)[:, None], market.shape[1:])
+        return ShuffledTarget(replace(PLAIN, target=lambda data, strategy: target), 1)(market, PLAIN)
+
+    assert np.array_equal(rows(data[:, 1:]), rows(data[:, 1:]))
+    assert not np.array_equal(rows(data[:, 1:]), rows(data[:, :-1]))
     order = block_order(40, [1, 5])
     assert not np.array_equal(order, block_order(40, [1, 6]))
 

@@ -100,7 +100,8 @@ def test_the_mean_over_seeds_and_the_difference_with_the_same_seed():
     records = [record("a", 1.0, seed=1), record("b", 2.0, seed=2), record("c", 1.5, seed=1, epochs=2)]
     records += [record("d", 4.5, seed=2, epochs=2), record("e", 9.0, seed=3, epochs=2)]
     records += [record("f", status="failed", seed=1, epochs=3)]
-    first, second, third = seed_summary(records).to_dict("records")
+    records += [record("b", 5.0, seed=1, epochs=4)]
+    first, second, third, fourth = seed_summary(records).to_dict("records")
     assert (first["variant"], first["seeds"], first["sharpe_ratio"]) == ("as published", 2, 1.5)
     assert first["sharpe_ratio_spread"] == pytest.approx(np.std([1, 2], ddof=1))
     assert math.isnan(first["against_first"])
@@ -108,6 +109,7 @@ def test_the_mean_over_seeds_and_the_difference_with_the_same_seed():
     assert second["against_first"] == 1.5  # of 0.5 and 2.5: the third seed has nothing to stand against
     assert second["against_first_spread"] == pytest.approx(np.std([0.5, 2.5], ddof=1))
     assert (third["variant"], third["seeds"]) == ("epochs=3", 0)
+    assert fourth["against_first"] == 4.0
 
 
 def test_markdown():

@@ -167,12 +167,17 @@ def test_another_market_is_another_run_from_the_change_on(here, tmp_path):
 
 def test_the_lookback_window_may_be_the_longer_one(here, tmp_path):
     """A change that only the lookback window of the first day sees makes another run."""
-    sees_all = {**TINY, "lookback_period": 60, "model": "constant", "sizing": "inverse_volatility(days=40)"}
+    sees_all = {
+        **TINY,
+        "lookback_period": 60,
+        "whole_sequence": True,
+        "sizing": "inverse_volatility(days=40)",
+    }
     strategy = Strategy(**sees_all, blend="none", max_weight=1.0)
     short = {"start": np.datetime64("2024-12-27")}
     (before, _), _ = run(tmp_path, strategy, **short)
     assert np.array_equal(before.values, chain(strategy, MARKET, short["start"], END))
-    other, row = MARKET.copy(deep=True), MARKET.get_index("time").get_loc("2024-11-05")
+    other, row = MARKET.copy(deep=True), MARKET.get_index("time").get_loc("2024-12-06")
     other.values[:4, row] *= 1.5
     (after, _), _ = run(tmp_path, strategy, other, **short)
     assert not after.equals(before)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import xarray as xr
 
 from lib import Strategy
 from lib import contest as package
+from lib.common.competitions import COMPETITIONS
 from lib.contest import ContestWarning, all_days, contest, record
 from lib.contest.__main__ import main
 from lib.contest.all_days import whole_run
@@ -72,6 +74,7 @@ def test_two_admitted_strategies_one_after_the_other(market, tmp_path):
     assert len(again.relatives) == 3
 
 
+@patch.dict(COMPETITIONS, stocks_nasdaq100=COMPETITIONS["stocks_nasdaq100"]._replace(comparison_years=0))
 def test_the_command_line(market, tmp_path, capsys):
     given = ["--set", *(f"{name}={value}" for name, value in TINY.items()), "--output", str(tmp_path)]
     late = ["--start", "2007-11-01", "--end", "2008-02-20"]
@@ -80,6 +83,7 @@ def test_the_command_line(market, tmp_path, capsys):
     assert "2007-11-07 to 2008-02-20" in printed
     assert "It is a copy." in printed
     assert "? cannot be told" in printed
+    assert "The Sharpe ratio cannot be told: the days end before the data." in printed
     assert printed.endswith("verdict.html, verdict.json, weights.nc.gz\n")
     market.months.clear()
     market.stop = 0
@@ -110,12 +114,15 @@ def test_an_asset_without_a_model_is_in_equal_weights_of_the_selected():
 
 
 def test_a_verdict_on_another_market_is_no_rival(market, tmp_path):
-    contest(ORIGINAL, "2008-02-06", "2008-02-20", folder=tmp_path, progress=False)
-    (path,) = [path for path in tmp_path.glob("*/verdict.json") if path.parent.name != "days"]
-    content = json.loads(path.read_text("utf-8"))
+    """Nor is that of the template, which has a line of its own."""
+    for strategy in (Strategy(**TINY), ORIGINAL):
+        days = {"start": "2008-02-06", "end": "2008-02-20"}
+        verdict = contest(strategy, **days, folder=tmp_path, progress=False)
+    assert not [name for name in verdict.relatives.index if name.startswith(record.TRIAL)]
+    content = json.loads((tmp_path / "verdict.json").read_text("utf-8"))
     kind, prices = content["parameters"]["competition_type"], content["market"]
     found, damaged = record.earlier_verdicts(tmp_path, kind, prices, set())
-    assert (len(found), damaged) == (1, [])
+    assert (len(found), damaged) == (2, [])
     assert record.earlier_verdicts(tmp_path, kind, "another", set()) == ({}, [])
     assert record.earlier_verdicts(tmp_path, "stocks_s&p500", prices, set()) == ({}, [])
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import qnt.output as qnout
 import qnt.stats as qns
@@ -232,7 +233,8 @@ def test_the_closest_relative_is_named(full):
     assert full.relatives.index[0] == SELECTED
     assert full.relatives["correlation"].is_monotonic_decreasing
     assert f"Closest: {SELECTED}." in str(full)
-    assert np.isfinite(full.relatives["sharpe_ratio"].astype(float)).all()
+    for name, returns in full.others.items():
+        assert full.relatives.loc[name, "sharpe_ratio"] == pytest.approx(annual_sharpe_ratio(returns, RULES))
 
 
 def test_years_have_figures_of_their_own(full):
@@ -348,3 +350,11 @@ def test_crypto_is_compared_with_its_benchmark_and_stocks_are_not():
 def test_only_a_contest_with_a_volatility_scales():
     with pytest.raises(ValueError, match="stocks_nasdaq100 scales no entry to a volatility"):
         check_scaling(True, KIND, RULES)
+
+
+def test_the_longest_gap_in_the_days_is_named():
+    gaps = [pd.Timestamp("2007-03-07"), pd.Timestamp("2008-05-07")]
+    days = np.array([day for day in DAYS if not gaps[0] < day < gaps[0] + pd.Timedelta(20, "D")])
+    days = np.array([day for day in days if not gaps[1] < day < gaps[1] + pd.Timedelta(40, "D")])
+    (sentence,) = [note for note in judged(weights(0, 10).sel(time=days)).notes if "has no day" in note]
+    assert sentence.startswith("The market has no day between 2008-05-07 and 2008-06-18, and 1 more")

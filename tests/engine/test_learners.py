@@ -80,15 +80,18 @@ def test_a_pooled_estimator_equals_the_same_fit_by_hand(make, target, days):
     np.testing.assert_allclose(list(got.values()), list(wanted.values()), rtol=1e-12, atol=1e-14)
 
 
-def test_each_asset_has_an_estimator_of_its_own():
+@pytest.mark.parametrize("scale", [False, True], ids=["plain", "scaled"])
+def test_each_asset_has_an_estimator_of_its_own(scale):
+    """It is scaled by the days that it trains on, not by the last ones, whose target is unknown."""
     data = window(90)
-    chosen = strategy(model=Ridge, target=next_return, leave_out_unknown=True)
+    chosen = strategy(model=Ridge, target=next_return, leave_out_unknown=True, scale=scale)
     models = chosen.train_model(data)
     assert len({id(models[asset]) for asset in models}) == len(models) == 4
     whole = training_set_of(data, chosen)
     for k, asset in enumerate(models):
-        alone = Ridge().fit(whole.x[k][whole.known[k]], whole.y[k][whole.known[k]])
-        np.testing.assert_allclose(models[asset].coef_, alone.coef_, rtol=1e-12)
+        alone = make_pipeline(*[StandardScaler()] * scale, Ridge())
+        alone.fit(whole.x[k][whole.known[k]], whole.y[k][whole.known[k]])
+        np.testing.assert_allclose(models[asset].coef_, alone[-1].coef_, rtol=1e-9)
 
 
 def test_a_scaled_model_sees_standardised_features():

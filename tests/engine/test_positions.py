@@ -178,12 +178,13 @@ def test_positions_are_valid_and_change_enough_or_not_at_all(pairs, mean, min_ch
     assert np.array_equal(long_only, blend(np.abs(new), np.abs(old), min_weight, 0.1, shorts=True))
 
 
-def test_positions_that_stay_leave_the_rest_of_the_capital_to_the_others():
-    old = np.array([0.5, 0.4, 0.0, 0.1])
-    target = np.array([0.45, 0.1, 0.5, 0.05])
+@pytest.mark.parametrize("signs", [(1, 1, 1, 1), (-1, 1, -1, 1)], ids=["long", "short"])
+def test_positions_that_stay_leave_the_rest_of_the_capital_to_the_others(signs):
+    old = np.array([0.5, 0.4, 0.0, 0.1]) * signs
+    target = np.array([0.45, 0.1, 0.5, 0.05]) * signs
     #                 stays, reduced, opened, no longer wanted
     found = without_small_changes(target, old, np.array([1.0, 1.0, 1.0, 0.0]), 0.1)
-    assert found == pytest.approx([0.5, 0.1 / 0.6 * 0.5, 0.5 / 0.6 * 0.5, 0.0])
+    assert found == pytest.approx(np.array([0.5, 0.1 / 0.6 * 0.5, 0.5 / 0.6 * 0.5, 0.0]) * signs)
 
 
 def known_rows(strategy, numbers):

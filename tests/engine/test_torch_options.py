@@ -218,6 +218,17 @@ def test_no_target_of_a_training_day_reaches_into_the_validation(horizon):
     assert before[0] == 0
 
 
+def test_the_horizon_is_that_of_most_targets():
+    """An asset without a target, or with fewer than the others, does not change the gap to the validation."""
+
+    def two_days_ahead(data, strategy):
+        values = np.zeros(data.shape[1:])
+        values[-2:] = values[-7:, 0] = values[:, 1] = np.nan
+        return values
+
+    assert training_set_of(window(40), strategy(target=two_days_ahead)).horizon == 2
+
+
 def test_a_logit_becomes_a_probability(data):
     chosen = strategy(loss="bce", window=1)
     models = chosen.train_model(data)

@@ -67,13 +67,17 @@ def test_a_planted_fault_is_named(spoil, finding, capsys):
     assert finding in report_of(capsys, BAD=bad)
 
 
+@pytest.mark.parametrize("dividend", [0.0, 0.5])
 @pytest.mark.parametrize("spoil", [zero, missing])
-def test_a_bar_that_is_not_whole_is_a_gap(spoil):
-    bad = stock([])
+def test_a_bar_that_is_not_whole_is_a_gap(spoil, dividend):
+    """Its volume goes with it, and its dividend to the next day."""
+    bad = stock([]).round(2)  # cents, as traded
     spoil(bad)
+    bad.iloc[5, bad.columns.get_loc("dividends")] = dividend
     made = market_from_frames({"GOOD": stock([], seed=7), "BAD": bad}, report=False).sel(asset="BAD")
     assert np.isnan(made[:, 5]).all()
     assert not np.isnan(made[:, 6]).any()
+    assert made.sel(field="divs")[6] == dividend
 
 
 def test_a_late_listing_and_a_delisting_are_no_gaps(capsys):
@@ -89,7 +93,8 @@ def test_one_series_under_two_names(capsys):
 
 def test_weekends_are_named(capsys):
     shifted = stock([]).set_axis(pd.date_range("2020-01-01", periods=60))
-    assert "days are Saturdays or Sundays" in report_of(capsys, BAD=shifted)
+    weekend = (shifted.index.dayofweek >= 5).sum()
+    assert f"  {weekend} days are Saturdays or Sundays" in report_of(capsys, BAD=shifted)
 
 
 def test_the_report_shows_the_first_places_and_counts_the_rest():

@@ -111,10 +111,11 @@ def test_dividends_by_other_names_count(column, capsys):
 
 
 def test_capital_gains_are_added_to_dividends(capsys):
-    frame = traded().assign(**{"Capital Gains": np.where(np.arange(120) == 40, 2.0, 0.0)})
+    frame = traded().assign(**{"Capital Gains": np.where(np.isin(np.arange(120), [30, 40]), 2.0, 0.0)})
     divs = market_from_frames({"AAA": frame}).sel(field="divs", asset="AAA")
     np.testing.assert_array_equal(divs, traded()["Dividends"] + frame["Capital Gains"])
-    assert "1 capital gains count as dividends" in capsys.readouterr().out
+    report = capsys.readouterr().out
+    assert "2 capital gains count as dividends; 1 of these days have a dividend too" in report
 
 
 SPACED = {
@@ -202,7 +203,7 @@ def test_afternoons_of_sundays_to_thursdays_are_refused():
         market_from_frames({"AAA": frame.set_axis(stamps)})
 
 
-@pytest.mark.parametrize("late", [-2, 1])
+@pytest.mark.parametrize("late", [-3, 3])
 @pytest.mark.parametrize("ratio", [5.0, 1.5, 0.1])
 def test_a_split_beside_its_jump_is_applied_at_the_jump(late, ratio, capsys):
     frame = traded().assign(Dividends=0.0)
@@ -229,8 +230,13 @@ def test_a_split_that_the_adjusted_close_alone_shows_is_named(ratio, capsys):
     assert f"a split of {ratio[0]}:{ratio[1]}" in report
 
 
-def test_an_ordinary_adjusted_close_names_no_split(capsys):
+@pytest.mark.parametrize("share", [0.0, 0.5], ids=["ordinary dividends", "half of the price"])
+def test_an_ordinary_adjusted_close_names_no_split(share, capsys):
     frame = traded()
+    if share:
+        paid = round(frame["Close"].iloc[59] * share, 2)
+        frame.loc[frame.index[60], "Dividends"] = paid
+        frame.loc[frame.index[60:], PRICES] -= paid
     market_from_frames({"AAA": frame.assign(**{"Adj Close": adjusted(frame)["Close"]})})
     report = capsys.readouterr().out
     assert "splits that the source does not list" not in report

@@ -29,7 +29,7 @@ STRATEGY = Strategy(top_assets=4, hidden_size=6)
 def relative_to_window(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
     """A feature that looks at its whole window: safe, as long as the window ends with the day."""
     close = field(data, "close")
-    return close / np.nanmean(close, axis=0)
+    return 50 * (close / np.nanmean(close, axis=0) - 1)
 
 
 def trained(data: xr.DataArray, strategy: Strategy) -> TrainedModels:
@@ -99,8 +99,15 @@ def test_days_to_come_change_nothing_but_the_verdict(data: xr.DataArray, models:
     assert not out_of_sample_outputs(models, data, days).equals(out_of_sample_outputs(models, spoilt, days))
 
 
+def on_few_days(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    """Return a feature with values on one day of five, on which the more frequent class is another one."""
+    days = data.time.dt.day.values[:, None]
+    return np.where(days % 5 == 0, field(data, "close"), np.nan)
+
+
 def test_the_more_frequent_class_is_that_of_the_training(data: xr.DataArray) -> None:
-    models = trained(data, replace(STRATEGY, leave_out_unknown=True))
+    """Days without features are not trained on, and do not count."""
+    models = trained(data, replace(STRATEGY, leave_out_unknown=True, features=[on_few_days]))
     window = data.sel(time=slice(*models.window))
     judged = out_of_sample_outputs(models, window, window.time.values)
     shares = judged.groupby("asset")["majority_accuracy"].mean()

@@ -235,9 +235,11 @@ def test_the_feature_that_decides_is_the_important_one(changes, columns):
     assert (np.abs(table.iloc[0]) > np.abs(table.iloc[1])).all()
 
 
-def test_a_coefficient_is_that_of_the_estimator():
-    table, models = table_of(model=Ridge, scope="pooled")
-    assert table["coefficient"].tolist() == models.shared.coef_.tolist()
+@pytest.mark.parametrize("days", [1, 3])
+def test_a_coefficient_is_the_sum_over_the_days_of_the_window(days):
+    table, models = table_of(model=Ridge, scope="pooled", window=days)
+    expected = models.shared.coef_.reshape(days, len(FEATURES)).sum(axis=0)
+    np.testing.assert_allclose(table["coefficient"], expected, rtol=1e-12)
     assert (abs(table["permutation"]) < 1).all()
 
 
