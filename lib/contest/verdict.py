@@ -247,7 +247,8 @@ def _gaps(days: np.ndarray) -> list[str]:
         return []
     place = wide[length[wide].argmax()]
     first, last = (str(days[k])[:10] for k in (place, place + 1))
-    more = f", and {len(wide) - 1} more gaps" if len(wide) > 1 else ""
+    others = len(wide) - 1
+    more = f", and {others} more gap{'s' * (others > 1)}" if others else ""
     return [f"The market has no day between {first} and {last}{more}: the contest has days there."]
 
 
