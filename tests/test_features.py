@@ -29,7 +29,7 @@ def test_the_layout():
     assert get_target_classes(window(), Strategy()).dims == ("time", "asset")
 
 
-@settings(max_examples=60 if LONG else 25, deadline=None, derandomize=True)
+@settings(max_examples=60 if LONG else 15, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), days=st.integers(1, 60), holes=st.floats(0, 1))
 def test_they_are_the_published_ones_on_markets_full_of_holes(seed, days, holes):
     random = np.random.default_rng(seed)

@@ -23,7 +23,7 @@ def published(data, strategy):
     return row.where(row > 0, drop=True).asset.values.tolist()
 
 
-@settings(max_examples=60 if LONG else 25, deadline=None, derandomize=True)
+@settings(max_examples=60 if LONG else 15, deadline=None, derandomize=True)
 @given(
     end=st.integers(40, 780), days=st.integers(3, 120), top=st.integers(1, 40), lookback=st.integers(2, 200)
 )

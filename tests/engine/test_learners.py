@@ -17,6 +17,7 @@ from lib.engine import learners
 from lib.engine.inputs import feature_values, get_target_classes, model_inputs, select_assets, training_set_of
 from lib.engine.prediction import last_outputs, panel_outputs
 from lib.engine.training import TrainingWarning
+from tests.switches import long
 from tests.trained import window
 
 FEATURES = ["trend", "momentum(periods=5)", "volatility(periods=10)"]
@@ -239,6 +240,7 @@ def test_what_cannot_work_together_ends_in_a_sentence(changes, sentence):
         run()
 
 
+@long
 def test_a_pass_with_neither_imports_neither():
     """A contest pass of the published strategy, and of a rule, loads no scikit-learn and no torch."""
     code = (

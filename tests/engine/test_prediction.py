@@ -84,7 +84,7 @@ def test_blend_by_hand():
     assert blend(new, old, 0.005, 0.1).max() == 0.1
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     st.lists(st.tuples(st.floats(), st.floats(0, 0.1)), min_size=1, max_size=30),
     st.floats(0, 0.04),

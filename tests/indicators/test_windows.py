@@ -13,7 +13,7 @@ from lib import indicators
 from tests.indicators.cases import BREADTH, CALLS, COLUMNWISE, FIELDS, answers, prices
 from tests.switches import LONG
 
-EXAMPLES = settings(max_examples=150 if LONG else 40, deadline=None)
+EXAMPLES = settings(max_examples=150 if LONG else 20, deadline=None)
 NUMBERS = st.one_of(st.just(math.nan), st.floats(-1e3, 1e3), st.sampled_from([0.0, 1.0, math.inf]))
 COLUMNS = arrays(np.float64, st.tuples(st.integers(0, 12), st.integers(1, 3)), elements=NUMBERS)
 GAPPY = prices(1)

@@ -14,16 +14,13 @@ from tests.switches import ALL, LONG
 SOME_LEAKS = [
     "next_close",
     "selection_of_days",
-    "by_object",
     "target_of_table",
-    "predict_function_of_table",
     "loading_by_last",
     "selection_of_mapped_file",
 ]
 SOME_LEAKS += ["sizing_with_a_second_load"]
 SOME_HONEST = [
     "loading_through_the_strategy",
-    "constants_by_hand",
     "own_functions",
     "own_load",
     "own_predict",
@@ -54,7 +51,7 @@ def test_the_corpus_is_large():
 
 
 def sample(cases, few):
-    """Return the cases of a run: all take minutes, so the switch adds every fourth to a few of each run."""
+    """Return the cases of a run: all take minutes, so the switch adds every eighth to a few of each run."""
     return list(cases) if ALL else sorted({*few, *list(cases)[::8]}) if LONG else few
 
 

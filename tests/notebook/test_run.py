@@ -368,6 +368,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch:
     assert "OUTPUT_PATH" not in os.environ
 
 
+@long
 def test_the_command_is_never_silent_for_long(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

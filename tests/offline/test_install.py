@@ -80,6 +80,7 @@ def test_a_process_that_starts_in_the_project_needs_no_other_import(line):
     run_python(f"import sys; assert 'lib' not in sys.modules; {line}", PYTHONPATH="")
 
 
+@long
 def test_modules_of_the_real_library_are_named_in_such_a_process():
     modules = ("exits", "optimizer", "xr_talib")
     code = "".join(f"try:\n import qnt.{m}\nexcept ImportError as error:\n print(error)\n" for m in modules)
@@ -87,12 +88,13 @@ def test_modules_of_the_real_library_are_named_in_such_a_process():
         assert line.startswith(f"'qnt.{module}' is not covered by the stand-in")
 
 
+@long
 @pytest.mark.parametrize(
     "line",
     [
         "import qnt.ta",
-        pytest.param("import lib, qnt.ta", marks=long),
-        pytest.param("from qnt import ta", marks=long),
+        "import lib, qnt.ta",
+        "from qnt import ta",
     ],
 )
 def test_in_the_project_an_installed_qnt_is_preferred_wherever_it_is(line, tmp_path):

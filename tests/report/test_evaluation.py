@@ -254,7 +254,7 @@ def of_own_field(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
     [
         pytest.param(OwnPredict, True, OWN_METHODS, marks=long),
         pytest.param(Stateless, True, OWN_METHODS, marks=long),
-        (OwnModels, False, OWN_METHODS),
+        pytest.param(OwnModels, False, OWN_METHODS, marks=long),
         pytest.param(Narrow, True, OWN_METHODS, marks=long),
         (OwnData, True, "The model adds"),
     ],

@@ -21,7 +21,7 @@ def case(seed, assets, days, n_features, hidden):
     return model, rows, x, y
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**32 - 1),
     assets=st.integers(1, 4),
@@ -54,7 +54,7 @@ def test_an_asset_does_not_know_its_neighbours():
     assert np.array_equal(gradient[2:3], alone[1])
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(1, 5), hidden=st.integers(1, 80))
 def test_initial_parameters_are_those_that_torch_draws(seed, n_features, hidden):
     model = new_model(Strategy(seed=seed, hidden_size=hidden, features=["trend"] * n_features))
