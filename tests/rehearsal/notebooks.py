@@ -127,7 +127,7 @@ def own_end(draft: Draft) -> None:
 def own_feature(draft: Draft) -> None:
     build, change = "strategy = Strategy.from_names(", "strategy = Strategy(features=['trend', change], "
     draft.before(build, "def change(data, strategy):\n    return data[1] / data[0]  # low over open")
-    draft.after(build, f"{change}top_assets=4, hidden_size=4)")
+    draft.after(build, f"{change}top_assets=4, hidden_size=4, competition_type=competition_type)")
 
 
 LIQUID = "data_predict.sel(field='is_liquid').values[-1] > 0"
@@ -137,6 +137,7 @@ import gzip, os
 from pathlib import Path
 Path(os.environ["OUTPUT_PATH"]).write_bytes(gzip.compress(bytes({weights}.to_netcdf(engine="scipy"))))
 """
+MORE_THAN_ALL = f"weights.values[0] = ({LIQUID}) * max(0.09, 1.08 / ({LIQUID}).sum())"
 DAYS = "weights.assign_coords(time=weights.time + np.timedelta64({days}, 'D'))"
 JOINED = "import xarray as xr\nweights = xr.concat([weights, {other}], 'time').sortby('time')"
 STATE = """
@@ -224,6 +225,7 @@ FAULTS: dict[str, Case] = {
     "over the limit": Case(
         before_write(f"weights = weights * 0.1\nweights.values[0, ({LIQUID}).argmax()] = 0.2"),
         "over the limit of 0.1",
+        limits={"max_position": 0.1},
     ),
     "short over the limit": Case(
         before_write(f"weights = weights * 0.1\nweights.values[0, ({LIQUID}).argmax()] = -0.2"),
@@ -233,7 +235,10 @@ FAULTS: dict[str, Case] = {
         before_write("weights = -weights"), "in a long-only competition", limits={"long_only": True}
     ),
     "more than all": Case(
-        after_write(f"weights.values[0] = ({LIQUID}) * 0.09" + OWN_FILE.format(weights="weights")),
+        after_write(
+            f"weights.values[0] = ({LIQUID}) * max(0.09, 1.08 / ({LIQUID}).sum())"
+            + OWN_FILE.format(weights="weights")
+        ),
         "more than the whole capital",
     ),
     "not a number": Case(
@@ -305,5 +310,6 @@ for cell in json.load(open("strategy.ipynb", encoding="utf-8"))["cells"]:
     if cell["cell_type"] == "code":
         exec("".join(cell["source"]), globals())
 """
+WITH_HOLIDAYS = {"day without trading"}  # crypto trades on every day
 # in the ordinary run; the others need LONG_TESTS=1
 SAMPLE = {"illiquid"}

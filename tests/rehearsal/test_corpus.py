@@ -5,7 +5,17 @@ import xarray as xr
 
 from lib import rehearsal
 from lib.rehearsal import assessment, execution
-from tests.rehearsal.notebooks import CORRECT, FAULTS, JUPYTER, RUN_CELLS, SAMPLE, SMALL, Case, Draft
+from tests.rehearsal.notebooks import (
+    CORRECT,
+    FAULTS,
+    JUPYTER,
+    RUN_CELLS,
+    SAMPLE,
+    SMALL,
+    WITH_HOLIDAYS,
+    Case,
+    Draft,
+)
 from tests.switches import ALL, LONG
 from tests.vectors import CRYPTO as VECTORS
 
@@ -24,6 +34,7 @@ def names(cases):
 def cases_of(corpus):
     """Return (name, competition) of each notebook; crypto stands behind the switch."""
     on_crypto = [(name, CRYPTO) for name in corpus if ALL or (LONG and name in SAMPLE)]
+    on_crypto = [(name, kind) for name, kind in on_crypto if name not in WITH_HOLIDAYS]
     return [(name, STOCKS) for name in names(corpus)] + on_crypto
 
 
@@ -42,9 +53,8 @@ def run(tmp_path, monkeypatch, use_market):
             monkeypatch.setattr(assessment, "MAX_MEMORY", limits.pop("MAX_MEMORY"))
         rules = {name: rule._replace(**limits) for name, rule in rehearsal.COMPETITIONS.items()}
         monkeypatch.setattr(rehearsal, "COMPETITIONS", rules)
-        options = {"days": 1, "end": "2024-12-30", "settings": SMALL | {"competition_type": kind}} | dict(
-            case.options
-        )
+        options = {"days": 1, "end": "2024-12-30", "settings": SMALL} | dict(case.options)
+        options["settings"] = {**options["settings"], "competition_type": kind}
         return rehearsal.rehearse(draft.save(tmp_path), **options)
 
     return rehearse
