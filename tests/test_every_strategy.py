@@ -138,7 +138,7 @@ LEARNERS = {
     "rule": lambda: Strategy(**SMALL, model=above_zero),
     "rule pooled": lambda: Strategy(**POOLED, model=above_zero, window=2),
     "module in batches": lambda: Strategy(**POOLED, model=Mixed, **BATCHES, **STOPPED),
-    "module in sequence": lambda: Strategy(**POOLED, model=Mixed),
+    "module in sequence": lambda: Strategy(**POOLED, model=Mixed, epochs=4),
     "network with Adam": lambda: Strategy(**SMALL, optimiser="Adam", epochs=3, validation=0.2),
 }
 
