@@ -31,6 +31,7 @@ def notebook(tmp_path):
     return path
 
 
+@long
 def test_a_notebook_per_finished_run_once(notebook, tmp_path):
     records = [finished(KEYS[0], top_assets=6), finished(KEYS[1]) | {"status": "failed"}]
     folders = execute_notebooks(records, tmp_path, notebook, **HERE)

@@ -117,6 +117,7 @@ class Line(nn.Module):
         return self.linear(x).squeeze(-1)
 
 
+@long
 def test_a_model_in_torch_and_memory_equal_the_chain_too(here, tmp_path):
     strategy = Strategy(**TINY, model=Line, whole_sequence=True, leave_out_unknown=True)
     start = np.datetime64("2024-12-17")

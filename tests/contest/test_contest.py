@@ -113,6 +113,7 @@ def test_an_asset_without_a_model_is_in_equal_weights_of_the_selected():
     assert package.equal_in_selected(data, [entry._replace(models=None)]) is None
 
 
+@long
 def test_a_verdict_on_another_market_is_no_rival(market, tmp_path):
     """Nor is that of the template, which has a line of its own."""
     for strategy in (Strategy(**TINY), ORIGINAL):

@@ -401,6 +401,7 @@ def test_a_wrong_value_in_the_notebook_is_shown_as_its_sentence(
     assert error.traceback == ["top_assets is 0: it must be a whole number from 1 to 1000."]
 
 
+@long
 def test_of_a_progress_bar_the_last_state_is_kept(tmp_path: Path) -> None:
     bar = "import sys\nfor k in (0, 50, 100):\n    print(f'\\r{k}%', end='', file=sys.stderr, flush=True)\n"
     path = tiny(tmp_path, f"{bar}print('', file=sys.stderr, flush=True)\nprint('done')")

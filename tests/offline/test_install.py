@@ -73,9 +73,8 @@ FIRST_LINES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "line", [FIRST_LINES[0], *(pytest.param(line, marks=long) for line in FIRST_LINES[1:])]
-)
+@long
+@pytest.mark.parametrize("line", FIRST_LINES)
 def test_a_process_that_starts_in_the_project_needs_no_other_import(line):
     run_python(f"import sys; assert 'lib' not in sys.modules; {line}", PYTHONPATH="")
 

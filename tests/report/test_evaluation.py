@@ -171,6 +171,7 @@ def test_a_position_above_the_limit_fails_as_in_a_submission() -> None:
     assert float(found.portfolios[STRATEGY].weights.max()) > 0.2
 
 
+@long
 def test_weights_of_something_else_have_no_line_without_the_model() -> None:
     done = run(SMALL)
     assert without_model(done.log, done.data, done.weights * 0.9).missing == NOT_THESE
@@ -256,7 +257,7 @@ def of_own_field(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
         pytest.param(Stateless, True, OWN_METHODS, marks=long),
         pytest.param(OwnModels, False, OWN_METHODS, marks=long),
         pytest.param(Narrow, True, OWN_METHODS, marks=long),
-        (OwnData, True, "The model adds"),
+        pytest.param(OwnData, True, "The model adds", marks=long),
     ],
     ids=["predict", "no state", "models", "training", "data"],
 )

@@ -22,7 +22,7 @@ from lib.runs.workers import (
     single_torch_thread,
 )
 from tests.processes import PROJECT
-from tests.switches import LONG, long
+from tests.switches import long
 from tests.systems import needs_fork
 
 
@@ -99,7 +99,8 @@ list(run_all({str(k): pack(work, sys.argv[1], k) for k in range(2)}, 2))
 
 
 @needs_fork
-@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM", "SIGHUP"] if LONG else ["SIGKILL"])
+@long
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM", "SIGHUP"])
 def test_workers_end_with_their_parent(number, tmp_path):
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(

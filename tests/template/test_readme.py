@@ -217,9 +217,10 @@ def test_saved_outputs_can_be_cleared(tmp_path):
     assert not any(c.get("outputs") or c.get("execution_count") for c in after.cells)
 
 
+@long
 @pytest.mark.parametrize(
     "text",
-    [pytest.param(text, marks=[long] * (k > 0)) for k, text in enumerate(own_functions)],
+    own_functions,
     ids=["feature", "functions", "model", "rule", "sizing", "method"],
 )
 def test_an_example_trades_and_does_not_know_the_future(text, tmp_path, monkeypatch):
