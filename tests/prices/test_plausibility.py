@@ -93,6 +93,12 @@ def test_one_series_under_two_names(capsys):
     assert "under two names" not in report_of(capsys, USDT=flat, USDC=flat)
 
 
+def test_a_close_that_stays_is_not_stale_where_the_day_has_a_range(capsys):
+    pegged = stock([])
+    pegged.iloc[20:40, :4] = [99.0, 100.0, 98.0, 99.0]
+    assert "at one price" not in report_of(capsys, PEGGED=pegged)
+
+
 def test_weekends_are_named(capsys):
     shifted = stock([]).set_axis(pd.date_range("2020-01-01", periods=60))
     weekend = (shifted.index.dayofweek >= 5).sum()

@@ -51,13 +51,13 @@ def closes(market, ticker="AAA"):
     return market.sel(field="close", asset=ticker).dropna("time").to_numpy()
 
 
-@pytest.mark.parametrize("ratio", [None, 3.0])
+@pytest.mark.parametrize("split_day", [None, 50, 110])
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("seed", range(3))
-def test_dividends_in_adjusted_prices_count_once(ratio, narrow, seed, capsys):
+@pytest.mark.parametrize("seed", range(2))
+def test_dividends_in_adjusted_prices_count_once(split_day, narrow, seed, capsys):
     raw = traded(seed=seed)
-    if ratio:
-        raw = split(raw, 50, ratio)
+    if split_day:
+        raw = split(raw, split_day, 3.0)
     held = adjusted(raw)
     if narrow:
         held[PRICES] = held[PRICES].astype(np.float32).astype(float)
