@@ -59,6 +59,14 @@ def test_most_splits_decide_and_the_others_are_named(capsys):
     np.testing.assert_allclose(made.sel(field="close", asset="S0")[0], frames["S0"]["close"].iloc[0] / 2)
 
 
+def test_a_fall_near_a_split_is_not_its_jump():
+    """Adjusted prices that fall by 39 % two days after a split by two."""
+    held = stock([], jumps=[(22, 0.61)])
+    held.iloc[20, held.columns.get_loc("stock splits")] = 2.0
+    made = market_from_frames({"A": held}, report=False)
+    np.testing.assert_array_equal(made.sel(field="close", asset="A"), held["close"])
+
+
 def test_a_reverse_split_and_several_splits():
     raw = stock([10, 40], ratio=0.1)
     made = market_from_frames({"A": raw}, report=False).sel(asset="A")

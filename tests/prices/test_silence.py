@@ -163,6 +163,13 @@ def test_groups_of_a_number_may_be_those_of_lakhs(text):
     np.testing.assert_allclose(volumes, 1_234_567)
 
 
+def test_a_column_without_a_unit_comes_before_those_with_one():
+    frame = traded(4)
+    frame.insert(0, "Volume (USD)", 1.0)
+    market = market_from_frames({"AAA": frame}, report=False)
+    np.testing.assert_array_equal(market.sel(field="vol", asset="AAA"), frame["Volume"])
+
+
 def test_rows_that_differ_in_the_adjusted_close_alone_are_equal():
     """A later download of the same days has other adjusted closes."""
     frame = traded(4).reset_index().assign(Ticker="AAA")
