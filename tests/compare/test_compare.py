@@ -99,6 +99,25 @@ def test_a_strategy_with_a_longer_lookback_is_planned_on_its_own_market():
     assert list(together) == alone
 
 
+class Doubled(Strategy):
+    """A loader of its own."""
+
+    def load_data(self, period):
+        return super().load_data(period) * 2
+
+
+class Halved(Strategy):
+    """Another one."""
+
+    def load_data(self, period):
+        return super().load_data(period) / 2
+
+
+def test_strategies_with_loaders_of_their_own_share_no_market():
+    planned = comparison._plan([kind(**SMALL) for kind in (Doubled, Halved)], START, END)
+    assert len({record["market"] for _, record in planned.values()}) == 2
+
+
 def test_the_state_of_a_callable_object_is_part_of_the_key(first):
     assert planned(features=[Ratio(3)])["key"] in first[2]["run"].tolist()
     assert planned(features=[Ratio(3)])["parameters"] == planned(features=[Ratio(4)])["parameters"]

@@ -140,6 +140,13 @@ def test_the_best_of_many_stands_against_the_best_of_each_shuffle():
     assert math.isnan(luck.p_value_of_best([variant(status="failed")]))
 
 
+def test_a_walk_forward_is_through_one_market():
+    one, two, other = variant(), variant(epochs=2), variant(epochs=3) | {"days_market": "another"}
+    same, found = luck.walked([one, two, other])
+    assert [record["key"] for record in same] == [one["key"], two["key"]]
+    assert found is not None
+
+
 def said(shuffles, variants=2):
     records = [variant(5.0, epochs=1 + k) for k in range(variants)]
     draws = [draw for record in records for draw in drawn(record, "shuffle", [0.0] * shuffles)]
@@ -148,6 +155,7 @@ def said(shuffles, variants=2):
 
 def test_the_sentences_are_no_stronger_than_their_numbers():
     few, many = " ".join(said(5)), " ".join(said(99))
+    assert ["too few" in " ".join(said(number)) for number in (19, 20)] == [True, False]
     assert "N is 5: too few for any value below 0.05, which takes 20." in few
     assert "no value can be below 0.010, and one near 0.05 has a standard error of 0.022." in many
     assert "of 2 without any edge 0.1 would be below 0.05. The best of all has p = 0.010" in many

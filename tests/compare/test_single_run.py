@@ -234,6 +234,25 @@ def test_a_universe_loads_its_half_whatever_the_period(use_market):
     assert loader(PLAIN, {"shuffle": 1}) == PLAIN.load_data
 
 
+class Scaled(Strategy):
+    """A loader of its own."""
+
+    factor = 1.0
+
+    def load_data(self, period):
+        return super().load_data(period) * self.factor
+
+
+def test_data_of_a_loader_of_ones_own_are_part_of_the_market(use_market, monkeypatch):
+    use_market(random_market(6, assets=12))
+    market, found = (load_market(kind(), START, END)[1] for kind in (Strategy, Scaled))
+    monkeypatch.setattr(Scaled, "factor", 2.0)
+    other = load_market(Scaled(), START, END)[1]
+    assert len({market, found, other}) == 3
+    assert found.startswith(market)
+    assert other.startswith(market)
+
+
 @given(st.integers(SHORTEST_BACKTEST, 4000))
 def test_a_window_is_half_of_the_days_and_lies_among_them(days):
     start = np.datetime64("2001-01-01")

@@ -78,6 +78,9 @@ def test_a_resumed_run_keeps_the_positions_between_rebalances(here, tmp_path, op
     assert np.array_equal(weights.values, chain(strategy, MARKET, start, END))
     changes = (np.abs(np.diff(weights.values, axis=0)) > 0).any(axis=1)
     assert 0 < changes.sum() < len(changes)
+    here.months.clear()
+    assert run(tmp_path, strategy, start=start)[0].weights.equals(weights)
+    assert here.months == []
 
 
 def test_shorts_in_a_long_only_competition_end_the_run_after_its_first_month(here, tmp_path):

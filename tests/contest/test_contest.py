@@ -110,13 +110,21 @@ def test_an_asset_without_a_model_is_in_equal_weights_of_the_selected():
     weights = package.equal_in_selected(data, [entry])
     held = weights.isel(time=0).to_series()
     assert held[held > 0].to_dict() == dict.fromkeys([*names[:2], names[5]], 1 / 3)
-    assert package.equal_in_selected(data, [entry._replace(models=None)]) is None
+    other = entry._replace(day=str(data.time.values[-2])[:10], models=None)  # on a single day is enough
+    assert package.equal_in_selected(data, [other, entry]) is None
+    data.loc[{"field": "is_liquid", "asset": names[1]}] = 0
+    held = package.equal_in_selected(data, [entry]).isel(time=0).to_series()
+    assert held[held > 0].to_dict() == dict.fromkeys([names[0], names[5]], 1 / 2)
 
 
 @long
 def test_a_verdict_on_another_market_is_no_rival(market, tmp_path):
-    """Nor is that of the template, which has a line of its own."""
-    for strategy in (Strategy(**TINY), ORIGINAL):
+    """Nor is that of the template, which has a line of its own, and one that lies in another's folder.
+
+    What is loaded before the days, for longer windows, is no other market.
+    """
+    longer = Strategy(**{**TINY, "train_period": 60}, selection=last_three)
+    for strategy in (Strategy(**TINY), longer):
         days = {"start": "2008-02-06", "end": "2008-02-20"}
         verdict = contest(strategy, **days, folder=tmp_path, progress=False)
     assert not [name for name in verdict.relatives.index if name.startswith(record.TRIAL)]
@@ -124,6 +132,12 @@ def test_a_verdict_on_another_market_is_no_rival(market, tmp_path):
     kind, prices = content["parameters"]["competition_type"], content["market"]
     found, damaged = record.earlier_verdicts(tmp_path, kind, prices, set())
     assert (len(found), damaged) == (2, [])
+    (tmp_path / "copied").mkdir()
+    (tmp_path / "copied" / record.VERDICT).write_bytes((tmp_path / record.VERDICT).read_bytes())
+    found, (sentence,) = record.earlier_verdicts(tmp_path, kind, prices, set())
+    assert "it belongs to another strategy" in sentence
+    assert len(found) == 2
+    (tmp_path / "copied" / record.VERDICT).unlink()
     assert record.earlier_verdicts(tmp_path, kind, "another", set()) == ({}, [])
     assert record.earlier_verdicts(tmp_path, "stocks_s&p500", prices, set()) == ({}, [])
 

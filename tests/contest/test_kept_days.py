@@ -4,7 +4,7 @@ import numpy as np
 
 from lib import Strategy
 from lib.common.market_data import days_between
-from lib.contest.kept_days import keep_passes, pass_identity, read_passes
+from lib.contest.kept_days import fingerprint_seen, keep_passes, pass_identity, read_passes
 from lib.contest.passes import Pass
 from tests.contest.strategies import TINY
 from tests.markets import random_market
@@ -30,3 +30,12 @@ def test_a_chain_continues_only_where_it_began_on_the_same_day(tmp_path):
     assert damaged == []
     assert kept.beginning(days) == (passes, None)
     assert kept.beginning(days[3:]) == ([], None)
+
+
+def test_a_load_from_before_the_data_counts(use_market):
+    use_market(MARKET)
+    whole = Strategy().load_data(60)
+    part = whole.sel(time=slice("2024-12-02", None))
+    seen = [fingerprint_seen(data, "2024-12-20", END, Strategy(**TINY), 40) for data in (whole, part)]
+    assert seen[0] == seen[1]
+    assert seen[0] != fingerprint_seen(part, "2024-12-20", END, Strategy(**TINY))

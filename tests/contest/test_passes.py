@@ -1,10 +1,14 @@
 """The pass of a strategy with its own methods, made of its training and its prediction."""
 
+from itertools import count
+from types import SimpleNamespace
+
 import cloudpickle
 import numpy as np
 import pytest
 
 from lib import Strategy
+from lib.contest import passes
 from lib.contest.passes import predict_trained
 from tests.contest.strategies import TINY
 from tests.markets import random_market
@@ -28,3 +32,10 @@ def test_a_prediction_completes_the_pass_of_its_training():
     assert np.abs(weights).sum() == pytest.approx(1.0)
     assert (weights < 0).any()
     assert (weights > 0).any()
+
+
+def test_days_trained_together_share_the_seconds(monkeypatch):
+    clock = SimpleNamespace(perf_counter=count(step=12.0).__next__)
+    monkeypatch.setattr(passes, "time", clock)
+    strategy, days = Strategy(**TINY, model="constant"), MARKET.time.values[-3:].astype("M8[D]")
+    assert [entry.seconds for entry in passes._outputs(strategy, MARKET, list(days))] == [4.0] * 3

@@ -24,7 +24,7 @@ from lib.contest.peers import (
     recent_sharpe_ratio,
 )
 from lib.contest.record import PANELS, as_dict, verdict_figure, verdict_page
-from lib.contest.verdict import ELSEWHERE, SYNTHETIC, contest_verdict, in_lines
+from lib.contest.verdict import ELSEWHERE, SYNTHETIC, _as_far_as_known, contest_verdict, in_lines
 from lib.stats.bootstrap import coverage_sentence
 from lib.stats.sharpe import annual_sharpe_ratio
 from tests.contest.strategies import years_of_wednesdays
@@ -134,6 +134,8 @@ def test_a_low_sharpe_ratio_fails():
     )
     verdict = judged(weights(0, 10), falling)
     assert broken_rules(verdict) == ["Sharpe ratio"]
+    (check,) = [check for check in verdict.checks if not check.holds]
+    assert _as_far_as_known(check, "few days").holds is False  # more days do not help
 
 
 def test_close_to_a_better_template_fails_and_to_a_worse_one_does_not():

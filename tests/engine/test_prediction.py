@@ -1,4 +1,5 @@
 import datetime
+import warnings
 
 import numpy as np
 import pytest
@@ -169,6 +170,15 @@ def test_a_gap_of_days_is_carried_over():
         weights, later = predict(models, window(107, 720), state, uncut)
     assert dict(later.carried_in) == dict(state.weights)
     assert not np.allclose(weights, predict(models, window(107, 720), None, uncut)[0])
+
+
+@pytest.mark.parametrize("missed", [0, 1])
+def test_a_single_missed_day_is_warned_of(missed):
+    state = State(window().time.values[-2 - missed].astype("M8[D]"), {"NAS:S000": 0.1}, {}, SMALL.as_dict())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        predict({}, window(), state, SMALL)
+    assert [warning.category for warning in caught] == [StateWarning] * missed
 
 
 def test_a_state_of_other_parameters_is_refused():

@@ -1,6 +1,7 @@
 """Training with options equals a plain loop in torch."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -193,6 +194,15 @@ def test_batch_normalisation_keeps_what_it_learned(data, scope):
     assert (module.normal.running_mean != 0).all()
     fit = next(iter(models.fits.values()))
     assert fit.loss_after < 2 * fit.losses[-1]
+
+
+def test_the_loss_of_an_epoch_is_the_mean_of_its_days():
+    """A small last batch counts with its days; here the loss of a batch is their number."""
+    model, losses = nn.Linear(1, 1), []
+    outputs = SimpleNamespace(model=model, loss=lambda days: 0 * model.weight.sum() + len(days))
+    chosen = strategy(window=1, optimiser="Adam", batch_size=2, epochs=2)
+    list(torch_options._epochs(outputs, np.arange(5), losses, chosen))
+    assert losses == pytest.approx([(2 * 2 + 2 * 2 + 1 * 1) / 5] * 2)
 
 
 def test_early_stopping_keeps_the_best_epoch(data):

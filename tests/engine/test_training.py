@@ -167,6 +167,7 @@ def test_many_assets_go_in_several_rounds(monkeypatch):
         ([-3, 3, -3, 3], 20.0, 12.0, False),
         ([-3, 3, -3, 3], 100.0, 40.0, True),
         ([-3, 3, -3, 3], 1.0, 5.0, True),
+        ([-0.1, 0.1, -0.1, 0.1], 0.02, 0.5, True),  # no classes, though below 1
         ([2, 2, 2, 2], 4.0, 3.0, False),
         ([-3, 3, -3, 3], None, 100.0, False),  # a rule
     ],

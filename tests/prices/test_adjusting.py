@@ -48,13 +48,23 @@ def test_the_user_overrides_what_was_found(capsys):
 
 def test_most_splits_decide_and_the_others_are_named(capsys):
     frames = {f"S{k}": stock([20 + k], seed=k) for k in range(4)}
-    frames["ODD"] = stock([30], jumps=[(30, 2.0)], seed=9)  # its price does not fall by half
+    odd = stock([30], jumps=[(30, 2.0)], seed=9)  # its price does not fall by half
+    frames["ODD"] = odd.assign(**{"adj close": odd["close"]})
     made = market_from_frames(frames)
     report = capsys.readouterr().out
+    assert "splits that the source does not list" not in report
     assert "raw: the price jumps by the ratio on 4 of 5 days" in report
     assert "1 splits show the opposite: ODD 2020-02-12" in report
     assert "1 jumps that no split explains: ODD 2020-02-12" in report
     np.testing.assert_allclose(made.sel(field="close", asset="S0")[0], frames["S0"]["close"].iloc[0] / 2)
+
+
+def test_a_fall_near_a_split_is_not_its_jump():
+    """Adjusted prices that fall by 39 % two days after a split by two."""
+    held = stock([], jumps=[(22, 0.61)])
+    held.iloc[20, held.columns.get_loc("stock splits")] = 2.0
+    made = market_from_frames({"A": held}, report=False)
+    np.testing.assert_array_equal(made.sel(field="close", asset="A"), held["close"])
 
 
 def test_a_reverse_split_and_several_splits():

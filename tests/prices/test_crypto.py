@@ -106,6 +106,14 @@ def test_one_price_a_day_makes_bars_from_the_day_before(tmp_path, monkeypatch, c
     assert "the open is the price of the day before" in capsys.readouterr().out
 
 
+def test_bars_of_closes_begin_anew_with_each_ticker_of_a_table():
+    parts = [frame.reset_index()[["Date", "close"]].assign(Ticker=name) for name, frame in COINS.items()]
+    market = market_from_frames([pd.concat(parts)], competition="crypto_daily_long", report=False)
+    np.testing.assert_array_equal(market.time, DAYS[1:])
+    for name, frame in COINS.items():
+        np.testing.assert_allclose(market.sel(asset=name, field="open"), frame["close"][:-1])
+
+
 def test_weekends_of_stocks_hint_at_the_option(capsys):
     market_from_frames(COINS)
     assert "for crypto, add --competition crypto_daily_long" in capsys.readouterr().out

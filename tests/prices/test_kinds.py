@@ -318,7 +318,7 @@ ONE = {
     "a service's line below": text_of(
         "AAA.csv", lambda text: text + '"Downloaded from a service as of 01-17-2024"\n'
     ),
-    "the rupee's groups": text_of("AAA.csv", lambda text: text.replace(",1200\n", ',"1,200"\n')),
+    "a comma in thousands": text_of("AAA.csv", lambda text: text.replace(",1200\n", ',"1,200"\n')),
     "a company's name": lambda folder: [by_company("Name", ["Alpha Inc.", "B Co."])(folder)[0] + "/AAA.csv"],
     "single letters": single_letters,
 }

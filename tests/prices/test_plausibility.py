@@ -89,6 +89,14 @@ def test_one_series_under_two_names(capsys):
     renamed = stock([], seed=7).iloc[10:]
     report = report_of(capsys, OTHER=stock([], seed=8), META=renamed)
     assert "1 pairs are one series under two names: GOOD and META" in report
+    flat = stock([]).assign(**dict.fromkeys(("open", "high", "low", "close"), 1.0))
+    assert "under two names" not in report_of(capsys, USDT=flat, USDC=flat)
+
+
+def test_a_close_that_stays_is_not_stale_where_the_day_has_a_range(capsys):
+    pegged = stock([])
+    pegged.iloc[20:40, :4] = [99.0, 100.0, 98.0, 99.0]
+    assert "at one price" not in report_of(capsys, PEGGED=pegged)
 
 
 def test_weekends_are_named(capsys):

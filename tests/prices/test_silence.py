@@ -51,13 +51,13 @@ def closes(market, ticker="AAA"):
     return market.sel(field="close", asset=ticker).dropna("time").to_numpy()
 
 
-@pytest.mark.parametrize("ratio", [None, 3.0])
+@pytest.mark.parametrize("split_day", [None, 50, 110])
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("seed", range(3))
-def test_dividends_in_adjusted_prices_count_once(ratio, narrow, seed, capsys):
+@pytest.mark.parametrize("seed", range(2))
+def test_dividends_in_adjusted_prices_count_once(split_day, narrow, seed, capsys):
     raw = traded(seed=seed)
-    if ratio:
-        raw = split(raw, 50, ratio)
+    if split_day:
+        raw = split(raw, split_day, 3.0)
     held = adjusted(raw)
     if narrow:
         held[PRICES] = held[PRICES].astype(np.float32).astype(float)
@@ -157,11 +157,39 @@ def test_what_is_no_day_is_refused_by_its_kind(text, sentence):
         market_from_frames({"AAA": frame})
 
 
+@pytest.mark.parametrize("text", ["12,34,567", "1,234,567", "1 234 567", "1.234567M"])
+def test_groups_of_a_number_may_be_those_of_lakhs(text):
+    volumes = market_from_frames({"AAA": traded(4).assign(Volume=text)}, report=False).sel(field="vol")
+    np.testing.assert_allclose(volumes, 1_234_567)
+
+
+def test_a_column_without_a_unit_comes_before_those_with_one():
+    frame = traded(4)
+    frame.insert(0, "Volume (USD)", 1.0)
+    market = market_from_frames({"AAA": frame}, report=False)
+    np.testing.assert_array_equal(market.sel(field="vol", asset="AAA"), frame["Volume"])
+
+
+def test_rows_that_differ_in_the_adjusted_close_alone_are_equal():
+    """A later download of the same days has other adjusted closes."""
+    frame = traded(4).reset_index().assign(Ticker="AAA")
+    again = [frame.assign(**{"Adj Close": factor * frame["Close"]}) for factor in (0.9, 0.8)]
+    np.testing.assert_array_equal(closes(market_from_frames(again, report=False)), frame["Close"])
+
+
 @pytest.mark.parametrize("year", [1962, 1999, 2024])
 @pytest.mark.parametrize("form", ["%d-%b-%y", "%m/%d/%y", "%d.%m.%y", "%b %d, %y"])
 def test_two_digits_of_a_year_lie_in_the_past(year, form):
     frame = traded(30, start=f"{year}-01-02")
     market = market_from_frames({"AAA": frame.set_axis(frame.index.strftime(form))}, report=False)
+    np.testing.assert_array_equal(market.time, frame.index)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_counts_since_1970_may_be_of_the_last_century(unit):
+    frame = traded(4, start="1999-01-04")
+    counts = frame.index.as_unit(unit).asi8
+    market = market_from_frames({"AAA": frame.set_axis(counts)}, report=False)
     np.testing.assert_array_equal(market.time, frame.index)
 
 

@@ -46,19 +46,22 @@ def test_trainings_of_a_backtest_from_a_saturday() -> None:
     assert ends(log.trainings) == ["2024-12-30", "2024-11-29", "2024-12-02", "2024-12-12", "2024-12-23"]
     assert ends(log.used_trainings(weights.time.values)) == ["2024-12-02", "2024-12-12", "2024-12-23"]
 
-    table = log.table(vector("loaded"), weights)
+    data = vector("loaded")
+    table = log.table(data, weights)
     assert table.index.astype(str).tolist() == ["2024-12-02", "2024-12-12", "2024-12-23"]
     # trading days after each training up to the day of the next one; the last day's future is unknown
     assert table["days_out_of_sample"].tolist() == [3 * 8, 3 * 7, 3 * 4]
     assert table["accuracy_out_of_sample"].between(0, 1).all()
     assert (table["evaluations"] > 0).all()
 
-    by_asset = log.table(vector("loaded"), weights, by_asset=True)
+    by_asset = log.table(data, weights, by_asset=True)
     assert by_asset["days_out_of_sample"].groupby("trained_to").sum().tolist() == [24, 21, 12]
     weighted = (
         (by_asset["accuracy_out_of_sample"] * by_asset["days_out_of_sample"]).groupby("trained_to").sum()
     )
     assert (weighted / [24, 21, 12]).tolist() == pytest.approx(table["accuracy_out_of_sample"].tolist())
+    first = log.table(data, weights.sel(time=slice(None, "2024-12-06")))  # other weights, other days
+    assert first.index.astype(str).tolist() == ["2024-12-02"]
 
 
 def test_first_iteration_on_a_trading_day_is_no_retrain() -> None:

@@ -106,6 +106,8 @@ def test_runs_of_another_market_are_not_compared(data: xr.DataArray, present: Po
     assert len(set(keys)) == 4
     keep_run(run(present, 2), keys[0])
     assert [find_run("last", key, present)[0] is not None for key in keys] == [True, False, False, False]
+    keep_run(run(present, 2), keys[1])  # the same weights take the place of no run on another market
+    assert [find_run("last", key, present)[0] is not None for key in keys] == [True, True, False, False]
 
 
 def test_nothing_is_read_or_written_unless_it_is_asked_for(

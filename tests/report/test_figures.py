@@ -274,6 +274,13 @@ def test_losses_by_evaluation() -> None:
     assert figure.layout.shapes[0].y0 == 0.25
 
 
+def test_a_loss_in_validation_stands_at_the_last_evaluation_of_its_epoch() -> None:
+    found = models()
+    found.fits = {"A": Fit((0.6, 0.5, 0.4, 0.3), 0.25, 0.5, 0.5, 70, (0.7, 0.6))}
+    line = next(trace for trace in loss_figure(found, True).data if "validation" in trace.name)
+    assert (list(line.x), list(line.y)) == ([1, 3], [0.7, 0.6])
+
+
 def test_no_two_lines_look_alike() -> None:
     styles = {(trace.line.color, trace.line.dash) for trace in loss_figure(models(), True).data}
     assert len(styles) == 15

@@ -227,3 +227,17 @@ def test_a_day_of_two_trainings_is_traded_by_the_later_one(market: xr.DataArray,
     expected = found[1].outputs.isel(time=0)
     assert traded.sel(time=days[154], asset=expected.asset).values.tolist() == expected.values.tolist()
     assert [len(each.out_of_sample) for each in found] == [3 * 5, 3 * 3]  # after each training
+
+
+def test_a_target_across_assets_counts_those_without_a_model(data):
+    def above_mean(data, strategy):
+        close = field(data, "close")
+        return (close > np.nanmean(close, axis=1, keepdims=True)).astype(float)
+
+    models = trained(data, replace(STRATEGY, target=above_mean, model="constant"))
+    whole = out_of_sample_outputs(models, data, days_after(data, 3))
+    dearest = max(models, key=lambda asset: float(data.sel(field="close", asset=asset)[-1]))
+    del models._models[dearest]
+    models.dropped[dearest] = "its training diverged"
+    part = out_of_sample_outputs(models, data, days_after(data, 3))
+    assert part["target"].tolist() == whole["target"][whole["asset"] != dearest].tolist()

@@ -122,9 +122,12 @@ def test_a_model_that_chooses_nothing_has_no_figure_of_its_outputs(
 
 
 def test_backtest_ends_with_its_weights(data: xr.DataArray, weights: xr.DataArray, figures: dict) -> None:
-    show_backtest(data, weights[:50])
+    """What is bought at the end of January earns from February on."""
+    some = weights.sel(time=slice("2024-01-31", "2024-03-20"))
+    show_backtest(data, some)
     for returns in figures["performance_figure"][0].values():
-        assert returns.time.values[[0, -1]].tolist() == weights.time.values[[0, 49]].tolist()
+        assert returns.time.values[[0, -1]].tolist() == some.time.values[[0, -1]].tolist()
+    assert list(figures["months"]) == ["Feb", "Mar", "year"]
 
 
 def test_rules_that_do_not_hold(data: xr.DataArray, weights: xr.DataArray, figures: dict) -> None:
