@@ -67,6 +67,10 @@ HEAD = f"""\
   table {{ font-size: 10px !important; }}
   td, th {{ padding: .3em .2em !important; }}
   body.jp-Notebook {{ padding: 4px; }}
+  .jp-OutputArea-child .jp-OutputArea-output {{
+    display: block; box-sizing: border-box; margin: 0; overflow-x: auto;
+  }}
+  p code, li code {{ white-space: pre-wrap !important; overflow-wrap: anywhere; }}
 }}
 </style>
 <script>
