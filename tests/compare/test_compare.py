@@ -21,7 +21,7 @@ from lib.compare import records as kept
 from lib.compare.single_run import run_once
 from lib.strategy import Strategy
 from tests.compare.shared import END, HERE, RANGE, SMALL, START, VARIANTS, Ratio, one_warning, two_days
-from tests.switches import long
+from tests.switches import long, longest
 
 LOCK = threading.Lock()
 FIGURES = ("sharpe_ratio", "annual_return", "volatility", "max_drawdown", "avg_turnover", "win_rate")
@@ -154,7 +154,7 @@ def test_functions_of_a_notebook_reach_the_workers_by_name_too(monkeypatch, tmp_
     assert planned(features="mine", target="risen")["key"] != before
 
 
-@long
+@longest
 @pytest.mark.filterwarnings("ignore")  # of distributed
 def test_a_local_cluster_of_dask_gives_the_same_table(first, tmp_path):
     distributed = pytest.importorskip("distributed", reason="install distributed to test comparisons on Dask")
