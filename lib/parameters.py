@@ -288,8 +288,6 @@ def _warn_of_selection(top_assets: int, competition_type: str, liquid: int) -> N
 
 
 def _plain(value: Any) -> Any:
-    if type(value) in (int, float, bool, str):  # most of them
+    if is_plain(value):
         return value
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value if is_plain(value) else full_name_of(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else full_name_of(value)

@@ -87,7 +87,7 @@ def test_the_sharpe_ratio_is_that_of_the_platform_s_filter(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("first_day", ["2024-03-01", "2031-01-02"])
 def test_days_before_the_contest_s_first_day_do_not_count(first_day: str) -> None:
-    """Of a backtest that ends before it the last day is left."""
+    """Keep the last day of a backtest that ends before the first day in sample."""
     data, held = vector("loaded"), vector("output_clean")
     late = portfolio(data, held, RULES._replace(first_day=first_day)).returns
     assert str(late.time.values[0])[:10] == min(first_day, str(held.time.values[-1])[:10])

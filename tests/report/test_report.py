@@ -122,7 +122,7 @@ def test_a_model_that_chooses_nothing_has_no_figure_of_its_outputs(
 
 
 def test_backtest_ends_with_its_weights(data: xr.DataArray, weights: xr.DataArray, figures: dict) -> None:
-    """What is bought at the end of January earns from February on."""
+    """Positions bought at the end of January earn from February on."""
     some = weights.sel(time=slice("2024-01-31", "2024-03-20"))
     show_backtest(data, some)
     for returns in figures["performance_figure"][0].values():
