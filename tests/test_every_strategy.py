@@ -17,8 +17,7 @@ from torch import nn
 from lib import Strategy, lookahead
 from lib.backtest import backtest, leaving_no_files
 from lib.compare import compare
-from lib.contest.all_days import whole_run
-from lib.contest.kept_days import pass_identity
+from lib.contest.all_days import pass_identity, whole_run
 from lib.features import feature, target
 from lib.report.__main__ import evaluated
 from lib.sizing import sizing

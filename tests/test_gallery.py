@@ -16,7 +16,7 @@ from lib.notebook.run import run_notebook
 from lib.notebook.strategy import strategy_of
 from lib.report.__main__ import evaluated
 from lib.state import from_bytes, to_bytes
-from lib.stats.added_value import significance
+from lib.stats.performance import significance
 from tests.markets import random_market
 from tests.report.planted import planted_market
 from tests.switches import long, longest

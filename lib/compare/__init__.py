@@ -17,14 +17,12 @@ from tqdm import tqdm
 
 from lib.backtest import check_range
 from lib.common.command_line import PROJECT
-from lib.compare import records as kept
 from lib.compare import single_run
-from lib.compare.records import RunWarning, plan_record, tried
+from lib.compare.single_run import RunWarning, plan_record, tried
 from lib.compare.table import changed_parameters, comparison_table
 from lib.compare.variants import make_strategies
 from lib.runs import fingerprint
-from lib.runs.identity import identity_of, registered
-from lib.runs.store import Record
+from lib.runs.store import Record, identity_of, registered
 from lib.runs.workers import captured_output, check_backend, pack, run_all
 from lib.strategy import Strategy, loads_own_data
 
@@ -127,13 +125,13 @@ def run_variants(
     single_run.check_numbers(shuffles, universes)
     planned = _plan(make_strategies(variants, base), start_date, end_date)
     drawn = [
-        (strategy, record, kept.redrawn(record, draw))
+        (strategy, record, single_run.redrawn(record, draw))
         for strategy, record in planned.values()
         for draw in single_run.draws_for(record, shuffles, universes)
     ]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    before, damaged = kept.read_records(folder)
+    before, damaged = single_run.read_records(folder)
     for sentence in damaged:
         warnings.warn(sentence, RunWarning, stacklevel=2)
     records: dict[str, Record] = {}
@@ -151,7 +149,7 @@ def run_variants(
             with contextlib.closing(run_all(jobs, **where)) as answers:
                 for key, answer, message in answers:
                     records[key] = part[key][1] | (answer or {"status": "interrupted", "message": message})
-                    kept.keep_or_warn(folder, unsaved, records[key])
+                    single_run.keep_or_warn(folder, unsaved, records[key])
                     bar.update()
 
         try:
@@ -209,7 +207,7 @@ def execute_notebooks(
         A notebook that failed (how far it came is in `notebooks/KEY.part`), or that could not be started: it
         does not know a parameter, or a parameter is a function that the notebook does not set.
     """
-    finished = kept.finished_of(records)
+    finished = single_run.finished_of(records)
     folders = {record["key"]: folder / "notebooks" / record["key"] for record in finished}
     known = identity_of(base or Strategy()).content["functions"]
     jobs = {}

@@ -13,8 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from lib.compare.records import DRAW, drawn_from, finished_of, on_same_days, variants_of
-from lib.compare.single_run import BLOCK
+from lib.compare.single_run import BLOCK, DRAW, drawn_from, finished_of, on_same_days, variants_of
 from lib.runs.store import Record
 from lib.stats.overfitting import (
     FEWEST_TO_SPLIT,

@@ -17,7 +17,7 @@ import pandas as pd
 from lib.common import figure_style
 from lib.common.files import replace_file
 from lib.compare.luck import TriedRuns, draws_of, p_value, ratio_of
-from lib.compare.records import DRAW, finished_of, on_same_days, variants_of
+from lib.compare.single_run import DRAW, finished_of, on_same_days, variants_of
 from lib.compare.variants import base_name, short_labels, value_text, variant_label
 from lib.runs.store import Record
 from lib.stats.performance import win_rate
@@ -230,8 +230,8 @@ def comparison_table(
     records : list of dict
         The runs that were asked for, with their draws.
     tried : list of dict
-        All runs that were tried (`lib.compare.records.tried`), among them those of `records`. The number and
-        the spread of those on the same days of the same market deflate the Sharpe ratio.
+        All runs that were tried (`lib.compare.single_run.tried`), among them those of `records`. The number
+        and the spread of those on the same days of the same market deflate the Sharpe ratio.
     base : Strategy, optional
         The strategy that the variants change; default: the published one.
     unchanged : str, optional

@@ -10,8 +10,8 @@ from lib.backtest import check_range, last_day
 from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
 from lib.common.market_data import days_between
-from lib.contest import kept_days, record
-from lib.contest.all_days import ContestWarning, PassError, RunStopped, whole_run
+from lib.contest import record
+from lib.contest.all_days import ContestWarning, PassError, RunStopped, pass_identity, whole_run
 from lib.contest.passes import Pass
 from lib.contest.peers import check_scaling
 from lib.contest.verdict import Verdict, contest_verdict
@@ -96,7 +96,7 @@ def contest(
             f"There is no trading day from {first} to {last or finish}: choose other dates."
         )
     folder, days = Path(folder), (begin, finish)
-    own, other = (kept_days.pass_identity(item) for item in (strategy, published))
+    own, other = (pass_identity(item) for item in (strategy, published))
     place, more = folder / own.key / DAYS, {"progress": progress, **where}
     complete = last is None or finish == last_day(strategy)
     run, damaged = whole_run(strategy, data, *days, place, own, title="your strategy", **more)

@@ -1,5 +1,6 @@
-"""The whole run of a contest: a pass for every day, and its weights."""
+"""The whole run of a contest: a pass for every day, kept in files so that no day is computed twice."""
 
+import base64
 import contextlib
 from collections.abc import Generator, Iterator, Mapping
 from itertools import groupby
@@ -10,19 +11,155 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.common.errors import UserError
-from lib.common.market_data import days_between, window_between
-from lib.contest import kept_days
+from lib.common.market_data import days_between, load_range, window_between
 from lib.contest.passes import Pass, compute_outputs, follow, predict_trained, train_days
-from lib.runs.identity import Identity, registered
+from lib.runs import provenance
+from lib.runs.store import (
+    DamagedResultError,
+    Identity,
+    identity_of,
+    read_result,
+    read_results,
+    registered,
+    write_result,
+)
 from lib.runs.workers import captured_output, default_workers, pack, run_all
-from lib.state import State
-from lib.strategy import Strategy, uses_methods_of_strategy
+from lib.state import State, StateError, from_bytes, to_bytes
+from lib.strategy import Strategy, loads_own_data, uses_methods_of_strategy
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from lib.strategy import Strategy
+
 BYTES_AT_ONCE = 2**28  # of packed market data in memory
 MONTHS_AT_ONCE = 4  # for each worker, of models in memory before they predict
+
+
+class Kept(NamedTuple):
+    """The kept passes, and the states after some of their days.
+
+    A state belongs to a chain that began on a certain day.
+    """
+
+    passes: dict[str, Pass]  # by day
+    states: dict[tuple[str, str], State | None]  # by the first day of the chain and the day
+
+    def beginning(self, days: np.ndarray) -> tuple[list[Pass], State | None]:
+        """Return the passes that a chain can continue.
+
+        They begin on the first of `days`; the second value is the state after them.
+        """
+        names = [str(day) for day in days]
+        whole = 0
+        while whole < len(names) and names[whole] in self.passes:
+            whole += 1
+        while whole and (names[0], names[whole - 1]) not in self.states:
+            whole -= 1
+        state = self.states[names[0], names[whole - 1]] if whole else None
+        return [self.passes[name] for name in names[:whole]], state
+
+
+def pass_identity(strategy: "Strategy") -> Identity:
+    """Return the identity of a strategy's passes.
+
+    Passes with the same key are equal on the same market.
+    """
+    return identity_of(strategy, "lib.contest.passes")
+
+
+def keep_passes(
+    folder: Path,
+    passes: list[Pass],
+    data: "xr.DataArray",
+    strategy: "Strategy",
+    identity: Identity,
+    chain: tuple[str, State | None] | None = None,
+) -> None:
+    """Keep passes on consecutive days as one file.
+
+    Passes of a strategy with its own loader are not kept, since the loaded data are unknown.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    passes : list of Pass
+    data : xarray.DataArray
+        (field, time, asset): the whole run's.
+    strategy : Strategy
+    identity : Identity
+    chain : tuple, optional
+        Of a strategy with methods of its own: the first day of the chain, and the state after these passes.
+    """
+    if loads_own_data(strategy):
+        return
+    first, last = passes[0].day, passes[-1].day
+    widest = max(entry.widest for entry in passes)
+    content: dict[str, Any] = {"passes": [entry._asdict() for entry in passes]}
+    content |= {"market": fingerprint_seen(data, first, last, strategy, widest), "widest": widest}
+    if chain is not None:
+        content |= {"chain": chain[0], "state": base64.b64encode(to_bytes(chain[1])).decode()}
+    write_result(folder / f"{first}_{last}_{content['market']}.json", identity.key, content)
+
+
+def read_passes(
+    folder: Path, data: "xr.DataArray", strategy: "Strategy", identity: Identity
+) -> tuple[Kept, list[str]]:
+    """Return the kept passes of a strategy and its data.
+
+    Files of another market stay where they are. The second value holds a sentence for each file that cannot
+    be used.
+    """
+    kept = Kept({}, {})
+    first, last = (str(day)[:10] for day in data.time.values[[0, -1]])
+    files = {path: rest for path, *rest in _files(folder) if first <= rest[0] <= rest[1] <= last}
+
+    def load(path: Path) -> None:
+        begin, end, market = files[path]
+        content = read_result(path, identity.key)
+        if fingerprint_seen(data, begin, end, strategy, content["widest"]) != market:
+            return
+        found = [Pass(**entry) for entry in content["passes"]]
+        if (found[0].day, found[-1].day, content["market"]) != (begin, end, market):
+            raise DamagedResultError("it holds other days than its name says")
+        chain = content.get("chain")
+        if (chain is None) != uses_methods_of_strategy(strategy):
+            raise DamagedResultError("it was computed in another way")
+        if chain is not None:
+            try:
+                kept.states[chain, end] = from_bytes(base64.b64decode(content["state"]))
+            except StateError as error:
+                raise DamagedResultError("its state is damaged") from error
+        kept.passes.update({entry.day: entry for entry in found})
+
+    _, sentences = read_results(files, load, "its days are computed again")
+    return kept, sentences
+
+
+def fingerprint_seen(
+    data: "xr.DataArray", first: Any, last: Any, strategy: "Strategy", widest: int = 0
+) -> str:
+    """Return the fingerprint of all data that passes saw.
+
+    The passes are on the days from `first` to `last`.
+
+    `widest` is the longest period in calendar days that functions of the strategy loaded by themselves.
+    """
+    period = max(strategy.train_period, strategy.lookback_period, widest)
+    begin = np.datetime64(first, "D") - period  # type: ignore[operator]
+    if begin < data.time.values[0]:
+        data = load_range(strategy.competition_type, begin, last)
+    return provenance.market_fingerprint(window_between(data, begin, np.datetime64(last, "D")))
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
+    for path in sorted(folder.glob("*_*_*.json")):
+        begin, end, market = path.stem.split("_", 2)
+        try:
+            np.datetime64(begin, "D"), np.datetime64(end, "D")
+        except ValueError:
+            continue
+        yield path, begin, end, market
 
 
 class ContestWarning(UserWarning):
@@ -70,7 +207,7 @@ def whole_run(
     start, end : numpy.datetime64[D]
     folder : pathlib.Path
         Folder of the kept passes, of this identity alone.
-    identity : lib.runs.identity.Identity
+    identity : lib.runs.store.Identity
     title : str
         Text before the progress bar.
     progress : bool
@@ -94,7 +231,7 @@ def whole_run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     days = days_between(data, start, end)
-    kept, damaged = kept_days.read_passes(folder, data, strategy, identity)
+    kept, damaged = read_passes(folder, data, strategy, identity)
     with tqdm(total=len(days), desc=title, unit="day", disable=not progress) as bar:
         independent = uses_methods_of_strategy(strategy)
         complete = _independent if independent else _in_sequence
@@ -112,13 +249,13 @@ class _Run(NamedTuple):
     days: np.ndarray
     folder: Path
     identity: Identity
-    kept: kept_days.Kept
+    kept: Kept
     bar: tqdm
     where: Mapping[str, Any]
 
     def keep(self, passes: list[Pass], *chain: Any) -> None:
         """Write passes to the folder."""
-        kept_days.keep_passes(self.folder, passes, self.data, self.strategy, self.identity, *chain)
+        keep_passes(self.folder, passes, self.data, self.strategy, self.identity, *chain)
 
     def jobs(self, call: Any, months: list[tuple[str, list[np.datetime64]]]) -> Iterator[dict[str, bytes]]:
         """Yield packed calls in lots.

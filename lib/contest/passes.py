@@ -17,7 +17,7 @@ from lib.engine.inputs import training_set_of
 from lib.engine.learners import needs_torch
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import KnownOutputs, predict_days
-from lib.runs.identity import Identity, check_worker, register
+from lib.runs.store import Identity, check_worker, register
 from lib.runs.workers import captured_output, single_torch_thread
 from lib.sizing import sees_window, sizing
 from lib.strategy import Strategy, loads_own_data
@@ -63,10 +63,10 @@ def compute_outputs(
     data : xarray.DataArray
         (field, time, asset): all data that the passes on the days load.
     days : iterable of numpy.datetime64[D]
-    identity : lib.runs.identity.Identity
+    identity : lib.runs.store.Identity
         Identity of the strategy's passes in the calling process.
     named : mapping
-        Functions that the strategy names: see `lib.runs.identity.registered`.
+        Functions that the strategy names: see `lib.runs.store.registered`.
 
     Raises
     ------

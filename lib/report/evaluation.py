@@ -16,9 +16,15 @@ from lib.engine.prediction import KnownOutputs, predict_days
 from lib.report.earlier_runs import EarlierRun, check_names, days_key, find_run, keep_run, now
 from lib.report.outputs import EvaluatedTraining, traded_outputs
 from lib.sizing import sees_window, sizing
-from lib.stats.added_value import AddedValue, added_value, added_value_sentence, change_sentence
 from lib.stats.bootstrap import coverage_sentence
-from lib.stats.performance import Measures, measured
+from lib.stats.performance import (
+    AddedValue,
+    Measures,
+    added_value,
+    added_value_sentence,
+    change_sentence,
+    measured,
+)
 from lib.stats.portfolios import Portfolio, equal_weights, portfolio, same_positions
 from lib.strategy import Strategy, uses_methods_of_strategy
 

@@ -18,8 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from lib import Strategy
 from lib.common.market_data import days_between, window_of
-from lib.contest.all_days import whole_run
-from lib.contest.kept_days import pass_identity
+from lib.contest.all_days import pass_identity, whole_run
 from tests import reference
 from tests.conftest import REAL
 from tests.vectors import vector

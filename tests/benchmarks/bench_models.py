@@ -13,8 +13,7 @@ from lightgbm import LGBMClassifier
 from sklearn.linear_model import Ridge
 
 from lib import Strategy
-from lib.contest.all_days import whole_run
-from lib.contest.kept_days import pass_identity
+from lib.contest.all_days import pass_identity, whole_run
 from lib.engine.inputs import training_set_of
 from lib.engine.training import train_sets
 from tests.benchmarks.bench import large, on, window

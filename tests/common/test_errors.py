@@ -4,7 +4,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from lib.common.errors import UserError, WrongTypeError, WrongValueError
-from lib.offline.market_file import MarketError
+from lib.offline.market import MarketError
 from lib.state import StateError
 
 SOURCES = {

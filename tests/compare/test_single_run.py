@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.common.market_data import field
-from lib.compare.records import plan_record
 from lib.compare.single_run import (
     BLOCK,
     SHORTEST_BACKTEST,
@@ -27,6 +26,7 @@ from lib.compare.single_run import (
     in_half,
     load_market,
     loader,
+    plan_record,
     run_once,
     with_shuffled_target,
 )

@@ -17,8 +17,7 @@ from lib import Strategy
 from lib.common.competitions import COMPETITIONS
 from lib.common.market_data import days_between, window_of
 from lib.contest import all_days
-from lib.contest.all_days import PassError, RunStopped, whole_run
-from lib.contest.kept_days import pass_identity
+from lib.contest.all_days import PassError, RunStopped, pass_identity, whole_run
 from lib.engine import training
 from lib.engine.inputs import training_set_of
 from tests.contest.strategies import OWN, TINY, broken

@@ -4,7 +4,7 @@ import numpy as np
 
 from lib import Strategy
 from lib.common.market_data import days_between
-from lib.contest.kept_days import fingerprint_seen, keep_passes, pass_identity, read_passes
+from lib.contest.all_days import fingerprint_seen, keep_passes, pass_identity, read_passes
 from lib.contest.passes import Pass
 from tests.contest.strategies import TINY
 from tests.markets import random_market

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lib.offline import market_file, synthetic
-from lib.offline.market_file import MarketError
+from lib.offline import market as market_file
+from lib.offline import synthetic
+from lib.offline.market import MarketError
 
 
 @pytest.fixture(scope="module")

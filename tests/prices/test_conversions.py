@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from lib.common.market_data import check_data
-from lib.offline import market_file
+from lib.offline import market as market_file
 from lib.prices import market_from_frames
 from lib.prices.__main__ import main
 from tests.prices.sources import AAA, BRK, DAYS, FRAMES, MARKET, SOURCES, TICKERS, long, market

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lib.common.competitions import COMPETITIONS
-from lib.offline import market_file
+from lib.offline import market as market_file
 from lib.prices import market_from_frames
 from lib.prices.__main__ import main
 

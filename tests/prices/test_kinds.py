@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.offline import market_file
+from lib.offline import market as market_file
 from lib.prices import market_from_frames
 from lib.prices.__main__ import main
 from tests.processes import PROJECT

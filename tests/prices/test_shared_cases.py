@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.offline import market_file
+from lib.offline import market as market_file
 from lib.prices.__main__ import main
 from tests.processes import PROJECT
 

@@ -27,7 +27,7 @@ from lib.report.evaluation import (
     without_model,
 )
 from lib.sizing import sizing
-from lib.stats.added_value import significance
+from lib.stats.performance import significance
 from tests.report.planted import STRATEGY as PLANTED
 from tests.report.planted import planted_market
 from tests.switches import long, longest

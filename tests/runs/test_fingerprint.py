@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from lib.common.registry import Choices, whole_universe
-from lib.compare.records import START_MODULE
+from lib.compare.single_run import START_MODULE
 from lib.runs import fingerprint, provenance
 from lib.runs.fingerprint import ObjectCode, code_fingerprint, reached_modules
-from lib.runs.identity import identity_of
+from lib.runs.store import identity_of
 from lib.strategy import Strategy
 from tests.compare.shared import Ratio, two_days
 from tests.processes import run_python
@@ -245,7 +245,7 @@ BYSTANDERS += (
 
 USED = """
 import sys
-from lib.compare.records import plan_record
+from lib.compare.single_run import plan_record
 from lib.compare.single_run import load_market, run_once
 from lib.runs import fingerprint
 from lib.strategy import Strategy

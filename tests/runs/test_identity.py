@@ -7,7 +7,7 @@ import pytest
 
 from lib.features import feature
 from lib.runs import fingerprint, provenance
-from lib.runs.identity import check_worker, functions_of, identity_of, registered
+from lib.runs.store import check_worker, functions_of, identity_of, registered
 from lib.strategy import Strategy
 from tests.compare.shared import Ratio, two_days
 

@@ -9,8 +9,7 @@ import torch
 import xarray as xr
 
 from lib.backtest import backtest
-from lib.contest.all_days import whole_run
-from lib.contest.kept_days import pass_identity
+from lib.contest.all_days import pass_identity, whole_run
 from lib.engine.inputs import get_target_classes, model_inputs, select_assets
 from lib.engine.prediction import model_outputs, predict
 from lib.engine.torch_training import new_model
