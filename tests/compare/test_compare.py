@@ -16,8 +16,7 @@ import psutil
 import pytest
 
 import lib.compare as comparison
-from lib.compare import ComparisonStopped, RunWarning, compare, run_variants, tried
-from lib.compare import records as kept
+from lib.compare import ComparisonStopped, RunWarning, compare, run_variants, single_run, tried
 from lib.compare.single_run import run_once
 from lib.strategy import Strategy
 from tests.compare.shared import END, HERE, RANGE, SMALL, START, VARIANTS, Ratio, one_warning, two_days
@@ -218,7 +217,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     with one_warning(f"{damaged.name} is damaged"):
         resumed = compare(VARIANTS, folder=folder, **HERE, **RANGE)
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}  # not run again
-    assert kept.read_records(folder)[1] == []
+    assert single_run.read_records(folder)[1] == []
     both = resumed[resumed["run"].isin(table["run"])]
     assert len(both) == 2
     once = table[table["run"].isin(both["run"])].set_index("run").loc[both["run"]].reset_index()
@@ -307,7 +306,7 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     """The first two runs cannot be written, until there is space again."""
     variants, _, _ = first
     left = [OSError(28, "No space left on device")] * 2
-    keep = kept.keep_record
+    keep = single_run.keep_record
 
     def full(folder, record):
         if left:
@@ -317,7 +316,7 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     def finish(jobs, **_):
         yield from ((key, {"status": "finished", "figures": {}, "returns": []}, "") for key in jobs)
 
-    monkeypatch.setattr(kept, "keep_record", full)
+    monkeypatch.setattr(single_run, "keep_record", full)
     monkeypatch.setattr(comparison, "run_all", finish)
     with pytest.warns(
         RunWarning, match="cannot be written \\(No space left on device\\): free space"
@@ -328,7 +327,7 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
     assert len(tried(tmp_path)) == 3
 
     monkeypatch.setattr(
-        kept, "keep_record", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        single_run, "keep_record", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )
     with pytest.warns(RunWarning, match="cannot be written"):
         table = compare(variants[:3], folder=tmp_path / "full", **RANGE)

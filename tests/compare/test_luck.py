@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.compare import luck
-from lib.compare import records as kept
+from lib.compare import luck, single_run
 from lib.compare.table import comparison_table
 from lib.stats.overfitting import overfitting_probability
 from lib.strategy import Strategy
@@ -26,7 +25,7 @@ def variant(ratio=1.0, status="finished", days=None, **parameters):
         "message": "",
         "seconds": 1.0,
     }
-    record |= {"status": status, "key": kept.record_key(record)}
+    record |= {"status": status, "key": single_run.record_key(record)}
     if status == "finished":
         figures = dict.fromkeys(
             ["mean_return", "volatility", "max_drawdown", "avg_turnover", "win_rate"], 0.1
@@ -41,7 +40,7 @@ def variant(ratio=1.0, status="finished", days=None, **parameters):
 def drawn(record, kind, ratios):
     found = []
     for k, ratio in enumerate(ratios):
-        new = kept.redrawn(record, {kind: k})
+        new = single_run.redrawn(record, {kind: k})
         figures = {**record["figures"], "sharpe_ratio": ratio}
         found.append(new | ({"status": "failed"} if ratio == "failed" else {"figures": figures}))
     return found
@@ -64,15 +63,19 @@ def test_draws_are_told_from_variants_and_are_not_tried(tmp_path):
     record = variant()
     draws = drawn(record, "shuffle", [0.1, 0.2])
     assert len({record["key"], *(draw["key"] for draw in draws)}) == 3
-    assert [kept.drawn_from(draw) for draw in draws] == [record["key"]] * 2 == [kept.drawn_from(record)] * 2
+    assert (
+        [single_run.drawn_from(draw) for draw in draws]
+        == [record["key"]] * 2
+        == [single_run.drawn_from(record)] * 2
+    )
     for each in (record, *draws):
-        kept.keep_record(tmp_path, each)
-    found, damaged = kept.read_records(tmp_path)
+        single_run.keep_record(tmp_path, each)
+    found, damaged = single_run.read_records(tmp_path)
     assert (len(found), damaged) == (3, [])
-    assert [each["key"] for each in kept.tried(tmp_path)] == [record["key"]]
-    draws[0][kept.DRAW]["shuffle"] = 7  # an edit that no longer fits the key
-    kept.keep_record(tmp_path, draws[0])
-    assert len(kept.read_records(tmp_path)[1]) == 1
+    assert [each["key"] for each in single_run.tried(tmp_path)] == [record["key"]]
+    draws[0][single_run.DRAW]["shuffle"] = 7  # an edit that no longer fits the key
+    single_run.keep_record(tmp_path, draws[0])
+    assert len(single_run.read_records(tmp_path)[1]) == 1
 
 
 def test_a_variant_that_ran_again_counts_once_unless_its_result_changed(tmp_path):
@@ -80,11 +83,11 @@ def test_a_variant_that_ran_again_counts_once_unless_its_result_changed(tmp_path
     one, two = variant(), variant(epochs=2)
     same, other = one | {"code": "edited"}, two | {"code": "edited", "returns": one["returns"]}
     for record in (one, two, same, other):
-        kept.keep_record(tmp_path, record | {"key": kept.record_key(record)})
-    assert len(kept.tried(tmp_path)) == 3
-    again = same | {"key": kept.record_key(same)}
-    assert kept.tried(tmp_path, [again])[0]["key"] == again["key"]
-    assert len(kept.tried(tmp_path, [again])) == 3
+        single_run.keep_record(tmp_path, record | {"key": single_run.record_key(record)})
+    assert len(single_run.tried(tmp_path)) == 3
+    again = same | {"key": single_run.record_key(same)}
+    assert single_run.tried(tmp_path, [again])[0]["key"] == again["key"]
+    assert len(single_run.tried(tmp_path, [again])) == 3
 
 
 def test_the_table_has_a_row_per_variant_with_its_draws():

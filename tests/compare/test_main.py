@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import lib.compare as comparison
-from lib.compare import records as kept
+from lib.compare import single_run
 from lib.compare import table as tables
 from lib.compare.__main__ import main
 from lib.strategy import Strategy
@@ -193,7 +193,7 @@ def test_a_full_disk_ends_in_a_sentence_below_the_table(tmp_path, monkeypatch, c
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(comparison, "run_all", finish)
-    monkeypatch.setattr(kept, "keep_record", full)
+    monkeypatch.setattr(single_run, "keep_record", full)
     monkeypatch.setattr(tables, "replace_file", full)
     assert main(["--start", START, "--end", END, "--output", str(tmp_path)]) == 1
     printed = capsys.readouterr()
@@ -214,7 +214,7 @@ def test_a_run_file_without_returns_ends_in_a_sentence(first, tmp_path, capsys, 
     path = folder / f"{table[table['status'] == 'finished']['run'].iloc[0]}.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     del record["returns"]
-    kept.keep_record(tmp_path, record)
+    single_run.keep_record(tmp_path, record)
     words = [f"{name}={value}" for name, value in SMALL.items()]
     assert main(["--start", START, "--end", END, "--set", *words, "--output", str(tmp_path)]) == 1
     assert f"{path.name} is damaged (it is finished but has no returns)" in capsys.readouterr().err
