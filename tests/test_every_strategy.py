@@ -162,7 +162,7 @@ STRATEGIES = {
     "own functions": lambda: Strategy(**SMALL).with_functions(train_model=mean_model, predict=equal_rule),
 }
 ORDINARY = ("rank", "Halved", "functions", "Ridge each day")
-MORE = (*ORDINARY, "Normed", "Windowed", "Rows", "Ridge pooled", "rule pooled", "in batches", "with Adam")
+MORE = (*ORDINARY, "Normed", "Windowed", "Rows", "Ridge pooled", "rule pooled", "with Adam")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning"),
     pytest.mark.filterwarnings("ignore:.*loky.*"),
@@ -170,7 +170,9 @@ pytestmark = [
 STOCKS, CRYPTO = "stocks_nasdaq100", "crypto_daily_long_short"  # the latter for sizings with shorts
 CASES = [(name, STOCKS) for name in STRATEGIES if ALL or name.endswith(MORE if LONG else ORDINARY)]
 CASES += [
-    (name, CRYPTO) for name in STRATEGIES if ALL or name.endswith(ORDINARY if LONG else "model constant")
+    (name, CRYPTO)
+    for name in STRATEGIES
+    if ALL or name.endswith(("rank", "Ridge each day") if LONG else "model constant")
 ]
 each = pytest.mark.parametrize(("name", "kind"), CASES)
 

@@ -29,7 +29,7 @@ GALLERY = {
 LONGEST = 25  # lines
 FIRST, LAST = "2024-12-02", "2024-12-30"
 SLOW = {"Pooled network with early stopping", "Attention across assets", "Convolution over a window"}
-SLOW |= {"Ensemble of seeds", "Stop loss", "Pooled Ridge"}
+SLOW |= {"Ensemble of seeds", "Stop loss", "Pooled Ridge", "LightGBM classifier"}
 QUICK = {"hidden_size": 3, "start_date": FIRST}
 
 

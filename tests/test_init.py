@@ -21,7 +21,7 @@ import pytest
 
 import init
 from lib.offline import market
-from tests.switches import long
+from tests.switches import long, longest
 
 ROOT = Path(init.__file__).parent
 FIND_SPEC = importlib.util.find_spec
@@ -228,7 +228,7 @@ def test_an_index_that_is_silent_is_given_up_within_seconds(monkeypatch):
 
 @long
 @pytest.mark.skipif(sys.platform != "linux", reason="torch from PyPI is large on Linux only")
-@pytest.mark.parametrize("reached", [True, False])
+@pytest.mark.parametrize("reached", [True, pytest.param(False, marks=longest)])
 def test_torch_from_a_real_index(reached, project, index):
     make_wheel(project / "wheels", "torch", "2.13.0")
     code = (ROOT / "init.py").read_text("utf-8").replace('"/dev/', '"/no/such/')
@@ -424,7 +424,7 @@ def test_the_notebook_is_one_clean_cell_that_runs_init():
 
 
 @long
-@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("fails", [pytest.param(False, marks=longest), True])
 def test_a_failure_in_the_notebook_is_one_for_the_evaluator_too(fails, tmp_path):
     shutil.copy(ROOT / "init.ipynb", tmp_path)
     (tmp_path / "init.py").write_text(

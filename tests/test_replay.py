@@ -14,12 +14,12 @@ from lib.state.positions import StateWarning
 from lib.strategy import Strategy
 from tests.markets import random_market, window
 from tests.processes import run_python
-from tests.switches import ALL, LONG, long
+from tests.switches import ALL, LONG, long, longest
 from tests.trained import needs_published_model
 from tests.vectors import REAL_MARKET, vector
 
 PROJECT = Path(__file__).parents[1]
-DAYS = 32 if ALL else 7 if LONG else 6
+DAYS = 32 if ALL else 6 if LONG else 5
 EXACT = 1e-9
 
 # As published, but for a small network, quickly trained, and more assets: so no weight reaches the cut at
@@ -27,7 +27,7 @@ EXACT = 1e-9
 STRATEGY = Strategy(hidden_size=4, top_assets=16)
 
 
-@pytest.fixture(params=["synthetic", pytest.param("real", marks=long)])
+@pytest.fixture(params=["synthetic", pytest.param("real", marks=longest)])
 def market(request) -> xr.DataArray:
     if request.param == "synthetic":
         return vector("market").isel(time=slice(-260, None))

@@ -9,7 +9,7 @@ import pytest
 from lib.notebook.run import run_notebook
 from lib.rehearsal.passes import copy_submission
 from tests.processes import run_python
-from tests.switches import long
+from tests.switches import long, longest
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.offline_only
@@ -73,8 +73,9 @@ FIRST_LINES = [
 ]
 
 
-@long
-@pytest.mark.parametrize("line", FIRST_LINES)
+@pytest.mark.parametrize(
+    "line", [pytest.param(line, marks=longest if k else long) for k, line in enumerate(FIRST_LINES)]
+)
 def test_a_process_that_starts_in_the_project_needs_no_other_import(line):
     run_python(f"import sys; assert 'lib' not in sys.modules; {line}", PYTHONPATH="")
 
@@ -92,8 +93,8 @@ def test_modules_of_the_real_library_are_named_in_such_a_process():
     "line",
     [
         "import qnt.ta",
-        "import lib, qnt.ta",
-        "from qnt import ta",
+        pytest.param("import lib, qnt.ta", marks=longest),
+        pytest.param("from qnt import ta", marks=longest),
     ],
 )
 def test_in_the_project_an_installed_qnt_is_preferred_wherever_it_is(line, tmp_path):

@@ -15,7 +15,7 @@ import xarray as xr
 
 from tests import odd_statistics
 from tests.conftest import REAL
-from tests.switches import LONG
+from tests.switches import ALL, LONG
 from tests.vectors import vector
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
@@ -29,7 +29,7 @@ ALL_OPTIONS = (
     "weights_of_some_days",
     "two_days",
 )  # LONG: all do
-ORDINARY = sorted({*ALL_OPTIONS[:3], *odd_statistics.NAMES[::8]})
+ORDINARY = sorted({*ALL_OPTIONS[:3], *odd_statistics.NAMES[::16]})
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,10 @@ def test_inputs_are_those_that_were_asked_about(name, stored):
     np.testing.assert_array_equal(weights.values, stored[f"{name}/weights"])
 
 
-@pytest.mark.parametrize("name", odd_statistics.NAMES if LONG else ORDINARY)
+@pytest.mark.parametrize(
+    "name",
+    odd_statistics.NAMES if ALL else sorted({*ORDINARY, *odd_statistics.NAMES[::3]}) if LONG else ORDINARY,
+)
 def test_answers_on_odd_markets(name, stored):
     wanted = json.loads(stored[f"{name}/facts"].item())
     options = odd_statistics.OPTIONS if LONG or name in ALL_OPTIONS else odd_statistics.OPTIONS[:2]

@@ -12,7 +12,7 @@ from lib.rehearsal.__main__ import main
 from tests.conftest import REAL
 from tests.loopback import foreign_id
 from tests.rehearsal.notebooks import KEEP, PROJECT, SMALL, WRITE, Draft
-from tests.switches import long, longest
+from tests.switches import longest
 
 FOREIGN_IDS = REAL and os.environ.get("QNT_FOREIGN_IDS", "") not in ("", "0")
 LAST = ["2024-12-27", "2024-12-30"]
@@ -31,7 +31,7 @@ if day == "2024-12-30":
 """
 
 
-@long
+@longest
 def test_the_shipped_notebook_passes_and_leaves_nothing_behind(tmp_path):
     beside = set(PROJECT.iterdir())
     path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))

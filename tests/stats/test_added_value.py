@@ -75,7 +75,9 @@ def differences(kind: Any, days: int, rng: np.random.Generator) -> np.ndarray:
     return lfilter([1], [1, -kind], noise)[300:]
 
 
-@pytest.mark.parametrize("kind", [0.0, *(pytest.param(kind, marks=long) for kind in list(STATED)[1:])])
+@pytest.mark.parametrize(
+    "kind", [0.0, *(pytest.param(kind, marks=long if kind == 0.95 else longest) for kind in list(STATED)[1:])]
+)
 def test_chance_adds_no_more_often_than_stated(kind: Any) -> None:
     """The limit is three standard errors above the stated rate."""
     repetitions, rng, found = 300 if ALL else 100 if LONG else 40, np.random.default_rng(7), 0

@@ -18,7 +18,7 @@ from lib.backtest import backtest
 from tests.conftest import REAL
 from tests.prices import sources
 from tests.prices.test_notebook_on_prices import COMMANDS as FROM_CSV_TO_NOTEBOOK
-from tests.switches import ALL, long
+from tests.switches import ALL, long, longest
 from tests.systems import link_or_copy
 from tests.vectors import CRYPTO
 
@@ -68,6 +68,9 @@ def module_of(command):
 
 
 RUN = [command for command in COMMANDS if module_of(command)]
+# much like another command, or as `--keep`, which the run with `--before` starts with
+ALIKE = ("runs/published", "--keep published", "report --start 2024-06-28", "set retrain_interval=1")
+SLOW = {command: longest for command in RUN if ALIKE[0] in command or command.endswith(ALIKE[1:])}
 
 
 def run_code(text):
@@ -112,7 +115,7 @@ def test_the_way_from_prices_to_the_notebook_is_the_tested_one():
 
 
 @long
-@pytest.mark.parametrize("command", [pytest.param(command, id=command[-40:]) for command in RUN])
+@pytest.mark.parametrize("command", [pytest.param(c, id=c[-40:], marks=SLOW.get(c, ())) for c in RUN])
 def test_a_command_does_what_it_should(command, tmp_path):
     part, words = module_of(command), shlex.split(command)
     environment = ENVIRONMENT.copy()
