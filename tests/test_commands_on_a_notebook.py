@@ -89,6 +89,7 @@ def test_the_report_is_of_it(notebook, capsys):
     assert "Sharpe ratio" in printed
 
 
+@long
 def test_the_comparison_varies_it(notebook, tmp_path, capsys):
     words = ["--notebook", notebook, "--grid", "hidden_size=3,4", "--output", str(tmp_path / "out")]
     assert compare_main([*words, "--workers", "1", "--backend", "threading"]) == 0

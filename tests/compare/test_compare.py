@@ -123,6 +123,7 @@ def test_the_state_of_a_callable_object_is_part_of_the_key(first):
     assert planned(features=[Ratio(3)])["key"] != planned(features=[Ratio(4)])["key"]
 
 
+@long
 def test_threads_of_one_process_give_the_same_table(first, tmp_path):
     """The library keeps settings for the whole process: runs in one must not see each other's."""
     variants, _, table = first

@@ -153,6 +153,7 @@ def test_a_later_end_computes_only_the_new_days(here, tmp_path, expected):
     assert here.months == []
 
 
+@long
 def test_another_market_is_another_run_from_the_change_on(here, tmp_path):
     short = {"start": np.datetime64("2024-11-29"), "end": np.datetime64("2024-12-10")}
     (before, _), _ = run(tmp_path, **short)
@@ -381,6 +382,7 @@ def test_methods_of_ones_own_equal_the_chain_and_resume(kind, here, tmp_path):
     )
 
 
+@long
 def test_what_is_kept_of_one_strategy_is_not_taken_for_another(here, tmp_path):
     start = np.datetime64("2024-12-23")
     run(tmp_path, Damped(**TINY), start=start)
@@ -389,6 +391,7 @@ def test_what_is_kept_of_one_strategy_is_not_taken_for_another(here, tmp_path):
     assert np.abs(weights.values - chain(Strategy(**TINY), MARKET, start, END)).max() <= 1e-9
 
 
+@long
 def test_a_loader_of_ones_own_is_used_and_nothing_is_kept(use_market, here, tmp_path):
     use_market(MARKET)
     start = np.datetime64("2024-12-18")

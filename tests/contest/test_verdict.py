@@ -28,6 +28,7 @@ from lib.contest.verdict import ELSEWHERE, SYNTHETIC, _as_far_as_known, contest_
 from lib.stats.bootstrap import coverage_sentence
 from lib.stats.sharpe import annual_sharpe_ratio
 from tests.contest.strategies import years_of_wednesdays
+from tests.switches import long
 
 KIND = "stocks_nasdaq100"
 RULES = COMPETITIONS[KIND]
@@ -138,6 +139,7 @@ def test_a_low_sharpe_ratio_fails():
     assert _as_far_as_known(check, "few days").holds is False  # more days do not help
 
 
+@long
 def test_close_to_a_better_template_fails_and_to_a_worse_one_does_not():
     noise = np.random.default_rng(0).normal(0, 0.004, (len(DAYS), 20))
     better, worse = weights(0, 10), weights(0, 10) * (0.5 + np.abs(noise) * 60)  # uneven weights risk more
@@ -187,6 +189,7 @@ def test_a_difference_within_its_error_is_no_originality(noise, edge, days, copi
         assert [check.holds for check in found] == [better, not better]
 
 
+@long
 def test_weights_that_differ_by_noise_are_a_copy():
     verdict = judged(
         weights(0, 10) * (1 - 2e-5 * np.random.default_rng(1).random(20)), template=weights(0, 10)
@@ -203,6 +206,7 @@ def test_a_run_that_begins_late_cannot_tell():
     assert not verdict.admitted
 
 
+@long
 def test_less_than_three_years_do_not_say_who_is_better():
     days = slice("2008-01-01", None)
     uneven = weights(0, 10) * np.linspace(0.5, 1, len(DAYS))[:, None]
@@ -210,6 +214,7 @@ def test_less_than_three_years_do_not_say_who_is_better():
     assert verdict.checks[-1].holds is None
 
 
+@long
 def test_without_positions_nothing_is_divided_by_zero():
     verdict = judged(weights(0, 10, size=0.0))
     assert "Sharpe ratio" in broken_rules(verdict)
@@ -315,6 +320,7 @@ def test_what_is_drawn_by_year_lies_within_the_days_and_is_left_out_of_a_single_
     assert all(len(trace.x) > 1 for trace in drawn.data)
 
 
+@long
 def test_a_name_has_one_colour_in_all_panels_and_a_heading_no_underscore(full):
     seen = {}
     for trace in verdict_figure(full, [0.2] * len(DAYS)).data:
@@ -326,6 +332,7 @@ def test_a_name_has_one_colour_in_all_panels_and_a_heading_no_underscore(full):
     assert "recent Sharpe ratio" in verdict_page(full, [0.2] * len(DAYS))
 
 
+@long
 def test_crypto_is_compared_with_its_benchmark_and_stocks_are_not():
     rules = COMPETITIONS["crypto_daily_long"]._replace(first_day=RULES.first_day)
     data = MARKET.sel(field=list(rules.fields)).rename(rules.data_name)

@@ -13,7 +13,7 @@ from lib.lookahead import check
 from lib.strategy import Strategy
 from tests.lookahead.planted import SMALL, at, kinds, small, winners
 from tests.markets import random_market
-from tests.switches import LONG
+from tests.switches import LONG, long
 
 
 @pytest.fixture
@@ -62,6 +62,7 @@ def test_winners_through_an_unbounded_load_data_are_a_leak(market):
     assert kinds(check(strategy, market, days=1))["selection"] == "future"
 
 
+@long
 def test_a_feature_that_loads_is_caught_too(market):
     def ahead(data, strategy):
         close = at(directly(strategy).sel(field="close").shift(time=-1), data)

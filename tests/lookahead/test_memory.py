@@ -9,6 +9,7 @@ from lib.lookahead import check
 from lib.lookahead.findings import LEAKS
 from lib.strategy import Strategy
 from tests.lookahead.planted import SMALL, kinds, small, whole_market
+from tests.switches import long
 
 MARKET = whole_market(2)
 MARKET.values[7] = 1
@@ -50,6 +51,7 @@ def test_a_scaler_kept_by_each_of_the_strategies_made_is_a_leak():
     assert kinds(report)["feature scaled"] in LEAKS
 
 
+@long
 def test_a_selection_and_a_target_that_keep_their_first_answer_leak():
     def keeping(answer):
         kept = {}
@@ -81,6 +83,7 @@ def test_a_strategy_that_keeps_its_first_models_leaks():
     assert kinds(report)["prediction"] == "memory"
 
 
+@long
 def test_a_feature_that_remembers_the_highest_is_a_leak():
     seen: dict[str, float] = {}
 
@@ -115,6 +118,7 @@ def test_an_answer_kept_for_the_same_question_is_no_leak():
     assert not check(small(features=[cached]), MARKET, days=1).findings
 
 
+@long
 def test_a_sizing_that_keeps_its_first_window_leaks():
     kept = {}
 

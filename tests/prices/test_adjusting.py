@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lib.prices import market_from_frames
 from tests.prices.sources import AAA, BRK, adjusted, market
-from tests.switches import ALL, LONG
+from tests.switches import ALL, LONG, long
 
 
 def stock(split_days, jumps=(), ratio=2.0, days=60, seed=0):
@@ -87,6 +87,7 @@ def test_a_split_before_all_prices_changes_nothing():
     np.testing.assert_array_equal(made, late["close"][20:])
 
 
+@long
 @settings(max_examples=60 if ALL else 20 if LONG else 4, deadline=None)
 @given(
     splits=st.lists(

@@ -92,6 +92,7 @@ def test_an_asset_without_features_that_day_is_left_out_in_both() -> None:
     check_it_is_the_constant_model(replace(SMALL, features=("trend", sometimes)))
 
 
+@long
 def test_a_sizing_that_holds_nothing_without_a_model_is_replaced() -> None:
     strategy = replace(SMALL, sizing="above_half", whole_sequence=True)
     check_it_is_the_constant_model(strategy, replace(strategy, model="constant", sizing="as_output"))
@@ -161,6 +162,7 @@ def window_to(data: xr.DataArray, day: np.datetime64, strategy: Strategy) -> xr.
     return data.sel(time=slice(day - np.timedelta64(strategy.lookback_period, "D"), day))
 
 
+@long
 def test_a_position_above_the_limit_fails_as_in_a_submission() -> None:
     """`backtest_ml` cuts the weights that it returns; what a submission writes is not cut."""
     done = run(replace(SMALL, max_weight=0.25))

@@ -66,6 +66,7 @@ def test_a_function_that_cannot_be_sent_is_refused():
         pack(threading.Lock().acquire)
 
 
+@long
 def test_workers_of_an_earlier_call_are_not_used_again(monkeypatch):
     monkeypatch.setenv("COLOUR", "red")
     before = [answer for _, answer, _ in run_all({"a": pack(os.environ.get, "COLOUR")}, 2)]

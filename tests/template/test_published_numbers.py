@@ -129,6 +129,7 @@ def test_the_weights_of_a_multi_pass_run_are_the_published_ones(tmp_path, monkey
         assert np.abs(kept - row.values).max() < 1e-5
 
 
+@long
 def test_the_weights_of_single_passes_are_the_published_ones():
     check_single_passes(vector("market"), vector("strategy_single_pass"))
 

@@ -10,6 +10,7 @@ import yaml
 
 from lib.lookahead.trials import in_child
 from lib.offline import market
+from tests.switches import long
 from tests.template.test_readme import blocks
 
 PROJECT = Path(__file__).parents[2]
@@ -56,6 +57,7 @@ def in_any_encoding(call: ast.Call) -> bool:
     return "t" in text if module in BINARY_OPENERS else "b" not in text
 
 
+@long
 def test_every_module_runs_on_every_system():
     found = {path: faults(path.read_text(encoding="utf-8")) for path in SOURCES if path != BENCHMARKS}
     assert not {path: lines for path, lines in found.items() if lines}
