@@ -33,6 +33,7 @@ from lib.compare.single_run import (
 from lib.engine.inputs import get_target_classes
 from lib.strategy import Strategy
 from tests.markets import random_market
+from tests.switches import long
 
 START, END = "2024-12-02", "2024-12-13"
 SMALL = Strategy(hidden_size=4, train_period=40, lookback_period=40)
@@ -69,6 +70,7 @@ def test_the_figures_are_those_of_the_platform(record, tmp_path, monkeypatch):
     assert record["days"] == [START, END]
 
 
+@long
 def test_nothing_is_left_behind_and_nothing_changed(record, monkeypatch, tmp_path, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SUBMISSION_ID", "-1")  # would end the backtest after its first day

@@ -4,7 +4,7 @@ import functools
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.compare.variants import (
@@ -23,6 +23,7 @@ from lib.compare.variants import (
 )
 from lib.strategy import Strategy
 from tests.compare.shared import Ratio, two_days
+from tests.switches import LONG
 
 
 def test_a_grid_is_every_combination():
@@ -128,6 +129,7 @@ def test_abbreviated_names_stay_unique():
     assert len({_abbreviated(name) for name in Strategy.defaults()}) == len(Strategy.defaults())
 
 
+@settings(max_examples=100 if LONG else 25)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -359,7 +359,7 @@ class Loads(Damped):
         return super().load_data(period).isel(asset=slice(None, None, 2))
 
 
-@pytest.mark.parametrize("kind", [Damped, Sums, Rule])
+@pytest.mark.parametrize("kind", [pytest.param(Damped, marks=long), Sums, Rule])
 def test_methods_of_ones_own_equal_the_chain_and_resume(kind, here, tmp_path):
     strategy, start = kind(**TINY), np.datetime64("2024-12-16")
     other = Path(tmp_path) / "one"

@@ -129,7 +129,9 @@ def trained():
 
 @pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
 @pytest.mark.parametrize(
-    "options", [each for each in COMBINATIONS if each["sizing"] != "as_output"], ids=named
+    "options",
+    [each for each in COMBINATIONS if each["sizing"] != "as_output"][:: 1 if LONG else 2],
+    ids=named,
 )
 def test_the_contests_chain_equals_passes_with_state_files(options, trained):
     """The weights of the contest are those of single passes that hand on a file, each run twice."""

@@ -111,8 +111,6 @@ MODULES = {
 ORDINARY = [
     "LSTM, 2 layers",
     "GRU, 1 layers",
-    "RNN with relu",
-    "convolution",
     "attention",
 ]
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from lib.prices import PricesError, market_from_frames
+from tests.switches import long
 
 EX_DAYS = {30: 0.9, 75: 1.1, 100: 0.4}
 
@@ -92,6 +93,7 @@ def test_a_history_that_ends_before_the_last_ex_day_keeps_no_dividends(capsys):
     assert "the dividends were left out" in capsys.readouterr().out
 
 
+@long
 def test_the_total_return_of_thirty_stocks_is_that_of_prices_as_traded():
     raw = {f"S{k}": traded(seed=k) for k in range(30)}
     xs = [market_from_frames(f, report=False) for f in (raw, {k: adjusted(v) for k, v in raw.items()})]

@@ -13,6 +13,7 @@ from lib.report.earlier_runs import EarlierRun, check_names, days_key, find_run,
 from lib.report.evaluation import BEFORE, STRATEGY, evaluate
 from lib.stats.performance import performance_table
 from lib.stats.portfolios import Portfolio, portfolio
+from tests.switches import long
 from tests.vectors import vector
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
@@ -56,6 +57,7 @@ def run(present: Portfolio, factor: float) -> EarlierRun:
     )
 
 
+@long
 def test_a_run_and_the_one_before_it(data: xr.DataArray, weights: xr.DataArray) -> None:
     first = evaluate(data, weights, RULES, None, "last", "first")
     assert BEFORE not in first.portfolios

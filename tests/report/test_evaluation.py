@@ -72,8 +72,11 @@ def check_it_is_the_constant_model(strategy: Strategy, constant: Strategy | None
     "parameters",
     [
         {"max_weight": 0.3, "sizing": "ranked"},
-        {"sizing": "inverse_volatility(days=99)", "max_weight": 0.5, "blend": "none"}
-        | {"rebalance_interval": 3, "min_change": 0.01},
+        pytest.param(
+            {"sizing": "inverse_volatility(days=99)", "max_weight": 0.5, "blend": "none"}
+            | {"rebalance_interval": 3, "min_change": 0.01},
+            marks=long,
+        ),
         pytest.param({}, marks=long),
         pytest.param({"whole_sequence": True, "sizing": "ranked"}, marks=long),
     ],
