@@ -1,4 +1,7 @@
-"""Errors caused by a user's input: one sentence each, shown by a notebook without a traceback."""
+"""Errors caused by a user's input: one sentence each, shown by a notebook without a traceback.
+
+Also the parts that many sentences have: similar names, and numbers with their noun.
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -29,6 +32,11 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     return str(error) or type(error).__name__
+
+
+def quantity(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular or the plural: "1 day", "2 days"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def suggest(name: Any, known: Iterable[Any]) -> str:

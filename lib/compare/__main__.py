@@ -20,7 +20,7 @@ from lib.common.command_line import (
     parse_settings,
     run_command,
 )
-from lib.common.errors import WrongValueError
+from lib.common.errors import WrongValueError, quantity
 from lib.common.interrupts import STOPPED
 from lib.compare import FOLDER, ComparisonStopped, execute_notebooks, run_variants, variants
 from lib.compare import table as tables
@@ -96,7 +96,9 @@ def _show(records: list[Record], folder: Path, base: Strategy) -> bool:
     unchanged = variants.base_name(base, variants.OF_NOTEBOOK)
     table = tables.comparison_table(records, tried(folder, records), base, unchanged)
     market, start, end = (records[0][name] for name in ("market_name", "start", "end"))
-    title = f"{len(table)} variants, {start} to {end}; {table['trials'].max()} tried on these days"
+    title = (
+        f"{quantity(len(table), 'variant')}, {start} to {end}; {table['trials'].max()} tried on these days"
+    )
     print(f"{title}\nPrices: {market}\n")
     print(tables.printed_table(table, tables.RESULTS))
     print(f"\nDeflated: the probability that luck alone does not explain it ({tables.DEFLATED_SOURCE}).")

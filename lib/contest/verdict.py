@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lib.common.competitions import Competition
+from lib.common.errors import quantity
 from lib.common.rules import SHARPE_RATIO, RuleCheck, check_rules, rules_table
 from lib.contest import peers
 from lib.stats.bootstrap import FEWEST, LEVEL, coverage_sentence, interval
@@ -95,7 +96,7 @@ class Verdict:
     def days_in_words(self) -> str:
         """Return first day, last day and number of days."""
         first, last = (str(day)[:10] for day in self.returns.time.values[[0, -1]])
-        return f"{first} to {last}, {self.returns.sizes['time']} days"
+        return f"{first} to {last}, {quantity(self.returns.sizes['time'], 'day')}"
 
     @property
     def sharpe_in_words(self) -> str:

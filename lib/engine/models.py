@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lib.common.errors import WrongTypeError
+from lib.common.errors import WrongTypeError, quantity
 from lib.engine import lstm
 from lib.engine.inputs import equally_long
 from lib.engine.learners import Constant
@@ -97,7 +97,8 @@ class TrainedModels(Mapping):
 
     def __repr__(self) -> str:
         """Return the number of assets and the training window in one line."""
-        return f"TrainedModels of {len(self)} assets, trained on {self.window[0]} to {self.window[1]}"
+        first, last = self.window
+        return f"TrainedModels of {quantity(len(self), 'asset')}, trained on {first} to {last}"
 
     @property
     def shared(self) -> Any:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lib.common.errors import quantity
+
 # Kinds of findings, the gravest first: how a line of the report begins.
 LEAKS = {
     "future": "changes with what comes after the day",
@@ -135,7 +137,7 @@ class LeakReport:
         for kind, heading in HEADINGS.items():
             found = [f"- {leak}" for leak in self.findings if leak.kind == kind]
             lines += [heading, *found] if found else []
-        days = f"{len(self.days)} days from {self.days[0]} to {self.days[-1]}"
+        days = f"{quantity(len(self.days), 'day')} from {self.days[0]} to {self.days[-1]}"
         tables = f"; besides the data, these were changed after the day: {shortened(self.tables)}"
         tried = f"Tried: {days}; {', '.join(self.stages)}{tables if self.tables else ''}."
         return "\n".join([*lines, tried, *self.notes])

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from lib.common.command_line import parse_day
 from lib.common.competitions import COMPETITIONS, Competition
+from lib.common.errors import quantity
 from lib.notebook.cells import CodeCell
 from lib.rehearsal import market
 from lib.rehearsal.assessment import MAX_MEMORY, Assessment, assess
@@ -196,9 +197,9 @@ def report_text(
     lines.append(_forecast(passes, rules))
     failed = sum(bool(found.faults) for found in assessments)
     lines.append(
-        f"FAILED on {failed} of {len(passes)} days."
+        f"FAILED on {failed} of {quantity(len(passes), 'day')}."
         if failed
-        else f"PASSED: weights on each of {len(passes)} days, liquid and within the limits."
+        else f"PASSED: weights on each of {quantity(len(passes), 'day')}, liquid and within the limits."
     )
     return printable("\n".join(lines))
 

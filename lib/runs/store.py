@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from lib.common.errors import WrongValueError
+from lib.common.errors import WrongValueError, quantity
 from lib.common.files import replace_file
 from lib.common.registry import is_plain
 from lib.features import feature, target
@@ -242,9 +242,9 @@ def read_results(
         except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             sentences.append(f"{path} is damaged ({error}): {again}.")
     if old:
-        number = "1 file" if len(old) == 1 else f"{len(old)} files"
+        files = quantity(len(old), "file")
         sentences.append(
-            f"{old[0].parent} has {number} of an earlier version of this project, not to be used: {again}."
+            f"{old[0].parent} has {files} of an earlier version of this project, not to be used: {again}."
         )
     return found, sentences
 

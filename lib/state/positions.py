@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.common.errors import UserError
+from lib.common.errors import UserError, quantity
 
 VERSION = 3  # 1 had no memory, 2 no days since the rebalance; a state without them is still written so
 
@@ -257,7 +257,7 @@ def in_words(weights: Iterable[float], day: str = "") -> str:
     Where there are short positions, long and short ones are told apart. `day` follows the number.
     """
     held = [weight for weight in weights if weight]
-    text = f"{len(held)} positions{day}, {math.fsum(map(abs, held)):.1%} of the capital"
+    text = f"{quantity(len(held), 'position')}{day}, {math.fsum(map(abs, held)):.1%} of the capital"
     short = math.fsum(weight for weight in held if weight < 0)
     long = math.fsum(weight for weight in held if weight > 0)
     return f"{text}: {long:.1%} long, {-short:.1%} short" if short else text

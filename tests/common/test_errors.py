@@ -3,7 +3,7 @@
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from lib.common.errors import UserError, WrongTypeError, WrongValueError
+from lib.common.errors import UserError, WrongTypeError, WrongValueError, quantity
 from lib.offline.market import MarketError
 from lib.state import StateError
 
@@ -50,3 +50,10 @@ def test_another_error_keeps_its_traceback(shell: InteractiveShell, monkeypatch:
 def test_kinds(kind: type) -> None:
     assert issubclass(kind, UserError)
     assert issubclass(kind, TypeError if kind is WrongTypeError else ValueError)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 days"), (1, "1 day"), (2, "2 days"), (1000, "1,000 days")]
+)
+def test_a_number_has_its_noun_in_the_right_form(number: int, words: str) -> None:
+    assert quantity(number, "day") == words

@@ -60,7 +60,7 @@ def test_a_correct_submission_has_no_fault(passes, data):
     assert text.splitlines() == [
         "2024-12-26  ok  4.0 s, 200 MiB, 2 positions, 15.0% of the capital",
         "2024-12-27  ok  4.0 s, 200 MiB, 2 positions, 18.0% of the capital",
-        "2024-12-30  ok  4.0 s, 200 MiB, 1 positions, 6.0% of the capital",
+        "2024-12-30  ok  4.0 s, 200 MiB, 1 position, 6.0% of the capital",
         "Seconds of a pass:",
         "    0.50 s  cell 1 (# title)",
         "    0.01 s  1 other cells",
