@@ -188,7 +188,7 @@ def _parse_texts(texts: list[str], origin: Origin) -> tuple[np.ndarray, np.ndarr
 def _parse_epochs(texts: list[str]) -> np.ndarray | None:
     """Return instants of counts since 1970 in the unit that their size shows; None where there are none."""
     given = [text for text in texts if text not in BLANK]
-    if not given or not all(re.fullmatch(r"-?\d{1,19}(\.0*)?", text) for text in given):
+    if not given or not all(re.fullmatch(r"-?[0-8]?\d{1,18}(\.0*)?", text) for text in given):
         return None
     counts = [int(text.split(".")[0]) for text in given]
     size = max(map(abs, counts))
