@@ -52,7 +52,7 @@ _AMOUNT = re.compile(
 
 def parse_tickers(cells: pd.Series, origin: Origin) -> np.ndarray:
     """Return names as text, as they are written but for blanks around them; a whole number is its digits."""
-    codes, unique = pd.factorize(cells, use_na_sentinel=True)
+    codes, unique = pd.factorize(cells)
     names = np.array([*(ticker_text(name) for name in unique), ""], dtype=object)[codes]
     origin.refuse(names == "", cells.index.to_numpy(), None, "there is no ticker in this row.")
     return names
@@ -150,7 +150,7 @@ def _parse_texts(texts: list[str], origin: Origin) -> tuple[np.ndarray, np.ndarr
     if epochs is not None:
         days = epochs.astype("datetime64[D]")
         minutes = (epochs - days).astype("timedelta64[m]").astype(np.int64)
-        return days.astype("datetime64[ns]"), np.where(np.isnat(epochs), 0, minutes), True
+        return days.astype("datetime64[ns]"), minutes, True
     day_first = _order_of_numbers([m for m in map(YEAR_LAST.fullmatch, texts) if m], origin)
     days = np.full(len(texts), np.datetime64("NaT", "ns"))
     minutes = np.zeros(len(texts), dtype=np.int64)

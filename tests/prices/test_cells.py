@@ -29,6 +29,7 @@ def test_tickers_are_text_without_blanks_around_them():
     given = column("AAA", " B C ", 600519.0, 5, b"DDD", "b'E'", 'b"F"', "b'G\"", 1.5, "AAA")
     read_names = ["AAA", "B C", "600519", "5", "DDD", "E", "F", "b'G\"", "1.5", "AAA"]
     assert cells.parse_tickers(given, HERE).tolist() == read_names
+    assert cells.parse_tickers(given, HERE).dtype == object
     for missing in (None, np.nan, " "):
         with pytest.raises(PricesError, match=r"^a\.csv, line 6: there is no ticker in this row\.$"):
             cells.parse_tickers(column("AAA", missing), HERE)
@@ -219,6 +220,7 @@ def test_two_digits_of_a_year_are_the_latest_that_is_not_to_come():
         (["20240102", "1700000000"], ["1970-08-23T06:15:02", "2023-11-14T22:13:20"]),
         (["1700000000123"], ["2023-11-14T22:13:20.123"]),
         (["1700000000123456789"], ["2023-11-14T22:13:20.123456789"]),
+        (["90000000000"], ["NaT"]),  # beyond what is stored
         (["8999999999999999999"], ["2255-03-14T15:59:59.999999999"]),
     ],
 )
@@ -341,6 +343,7 @@ def test_mornings_after_mean_the_day_before(weekdays, clock):
         ([2, 3, 4, 5], " 05:00"),
         ([1, 2, 3, 4, 6], " 05:00"),
         ([0, 2, 3, 4, 6], " 05:00"),
+        ([2, 3, 4, 5, 6], " 12:00"),
         ([0, 1, 2, 3, 4], " 00:00"),
         ([2, 3, 4, 5, 6], " 00:00"),
     ],
@@ -354,6 +357,12 @@ def test_afternoons_before_are_refused(clock):
     shown = clock.strip(" Z")
     with pytest.raises(PricesError, match=rf"^a\.csv: its rows stand at {shown} of Sundays to Thursdays, "):
         shifted([0, 1, 2, 3, 4], clock)
+
+
+def test_afternoons_of_several_clock_times_are_nights_where_all_are_whole():
+    assert shifted([0, 1, 2, 3], " 14:30Z", d4=" 15:00Z")[0] == [1, 2, 3, 4, 5]
+    with pytest.raises(PricesError, match="its rows stand at 14:30 of Sundays"):
+        shifted([0, 1, 2, 3], " 14:30Z", d4=" 15:15Z")
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
@@ -385,6 +394,7 @@ STYLES = [
     ({1: ["1 234,5"]}, (), ",", GERMAN),
     ({1: ["1,500M"]}, (), ",", GERMAN),  # before a unit stand decimals
     ({1: ["1,5e3"]}, (), ",", GERMAN),
+    ({1: ["1234E3"]}, (), ",", NumberStyle()),
     ({1: ["0,123"]}, (), ",", GERMAN),
     ({1: ["1234,567"]}, (), ",", GERMAN),
     ({1: ["12,34"]}, (), ",", GERMAN),
@@ -450,6 +460,7 @@ NUMBERS = {
     "$-1.5": -1.5,
     "1.5€": 1.5,
     ".5": 0.5,
+    "$.5": 0.5,
     "5.": 5.0,
     "1.5K": 1500.0,
     "1.5 Mio.": 1.5e6,

@@ -59,6 +59,7 @@ def test_columns_are_found_by_meaning():
 def test_one_letter_is_a_meaning_beside_its_like_only():
     letters = {"open": "o", "high": "h", "low": "l", "close": "c"}
     assert found("t", "o", "h", "l", "c", "v") == letters | {"day": "t", "vol": "v"}
+    assert found("o", "h", "l", "c") == letters
     assert found("t", "o", "h", "l", "v") == {}
     assert found("o", "h", "l", "c", "Timestamp") == letters | {"day": "Timestamp"}
     both = refusal(found, "t", "o", "h", "l", "c", "timestamp")
@@ -78,8 +79,8 @@ def test_two_columns_of_one_name_are_refused():
 
 
 def test_required_columns():
-    assert columns.find_columns(["Date", *OHLC], "a.csv", ("day", "close")) == FOUND | {"day": "Date"}
-    assert refusal(columns.find_columns, OHLC, "a.csv", ("close", "day")) == (
+    columns.require_columns(["day", "close"], FOUND | {"day": "Date"}, ["Date", *OHLC], "a.csv")
+    assert refusal(columns.require_columns, ["close", "day"], FOUND, OHLC, "a.csv") == (
         "a.csv: lacks a column for date; it has Open, High, Low, Close."
     )
 
@@ -170,6 +171,9 @@ def test_renames_are_parsed_and_checked():
         "from": "from",
         "day": "date",
         "vol": "volume",
+        "dt": "date",
+        "gains": "capitalgains",
+        "clock": "time",
     }
     assert columns.check_renames(dict(enumerate(targets))) == {
         str(k): name for k, name in enumerate(targets.values())
@@ -214,6 +218,12 @@ def test_flat_names_of_field_and_ticker_are_split():
         ("open", "AAA"),
     ]
     assert isinstance(columns.split_flat_names([f"{f}_A" for f in OHLC]), pd.MultiIndex)
+
+
+def test_the_longest_name_of_a_field_counts():
+    expected = [(field.lower(), "AAA") for field in OHLC]
+    assert flat(*[f"{field}_Price_AAA" for field in OHLC]) == expected
+    assert flat(*[f"AAA_{field}_Price" for field in OHLC]) == expected
 
 
 def test_other_names_are_not_split():
