@@ -138,7 +138,7 @@ def _named_matches(text: str) -> list[re.Match]:
 
 
 def _month_number(word: str) -> int:
-    word = "sep" if word.lower() == "sept" else word.lower()
+    word = word.lower()
     return next(
         (k for k, names in enumerate(MONTHS, 1) if any(name.startswith(word) for name in names.split())), 0
     )

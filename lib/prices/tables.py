@@ -404,23 +404,14 @@ def _two_levels(frame: pd.DataFrame, origin: Origin, report: ConversionReport) -
             without.append(str(name))
             continue
         quiet = ConversionReport()
-        whole = pd.concat([day, part], axis=1)[~empty]
-        yield from _numbered(whole, origin, quiet, cells.ticker_text(name), report)
+        whole = pd.concat([day, part], axis=1)  # with the empty rows, so that the others keep their numbers
+        yield from tidy_table(whole, origin, quiet, cells.ticker_text(name))
+        for line in quiet.lines("Prices"):
+            report.add("Prices", line)
         count += 1
     if without:
         report.add("Dropped", f"{len(without):,} tickers without a price", without)
     report.add("Read", f"{origin.name}: {len(frame):,} days of {count:,} tickers in columns of two levels")
-
-
-def _numbered(
-    part: pd.DataFrame, origin: Origin, quiet: ConversionReport, ticker: str, report: ConversionReport
-) -> Iterator[TidyTable]:
-    """Tidy one ticker's part of a table, whose rows keep their numbers; its notes on prices are kept."""
-    rows = part.index.to_numpy()
-    for table, whose in tidy_table(part, origin, quiet, ticker):
-        yield table.assign(row=rows[table["row"].to_numpy()]), whose
-    for line in quiet.lines("Prices"):
-        report.add("Prices", line)
 
 
 def _line(table: pd.DataFrame, origin: Origin, used: Mapping[str, object], unused: Sequence[object]) -> str:

@@ -206,7 +206,7 @@ HEADERS = {
         [[*NAMES, "x"], ["Ticker", *"AAAA", ""]], 2),
     "with unnamed cells": (["Unnamed: 0_level_0,AAA,AAA,AAA,AAA", "Unnamed: 0,Open,High,Low,Close", ROW], ",",
         [["", *["AAA"] * 4], ["", *OHLC]], 2),
-    "with merged cells": ([",AAA,,,,BBB,,,", "Date,Open,High,Low,Close,Open,High,Low,Close", f"{ROW},1,2,1,2"],
+    "with merged cells": ([",AAA,,,,BBB,,,", "Date" + ",Open,High,Low,Close" * 2, ROW + ",1" * 4],
         ",", [["", *["AAA"] * 4, *["BBB"] * 4], [*NAMES, *OHLC]], 2),
 }  # fmt: skip
 
