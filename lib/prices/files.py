@@ -374,9 +374,9 @@ def _complete_header(
             end = below[1][0] + 1
     else:
         numbered = False
-    lengths = {len(cells) for k, cells in below if k >= end}
+    lengths = {len(cells) for _, cells in below}
     if lengths == {len(names) + 1} and len(rows) == 1:
-        trailing = not any(cells[-1] for k, cells in below if k >= end)
+        trailing = not any(cells[-1] for _, cells in below)
         rows = [[*names, ""] if trailing else ["", *names]]
     return _Header(separator, [rename_columns(row, renames) for row in rows], end, numbered)  # type: ignore[misc]
 
@@ -391,9 +391,8 @@ def _is_second_row(upper: list[str], lower: list[str]) -> bool:
     for fields, tickers in ((upper[1:], cells), (cells, upper[1:])):
         by_field: dict[str, set[str]] = {}
         for name, ticker in zip(fields, tickers, strict=False):
-            by_field.setdefault(simplify_name(re.sub(r"\.\d+$", "", name)), set()).add(
-                re.sub(r"\.\d+$", "", ticker) if fields is cells else ticker
-            )
+            plain = re.sub(r"\.\d+$", "", name)
+            by_field.setdefault(simplify_name(plain), set()).add(re.sub(r"\.\d+$", "", ticker))
         if by_field.keys() >= set(PRICES):
             alike = len({frozenset(by_field[name]) for name in PRICES}) == 1
             return alike or not any(re.fullmatch(r"[\d.,]+", cell) for cell in cells)
@@ -403,7 +402,6 @@ def _is_second_row(upper: list[str], lower: list[str]) -> bool:
 def _meanings(text: str, separator: str, renames: Mapping[str, str]) -> int:
     """Return how many of a line's cells are known names of columns."""
     names = {simplify_name(name) for name in rename_columns(_cells(text.lstrip("# "), separator), renames)}
-    names -= {""}
     letters = {"o", "h", "l", "c"} <= names
     return sum(
         any(name in names and (len(name) > 1 or letters) for name in COLUMN_NAMES[meaning])

@@ -186,6 +186,14 @@ HEADERS = {
         [["Date", "Open", "High"]], 2),
     "below 59 lines": (["# x"] * 59 + [",".join(NAMES), ROW], ",", [NAMES], 60),
     "of unknown names": (["A title", "when,AAA,BBB", "2024-01-02,1,2"], ",", [["when", "AAA", "BBB"]], 2),
+    "of two names below two cells": (["A title,of it", "Date,Close", "2024-01-02,1"], ",",
+        [["Date", "Close"]], 2),
+    "of unknown names above a word": (["A title", "when,AAA,BBB", "2024-01-02,1,n.a."], ",",
+        [["when", "AAA", "BBB"]], 2),
+    "two names short": (["A title", "AAA", "2024-01-02,1,2"], ",", [["A title"]], 1),
+    "with more names than cells": (["A title", "a,b,c,d", "2024-01-02,1,2"], ",", [["A title"]], 1),
+    "of a number in front": (["0,Open,High,Low,Close", ROW], ",", [["0", *OHLC]], 1),
+    "with a cell more in each row": ([",".join(NAMES), ROW + ",", ROW + ",7"], ",", [["", *NAMES]], 1),
     "of two names": (["A title", "Date,Close", "2024-01-02,1"], ",", [["Date", "Close"]], 2),
     "one name short": (["A title", "AAA,BBB", "2024-01-02,1,2"], ",", [["", "AAA", "BBB"]], 2),
     "one known name short": ([",".join(OHLC), ROW], ",", [["", *OHLC]], 1),
@@ -202,7 +210,14 @@ HEADERS = {
         [["Price", *OHLC], ["Ticker", *"AAAA"]], 2),
     "with numbers behind repeated names": (["Price,Open,High,Low,Close,Open.1", "Ticker,A,A,A,A,B", ROW], ",",
         [["Price", *OHLC, "Open"], ["Ticker", *"AAAAB"]], 2),
-    "with a lower row that ends early": (["Date,Open,High,Low,Close,x", "Ticker,A,A,A,A", ROW], ",",
+    "of two rows alone": (["Price,Open,High,Low,Close", "Ticker,A,A,A,A"], ",",
+        [["Price", *OHLC], ["Ticker", *"AAAA"]], 2),
+    "of three rows alone": (["Price,Open,High,Low,Close", "Ticker,A,A,A,A", "Date,,,,"], ",",
+        [["Price", *OHLC], ["Ticker", *"AAAA"]], 3),
+    "above a row with a gap": (["Price,Open,High,Low,Close", "Ticker,A,A,A,A", "2024-01-02,1,,1,2"], ",",
+        [["Price", *OHLC], ["Ticker", *"AAAA"]], 2),
+    "with one merged cell": ([",AAA,AAA,AAA,", ",".join(NAMES), ROW], ",", [["", *["AAA"] * 4], NAMES], 2),
+    "with a lower row that ends early": (["Date,Open,High,Low,Close,x", "Ticker,A,A,A,A", ROW + ",7"], ",",
         [[*NAMES, "x"], ["Ticker", *"AAAA", ""]], 2),
     "with unnamed cells": (["Unnamed: 0_level_0,AAA,AAA,AAA,AAA", "Unnamed: 0,Open,High,Low,Close", ROW], ",",
         [["", *["AAA"] * 4], ["", *OHLC]], 2),
@@ -221,6 +236,8 @@ def test_a_column_that_counts_rows_is_seen_below_two_rows_of_names():
     for first in (0, 1, 2):
         rows = [f"{k},2024-01-0{k + 1},1,2,1,2" for k in range(first, first + 3)]
         assert header(",".join(upper), ",".join(lower), *rows) == (",", [upper, lower], 2, True)
+    found = header(",".join(["index", *upper[1:]]), ",".join(lower), "1,x,1,2,1,2", "2,x,1,2,1,2")
+    assert found == (",", [["index", *upper[1:]], lower], 2, True)
     for counts in ((3, 4, 5), (0, 2, 3), (0,)):
         rows = [f"{k},x,1,2,1,2" for k in counts]
         assert header(",".join(upper), ",".join(lower), *rows) == (",", [upper, lower], 2, False)
@@ -360,7 +377,11 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
 
 STYLES = {
     "points alone, without quotes": (
-        "Date,Open,Volume\n2024-01-02,1.5,1.234\n2024-01-03,1.5,123\n", NumberStyle()),
+        "Date,Open,Volume\n2024-01-02,15,1.234\n2024-01-03,15,123\n", NumberStyle()),
+    "a mark that prices do not show": (
+        'Date,Open,Volume\n2024-01-02,"1.234","15"\n2024-01-03,123,15\n', NumberStyle()),
+    "decimals of an unused column, below an unknown name": (
+        'Handelstag,Open,High,Low,Close,x\n2024-01-02,"1","2","1","2","1,5"\n', NumberStyle()),
     "a mark that counts show": (
         'Date,Open,Volume\n2024-01-02,"15","1.234"\n2024-01-03,15,123\n', GERMAN),
     "one line of quotes": ('Date,Open,Volume\n2024-01-02,15,1\n2024-01-03,"1,5",1\n', GERMAN),
@@ -385,6 +406,8 @@ def test_the_style_of_numbers_is_that_of_the_columns_of_numbers(tmp_path):
     assert found == {kind: style for kind, (_, style) in STYLES.items()}
     frame, _ = read(tmp_path / "a.csv", STYLES["one line of quotes"][0])
     assert frame["Open"].tolist() == ["15", "1,5"]
+    frame, _ = read(tmp_path / "a.csv", "Date;Open;High\n2024-01-02;1,5;2\n")
+    assert frame.to_numpy().tolist() == [["2024-01-02", "1,5", "2"]]
 
 
 def test_files_in_other_encodings(tmp_path):
