@@ -111,7 +111,7 @@ def _collect(folder: Path, source: Path, found: list[Path], result: PriceFiles) 
 
 def file_stem(path: Path) -> str:
     """Return a file's name without its ending and a service's own: "BTCUSDT-1d-2024-01.csv" -> "BTCUSDT"."""
-    ending = next(end for end in sorted(TEXT + PARQUET, key=len, reverse=True) if _ends(path, (end,)))
+    ending = next(end for end in TEXT + PARQUET if _ends(path, (end,)))
     return OF_SERVICES.sub("", path.name[: -len(ending)])
 
 
@@ -221,7 +221,7 @@ def _read_text(path: Path, renames: Mapping[str, str]) -> tuple[pd.DataFrame, Or
     width = len(names)
     plain = header.separator == "," and not any('"' in line for line in lines)
     sample = [] if plain else lines[header.end :]
-    data = [cells for cells in _split(sample, header.separator) if any(cells)]
+    data = _split(sample, header.separator)
     if len(header.rows) == 1:
         _refuse_twice(names, str(path))
         found = find_columns(names, str(path))
@@ -339,9 +339,7 @@ def _complete_header(
     lines: list[str], at: int, separator: str, source: str, renames: Mapping[str, str]
 ) -> _Header:
     """Read the names that begin in a line: one row or two, with all cells that the rows below have."""
-    names = _cells(
-        lines[at].strip("\r\n").lstrip("# ") if lines[at].startswith("#") else lines[at], separator
-    )
+    names = _cells(lines[at].lstrip("# "), separator)
     below = [
         (k, cells)
         for k, cells in enumerate(_split(lines[at + 1 : at + 200], separator), at + 1)
@@ -366,7 +364,7 @@ def _complete_header(
         if _is_second_row([names[0], *filled], below[0][1]):  # merged cells of a spreadsheet
             names[1:] = filled
     if below and _is_second_row(names[numbered:], below[0][1][numbered:]):
-        lower = [*below[0][1], *[""] * (len(names) - len(below[0][1]))][: len(names)]
+        lower = [*below[0][1], *[""] * len(names)][: len(names)]
         bases = [[re.sub(r"\.\d+$", "", name) for name in row] for row in (names, lower)]
         rows = [["" if UNNAMED.fullmatch(name) else name for name in row] for row in bases]
         end = below[0][0] + 1
@@ -384,7 +382,7 @@ def _complete_header(
 def _is_second_row(upper: list[str], lower: list[str]) -> bool:
     """Return True if two rows name fields and tickers, in either order."""
     cells = lower[1:]
-    if not any(cells) or any(map(looks_like_day, lower)) or len(upper) < 2:
+    if not any(cells) or any(map(looks_like_day, lower)):
         return False
     if simplify_name(lower[0]) not in LEVEL_NAMES and not UNNAMED.fullmatch(lower[0]):
         return False

@@ -289,7 +289,7 @@ def _refuse_unknown_tickers(
         codes, values = pd.factorize(frame[column].astype(str).to_numpy())
         once = not pd.MultiIndex.from_arrays([codes, days]).has_duplicates
         repeated = len(values) <= len(codes) / 2 or len(np.unique(days)) == 1
-        if len(values) > 1 and once and repeated and not all(map(cells.looks_like_day, values[:20])):
+        if once and repeated and not all(map(cells.looks_like_day, values[:20])):
             raise PricesError(
                 f"{origin.name}: has several rows of a day, and the column {column} "
                 f"({', '.join(values[:3])}) tells "
@@ -344,8 +344,8 @@ def tidy_wide(tables: Mapping[str, TidyTable], report: ConversionReport) -> Tidy
         values = [
             _wide_column(field, frame.iloc[:, k + 1], f"{name}", origin) for k, name in enumerate(names)
         ]
-        matrix = np.stack(values, axis=1) if values else np.empty((len(read.days), 0))
-        stacked = pd.DataFrame({field: matrix.ravel(), "row": np.repeat(frame.index, len(names))}, index=grid)
+        column = np.stack(values, axis=1).ravel()
+        stacked = pd.DataFrame({field: column, "row": np.repeat(frame.index, len(names))}, index=grid)
         twice = stacked.index.duplicated()
         rows = stacked["row"].to_numpy()
         origin.refuse(twice, rows, stacked.index.get_level_values(1).to_numpy(), "this day is there twice.")

@@ -498,6 +498,6 @@ def test_unlisted_splits_are_named():
 
 def test_ratios_of_small_whole_numbers():
     ratios = {2: (2, 1), 0.5: (1, 2), 1.5: (3, 2), 50: (50, 1), 51: (0, 0), 1 / 50: (1, 50), 1 / 51: (0, 0),
-              1.25: (5, 4), 1.2: (6, 5), 7 / 6: (0, 0), 2 / 7: (0, 0), 2.019: (2, 1), 2.021: (0, 0), 1.981: (2, 1),
-              1 / 6: (1, 6)}  # fmt: skip
+              1.25: (5, 4), 1.2: (6, 5), 7 / 6: (0, 0), 2 / 7: (0, 0), 2.019: (2, 1), 2.021: (0, 0),
+              1.981: (2, 1), 1 / 6: (1, 6)}  # fmt: skip
     assert {ratio: bars._simple_ratio(ratio) for ratio in ratios} == ratios

@@ -216,6 +216,10 @@ HEADERS = {
         [["Price", *OHLC], ["Ticker", *"AAAA"]], 3),
     "above a row with a gap": (["Price,Open,High,Low,Close", "Ticker,A,A,A,A", "2024-01-02,1,,1,2"], ",",
         [["Price", *OHLC], ["Ticker", *"AAAA"]], 2),
+    "above a row with one price": (["Price,Open,High,Low,Close", "Ticker,A,A,A,A", "2024-01-02,1,,,"], ",",
+        [["Price", *OHLC], ["Ticker", *"AAAA"]], 2),
+    "with merged cells of one ticker": ([",A,,,", ",".join(NAMES), ROW], ",", [["", *"AAAA"], NAMES], 2),
+    "quoted after blanks": (['Date, "Open, x", High', ROW], ",", [["Date", "Open, x", "High"]], 1),
     "with one merged cell": ([",AAA,AAA,AAA,", ",".join(NAMES), ROW], ",", [["", *["AAA"] * 4], NAMES], 2),
     "with a lower row that ends early": (["Date,Open,High,Low,Close,x", "Ticker,A,A,A,A", ROW + ",7"], ",",
         [[*NAMES, "x"], ["Ticker", *"AAAA", ""]], 2),
@@ -335,6 +339,10 @@ def test_a_file_is_read_with_text_where_names_and_days_stand(tmp_path):
     )
     pd.testing.assert_frame_equal(frame.astype(object), expected.astype(object), check_column_type=False)
     assert frame["Open"].dtype == float
+    frame, _ = read(tmp_path / "a.csv", "Ticker,Date,Open\n0005,20240102,1\n")
+    assert frame.to_numpy().tolist() == [["0005", "20240102", 1]]
+    frame, _ = read(tmp_path / "a.csv", "Tag,Ticker,Open\n0102,0005,1\n")
+    assert frame.to_numpy().tolist() == [["0102", "0005", 1]]
     frame, _ = read(tmp_path / "a.csv", "Date,Kurs\n2024-01-02,1\n", {"Kurs": "close"})
     assert frame.columns.tolist() == ["Date", "close"]
 
@@ -356,7 +364,15 @@ def test_rows_are_counted_from_the_first_line_of_the_file(tmp_path):
     assert frame.iloc[0].tolist() == ["2024-01-02", 1, 2, 1, 2]
     sentence = refusal(read, tmp_path / "a.csv", f"# c\n\n{','.join(NAMES)}\n{ROW}\n{ROW},1,2\n")
     assert sentence == f"{tmp_path / 'a.csv'}: cannot be read: Expected 5 fields in line 5, saw 7."
+    longer = f"{','.join(NAMES)}\n{ROW},1,2\n"
+    assert refusal(read, tmp_path / "a.csv", longer) == (
+        f"{tmp_path / 'a.csv'}: cannot be read: a row has more cells than the first line names."
+    )
     assert len(read(tmp_path / "a.csv", ",".join(NAMES))[0]) == 0
+    assert (
+        read(tmp_path / "a.csv", f"x,A,A,A,A\nDate,Open,High,Low,Close\n{ROW}\n")[0].columns.names
+        == [None] * 2
+    )
 
 
 def test_a_column_that_counts_rows_is_left_out_below_two_rows(tmp_path):
@@ -395,6 +411,11 @@ STYLES = {
     "a volume below two rows": (
         ',"Open",High,Low,Close,Volume\n,A,A,A,A,A\nDate,,,,,\n2024-01-02,1,2,1,2,1.234\n2024-01-03,1,2,1,2,123\n',
         GERMAN),
+    "a first price below two rows": (
+        ',Open,High,Low,Close\n,A,A,A,A\nDate,,,,\n2024-01-02,"1,5",2,1,2\n', GERMAN),
+    "dates below two rows": (
+        ',Date,Open,High,Low,Close\n,,A,A,A,A\n0,"13.02.2024",1,2,1,2\n1,14.02.2024,1,2,1,2\n',
+        NumberStyle()),
     "a price below two rows": (
         ',"Open",High,Low,Close,x\n,A,A,A,A,A\nDate,,,,,\n2024-01-02,1,2,1,2,1.234\n2024-01-03,1,2,1,2,123\n',
         NumberStyle()),
@@ -406,6 +427,8 @@ def test_the_style_of_numbers_is_that_of_the_columns_of_numbers(tmp_path):
     assert found == {kind: style for kind, (_, style) in STYLES.items()}
     frame, _ = read(tmp_path / "a.csv", STYLES["one line of quotes"][0])
     assert frame["Open"].tolist() == ["15", "1,5"]
+    frame, _ = read(tmp_path / "a.csv", STYLES["a mark that counts show"][0])
+    assert frame["Volume"].tolist() == ["1.234", "123"]
     frame, _ = read(tmp_path / "a.csv", "Date;Open;High\n2024-01-02;1,5;2\n")
     assert frame.to_numpy().tolist() == [["2024-01-02", "1,5", "2"]]
 

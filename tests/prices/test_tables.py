@@ -89,6 +89,8 @@ def test_lines_of_text_below_prices_are_left_out():
         assert sentence.startswith(f"a.csv, line {place}, AAA: '{word}' is not a date")
     priced = frame.assign(Date=[DAYS[0], below[0], *DAYS, DAYS[0]])
     assert refusal(tidy, priced, "AAA").startswith("a.csv, line 3, AAA: 'Downloaded from here' is not a date")
+    priced.loc[1, "Low"] = ""
+    assert "line 3, AAA: 'Downloaded from here' is not a date" in refusal(tidy, priced, "AAA")
     stamps = frame[:3].assign(Date=pd.to_datetime([*DAYS, "2024-01-04"]))
     assert tidy(stamps, "AAA")[1] == {"Read": ["a.csv: 3 rows of AAA"]}
 
