@@ -127,9 +127,7 @@ def _turn_fields_in_rows(frame: pd.DataFrame, ticker: str | None) -> pd.DataFram
                 index=columns["day"], columns=[columns["ticker"], column], values=rest[0]
             )
         else:
-            turned = frame.pivot(  # noqa: PD010
-                index=columns["day"], columns=column, values=rest
-            )
+            turned = frame.pivot(index=columns["day"], columns=column)  # noqa: PD010
             if len(rest) == 1 and ticker is not None:
                 turned.columns = pd.MultiIndex.from_product([[ticker], turned.columns.get_level_values(1)])
         turned = turned.reset_index()
@@ -185,9 +183,7 @@ def _whose(frame: pd.DataFrame, columns: Mapping[str, object], ticker: str | Non
     columns = dict(columns)
     if "ticker" in columns or "name" not in columns:
         return columns
-    names = {cells.ticker_text(name) for name in frame[columns["name"]].dropna().unique()} - set(
-        cells.BLANK[:1]
-    )
+    names = {cells.ticker_text(name) for name in frame[columns["name"]].dropna().unique()} - {""}
     several = "day" in columns and frame[columns["day"]].duplicated().any() and len(names) > 1
     if ticker is None or several or (names and all(TICKER.fullmatch(name) for name in names)):
         columns["ticker"] = columns["name"]

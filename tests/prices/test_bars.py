@@ -55,6 +55,17 @@ def test_tables_are_joined_by_day_and_ticker():
     assert joined.place(2, 0) == "AAA 2024-01-04"
 
 
+def test_many_tickers_of_few_days_stay_apart():
+    joined, dropped = join(
+        rows(*((name, day) for name in "CAB" for day in (2, 3)), close=[5.0, 6, 1, 2, 3, 4])
+    )
+    np.testing.assert_array_equal(joined.values["close"], [[1, 3, 5], [2, 4, 6]])
+    assert dropped == []
+    assert join(rows(("A", 2), ("A", 3), high=[1.0, nan]))[1] == [
+        "1 rows that lack one of open, low, high, close: a.csv, line 3, A"
+    ]
+
+
 def test_rows_and_tickers_without_a_price_are_dropped():
     table = rows(
         *((name, day) for name in ("ZZZ", "AAA", "BBB", "DIV") for day in (2, 3)),
@@ -335,6 +346,15 @@ def test_prices_are_adjusted_for_dividends_where_no_cent_is_whole_before_the_las
     assert factors(CENTS[:9] * 1.00071, exact[:9], [5], history=True) == ""
 
 
+def test_a_history_of_some_whole_cents_is_unclear():
+    exact = np.where(np.arange(40) < 10, LOW, 1.0)
+    given = CENTS * 1.000713
+    given[20:24] = CENTS[20:24]
+    assert factors(given, exact, [10], history=True) == "leave out"
+    given[24] = CENTS[24]
+    assert factors(given, exact, [10], history=True) == ""
+
+
 def test_three_closes_before_the_last_ex_day_are_enough():
     exact = np.where(np.arange(40) < 3, LOW, 1.0)
     assert factors(CENTS * exact, exact, [3]) == "undo"
@@ -407,11 +427,12 @@ def test_prices_lowered_by_dividends_are_taken_back():
         np.testing.assert_array_equal(given.values[name], values)
 
 
-def test_prices_in_shares_of_the_last_day_are_taken_back_too():
-    later = np.where(np.arange(40) < 15, 3.0, 1.0)
-    so_far = (3 / later)[:, None]
+@pytest.mark.parametrize("ratio", [3, 1 / 7])
+def test_prices_in_shares_of_the_last_day_are_taken_back_too(ratio):
+    later = np.where(np.arange(40) < 15, ratio, 1.0)
+    so_far = (ratio / later)[:, None]
     divs = np.zeros(40)
-    divs[10], divs[20] = 0.5 / 3, 0.5
+    divs[10], divs[20] = 0.5 / ratio, 0.5
     given = matrix(lowered(CENTS, 10, 20) / later, divs=divs)
     count(given, so_far=so_far)
     np.testing.assert_allclose(given.values["close"].ravel() * later, CENTS, rtol=1e-12)

@@ -199,15 +199,15 @@ def test_a_column_of_names_holds_tickers_or_companies(names, days, ticker, used)
 
 
 def test_capital_gains_count_as_dividends():
-    gains = bars(["2024-01-02", "2024-01-03", "2024-01-04"], **{"Capital Gains": [2.0, nan, 1.0]})
-    ((table, _),), lines = tidy(gains.assign(Dividends=[0.5, nan, 0.0]), "AAA")
-    np.testing.assert_array_equal(table["divs"], [2.5, nan, 1])
+    gains = bars(["2024-01-02", "2024-01-03", "2024-01-04"], **{"Capital Gains": [0.5, nan, 1.0]})
+    ((table, _),), lines = tidy(gains.assign(Dividends=[0.5, nan, 0.25]), "AAA")
+    np.testing.assert_array_equal(table["divs"], [1, nan, 1.25])
     assert lines["Prices"] == [
-        "a.csv: 2 capital gains count as dividends; 1 of these days have a dividend too: check that it does "
+        "a.csv: 2 capital gains count as dividends; 2 of these days have a dividend too: check that it does "
         "not hold the gain"
     ]
     ((table, _),), lines = tidy(gains, "AAA")
-    np.testing.assert_array_equal(table["divs"], [2, nan, 1])
+    np.testing.assert_array_equal(table["divs"], [0.5, nan, 1])
     assert lines["Prices"] == ["a.csv: 2 capital gains count as dividends"]
     ((table, _),), lines = tidy(gains.assign(Dividends=[nan, 0.5, 0.5], **{"Capital Gains": 0.0}), "AAA")
     np.testing.assert_array_equal(table["divs"], [0, 0.5, 0.5])
@@ -219,7 +219,8 @@ def test_a_mean_of_bid_and_ask_is_taken_without_its_sign():
     ((table, _),), lines = tidy(frame, "AAA")
     assert table["close"].tolist() == [2, 2]
     assert lines["Prices"] == ["a.csv: 1 closes below 0 are means of bid and ask: taken without the sign"]
-    assert "Prices" not in tidy(frame.assign(PRC=2.0), "AAA")[1]
+    assert "Prices" not in tidy(frame.assign(PRC=0.5), "AAA")[1]
+    assert tidy(frame.assign(PRC=[-2.0, 0.0]), "AAA")[1]["Prices"] == lines["Prices"]
     ((table, _),), lines = tidy(frame.rename(columns={"PRC": "Close"}), "AAA")
     assert table["close"].tolist() == [-2, 2]
     assert "Prices" not in lines
@@ -297,7 +298,7 @@ def test_an_unknown_column_of_tickers_is_named():
     )
     assert unknown(Werk=[*"AABB"]) == sentence
     assert unknown(Werk=pd.Categorical([*"AABB"])) == sentence
-    assert unknown(x=[1, 1, 2, 2], Werk=[*"AABB"]) == sentence  # text before whole numbers
+    assert unknown(A1=[1, 1, 2, 2], Werk=[*"AABB"]) == sentence  # text before whole numbers
     assert "the column x (1, 2) tells them apart" in unknown(x=[1, 1, 2, 2])
     assert unknown(x=[1.0, 1.0, 2.0, 2.0]) is None
     assert unknown(x=[*"AAAB"]) is None
@@ -305,6 +306,7 @@ def test_an_unknown_column_of_tickers_is_named():
     assert unknown(x=[*"ABCD"]) is None
     assert unknown(x=[*"AAAA"]) is None
     assert unknown(x=["2024-01-02", "2024-01-02", "2024-01-03", "2024-01-03"]) is None
+    assert "the column x (20240102, B) tells them apart" in unknown(x=["20240102"] * 2 + ["B"] * 2)
     one_day = bars(DAYS[:1] * 4, x=[*"ABCD"])
     assert "the column x (A, B, C) tells them apart" in refusal(tidy, one_day, "AAA")
     assert (
@@ -324,6 +326,7 @@ def test_an_unknown_column_of_tickers_is_named():
         (["Date", "Symbol", "x"], "close", False),
         (["Date", "code", "x"], "close", True),
         (["x", "Ticker"], "close", True),
+        (["x", *OHLC], "close", False),
     ],
 )
 def test_a_wide_table_bears_the_name_of_a_field(names, stem, wide):
@@ -346,6 +349,7 @@ def test_columns_of_two_levels_are_not_wide():
         ({"Date": ["x", "y"], "AAA": [1.0, 2.0]}, False),
         ({"Date": DAYS, "AAA": ["x", "1"]}, False),
         ({"Date": DAYS, "AAA": ["", ""]}, False),
+        ({"Date": DAYS, "AAA": [1.0, 2.0], "BBB": ["x", "y"]}, False),
         ({"Date": DAYS, "Close": [1.0, 2.0]}, False),
         ({"Date": DAYS, "Adj Close": [1.0, 2.0]}, False),
         ({"Date": DAYS, "Ticker": [1, 2]}, False),
