@@ -241,9 +241,9 @@ def check_renames(renames: Mapping[str, str]) -> dict[str, str]:
 def rename_columns(names: Iterable[object], renames: Mapping[str, str]) -> list[object]:
     """Return column names after `renames`; a column that had a target's name before is set aside."""
     names = list(names)
-    if not any(str(name).strip() in renames for name in names):
+    targets = {renames[text] for text in (str(name).strip() for name in names) if text in renames}
+    if not targets:
         return names
-    targets = set(renames.values())
     taken = {name for target in targets for name in _same_meaning(target)}
     return [
         renames.get(str(name).strip(), f"{name} (not used)" if simplify_name(name) in taken else name)

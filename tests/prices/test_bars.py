@@ -512,7 +512,8 @@ def test_unlisted_splits_are_named():
     assert len(unlisted([8, 4 * 0.81], [4, 4 * 0.81])) == 1
     assert unlisted([8, 8 / 1.14], [8, 8]) == []
     assert len(unlisted([8, 8 / 1.2], [8, 8])) == 1
-    assert unlisted([8, nan], [8, 16]) == []
+    assert unlisted([8, nan, 8], [8, 9.6, 8]) == []  # the adjusted close of a day without a price
+    assert len(unlisted([8, 6.56], [4, 4.88])) == 1
     third = line.replace("A", "B", 1).replace("0.5", "0.333").replace("2:1", "3:1")
     assert unlisted([[8, 9], [4, 3]], [[4, 3], [4, 3]]) == [line, third]
 

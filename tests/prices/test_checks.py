@@ -42,7 +42,7 @@ def spaced(steps, more=None):
         days, np.array(["AAA", "BBB"], object)[: 2 if more else 1], {"close": closes[:, : 2 if more else 1]}
     )
     report = ConversionReport()
-    tables = [(pd.DataFrame({"ticker": [name]}), Origin(f"{name}.csv")) for name in ("BBB", "AAA")]
+    tables = [(pd.DataFrame({"ticker": ["CCC", name]}), Origin(f"{name}.csv")) for name in ("BBB", "AAA")]
     try:
         checks.check_spacing(given, tables, report)
     except PricesError as error:
@@ -71,8 +71,8 @@ def spaced(steps, more=None):
 def test_bars_days_apart_are_those_of_weeks_or_months(steps, kind):
     step = f"{np.median(steps):g}"
     assert spaced(steps) == (
-        f"AAA.csv: the rows of AAA are {step} days apart: these are {kind} bars, but a market has a bar per day "
-        "of trading; download daily prices."
+        f"AAA.csv: the rows of AAA are {step} days apart: these are {kind} bars, but a market has a bar "
+        "per day of trading; download daily prices."
         if kind
         else []
     )
@@ -170,11 +170,13 @@ def test_one_series_under_two_names_is_named():
         assert "under two names" not in line
     third = np.c_[pair()[:, 0] * 1.5, pair()]
     assert findings(third) == ["1 pairs are one series under two names: B and C"]
-    gaps = pair(22, 22)
-    gaps[0, 0] = gaps[1, 1] = nan
+    gaps = pair(30, 30)
+    gaps[:5, 0] = gaps[25:, 1] = nan
     assert findings(gaps) == SAME
-    gaps[2, 1] = nan
+    gaps[24, 1] = nan
     assert findings(gaps) == []
+    assert findings(np.tile([[1.0, 1.0], [1.1, 1.1]], (10, 1))) == SAME
+    assert findings(pair(600, 600), pd.bdate_range("2020-01-01", periods=600)) == SAME
     three = np.c_[pair(), pair()[:, :1]]
     assert findings(three)[0].startswith("2 pairs are one series under two names: A and B; B and C")
 

@@ -196,6 +196,7 @@ def test_columns_are_renamed_and_those_in_the_way_set_aside():
     assert rename(names, {"Absent": "close"}) == names
     assert rename(names, {}) == names
     assert rename([1, "Close"], {"1": "open"}) == ["open", "Close"]
+    assert rename(["a", "Close"], {"a": "open", "b": "close"}) == ["open", "Close"]  # b is another source's
     assert rename(["a", "volume"], {"a": "unknown"}) == ["unknown", "volume"]
 
 
