@@ -90,6 +90,10 @@ def test_wide_files_beside_others():
     report = convert_files(["."])[1]
     assert "Adj Close.csv: not used, dividends have lowered its prices" in report.lines("Read")
     assert "market_cap.csv: not used, it holds no field of a market by its name" in report.lines("Read")
+    bare = [f"{name}.csv" for name in (*OHLC, "market_cap")]  # without volumes
+    assert "market_cap.csv: not used, it holds no field of a market by its name" in convert_files(bare)[
+        1
+    ].lines("Read")
     closes.to_csv("my_close.csv")
     assert refusal(convert_files, ["."]) == "my_close.csv: Close.csv holds the close already."
 
