@@ -54,6 +54,9 @@ def test_columns_are_found_by_meaning():
     assert found("Vol", "Volume USD")["vol"] == "Vol"
     assert found("Dollar volume") == {}
     assert found() == {}
+    for name in ("Ex-Dividend", "Cash Dividend", "Div", "ex_dividend", "Dividend Amount"):
+        assert found(name) == {"divs": name}
+    assert found("Capital Gains") == {"gains": "Capital Gains"}
 
 
 def test_one_letter_is_a_meaning_beside_its_like_only():
