@@ -172,7 +172,7 @@ def _day_column(frame: pd.DataFrame, columns: Mapping[str, object]) -> dict[str,
 def _holds_days(column: pd.Series | pd.DataFrame) -> bool:
     if isinstance(column, pd.DataFrame) or column.dtype.kind == "f":
         return False
-    if column.dtype.kind == "M" or isinstance(column.dtype, pd.DatetimeTZDtype):
+    if column.dtype.kind == "M":  # with or without a time zone
         return True
     texts = [text for text in column.head(20).astype(str) if text.strip() not in cells.BLANK]
     return bool(texts) and all(map(cells.looks_like_day, texts))

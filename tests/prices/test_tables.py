@@ -155,6 +155,7 @@ def test_a_column_holds_days_where_all_its_cells_do():
         (pd.Series(DAYS), True),
         (pd.Series(pd.to_datetime(DAYS)), True),
         (pd.Series(pd.to_datetime(DAYS).tz_localize("Asia/Tokyo")), True),
+        (pd.Series([], dtype="datetime64[ns, UTC]"), True),
         (pd.Series([20240102, 20240103]), True),
         (pd.Series(["", " - ", DAYS[0]]), True),
         (pd.Series([DAYS[0]] * 20 + ["x"]), True),
@@ -199,18 +200,19 @@ def test_a_column_of_names_holds_tickers_or_companies(names, days, ticker, used)
 
 
 def test_capital_gains_count_as_dividends():
-    gains = bars(["2024-01-02", "2024-01-03", "2024-01-04"], **{"Capital Gains": [0.5, nan, 1.0]})
-    ((table, _),), lines = tidy(gains.assign(Dividends=[0.5, nan, 0.25]), "AAA")
-    np.testing.assert_array_equal(table["divs"], [1, nan, 1.25])
+    days = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
+    gains = bars(days, **{"Capital Gains": [0.5, nan, 1.0, 0.0]})
+    ((table, _),), lines = tidy(gains.assign(Dividends=[0.5, nan, 0.25, 0.5]), "AAA")
+    np.testing.assert_array_equal(table["divs"], [1, nan, 1.25, 0.5])
     assert lines["Prices"] == [
         "a.csv: 2 capital gains count as dividends; 2 of these days have a dividend too: check that it does "
         "not hold the gain"
     ]
     ((table, _),), lines = tidy(gains, "AAA")
-    np.testing.assert_array_equal(table["divs"], [0.5, nan, 1])
+    np.testing.assert_array_equal(table["divs"], [0.5, nan, 1, 0])
     assert lines["Prices"] == ["a.csv: 2 capital gains count as dividends"]
-    ((table, _),), lines = tidy(gains.assign(Dividends=[nan, 0.5, 0.5], **{"Capital Gains": 0.0}), "AAA")
-    np.testing.assert_array_equal(table["divs"], [0, 0.5, 0.5])
+    ((table, _),), lines = tidy(gains.assign(Dividends=[nan, 0.5, 0.5, 0], **{"Capital Gains": 0.0}), "AAA")
+    np.testing.assert_array_equal(table["divs"], [0, 0.5, 0.5, 0])
     assert "Prices" not in lines
 
 
@@ -219,7 +221,9 @@ def test_a_mean_of_bid_and_ask_is_taken_without_its_sign():
     ((table, _),), lines = tidy(frame, "AAA")
     assert table["close"].tolist() == [2, 2]
     assert lines["Prices"] == ["a.csv: 1 closes below 0 are means of bid and ask: taken without the sign"]
-    assert "Prices" not in tidy(frame.assign(PRC=0.5), "AAA")[1]
+    assert "2 closes below 0" in tidy(frame.assign(PRC=-2.0), "AAA")[1]["Prices"][0]
+    for price in (0.0, 0.5):
+        assert "Prices" not in tidy(frame.assign(PRC=price), "AAA")[1]
     assert tidy(frame.assign(PRC=[-2.0, 0.0]), "AAA")[1]["Prices"] == lines["Prices"]
     ((table, _),), lines = tidy(frame.rename(columns={"PRC": "Close"}), "AAA")
     assert table["close"].tolist() == [-2, 2]
