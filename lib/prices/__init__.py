@@ -136,6 +136,7 @@ def convert_files(
                 for name in frame.columns.get_level_values(level)
             }
             stem = files.file_stem(path)
+            seen.add(stem)  # a wide file's name is renamed like a column
             stem = renames.get(stem, stem)
             if tables.is_wide(frame, stem):
                 field = str(field_of_file(stem))

@@ -52,7 +52,7 @@ _AMOUNT = re.compile(
 
 def parse_tickers(cells: pd.Series, origin: Origin) -> np.ndarray:
     """Return names as text, as they are written but for blanks around them; a whole number is its digits."""
-    codes, unique = pd.factorize(cells, use_na_sentinel=True)
+    codes, unique = pd.factorize(cells)
     names = np.array([*(ticker_text(name) for name in unique), ""], dtype=object)[codes]
     origin.refuse(names == "", cells.index.to_numpy(), None, "there is no ticker in this row.")
     return names
@@ -138,7 +138,7 @@ def _named_matches(text: str) -> list[re.Match]:
 
 
 def _month_number(word: str) -> int:
-    word = "sep" if word.lower() == "sept" else word.lower()
+    word = word.lower()
     return next(
         (k for k, names in enumerate(MONTHS, 1) if any(name.startswith(word) for name in names.split())), 0
     )
@@ -150,7 +150,7 @@ def _parse_texts(texts: list[str], origin: Origin) -> tuple[np.ndarray, np.ndarr
     if epochs is not None:
         days = epochs.astype("datetime64[D]")
         minutes = (epochs - days).astype("timedelta64[m]").astype(np.int64)
-        return days.astype("datetime64[ns]"), np.where(np.isnat(epochs), 0, minutes), True
+        return days.astype("datetime64[ns]"), minutes, True
     day_first = _order_of_numbers([m for m in map(YEAR_LAST.fullmatch, texts) if m], origin)
     days = np.full(len(texts), np.datetime64("NaT", "ns"))
     minutes = np.zeros(len(texts), dtype=np.int64)
@@ -188,7 +188,7 @@ def _parse_texts(texts: list[str], origin: Origin) -> tuple[np.ndarray, np.ndarr
 def _parse_epochs(texts: list[str]) -> np.ndarray | None:
     """Return instants of counts since 1970 in the unit that their size shows; None where there are none."""
     given = [text for text in texts if text not in BLANK]
-    if not given or not all(re.fullmatch(r"-?\d{1,19}(\.0*)?", text) for text in given):
+    if not given or not all(re.fullmatch(r"-?[0-8]?\d{1,18}(\.0*)?", text) for text in given):
         return None
     counts = [int(text.split(".")[0]) for text in given]
     size = max(map(abs, counts))

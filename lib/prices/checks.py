@@ -87,9 +87,8 @@ def check_prices(
         report.add("Plausibility", f"{len(breaks):,} times all tickers lack more than a week", spans)
     known = pd.DataFrame(close).ffill().to_numpy()
     jumps = np.zeros(close.shape, dtype=bool)
-    with np.errstate(invalid="ignore"):
-        change = close[1:] / known[:-1]
-        jumps[1:] = (change > UNEXPLAINED_JUMP) | (change < 1 / UNEXPLAINED_JUMP)
+    change = close[1:] / known[:-1]
+    jumps[1:] = (change > UNEXPLAINED_JUMP) | (change < 1 / UNEXPLAINED_JUMP)
     if jumps.any():
         shown = [f"{place} (times {change[row - 1, k]:.3g})" for place, row, k in at.each(jumps)]
         report.add("Plausibility", f"{jumps.sum():,} jumps that no split explains", shown)

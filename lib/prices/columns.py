@@ -113,7 +113,7 @@ def _has_unit(name: object) -> bool:
     return str(name).strip().endswith((")", "]"))
 
 
-def find_columns(columns: Iterable[object], source: str, required: Iterable[str] = ()) -> dict[str, object]:
+def find_columns(columns: Iterable[object], source: str) -> dict[str, object]:
     """Find the column of each meaning in `COLUMN_NAMES`.
 
     Parameters
@@ -122,8 +122,6 @@ def find_columns(columns: Iterable[object], source: str, required: Iterable[str]
         The table's column names.
     source : str
         What to call the table in a refusal.
-    required : iterable of str
-        Meanings that must be there.
 
     Returns
     -------
@@ -133,7 +131,7 @@ def find_columns(columns: Iterable[object], source: str, required: Iterable[str]
     Raises
     ------
     PricesError
-        A column is there twice, or a required one is not.
+        A column is there twice.
     """
     columns = list(columns)
     by_name: dict[str, list[object]] = {}
@@ -162,7 +160,6 @@ def find_columns(columns: Iterable[object], source: str, required: Iterable[str]
     volumes = [same[0] for name, same in by_name.items() if name.startswith("volume")]
     if volumes:  # `Volume BTC`, beside `Volume USD`
         found.setdefault("vol", volumes[0])
-    require_columns(required, found, columns, source)
     return found
 
 
@@ -244,9 +241,9 @@ def check_renames(renames: Mapping[str, str]) -> dict[str, str]:
 def rename_columns(names: Iterable[object], renames: Mapping[str, str]) -> list[object]:
     """Return column names after `renames`; a column that had a target's name before is set aside."""
     names = list(names)
-    if not any(str(name).strip() in renames for name in names):
+    targets = {renames[text] for text in (str(name).strip() for name in names) if text in renames}
+    if not targets:
         return names
-    targets = set(renames.values())
     taken = {name for target in targets for name in _same_meaning(target)}
     return [
         renames.get(str(name).strip(), f"{name} (not used)" if simplify_name(name) in taken else name)

