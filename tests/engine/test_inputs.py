@@ -100,7 +100,7 @@ def late(data, strategy):
 
 def two_days_ahead(data, strategy):
     close = data.sel(field="close")
-    return close.where(close != 203)[:-2].reindex(time=data.time) / 2
+    return close.where(~close.isin([203, 204]))[:-2].reindex(time=data.time) / 2
 
 
 @pytest.mark.parametrize("leave_out", [False, True])
@@ -122,7 +122,7 @@ def test_a_training_set_by_hand(leave_out, model, kind):
     assert np.isnan(found.x[2, 1, 0])
     assert found.x[1, 0, 1] == np.inf
     unknown = np.zeros((3, 6), bool)
-    unknown[:, -2:] = unknown[0, 2] = True
+    unknown[:, -2:] = unknown[0, 2:4] = True
     assert np.array_equal(found.y, np.where(unknown, np.nan if leave_out else 0, y), equal_nan=True)
     assert np.array_equal(found.known, known & ~unknown if leave_out else known)
     assert found.horizon == 2
@@ -135,6 +135,13 @@ def test_a_training_set_by_hand(leave_out, model, kind):
     assert np.array_equal(labels.values.T, found.y, equal_nan=True)
     assert labels.asset.values.tolist() == names[::-1]
     assert inputs.get_target_classes(data, strategy).equals(labels.sel(asset=names))
+
+
+def test_a_target_that_is_never_known_has_no_horizon():
+    strategy = Strategy(target=lambda data, strategy: data.sel(field="close") * np.nan)
+    found = inputs.set_of_assets(small(), strategy, small().asset.values.tolist())
+    assert found.horizon == 0
+    assert not found.y.any()
 
 
 def test_a_training_set_without_assets_is_empty():
@@ -342,7 +349,7 @@ def test_a_window_longer_than_the_data_is_refused(length, refused, period):
         match="window=7 trading days is longer than train_period=15 calendar days, which hold 6 trading "
         "days: set train_period to 28 or more",
     ):
-        inputs.check_model_window(small(), strategy, "train_period")
+        inputs.set_of_assets(small(), strategy, small().asset.values.tolist())
 
 
 @pytest.mark.usefixtures("_days_are_few")
