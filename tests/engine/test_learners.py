@@ -285,6 +285,16 @@ def test_the_kind_of_a_model_decides_its_precision_and_what_it_needs(model, kind
     assert learners.needs_torch(chosen) == (kind == "torch" and not published)
 
 
+def test_a_model_of_ones_own_in_torch_is_reported_once(capsys):
+    learners.lstm.report_torch.cache_clear()
+    for _ in range(2):
+        assert learners.needs_torch(strategy(model=Halves))
+    line = "Model Halves trains in torch, not on the fast path of the published LSTM.\n"
+    assert capsys.readouterr().err == line
+    assert not learners.needs_torch(strategy(model="constant"))
+    assert not capsys.readouterr().err
+
+
 def test_only_an_estimator_with_probabilities_is_a_classifier():
     assert learners.is_classifier(strategy(model=LogisticRegression))
     assert learners.is_classifier(strategy(model=lambda: make_pipeline(LogisticRegression())))
