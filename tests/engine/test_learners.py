@@ -1,5 +1,6 @@
 """Estimators, rules and pooled models equal the same fit written by hand."""
 
+import functools
 import os
 import pickle
 import subprocess
@@ -20,7 +21,7 @@ import lib.model
 from lib import Strategy
 from lib.engine import learners
 from lib.engine.inputs import feature_values, get_target_classes, model_inputs, select_assets, training_set_of
-from lib.engine.prediction import last_outputs, panel_outputs
+from lib.engine.prediction import _shared, last_outputs, panel_outputs
 from lib.engine.training import TrainingWarning
 from tests.switches import long
 from tests.trained import window
@@ -93,6 +94,7 @@ def test_each_asset_has_an_estimator_of_its_own(scale):
     chosen = strategy(model=Ridge, target=next_return, leave_out_unknown=True, scale=scale)
     models = chosen.train_model(data)
     assert len({id(models[asset]) for asset in models}) == len(models) == 4
+    assert _shared(models, replace(chosen, scope="pooled")) is None
     whole = training_set_of(data, chosen)
     for k, asset in enumerate(models):
         alone = make_pipeline(*[StandardScaler()] * scale, Ridge())
@@ -317,7 +319,7 @@ def test_an_estimator_fits_and_predicts(methods, expected):
 
 
 def test_a_registered_function_is_known_by_its_own_arguments(monkeypatch):
-    for name in ("rising", "ridge", "halves"):
+    for name in ("rising", "falling", "ridge", "halves"):
         monkeypatch.setitem(lib.model.model, name, None)  # removed after the test
 
     @lib.model.model
@@ -332,6 +334,21 @@ def test_a_registered_function_is_known_by_its_own_arguments(monkeypatch):
     def halves(n_features, strategy, width=1):
         return Halves(n_features, strategy)
 
+    def plus_one(function):
+        @functools.wraps(function)
+        def decorated(x):
+            return function(x) + 1
+
+        return decorated
+
+    @lib.model.model
+    @plus_one
+    def falling(x):
+        return x[..., 0]
+
+    for model in (falling, "falling", plus_one(lambda x: x[..., 0])):  # with its own decorator
+        rule = learners.new_rule(strategy(model=model))
+        assert rule(np.zeros((2, 3, 1))).tolist() == [[1] * 3] * 2
     kinds = [learners.kind_of(strategy(model=name)) for name in ("rising", "ridge", "halves(width=3)")]
     assert kinds == ["rule", "estimator", "torch"]
     assert learners.new_rule(strategy(model="rising"))(np.zeros((2, 3, 1))).tolist() == [[1] * 3] * 2

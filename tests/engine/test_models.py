@@ -14,6 +14,7 @@ from tests.trained import SMALL, daily, outputs, use_torch, window
 def test_a_model_is_a_module_when_asked_for_one():
     models = train_model(window(40), SMALL)
     before = outputs(models, window(40), SMALL)
+    assert not models._modules  # a prediction makes none
     modules = {asset: models[asset] for asset in models}
     assert all(isinstance(module, torch.nn.Module) for module in modules.values())
     assert np.abs(outputs(modules, window(40), SMALL) - before).max() < 1e-6

@@ -327,7 +327,9 @@ def test_a_sizing_returns_one_number_for_each_output(raw, got):
     ("date", "waited", "interval", "expected"),
     [
         (None, 0, 5, 0),
-        (4, 2, 1, 0),
+        (4, 0, 1, 0),
+        (4, 0, 2, 1),
+        (5, 0, 1, 0),
         (4, 2, 5, 3),  # of 6 days 0 to 5
         (4, 3, 5, 4),
         (4, 4, 5, 0),
@@ -510,6 +512,18 @@ def test_outputs_of_every_kind_of_model_by_hand(model, options, expected):
     assert not nothing[1].any()
 
 
+def test_a_rule_of_one_asset_sees_no_other():
+    seen = []
+
+    def noted(x):
+        seen.append(x[:, -1, 0].tolist())
+        return x[..., 0]
+
+    models = {"A": Rule(noted), "C": Rule(noted)}
+    prediction.panel_outputs(models, list("ABC"), X, KNOWN | True, Strategy(model=Sums, window=4))
+    assert seen == [[4], [12]]
+
+
 def test_models_of_several_kinds_are_each_asked_in_their_way():
     models = {"A": Rule(sums), "B": Constant(), "C": Sums()}
     found = prediction.model_outputs(models, {asset: X[k] for k, asset in enumerate("ABC")})
@@ -536,3 +550,23 @@ def test_a_logit_of_any_size_becomes_a_probability(loss, kind, turned):
     logits = np.array([-1e4, -np.log(3), 0, np.log(3), 1e4])
     found = prediction._as_probabilities(logits, kind, Strategy(loss=loss))
     assert found == pytest.approx([0, 0.25, 0.5, 0.75, 1] if turned else logits)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [0.05, 0.0, 0.025, 0.06]),
+        ({"blend": "none"}, [0.06, 0.0, 0.0, 0.06]),
+        ({"sizing": "signed"}, [0.05, -0.08, 0.025, 0.06]),
+        ({"min_weight": 0.03}, [0.05, 0.0, 0.0, 0.06]),
+        ({"max_weight": 0.04}, [0.04, 0.0, 0.025, 0.04]),
+        ({"min_change": 0.02}, [0.04, 0.0, 0.05, 0.06]),
+    ],
+    ids=str,
+)
+def test_positions_follow_their_options(options, expected):
+    new, old = np.array([0.06, -0.08, 1e-9, 0.06]), np.array([0.04, 0.0, 0.05, 0.0])
+    if options.get("min_change"):
+        new[2] = 0.02  # still wanted
+    found = prediction._positions(new, old, Strategy(**options))
+    assert found == pytest.approx(expected, abs=1e-8)
