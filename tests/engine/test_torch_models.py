@@ -255,8 +255,9 @@ def test_layers_that_cannot_be_written_out_are_refused():
         Batch(nn.GRU(1, 2, bidirectional=True))
     with pytest.raises(NotBatchableError, match="bidirectional or projected"):
         Batch(nn.LSTM(1, 4, proj_size=2))
-    with pytest.raises(NotBatchableError, match="not float32"):
-        Batch(nn.Linear(1, 1).double())
+    for layer in (nn.Linear(1, 1).double(), nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1).double())):
+        with pytest.raises(NotBatchableError, match="not float32"):
+            Batch(layer)
 
 
 def test_a_model_of_the_wrong_shape_is_refused():
