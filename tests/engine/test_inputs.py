@@ -10,6 +10,7 @@ from lib import Strategy
 from lib.common.registry import whole_universe
 from lib.engine import inputs, training
 from lib.engine.training import FeatureWarning
+from tests.switches import LONG, long
 from tests.vectors import vector
 
 SMALL = Strategy(top_assets=3, hidden_size=3)
@@ -35,8 +36,11 @@ def one_pass(strategy):
     [
         ("momentum(periods=130)", {}, "train_period"),
         ("momentum(periods=130)", {"train_period": 400}, "lookback_period"),
-        (f"momentum(periods={window(155).sizes['time']})", {"train_period": 400}, "lookback_period"),
-        ("momentum(periods=69)", {"lookback_period": 100}, ""),
+        pytest.param(
+            *(f"momentum(periods={window(155).sizes['time']})", {"train_period": 400}, "lookback_period"),
+            marks=long,
+        ),
+        pytest.param("momentum(periods=69)", {"lookback_period": 100}, "", marks=long),
         (lambda data, strategy: data.sel(field="close") * np.nan, {}, ""),
     ],
     ids=["no training", "no prediction", "a day too long", "just long enough", "no value in any window"],
@@ -68,7 +72,7 @@ def test_most_days_without_a_value_are_reported_once_with_the_period_that_helps(
     assert min(fit.days for fit in models.fits.values()) >= 60
 
 
-@pytest.mark.parametrize("days", [30, 71, 107])
+@pytest.mark.parametrize("days", [30, 71, 107] if LONG else [71])
 def test_the_published_strategy_and_data_that_begin_later_are_not_reported(days):
     one_pass(SMALL)
     late = replace(SMALL, features=["momentum(periods=25)"], train_period=400, lookback_period=400)

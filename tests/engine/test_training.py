@@ -13,12 +13,18 @@ from lib.engine.inputs import TrainingSet
 from lib.engine.models import TrainedModels
 from lib.engine.training import TrainingWarning, train_model
 from tests import reference
+from tests.switches import long
 from tests.trained import SMALL, daily, outputs, use_torch, window
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"epochs": 3}, {"seed": 7}, {"features": ["trend", daily]}],
+    [
+        {},
+        pytest.param({"epochs": 3}, marks=long),
+        pytest.param({"seed": 7}, marks=long),
+        {"features": ["trend", daily]},
+    ],
     ids=["default", "epochs", "seed", "feature"],
 )
 def test_kernel_and_torch_train_the_same_models(options, monkeypatch):
