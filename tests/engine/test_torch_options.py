@@ -1,6 +1,7 @@
 """Training with options equals a plain loop in torch."""
 
 import copy
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -209,6 +210,26 @@ def test_the_loss_of_an_epoch_is_the_mean_of_its_days():
     assert losses == pytest.approx([(2 * 2 + 2 * 2 + 1 * 1) / 5] * 2)
 
 
+@pytest.mark.parametrize(("size", "parts"), [(0, [7]), (3, [3, 3, 1]), (7, [7]), (9, [7])])
+def test_days_are_shuffled_into_batches_by_torchs_random_numbers(size, parts):
+    model, seen = nn.Linear(1, 1), []
+    outputs = SimpleNamespace(
+        model=model, loss=lambda days: (seen.append(days.tolist()), model.weight.sum())[1]
+    )
+    days = np.arange(20, 27)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        list(
+            torch_options._epochs(
+                outputs, days, [], strategy(window=1, optimiser="Adam", batch_size=size, epochs=2)
+            )
+        )
+        torch.manual_seed(5)
+        orders = [days[torch.randperm(7).numpy()].tolist() if size else days.tolist() for _ in range(2)]
+    assert [len(part) for part in seen] == parts * 2
+    assert np.concatenate(seen).tolist() == np.concatenate(orders).tolist()
+
+
 def test_early_stopping_keeps_the_best_epoch(data):
     changes = {"window": 1, "optimiser": "Adam", "epochs": 40, "learning_rate": 0.5, "validation": 0.25}
     models = strategy(**changes, patience=4).train_model(data)
@@ -410,6 +431,53 @@ def test_dropout_differs_between_days_in_training_alone():
             assert set(found.unique().tolist()) == ({0, 2} if model_in_training else {1})
             assert 0.3 < found[:, 0].bool().float().mean() < 0.7 or not model_in_training
     assert not of._one_by_one
+
+
+def test_a_module_that_cannot_be_batched_is_tried_once(monkeypatch):
+    tried = []
+
+    def together(self, x, known):
+        tried.append(len(x))
+        raise TypeError
+
+    monkeypatch.setattr(torch_options._Outputs, "_together", together)
+    of = outputs_of(Sums(), window=3)
+    for days in ([3], [3, 4], [2, 5, 4]):
+        x = np.where(KNOWN[..., None], X, 0)[..., 0]
+        expected = [x[:, day - 2 : day + 1].sum(axis=1) for day in days]
+        assert np.array_equal(of.of_windows(np.array(days)).detach(), expected)
+    assert tried == [2]
+
+
+class Remembering(Sums):
+    """A module with a buffer that it replaces."""
+
+    def __init__(self, n_features=1, strategy=None):
+        super().__init__()
+        self.register_buffer("last", torch.zeros(1))
+
+    def forward(self, x):
+        self.last = x.detach().max()
+        return super().forward(x)
+
+
+def test_a_module_with_buffers_keeps_what_it_learned_in_windows():
+    of = outputs_of(Remembering(), window=2)
+    of.of_windows(np.array([2, 4]))
+    assert of.model.last == np.where(KNOWN, X[..., 0], 0)[:, 3:5].max()
+
+
+def test_only_torchs_remark_on_speed_is_hidden():
+    class Remarking(Sums):
+        def forward(self, x):
+            warnings.warn("There is a performance drop because of an operator", stacklevel=1)
+            warnings.warn("another", stacklevel=1)
+            return super().forward(x)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        outputs_of(Remarking(), window=2).of_windows(np.array([2, 4]))
+    assert [str(warning.message) for warning in caught] == ["another"]
 
 
 @pytest.mark.parametrize("together", [True, False])

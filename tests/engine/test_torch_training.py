@@ -262,6 +262,7 @@ def said(monkeypatch, capsys):
     [
         ({}, (6, 6), ""),
         ({"days": True}, (6, 6), "depends on earlier days"),
+        ({"days": True, "trains": False}, (6, 6), "depends on earlier days"),
         ({"days": True, "whole_sequence": True}, (6, 6), ""),
         ({"days": True}, (1, 1), ""),
         ({"assets": True, "whole_sequence": True}, (6, 6), "depends on other assets"),
@@ -341,13 +342,14 @@ def test_a_training_equals_torchs_optimiser(together):
 
 @pytest.mark.parametrize("scope", ["asset", "pooled"])
 @pytest.mark.parametrize("trains", [True, False])
-def test_trainings_with_options_by_asset_or_for_all(scope, trains):
+@pytest.mark.parametrize("window", [0, 1])
+def test_trainings_with_options_by_asset_or_for_all(scope, trains, window):
     examples = sequences(6, 6, 6)
     x, y = (np.stack([pair[part] for pair in examples.values()]) for part in (0, 1))
     known = np.ones((3, 6), bool)
-    known[1] = False
+    known[1] = known[2, 0] = False
     training_set = TrainingSet((None, None), list("ABC"), x, y, known, 0, [])
-    strategy = of(scope=scope, window=1, optimiser="Adam", epochs=3, learning_rate=0.3, trains=trains)
+    strategy = of(scope=scope, window=window, optimiser="Adam", epochs=3, learning_rate=0.3, trains=trains)
     found = torch_training.fit_panel(training_set, strategy)
     if not trains:
         assert list(found) == ["A", "B", "C"]
@@ -359,8 +361,9 @@ def test_trainings_with_options_by_asset_or_for_all(scope, trains):
     assert len({id(model) for model, *_ in found.values()}) == (1 if shared else 2)
     assert not any(model.training for model, *_ in found.values())
     if trains and scope == "asset":
-        expected = np.mean((0.1 * x[2, :, 0] - y[2]) ** 2)
+        expected = np.mean((0.1 * x[2, 1:, 0] - y[2, 1:]) ** 2)
         assert found["C"][1][0] == pytest.approx(expected, rel=1e-5)
+        assert found["C"][0].seen[0][0] == ((5, 1, 1) if window else (1, 5, 1))
 
 
 def test_a_rule_in_torch_is_one_copy_for_each_asset():
