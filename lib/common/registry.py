@@ -50,9 +50,20 @@ class Choices(dict[str, Callable]):
                     raise _unnamed(self.kind, name_of(choice))
                 return functools.partial(choice, **_checked(self.kind, choice, settings))
 
+            _originals[choice] = function
+
         self[function.__name__] = choice
         _remember_source(choice, function)
         return choice
+
+
+# by the wrapper of a registered function the function
+_originals: "WeakKeyDictionary[Callable, Callable]" = WeakKeyDictionary()
+
+
+def original(function: Callable) -> Callable:
+    """Return a registered function without the registry's wrapper; any other as it is."""
+    return _originals.get(function, function) if inspect.isfunction(function) else function
 
 
 class _Source(NamedTuple):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lib.common.errors import WrongTypeError, WrongValueError
-from lib.common.registry import find, label
+from lib.common.registry import find, label, original
 from lib.engine import lstm
 from lib.engine.lstm import one_thread
 
@@ -222,7 +222,7 @@ def new_estimator(strategy: "Parameters") -> Any:
     else:
         estimator = model() if _arguments(model) == 0 else _built(model, strategy)
     if hasattr(estimator, "get_params"):
-        settings = estimator.get_params(deep=True)
+        settings = estimator.get_params()
         changed: dict[str, Any] = {}
         for name, value in settings.items():
             owner, _, setting = name.rpartition("__")
@@ -280,8 +280,8 @@ def _row_outputs(estimator: Any, x: np.ndarray) -> np.ndarray:
     """Return the outputs (row,): the probability of class 1 of a classifier, else the prediction."""
     with _quiet():
         if not hasattr(estimator, "predict_proba"):
-            return np.asarray(estimator.predict(x), dtype=float).reshape(len(x))
-        probabilities = np.asarray(estimator.predict_proba(x), dtype=float)
+            return np.reshape(estimator.predict(x), len(x))
+        probabilities = np.asarray(estimator.predict_proba(x))
         classes = list(getattr(estimator, "classes_", (0, 1)))
         return probabilities[:, classes.index(1)] if 1 in classes else np.zeros(len(x))
 
@@ -293,7 +293,7 @@ def estimator_packages(strategy: "Parameters") -> list[str]:
     estimator = new_estimator(strategy)
     parts = [estimator]
     if hasattr(estimator, "get_params"):
-        parts += estimator.get_params(deep=True).values()
+        parts += estimator.get_params().values()
     made = [part for part in parts if is_estimator(part) or hasattr(part, "transform")]
     return sorted({type(part).__module__.partition(".")[0] for part in made})
 
@@ -317,14 +317,7 @@ def _found(strategy: "Parameters") -> Any:
     known: dict[str, Callable] = {}
     if isinstance(model, str):
         from lib.model import model as known  # torch, whose import takes seconds
-    found = find("model", model, known)
-    return found if isinstance(found, type) else _original(found)
-
-
-def _original(function: Callable) -> Callable:
-    """Return a registered function without its registry's wrapper, if it takes less than two arguments."""
-    original = inspect.unwrap(function)
-    return original if inspect.isfunction(original) and _arguments(original) < 2 else function
+    return original(find("model", model, known))
 
 
 def _arguments(function: Any) -> int:

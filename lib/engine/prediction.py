@@ -254,7 +254,7 @@ def weights_of_day(
     if strategy.min_change > 0 or strategy.rebalance_interval > 1:
         positions = np.where(may_trade, positions, 0.0)  # a position that was closed does not stay as it was
 
-    kept = {name: weight for name, weight in zip([*assets, *gone], positions.tolist(), strict=True) if weight}
+    kept = dict(zip([*assets, *gone], positions.tolist(), strict=True))
     next_state = State(day, kept, dict(carried_in), parameters, memory, memory, waited)
     last_day = data.isel(field=0, time=slice(-1, None), drop=True)  # a slice: a list would copy the indexes
     weights = last_day.copy(deep=False, data=[np.where(may_trade, positions, 0.0)[: len(assets)]])
@@ -266,7 +266,7 @@ def _days_since_rebalance(state: State | None, days: "pd.Index", interval: int) 
 
     A day that is run again is a rebalance if it was one before.
     """
-    if state is None or interval == 1 or state.date > days.values[-1]:
+    if state is None or state.date > days.values[-1]:
         return 0
     later = _later_days(days, state.date)
     waited = state.days_since_rebalance + later

@@ -4,7 +4,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lib.engine.lbfgs import History, Lbfgs
+from lib.engine.lbfgs import History, Lbfgs, _within, memory_for, minimise
 from tests.switches import ALL, LONG
 
 # each from (size,) to a number; the last has its minimum at the start, the one before falls for ever
@@ -129,3 +129,61 @@ def test_the_first_loss_of_an_epoch_is_not_compared_with_the_last_of_the_one_bef
     assert not run.done
     run.step(1.0, np.ones(2))
     assert run.done
+
+
+@pytest.mark.parametrize(("epochs", "pairs"), [(1, 20), (2, 40), (6, 120), (50, 120)])
+def test_memory_holds_the_steps_of_all_epochs_up_to_its_limit(epochs, pairs):
+    """Large pages are given to 33 MiB."""
+    memory = memory_for(np.empty((3, 7), np.float32), epochs)
+    assert memory.shape == (3, 2, pairs, 7)
+    assert memory.dtype == np.float32
+    assert memory.flags.c_contiguous
+    assert memory.base.nbytes == 33 * 2**20
+
+
+def test_rows_that_are_done_are_evaluated_no_more():
+    """Each row moves as it does alone, in place."""
+    centre, calls = np.array([[1.0, 2.0], [0.0, 0.0], [-3.0, 0.5]]), []
+
+    def evaluate(active, rows):
+        calls.append(active)
+        error = rows - centre[active]
+        return (error**4).sum(axis=1), 4 * error**3
+
+    rows = np.zeros((3, 2))
+    losses = minimise(rows, evaluate, 0.5, 1)
+    assert calls[0] == slice(None)
+    assert calls[1:] == [[0, 2]] * (len(calls) - 1)
+    assert [len(each) for each in losses] == [20, 1, 20]
+    for k in range(3):
+        alone = Lbfgs(np.zeros(2), 0.5)
+        while not alone.done:
+            error = alone.x - centre[k]
+            alone.step((error**4).sum(), 4 * error**3)
+        assert alone.losses == losses[k]
+        assert np.array_equal(alone.x, rows[k])
+
+
+@pytest.mark.parametrize("slope", [0.25, 1.0, 8.0])
+def test_the_first_step_is_as_long_as_the_learning_rate_at_most(slope):
+    """It goes down the gradient, divided by the sum of its absolute values where that exceeds one."""
+    run = Lbfgs(np.zeros(2), 0.5)
+    run.step(1.0, np.array([slope, -slope]))
+    size = 0.5 * slope * min(1, 1 / (2 * slope))
+    assert run.x.tolist() == pytest.approx([-size, size])
+    assert not run.done
+
+
+@pytest.mark.parametrize(
+    ("values", "limit", "within"),
+    [
+        ([1.0, -1.0], 1.0, True),
+        ([1.0, -1.01], 1.0, False),
+        ([0.0, 1.2], 1.0, False),  # though the sum of squares is small
+        ([5.0, 0.0], 1.0, False),
+        ([np.nan, 0.0], 1.0, False),
+        ([np.inf, 0.0], 1.0, False),
+    ],
+)
+def test_no_absolute_value_exceeds_the_limit(values, limit, within):
+    assert _within(np.array(values), limit) is within

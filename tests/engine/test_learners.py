@@ -1,21 +1,27 @@
 """Estimators, rules and pooled models equal the same fit written by hand."""
 
+import functools
+import os
 import pickle
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
+import lib.model
 from lib import Strategy
 from lib.engine import learners
 from lib.engine.inputs import feature_values, get_target_classes, model_inputs, select_assets, training_set_of
-from lib.engine.prediction import last_outputs, panel_outputs
+from lib.engine.prediction import _shared, last_outputs, panel_outputs
 from lib.engine.training import TrainingWarning
 from tests.switches import long
 from tests.trained import window
@@ -88,6 +94,7 @@ def test_each_asset_has_an_estimator_of_its_own(scale):
     chosen = strategy(model=Ridge, target=next_return, leave_out_unknown=True, scale=scale)
     models = chosen.train_model(data)
     assert len({id(models[asset]) for asset in models}) == len(models) == 4
+    assert _shared(models, replace(chosen, scope="pooled")) is None
     whole = training_set_of(data, chosen)
     for k, asset in enumerate(models):
         alone = make_pipeline(*[StandardScaler()] * scale, Ridge())
@@ -238,6 +245,374 @@ def test_what_cannot_work_together_ends_in_a_sentence(changes, sentence):
 
     with pytest.raises((ValueError, TypeError), match=sentence):
         run()
+
+
+class Halves(nn.Module):
+    """A module of torch without parameters."""
+
+    def __init__(self, n_features, strategy):
+        super().__init__()
+
+    def forward(self, x):
+        return x[..., 0] * 0 + 0.5
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "packages"),
+    [
+        ("LSTM", "torch", []),
+        (Halves, "torch", []),
+        (lambda n_features, strategy: Halves(n_features, strategy), "torch", []),
+        ("constant", "rule", []),
+        (lambda x: x[..., 0], "rule", []),
+        (lambda x, power=2: x[..., 0] ** power, "rule", []),
+        (Ridge, "estimator", ["sklearn"]),
+        (Ridge(), "estimator", ["sklearn"]),
+        (
+            lambda: make_pipeline(StandardScaler(), LGBMRegressor(n_jobs=1)),
+            "estimator",
+            ["lightgbm", "sklearn"],
+        ),
+        (lambda n_features, strategy: Coin(), "estimator", [Coin.__module__.partition(".")[0]]),
+    ],
+)
+def test_the_kind_of_a_model_decides_its_precision_and_what_it_needs(model, kind, packages):
+    chosen = strategy(model=model)
+    assert learners.kind_of(chosen) == kind
+    assert learners.dtype_of(chosen) is (np.float32 if kind == "torch" or model == "constant" else np.float64)
+    assert learners.estimator_packages(chosen) == packages
+    assert not learners.is_classifier(chosen)
+    published = model == "LSTM" and learners.lstm.is_published_network(chosen)
+    assert learners.is_published(chosen) == published
+    assert learners.needs_torch(chosen) == (kind == "torch" and not published)
+
+
+def test_a_model_of_ones_own_in_torch_is_reported_once(capsys):
+    learners.lstm.report_torch.cache_clear()
+    for _ in range(2):
+        assert learners.needs_torch(strategy(model=Halves))
+    line = "Model Halves trains in torch, not on the fast path of the published LSTM.\n"
+    assert capsys.readouterr().err == line
+    assert not learners.needs_torch(strategy(model="constant"))
+    assert not capsys.readouterr().err
+
+
+def test_only_an_estimator_with_probabilities_is_a_classifier():
+    assert learners.is_classifier(strategy(model=LogisticRegression))
+    assert learners.is_classifier(strategy(model=lambda: make_pipeline(LogisticRegression())))
+    assert not learners.is_classifier(strategy(model=Ridge))
+
+
+@pytest.mark.parametrize(
+    ("methods", "expected"),
+    [
+        (("fit",), False),
+        (("predict",), False),
+        (("predict", "predict_proba"), False),
+        (("fit", "predict"), True),
+        (("fit", "predict_proba"), True),
+    ],
+)
+def test_an_estimator_fits_and_predicts(methods, expected):
+    made = type("Own", (), {name: lambda self: None for name in methods})
+    assert learners.is_estimator(made) == learners.is_estimator(made()) == expected
+
+
+def test_a_registered_function_is_known_by_its_own_arguments(monkeypatch):
+    for name in ("rising", "falling", "ridge", "halves"):
+        monkeypatch.setitem(lib.model.model, name, None)  # removed after the test
+
+    @lib.model.model
+    def rising(x):
+        return x[..., 0] + 1
+
+    @lib.model.model
+    def ridge():
+        return Ridge()
+
+    @lib.model.model
+    def halves(n_features, strategy, width=1):
+        return Halves(n_features, strategy)
+
+    def plus_one(function):
+        @functools.wraps(function)
+        def decorated(x):
+            return function(x) + 1
+
+        return decorated
+
+    @lib.model.model
+    @plus_one
+    def falling(x):
+        return x[..., 0]
+
+    for model in (falling, "falling", plus_one(lambda x: x[..., 0])):  # with its own decorator
+        rule = learners.new_rule(strategy(model=model))
+        assert rule(np.zeros((2, 3, 1))).tolist() == [[1] * 3] * 2
+    kinds = [learners.kind_of(strategy(model=name)) for name in ("rising", "ridge", "halves(width=3)")]
+    assert kinds == ["rule", "estimator", "torch"]
+    assert learners.new_rule(strategy(model="rising"))(np.zeros((2, 3, 1))).tolist() == [[1] * 3] * 2
+
+
+@pytest.mark.parametrize(
+    ("function", "number"),
+    [
+        (lambda: 0, 0),
+        (lambda x: 0, 1),
+        (lambda x, y: 0, 2),
+        (lambda x, y=3: 0, 1),
+        (lambda x, /, y: 0, 2),
+        (lambda x, *more, key, **others: 0, 1),
+        (np.maximum, 2),  # without a signature
+    ],
+)
+def test_arguments_without_a_default_are_counted(function, number):
+    assert learners._arguments(function) == number
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"scope": "pooled"},
+        {"window": 1},
+        {"optimiser": "Adam"},
+        {"optimiser": "Adam", "window": 1, "batch_size": 8},
+        {"loss": "bce"},
+        {"validation": 0.2},
+        {"validation": 0.2, "patience": 1},
+        {},
+        {"scale": True, "epochs": 2, "leave_out_unknown": True},
+    ],
+    ids=str,
+)
+def test_an_option_of_the_training_needs_torch(option):
+    chosen = Strategy(**option)
+    expected = bool({"scope", "window", "optimiser", "loss", "validation"} & option.keys())
+    assert learners.has_options(chosen) == expected
+    published = learners.is_published(Strategy())  # not where the class was edited
+    assert learners.is_published(chosen) == (published and not expected)
+    assert learners.needs_torch(chosen) == (expected or not published)
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        (
+            {"loss": "bce"},
+            "loss: for torch modules only, and model Ridge is an estimator: set its .* Leave it",
+        ),
+        (
+            {"loss": "bce", "optimiser": "Adam"},
+            "optimiser, loss: for .* Ridge is an estimator: .* Leave them out",
+        ),
+    ],
+)
+def test_options_of_torch_are_named_for_other_models(option, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Strategy(model=Ridge, **option)
+    with pytest.raises(ValueError, match=r"constant is a rule\. Leave"):
+        Strategy(model="constant", **option)
+
+
+def test_windows_are_the_last_days_of_each_day():
+    values = np.arange(24).reshape(2, 4, 3)  # (asset, time, feature)
+    found = learners.windows_of(values, 3)
+    assert found.shape == (2, 2, 3, 3)
+    assert all(np.array_equal(found[day], values[:, day : day + 3]) for day in range(2))
+    flat = learners.windows_of(values[..., 0], 3)
+    assert all(np.array_equal(flat[day], values[:, day : day + 3, 0]) for day in range(2))
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        (
+            1,
+            {
+                (0, 0): [0, 1],
+                (1, 0): [8, 9],
+                (0, 1): [2, 3],
+                (0, 2): [4, 5],
+                (1, 2): [12, 13],
+                (1, 3): [14, 15],
+            },
+        ),
+        (2, {(0, 1): [0, 1, 2, 3], (0, 2): [2, 3, 4, 5], (1, 3): [12, 13, 14, 15]}),
+        (3, {(0, 2): [0, 1, 2, 3, 4, 5]}),
+        (4, {}),
+        (5, {}),
+    ],
+)
+def test_rows_are_ordered_by_day_then_asset(days, expected):
+    x = np.arange(16.0).reshape(2, 4, 2)
+    known = np.array([[1, 1, 1, 0], [1, 0, 1, 1]], bool)
+    rows, there = learners.rows_of(x, known, days)
+    assert rows.tolist() == list(expected.values())
+    assert rows.shape == (len(expected), 2 * days)
+    assert sorted(map(tuple, np.argwhere(there))) == sorted(expected)
+    everywhere = np.ones((2, 4), bool)
+    assert learners.rows_of(x, everywhere, days)[1].sum() == 2 * max(4 - days + 1, 0)
+
+
+@pytest.mark.parametrize("window", [0, 1, 2, 4, 5])
+def test_a_rule_sees_its_window_with_nothing_in_place_of_what_is_not_known(window):
+    seen = []
+
+    def latest(x):
+        seen.append(x.copy())
+        return np.nan_to_num(x[..., 0]) + x.shape[1]
+
+    x = np.arange(8.0).reshape(2, 4, 1)
+    known = np.array([[1, 1, 0, 1], [1, 1, 1, 1]], bool)
+    values, there = learners.rule_outputs(latest, x, known, strategy(model=latest, window=window))
+    shown = np.where(known[..., None], x, np.nan)
+    if not window:
+        assert np.array_equal(seen[0], shown, equal_nan=True)
+        assert there is known
+        assert np.array_equal(values, np.nan_to_num(shown[..., 0]) + 4)
+        return
+    assert len(seen) == max(5 - window, 0)
+    for day, part in enumerate(seen):
+        assert np.array_equal(part, shown[:, day : day + window], equal_nan=True)
+    assert np.isnan(values[:, : window - 1]).all()
+    assert np.array_equal(values[:, window - 1 :], np.nan_to_num(shown[:, window - 1 :, 0]) + window)
+    expected = [
+        [known[k, max(d - window + 1, 0) : d + 1].all() and d + 1 >= window for d in range(4)] for k in (0, 1)
+    ]
+    assert there.tolist() == expected
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 4, 1), (4, 2)])
+def test_a_rule_of_another_shape_is_refused(shape):
+    rule = learners.Rule(lambda x: np.zeros(shape))
+    with pytest.raises(ValueError, match=r"an array of shape \(2, 4\), not \(.*\)"):
+        rule(np.zeros((2, 4, 1)))
+    assert learners.Rule(lambda x: x[..., 0].astype(int).tolist())(np.ones((2, 4, 1))).dtype == float
+
+
+def test_settings_of_every_part_are_seeded_and_limited(monkeypatch):
+    monkeypatch.setattr(learners, "_cores", lambda: 4)
+    given = BaggingRegressor(LGBMRegressor(n_jobs=None), n_jobs=None)
+    made = learners.new_estimator(strategy(model=given, seed=2**31 + 5))
+    assert (made.random_state, made.estimator.random_state) == (5, 5)
+    assert (made.n_jobs, made.estimator.n_jobs) == (None, 1)  # None is one core for scikit-learn alone
+    given = BaggingRegressor(LGBMRegressor(n_jobs=9, random_state=0), n_jobs=-1, random_state=3)
+    made = learners.new_estimator(strategy(model=given))
+    assert (made.random_state, made.estimator.random_state) == (3, 0)
+    assert (made.n_jobs, made.estimator.n_jobs) == (4, 4)
+
+
+@pytest.mark.parametrize(("value", "jobs"), [(-1, 4), (0, 4), (1, 1), (3, 3), (4, 4), (5, 4), (64, 4)])
+def test_no_more_cores_are_used_than_there_are(value, jobs, monkeypatch):
+    monkeypatch.setattr(learners, "_cores", lambda: 4)
+    assert learners._jobs(value, of_sklearn=True) == learners._jobs(value, of_sklearn=False) == jobs
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"), [("", 3), ("1", 1), ("2", 2), ("3", 3), ("8", 3), ("0", 3), ("2,1", 3), (None, 3)]
+)
+@pytest.mark.parametrize("known", [True, False], ids=["of this process", "of the machine"])
+def test_the_cores_are_those_of_the_process_within_its_limit(limit, cores, known, monkeypatch):
+    if known:
+        monkeypatch.setattr(
+            os, "sched_getaffinity", lambda process: {0, 4, 5} if process == 0 else {0}, raising=False
+        )
+    else:
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7 if known else 3)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if limit is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert learners._cores() == cores
+
+
+def test_a_machine_that_does_not_tell_its_cores_has_one(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert learners._cores() == 1
+
+
+def test_an_instance_that_was_trained_is_trained_anew():
+    given = Ridge().fit([[0.0], [1.0]], [0, 1])
+    assert not hasattr(learners.new_estimator(strategy(model=given)), "coef_")
+    own = Coin()
+    made = learners.new_estimator(strategy(model=own))
+    assert type(made) is Coin
+    assert made is not own
+
+
+class Noted:
+    """An estimator that keeps what it was given."""
+
+    def fit(self, x, y):
+        self.x, self.y = x, y
+
+
+class Plain(Noted):
+    def predict(self, x):
+        return x[:, :1] * 10  # a column
+
+
+class Classes(Noted):
+    classes = None
+
+    def predict_proba(self, x):
+        if self.classes:
+            self.classes_ = self.classes
+        return np.stack([x[:, 0] + k for k in range(len(self.classes or (0, 1)))], axis=1)
+
+
+@pytest.mark.parametrize(("model", "kind"), [(Plain, "f"), (Classes, "i")])
+def test_a_classifier_is_given_whole_numbers(model, kind):
+    made = learners.fit_estimator(strategy(model=model), np.ones((2, 1)), np.array([0.0, 1.0]))
+    assert made.y.dtype.kind == kind
+    assert made.y.tolist() == [0, 1]
+    wrong = np.array([0.0, 0.5])
+    if kind == "f":
+        assert learners.fit_estimator(strategy(model=model), np.ones((2, 1)), wrong).y.tolist() == [0, 0.5]
+        return
+    with pytest.raises(
+        ValueError, match="model Classes is a classifier, and target next_open_up has other values"
+    ):
+        learners.fit_estimator(strategy(model=model), np.ones((2, 1)), wrong)
+
+
+@pytest.mark.parametrize(
+    ("model", "classes", "expected"),
+    [
+        (Plain, None, [[0, 10, np.nan], [np.nan, 40, 50]]),
+        (Classes, None, [[1, 2, np.nan], [np.nan, 5, 6]]),
+        (Classes, [0, 1], [[1, 2, np.nan], [np.nan, 5, 6]]),
+        (Classes, [1], [[0, 1, np.nan], [np.nan, 4, 5]]),
+        (Classes, [0], [[0, 0, np.nan], [np.nan, 0, 0]]),
+    ],
+)
+@pytest.mark.parametrize("window", [0, 2])
+def test_the_output_of_an_estimator_is_its_prediction_or_the_probability_of_a_rise(
+    model, classes, expected, window
+):
+    made = model()
+    made.classes = classes
+    x, known = np.arange(6.0).reshape(2, 3, 1), np.array([[1, 1, 0], [0, 1, 1]], bool)
+    values, there = learners.estimator_outputs(made, x, known, strategy(model=model, window=window))
+    if window:  # the first column of a row is the day before
+        expected = [[np.nan, expected[0][0], np.nan], [np.nan, np.nan, expected[1][1]]]
+    assert np.array_equal(values, expected, equal_nan=True)
+    assert np.array_equal(there, np.isfinite(expected))
+    nothing = learners.estimator_outputs(made, x, known & False, strategy(model=model, window=window))
+    assert not nothing[1].any()
+    assert np.isnan(nothing[0]).all()
+
+
+def test_only_the_warning_of_missing_feature_names_is_hidden():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with learners._quiet():
+            warnings.warn("X does not have valid feature names, but LGBMRegressor was fitted", stacklevel=1)
+            warnings.warn("another", stacklevel=1)
+        warnings.warn("X does not have valid feature names", stacklevel=1)
+    assert [str(warning.message) for warning in caught] == ["another", "X does not have valid feature names"]
 
 
 @long

@@ -1,5 +1,6 @@
 """Training all assets together equals one `torch.optim.LBFGS` per asset, for modules of every kind."""
 
+import copy
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +12,7 @@ from torch import nn
 from lib import Strategy
 from lib.engine import recurrent, torch_training
 from lib.engine.inputs import set_of_assets
-from lib.engine.torch_models import Batch, NotBatchableError
+from lib.engine.torch_models import Batch, NotBatchableError, with_batchable_layers
 from tests.switches import ALL, LONG, long
 from tests.vectors import vector
 
@@ -108,11 +109,7 @@ MODULES = {
     "last state of a GRU": LastState,
     "last state of an LSTM": partial(LastState, kind="LSTM"),
 }
-ORDINARY = [
-    "LSTM, 2 layers",
-    "GRU, 1 layers",
-    "attention",
-]
+ORDINARY = ["GRU, 1 layers", "attention"]  # single evaluations of the others are compared below
 
 
 def examples(assets=3, days=71):
@@ -185,6 +182,9 @@ def test_states_that_overflow_end_in_values_and_in_no_warning():
     h = recurrent.rnn(np.ones((1, 9, 1), np.float32), weight, weight, np.zeros((1, 1), np.float32), relu=True)
     assert h[1] == 1e9
     assert h[-1] == np.inf
+    start, mixed = np.full((1, 1, 2), 1e30, np.float32), np.float32([[[1e30, 1e30], [-1e30, 1e30]]])
+    h = recurrent.rnn(np.ones((1, 5, 1), np.float32), start, mixed, np.zeros((1, 2), np.float32), relu=True)
+    assert np.isnan(h[2:, 0, 0]).all()  # the difference of two overflows
     fitted = torch_training.fit(examples(2, 40), strategy(Relu, learning_rate=10, epochs=9))
     assert not np.isfinite([losses[-1] for _, losses, _ in fitted.values()]).all()
 
@@ -251,8 +251,9 @@ def test_layers_that_cannot_be_written_out_are_refused():
         Batch(nn.GRU(1, 2, bidirectional=True))
     with pytest.raises(NotBatchableError, match="bidirectional or projected"):
         Batch(nn.LSTM(1, 4, proj_size=2))
-    with pytest.raises(NotBatchableError, match="not float32"):
-        Batch(nn.Linear(1, 1).double())
+    for layer in (nn.Linear(1, 1).double(), nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1).double())):
+        with pytest.raises(NotBatchableError, match="not float32"):
+            Batch(layer)
 
 
 def test_a_model_of_the_wrong_shape_is_refused():
@@ -264,3 +265,155 @@ def test_a_model_of_the_wrong_shape_is_refused():
         ValueError, match=r"must return one number per day, shape .*1, 71\), not .*1, 71, 1\)"
     ):
         torch_training.fit(examples(), strategy(Wide))
+
+
+# ---- layers and batches, compared with torch's own ----
+
+
+def layer_of(kind, inputs=3, hidden=4, **options):
+    if kind == "relu":
+        kind, options = "RNN", options | {"nonlinearity": "relu"}
+    return getattr(nn, kind)(inputs, hidden, **options)
+
+
+def close(ours, theirs):
+    """Return True if arrays agree to the rounding of float32."""
+    return np.allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN", "relu"])
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_first": True}, {"num_layers": 2}, {"num_layers": 3, "batch_first": True, "bias": False}],
+    ids=str,
+)
+def test_a_layer_has_the_outputs_and_gradients_of_torchs(kind, options):
+    """Its parameters are shared by all sequences; the last states count too."""
+    torch.manual_seed(1)
+    theirs = layer_of(kind, **options)
+    ours = with_batchable_layers(copy.deepcopy(theirs))
+    shape, days = ((2, 5, 3), 1) if options.get("batch_first") else ((5, 2, 3), 0)
+    x, factors = torch.randn(shape), torch.randn((*shape[:2], 4))
+    of_state = torch.randn((options.get("num_layers", 1), 2, 4))
+
+    def run(layer):
+        inputs = x.clone().requires_grad_()
+        h, state = layer(inputs)
+        last = state[0] if kind == "LSTM" else state
+        ((h * factors).sum() + (last * of_state).sum()).backward()
+        gradients = {name: parameter.grad for name, parameter in layer.named_parameters()}
+        assert torch.equal(h.select(days, -1), last[-1])
+        return {"h": h.detach(), "last": last.detach(), "x": inputs.grad} | gradients
+
+    found, expected = run(ours), run(theirs)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        assert found[name].shape == values.shape
+        assert close(found[name], values), name
+
+
+class PerFeature(Recurrent):
+    """A recurrent layer over each feature by itself: several sequences per asset."""
+
+    def __init__(self, n_features, strategy):
+        super().__init__(1, strategy)
+
+    def forward(self, x):
+        return self.linear(self.layer(x[0].T[:, :, None])[0]).mean(dim=0).T
+
+
+class Beside(Recurrent):
+    """A recurrent layer whose input is a parameter, and one that training does not change."""
+
+    def __init__(self, n_features, strategy):
+        super().__init__(n_features, strategy)
+        self.fixed = nn.LSTM(n_features, strategy.hidden_size, batch_first=True).requires_grad_(False)
+        self.start = nn.Parameter(torch.ones(1, 3, n_features))
+        self.layer.weight_hh_l0.requires_grad_(False)
+
+    def forward(self, x):
+        h = self.layer(x)[0] + self.fixed(x)[0] + self.fixed(self.start)[0][:, -1:]
+        return self.linear(h).squeeze(-1)
+
+
+BATCHED = {
+    **{kind: partial(Recurrent, kind=kind, layers=2) for kind in ("LSTM", "GRU", "RNN")},
+    "relu": Relu,
+    "MLP": Mlp,
+    "several sequences": PerFeature,
+    "partly fixed": Beside,
+    "last state": partial(LastState, kind="LSTM"),
+}
+
+
+@pytest.mark.parametrize("assets", [1, 3])
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_batch_has_the_outputs_losses_and_gradients_of_each_model_alone(name, assets):
+    torch.manual_seed(2)
+    model = BATCHED[name](2, Strategy(hidden_size=3))
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(assets, 6, 2)).astype("f4"), random.normal(size=(assets, 6)).astype("f4")
+    batch = Batch(model)
+    rows = batch.row + random.normal(0, 0.3, (assets, len(batch.row))).astype("f4")
+    outputs, (losses, gradients) = batch.outputs(rows, x), batch.loss_and_gradient(rows, x, y)
+    assert (outputs.shape, losses.shape, gradients.shape) == ((assets, 6), (assets,), rows.shape)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert torch.equal(torch.from_numpy(batch.row), nn.utils.parameters_to_vector(parameters))
+    for k in range(assets):
+        nn.utils.vector_to_parameters(torch.from_numpy(rows[k].copy()), parameters)
+        model.zero_grad()
+        output = model(torch.from_numpy(x[k : k + 1]))
+        loss = nn.functional.mse_loss(output, torch.from_numpy(y[k : k + 1]))
+        loss.backward()
+        assert close(outputs[k], output.detach()[0])
+        assert close(losses[k], loss.detach())
+        assert close(gradients[k], torch.cat([parameter.grad.flatten() for parameter in parameters]))
+
+
+@pytest.mark.parametrize("model", [Mlp, partial(Recurrent, layers=2)])
+def test_dropout_draws_for_every_asset_what_one_alone_draws(model):
+    of = model(2, Strategy(hidden_size=4), dropout=0.5)
+    batch, x = Batch(of), np.ones((3, 5, 2), np.float32)
+    rows, y = np.repeat(batch.row[None], 3, axis=0), np.zeros((3, 5), np.float32)
+    torch.manual_seed(4)
+    losses, gradients = batch.loss_and_gradient(rows, x, y)
+    torch.manual_seed(4)
+    alone, gradient = batch.loss_and_gradient(rows[:1], x[:1], y[:1])
+    assert losses.tolist() == alone.tolist() * 3
+    assert (gradients == gradient).all()
+    outputs = batch.outputs(rows, x)
+    assert np.array_equal(outputs, batch.outputs(rows, x))
+    assert close(outputs[0], of.eval()(torch.from_numpy(x[:1])).detach()[0])
+    assert losses[0] != pytest.approx(np.mean(outputs[0] ** 2), rel=1e-3)
+
+
+def test_what_a_batch_cannot_do_is_refused():
+    class Own(nn.GRU):
+        pass
+
+    x = torch.zeros(2, 3, 1)
+    for layer in (nn.GRU(1, 2), nn.LSTM(1, 2)):
+        layer = with_batchable_layers(layer)
+        with pytest.raises(NotBatchableError, match="an initial state, or input without a batch"):
+            layer(x, torch.zeros(1, 3, 2))
+        with pytest.raises(NotBatchableError, match="an initial state, or input without a batch"):
+            layer(x[0])
+    with pytest.raises(NotBatchableError, match="it uses the last cell state of an LSTM"):
+        with_batchable_layers(nn.LSTM(1, 2))(x)[1][1].shape  # noqa: B018
+    with pytest.raises(NotBatchableError, match="it derives Own from a recurrent layer"):
+        with_batchable_layers(nn.Sequential(nn.Linear(1, 1), Own(1, 2)))
+
+
+@pytest.mark.parametrize("gates", [1, -1])
+def test_gates_that_saturate_end_in_values_and_in_no_warning(gates):
+    x = np.array([[[gates * 1e9]], [[0.5]]], np.float32)
+    w_ih, w_hh = np.ones((2, 1, 4), np.float32), np.zeros((2, 1, 4), np.float32)
+    h, *_ = recurrent.lstm(x, w_ih, w_hh, np.zeros((2, 4), np.float32))
+    half = 1 / (1 + np.exp(-0.5))
+    assert h[0].tolist() == [[0], [0]]
+    assert h[1, :, 0] == pytest.approx([np.tanh(1) if gates > 0 else 0, half * np.tanh(half * np.tanh(0.5))])
+    h, *_ = recurrent.gru(
+        x, w_ih[..., :3], w_hh[..., :3], *np.zeros((2, 2, 3), np.float32)[:1], np.zeros((2, 1))
+    )
+    assert h[0].tolist() == [[0], [0]]
+    assert h[1, :, 0] == pytest.approx([0 if gates > 0 else -1, (1 - half) * np.tanh(0.5)])
