@@ -429,7 +429,7 @@ def test_a_loss_in_validation_stands_at_the_last_evaluation_of_its_epoch(
     names = ["training", "validation"] if pooled else ["A", "A, validation", "B", "B, validation"]
     assert [trace.name for trace in figure.data] == names
     for training, validation in zip(figure.data[::2], figure.data[1::2], strict=True):
-        assert tuple(training.y) == (*losses, 0.25) if squared and not pooled else losses
+        assert tuple(training.y) == ((*losses, 0.25) if squared and not pooled else losses)
         assert (list(validation.x), list(validation.y)) == ([1, 3], [0.7, 0.6])
         assert validation.line.color == training.line.color
         assert (training.line.dash, validation.line.dash) == ("solid", "dash")
@@ -457,7 +457,7 @@ def test_outcome_by_output_by_hand(offset: int) -> None:
     expected = [0.4, 0.6] if offset == 0 else [(30 * 0.4 + 29 * 0.6) / 59]
     assert points["output"].tolist() == pytest.approx(expected)
     assert points["target"].tolist() == pytest.approx([0, 1] if offset == 0 else [29 / 59])
-    assert points["count"].tolist() == [FEWEST_IN_BIN] * 2 if offset == 0 else [59]
+    assert points["count"].tolist() == ([FEWEST_IN_BIN] * 2 if offset == 0 else [59])
     assert points["error"].tolist() == pytest.approx(
         [0, 0] if offset == 0 else [(29 * 30 / 59 / 58 / 59) ** 0.5]
     )
