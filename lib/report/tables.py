@@ -126,7 +126,9 @@ def trainings_table(trainings: list[EvaluatedTraining], by_asset: bool = False) 
             after = {asset: _scores_after(group, classes) for asset, group in groups.items()}
             table = training_table(training.models, training.in_sample)
             table = table.join(pd.DataFrame.from_dict(after, orient="index", columns=_names_after(classes)))
-            table = table.rename_axis("asset").reset_index()
+            numbers = table.columns.drop("left_out")
+            empty = numbers[table[numbers].isna().all()]  # objects, and pandas would warn of joining them
+            table = table.astype(dict.fromkeys(empty, float)).rename_axis("asset").reset_index()
             table.insert(0, "trained_to", training.models.window[1])
         else:
             row = training_row(training.models, training.in_sample)

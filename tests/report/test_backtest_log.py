@@ -309,21 +309,22 @@ def test_trainings_of_which_one_has_other_models_are_not_evaluated() -> None:
 
 
 def test_returned_weights_by_hand(capsys: pytest.CaptureFixture) -> None:
-    data = vector("loaded").isel(time=slice(-4, None))
+    data = vector("loaded").isel(time=slice(-5, None))
     data = data.isel(asset=(data.sel(field="is_liquid") == 1).all("time").values.nonzero()[0][:3])
     data = data.rename("stocks_s&p500")  # the library warns of another competition, and the log does not
-    days, (first, second, third) = data.time.values[:3], data.asset.values
+    days, (first, second, third) = data.time.values[:4], data.asset.values
     log = BacktestLog(Strategy(top_assets=3))
     close = data.sel(field="close") * 0
     rows = [
         (close + 0.25).isel(time=[0]).assign_coords(note=1),
         (close + 0.25).isel(time=1, asset=[2, 0]).assign_coords(note=2),  # without `time`, in another order
         (close + 0.05).isel(time=slice(0, 3), drop=True).drop_vars("field").where(data.asset != second),
+        (close + 0.1).isel(time=0, drop=True),  # without a day
     ]
     for day, row in zip(days, rows, strict=True):
         log.predictions.append(Prediction(day.astype("M8[D]"), row))
-    expected = [[0.25] * 3, [0.25, np.nan, 0.25], [0.05, np.nan, 0.05]]
-    cleaned = np.array([[0.1] * 3, [0.1, 0, 0.1], [0.05, 0, 0.05]])
+    expected = [[0.25] * 3, [0.25, np.nan, 0.25], [0.05, np.nan, 0.05], [0.1] * 3]
+    cleaned = np.array([[0.1] * 3, [0.1, 0, 0.1], [0.05, 0, 0.05], [0.1] * 3])
     coords = {"time": days, "asset": [first, second, third]}
     weights = xr.DataArray(cleaned, coords, ("time", "asset"), name="weights")
     found = log.returned_weights(weights, data)

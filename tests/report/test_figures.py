@@ -476,12 +476,14 @@ def test_outputs_are_in_ten_groups_of_equally_many() -> None:
     assert points["count"].tolist() == [61, 60] * 5
     assert points["output"].is_monotonic_increasing
     assert points["output"].iloc[0] == pytest.approx(30 / 605)  # the mean of 0 to 60
+    points = outcome_by_output(pd.DataFrame({"output": 0.5, "target": np.arange(100.0)}))
+    assert points["target"].tolist() == [16.5, 50, 83]  # equal outputs keep their order
 
 
 def test_outputs_and_their_outcome_are_drawn() -> None:
     in_sample, later, values = outputs()
     values[3] = np.nan  # a day without any output
-    values[4, 2] = np.nan
+    values[4, 2] = values[5, 1:] = np.nan
     figure = outputs_figure(in_sample, later, values)
     for trace, table in zip(figure.data, (in_sample, later), strict=False):
         points = outcome_by_output(table)
