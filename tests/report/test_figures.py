@@ -332,6 +332,17 @@ def test_holdings_by_hand() -> None:
     assert drawn("holdings").layout.yaxis.dtick == 1  # every asset is named
 
 
+def test_assets_held_from_the_same_day_keep_their_order_and_one_short_day_shows() -> None:
+    time, names = pd.bdate_range("2020-01-01", periods=3), [f"A{k:02}" for k in range(30)]
+    table = xr.DataArray(np.full((3, 30), 0.02), {"time": time, "asset": names}, ("time", "asset"))
+    table[1, -1] = -0.02
+    heat, *lines = holdings_figure(table, traded(3)).data
+    assert list(heat.y) == names
+    assert heat.z[-1].tolist() == [0.02, -0.02, 0.02]
+    assert [line.name for line in lines] == ["gross", "turnover", "long", "short", "net"]
+    assert lines[3].y.tolist() == pytest.approx([0, -0.02, 0])
+
+
 def test_holdings_do_not_depend_on_the_order_of_dimensions() -> None:
     figure = holdings_figure(weights().T, traded(), SOURCE)
     assert figure.to_json() == drawn("holdings").to_json()
