@@ -196,6 +196,15 @@ def test_models_of_another_type_have_a_sentence(shown: list) -> None:
     assert shown == [foreign_models({"mean": 1.0})] * 2
 
 
+def test_weights_of_another_run_have_a_sentence_instead_of_a_report(few: tuple, shown: list) -> None:
+    data, weights, _ = few
+    log = BacktestLog(Strategy())
+    show_backtest(data, weights, log=log)
+    show_backtest_trainings(log, data, weights)
+    assert shown == [log.fault(weights)] * 2
+    assert "The log holds no backtest" in shown[0]
+
+
 @pytest.mark.parametrize(
     ("strategy", "days", "expected"),
     [

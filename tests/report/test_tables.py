@@ -273,6 +273,7 @@ def test_trainings_without_models_or_outcomes_stand_beside_others(other: str) ->
     for trainings in ([whole, part], [part, whole]):
         table = trainings_table(trainings, by_asset=True)
         assert table["days_out_of_sample"].sum() == 6
+        assert trainings_table([part], by_asset=True).columns.tolist() == table.columns.tolist()
         assert {kind.kind for kind in table.drop(columns="left_out").dtypes} == {"f"}
 
 
