@@ -139,10 +139,9 @@ class BacktestLog:
         import qnt.output as qnout
         import xarray as xr
 
-        days = _days(weights)
-        rows = [_row(entry) for entry in _last_run(self.predictions, days)]
-        if self.fault(weights) or not rows:
+        if self.fault(weights):
             return None
+        rows = [_row(entry) for entry in _last_run(self.predictions, _days(weights))]
         returned = xr.concat(rows, "time", join="outer", coords="minimal", compat="override")
         returned = returned.transpose("time", "asset").sortby("asset").rename(weights.name)
         with qnlog.Settings(info=False, err=False):
@@ -219,8 +218,7 @@ def _last_run(calls: list, days: np.ndarray) -> list:
         if used and call.day >= used[-1].day:
             break
         used.append(call)
-    known = np.asarray(days, dtype="M8[D]")
-    return [call for call in used[::-1] if call.day in known]
+    return [call for call in used[::-1] if call.day in days]
 
 
 def _last_day(data: "xr.DataArray") -> np.datetime64:

@@ -119,7 +119,7 @@ def _read(path: Path, key: str) -> EarlierRun | None:
             if content.attrs["key"] != key:
                 return None
             content = content.load()
-        arrays = {name: content[name].reset_coords(drop=True) for name in Portfolio._fields}
+        arrays = {name: content[name] for name in Portfolio._fields}
         return EarlierRun(content.attrs["label"], content.attrs["when"], Portfolio(**arrays))
     except (OSError, ValueError, TypeError, KeyError, IndexError):
         return None

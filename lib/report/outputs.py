@@ -60,7 +60,7 @@ def outputs_of(
     used, days = strategy or models.strategy, np.asarray(list(days), dtype="M8[ns]")
     time = data.time.values
     found: list[dict[str, float]] = []
-    for end in np.searchsorted(time, days) if len(models) else []:
+    for end in np.searchsorted(time, days):
         begin = np.searchsorted(time, time[end] - np.timedelta64(used.lookback_period, "D"))
         window = data[:, begin : end + 1]
         with ending_with(window):
@@ -85,7 +85,7 @@ def in_sample_outputs(models: TrainedModels, training_set: TrainingSet | None) -
     tables = [
         pd.DataFrame({"asset": asset, "output": outputs[k][days], "target": training_set.y[k][days]})
         for k, (asset, days) in enumerate(zip(assets, known & there, strict=True))
-        if asset in models and days.any()
+        if days.any()
     ]
     return pd.concat(tables, ignore_index=True) if tables else _no_rows(IN_SAMPLE_COLUMNS)
 

@@ -126,14 +126,16 @@ def trainings_table(trainings: list[EvaluatedTraining], by_asset: bool = False) 
             after = {asset: _scores_after(group, classes) for asset, group in groups.items()}
             table = training_table(training.models, training.in_sample)
             table = table.join(pd.DataFrame.from_dict(after, orient="index", columns=_names_after(classes)))
-            table = table.rename_axis("asset").reset_index()
+            numbers = table.columns.drop("left_out")
+            empty = numbers[table[numbers].isna().all()]  # objects, and pandas would warn of joining them
+            table = table.astype(dict.fromkeys(empty, float)).rename_axis("asset").reset_index()
             table.insert(0, "trained_to", training.models.window[1])
         else:
             row = training_row(training.models, training.in_sample)
             table = pd.DataFrame([row | _scores_after(later, classes)])
         rows.append(table)
     index = ["trained_to", "asset"] if by_asset else ["trained_to"]
-    return pd.concat(rows, ignore_index=True).set_index(index)
+    return pd.concat(rows).set_index(index)
 
 
 def _names_after(classes: bool) -> list[str]:
@@ -166,7 +168,7 @@ def training_sentence(models: TrainedModels, in_sample: pd.DataFrame) -> str:
 
 def out_of_sample_sentence(trainings: list[EvaluatedTraining]) -> str:
     """Return a sentence on the predictions out of sample of all trainings of a backtest."""
-    later = pd.concat([training.out_of_sample for training in trainings], ignore_index=True)
+    later = pd.concat([training.out_of_sample for training in trainings])
     if not len(later):
         return "There are no predictions out of sample yet: no day after a training is known."
     if not all(has_classes(training.in_sample) for training in trainings):

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from lib import Strategy
 from lib.common.market_data import field
 from lib.engine.models import TrainedModels
 from lib.engine.training import TrainingWarning
-from lib.report import show_backtest, show_backtest_trainings
-from lib.report.backtest_log import BacktestLog, Training
+from lib.report import backtest_log, show_backtest, show_backtest_trainings
+from lib.report.backtest_log import BacktestLog, Prediction, Training
 from tests.switches import long
 from tests.vectors import vector
 
@@ -177,6 +178,162 @@ def test_weights_are_those_that_the_strategy_returned() -> None:
     assert float(returned.max()) > 0.15
     assert returned.time.equals(weights.time)
     assert log.returned_weights(weights * 0.9, data) is None
+
+
+def log_of(strategy: object = STRATEGY, trained: str = "", predicted: str = "") -> BacktestLog:
+    """Return a log of calls on these days of June 2024."""
+    log = BacktestLog(strategy)
+    for day in trained.split():
+        log.trainings.append(Training(np.datetime64(f"2024-06-{day}"), TrainedModels(STRATEGY, ())))
+    for day in predicted.split():
+        log.predictions.append(Prediction(np.datetime64(f"2024-06-{day}"), None, f"state of {day}"))
+    return log
+
+
+def weights_on(*days: str) -> xr.DataArray:
+    time = np.array([f"2024-06-{day}" for day in days], dtype="M8[ns]")
+    return xr.DataArray(np.full((len(days), 1), 0.1), {"time": time, "asset": ["A"]}, ("time", "asset"))
+
+
+@pytest.mark.parametrize(
+    ("trained", "predicted", "fault"),
+    [
+        ("", "", "The log holds no backtest: pass its train_model and predict to backtest_ml"),
+        ("03", "03 04 05", ""),
+        ("", "03 04 05 06", ""),
+        ("03", "", "it stopped before its first day, and these weights, which end on 2024-06-05"),
+        ("03", "02", "it stopped before its first day"),
+        ("03", "03 04", "it stopped after 2024-06-04, and these weights, which end on 2024-06-05"),
+        ("03", "03 04 05 03 04", "it stopped after 2024-06-04"),  # a second run
+        ("03", "05 03 03 04 05", ""),  # predicts the last day, and the first one as a trial
+    ],
+)
+def test_weights_of_another_run_have_a_fault(trained: str, predicted: str, fault: str) -> None:
+    log, weights = log_of(STRATEGY, trained, predicted), weights_on("03", "04", "05")
+    found = log.fault(weights)
+    assert fault in found
+    assert bool(found) == bool(fault)
+    if not fault:
+        assert log.states(weights) == ["state of 03", "state of 04", "state of 05"]
+    elif trained:
+        assert log.returned_weights(weights, weights) is None
+
+
+@pytest.mark.parametrize("state", [None, "a state"])
+def test_a_prediction_is_logged_with_its_state_or_without(state: str | None) -> None:
+    weights = weights_on("03")
+    result = (weights, state) if state else weights
+    log = BacktestLog(SimpleNamespace(predict=lambda *_: result))
+    assert log.predict(None, weights_on("01", "03"), None) is result
+    ((day, kept, kept_state),) = log.predictions
+    assert (day, kept_state) == (np.datetime64("2024-06-03"), state)
+    assert kept is weights
+
+
+@pytest.mark.parametrize("result", ["weights", ("weights", "state")])
+def test_a_backtest_calls_the_log_and_returns_the_weights(
+    result: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, calls = BacktestLog(STRATEGY), []
+    monkeypatch.setattr(
+        backtest_log, "backtest", lambda *days, **logged: calls.append((days, logged)) or result
+    )
+    assert log.backtest("2024-06-03", "2024-06-05") == "weights"
+    logged = {"load_data": log.load_data, "train": log.train_model, "predict": log.predict}
+    assert calls == [((STRATEGY, "2024-06-03", "2024-06-05"), logged)]
+
+
+class Handed(Strategy):
+    """Return what is asked for."""
+
+    def load_data(self, period):
+        return period
+
+
+def test_the_longest_data_of_the_last_day_are_kept() -> None:
+    log, given = BacktestLog(Handed()), weights_on("30")
+    assert log.seen(given) is given
+    short, longer = weights_on("04", "05"), weights_on("03", "04", "05")
+    again, shorter, other_day = longer.copy(), weights_on("05"), weights_on("06")
+    for loaded, kept in (
+        *((short, short), ((longer, "more"), longer), (again, longer)),
+        *((shorter, longer), (other_day, other_day)),
+    ):
+        assert log.load_data(loaded) is loaded
+        assert log.seen(given) is kept
+
+
+def test_data_of_the_template_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Strategy, "load_data", lambda self, period: weights_on("05"))
+    log, given = BacktestLog(STRATEGY), weights_on("30")
+    log.load_data(7)
+    assert log.seen(given) is given
+
+
+def test_each_training_has_the_days_to_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, data = log_of(Handed(), "05 03 03 05 07", "03 04 05 06 07 10"), weights_on("30")
+    weights, calls = weights_on("03", "04", "05", "06", "07", "10"), []
+    monkeypatch.setattr(
+        backtest_log, "evaluate_trainings", lambda *arguments: calls.append(arguments) or [len(calls)]
+    )
+    assert log.evaluated(data, weights) == [1]
+    ((stretches, seen, strategy),) = calls
+    assert [models for models, _ in stretches] == [entry.models for entry in log.trainings[2:]]
+    stretches = [days.astype("M8[D]").astype(str).tolist() for _, days in stretches]
+    assert [[day[-2:] for day in days] for days in stretches] == [
+        ["03", "04", "05"],
+        ["05", "06", "07"],
+        ["07", "10"],
+    ]
+    assert seen is data
+    assert strategy is log.strategy
+    assert log.evaluated(data, weights) == [1]  # once for the same data and weights
+    assert log.evaluated(data, weights.copy()) == [2]
+    assert log.evaluated(data.copy(), weights) == [3]
+    own = weights_on("10")
+    log.load_data(own)
+    log.evaluated(data, weights)
+    assert calls[-1][1] is own
+
+
+def test_trainings_of_which_one_has_other_models_are_not_evaluated() -> None:
+    log, weights = log_of(STRATEGY, "03 05", "03 04 05"), weights_on("03", "04", "05")
+    assert log.without_table(weights) == ""
+    log.trainings[0] = log.trainings[0]._replace(models=[1.0])
+    assert log.evaluated(weights, weights) == []
+    sentence = "train_model returned list, not TrainedModels"
+    assert sentence in log.without_table(weights)
+    with pytest.raises(ValueError, match=sentence):
+        log.table(weights, weights)
+    assert log.without_table(weights[2:]) == ""  # of the second training only
+
+
+def test_returned_weights_by_hand(capsys: pytest.CaptureFixture) -> None:
+    data = vector("loaded").isel(time=slice(-5, None))
+    data = data.isel(asset=(data.sel(field="is_liquid") == 1).all("time").values.nonzero()[0][:3])
+    data = data.rename("stocks_s&p500")  # the library warns of another competition, and the log does not
+    days, (first, second, third) = data.time.values[:4], data.asset.values
+    log = BacktestLog(Strategy(top_assets=3))
+    close = data.sel(field="close") * 0
+    rows = [
+        (close + 0.25).isel(time=[0]).assign_coords(note=1),
+        (close + 0.25).isel(time=1, asset=[2, 0]).assign_coords(note=2),  # without `time`, in another order
+        (close + 0.05).isel(time=slice(0, 3), drop=True).drop_vars("field").where(data.asset != second),
+        (close + 0.1).isel(time=0, drop=True),  # without a day
+    ]
+    for day, row in zip(days, rows, strict=True):
+        log.predictions.append(Prediction(day.astype("M8[D]"), row))
+    expected = [[0.25] * 3, [0.25, np.nan, 0.25], [0.05, np.nan, 0.05], [0.1] * 3]
+    cleaned = np.array([[0.1] * 3, [0.1, 0, 0.1], [0.05, 0, 0.05], [0.1] * 3])
+    coords = {"time": days, "asset": [first, second, third]}
+    weights = xr.DataArray(cleaned, coords, ("time", "asset"), name="weights")
+    found = log.returned_weights(weights, data)
+    assert found.dims == ("time", "asset")
+    assert found.name == "weights"
+    assert found.asset.values.tolist() == [first, second, third]
+    np.testing.assert_allclose(found.values, expected)
+    assert log.returned_weights(weights * 0.99, data) is None
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_states_of_a_backtest_are_those_after_its_days():

@@ -82,17 +82,30 @@ def test_the_last_run_that_differs_is_before(present: Portfolio) -> None:
 
 
 def test_a_kept_run_is_chosen_by_its_name(present: Portfolio) -> None:
-    keep_run(run(present, 3), "a key", "first")
+    # xarray cannot join arrays with different scalar coordinates
+    noted = present._replace(returns=present.returns.assign_coords(field="a"))
+    keep_run(run(noted._replace(turnover=noted.turnover.assign_coords(field="b")), 3), "a key", "first")
     keep_run(run(present, 2), "a key")
     found, _ = find_run("first", "a key", present)
     assert found is not None
-    np.testing.assert_allclose(found.portfolio.weights.values, present.weights.values * 3)
+    expected = run(present, 3)
+    assert found[:2] == expected[:2]
+    for kept, array in zip(found.portfolio, expected.portfolio, strict=True):
+        assert kept.equals(array.reset_coords(drop=True))
     assert find_run("first", "another key", present) == (
         None,
         "The run kept as first is of another market or of other days: it is not shown.",
     )
-    with pytest.raises(ValueError, match="No run was kept as 'frist': kept are: first"):
+    keep_run(run(present, 2), "a key", "0")
+    with pytest.raises(ValueError, match=r"No run was kept as 'frist': kept are: 0, first\."):
         check_names("frist")
+    for name in ("first", "0", "last", None):
+        check_names(name, "any-name_1.x")
+
+
+def test_the_first_run_to_keep_is_announced() -> None:
+    with pytest.raises(ValueError, match=r"No run was kept as 'mine': keep one first, by keep or --keep\."):
+        check_names("mine")
 
 
 @pytest.mark.parametrize("name", ["last", "a/b", "../x", " "])

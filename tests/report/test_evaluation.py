@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,22 +13,27 @@ from lib.common.competitions import COMPETITIONS
 from lib.common.market_data import field
 from lib.common.registry import label, whole_universe
 from lib.common.rules import check_rules
+from lib.engine.models import TrainedModels
 from lib.features import feature, target
-from lib.report import show_backtest, show_backtest_trainings, show_training
+from lib.report import evaluation, show_backtest, show_backtest_trainings, show_training
 from lib.report.backtest_log import BacktestLog
 from lib.report.evaluation import (
+    BEFORE,
     EQUAL,
     HOLDS_NOTHING,
     NOT_THESE,
     OWN_METHODS,
     STRATEGY,
     WITHOUT,
+    Baseline,
     Evaluation,
     evaluate,
     without_model,
 )
+from lib.report.outputs import EvaluatedTraining
 from lib.sizing import sizing
-from lib.stats.performance import significance
+from lib.stats.performance import added_value, added_value_sentence, change_sentence, significance
+from lib.stats.portfolios import Portfolio
 from tests.report.planted import STRATEGY as PLANTED
 from tests.report.planted import planted_market
 from tests.switches import long, longest
@@ -209,6 +215,211 @@ def test_a_strategy_that_holds_nothing_is_told_why(parameters: dict, reason: str
     sentence = evaluate(done.data, done.weights, RULES, done.log).sentence
     assert sentence.startswith(HOLDS_NOTHING)
     assert reason in sentence
+
+
+class Small(NamedTuple):
+    """A market of four assets and weights of some days of it, not the last ones."""
+
+    data: xr.DataArray
+    weights: xr.DataArray
+    others: xr.DataArray  # those of the strategy without its model
+
+    def log(self, **changes: Any) -> SimpleNamespace:
+        """Return the log of a strategy that returned half of the weights."""
+        calls = {"returned_weights": lambda *_: self.weights / 2, "evaluated": lambda *_: []}
+        return SimpleNamespace(**{"strategy": Strategy()} | calls | changes)
+
+
+@pytest.fixture(scope="module")
+def small() -> Small:
+    data = planted_market(0, 1, 90, 4)
+    days = data.time.values[70:75]
+    weights = data.sel(field="close", drop=True, time=days) * 0
+    weights[:, :2], others = [0.1, 0.05], weights + 0.08
+    return Small(data, weights, others)
+
+
+@pytest.fixture
+def baselines(monkeypatch: pytest.MonkeyPatch, small: Small) -> list:
+    """Return the baselines that `without_model` will return, the weights `others` to begin with."""
+    found = [Baseline(small.others, "as_output")]
+    monkeypatch.setattr(evaluation, "without_model", lambda *arguments: found[-1])
+    monkeypatch.setattr(evaluation, "_why_nothing", lambda *_: "of some reason.")
+    return found
+
+
+def held(found: Evaluation, name: str) -> np.ndarray:
+    return found.portfolios[name].weights.values
+
+
+def test_an_evaluation_by_hand(small: Small, baselines: list) -> None:
+    found = evaluate(small.data, small.weights, RULES, small.log())
+    assert list(found.portfolios) == list(found.measures) == [STRATEGY, WITHOUT, EQUAL]
+    np.testing.assert_allclose(held(found, STRATEGY), small.weights.values / 2)
+    np.testing.assert_allclose(held(found, WITHOUT), small.others.values)
+    np.testing.assert_allclose(held(found, EQUAL), 0.25)
+    assert found.weights.equals(small.weights / 2)
+    for each in found.portfolios.values():
+        assert each.returns.time.values.tolist() == small.weights.time.values.tolist()
+    pair = [found.portfolios[name] for name in (STRATEGY, WITHOUT)]
+    value = added_value(
+        *(found.measures[name] for name in (STRATEGY, WITHOUT)),
+        [each.returns for each in pair],
+        [each.weights for each in pair],
+    )
+    np.testing.assert_equal(found.value._asdict(), value._asdict())
+    assert found.sentence == added_value_sentence(value, "as_output")
+    assert (found.change, found.change_sentence) == (None, "")
+
+
+def test_an_evaluation_without_a_log_has_no_baseline(small: Small, baselines: list) -> None:
+    for weights in (small.weights, small.weights * 0):
+        found = evaluate(small.data, weights, RULES)
+        assert list(found.portfolios) == list(found.measures) == [STRATEGY, EQUAL]
+        assert found.weights is weights
+        assert (found.value, found.sentence, found.change, found.change_sentence) == (None, "", None, "")
+
+
+def test_why_there_is_no_baseline(small: Small, baselines: list) -> None:
+    found = evaluate(small.data, small.weights, RULES, small.log(returned_weights=lambda *_: None))
+    assert (found.sentence, found.value) == (NOT_THESE, None)
+    assert found.weights is small.weights
+    baselines.append(Baseline(None, missing="A reason."))
+    found = evaluate(small.data, small.weights, RULES, small.log())
+    assert (found.sentence, found.value) == ("A reason.", None)
+    assert list(found.portfolios) == [STRATEGY, EQUAL]
+    found = evaluate(small.data, small.weights * 0, RULES, small.log(returned_weights=lambda *_: None))
+    assert found.sentence == f"{HOLDS_NOTHING}of some reason."
+    assert found.value is None
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_statistics_begin_with_two_days(
+    days: int, small: Small, baselines: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = small.weights[:days]
+    baselines.append(Baseline(small.others[:days]))
+    log = small.log(returned_weights=lambda *_: weights)
+    found = evaluate(small.data, weights, RULES, log, "last", "mine")
+    several = days == 2
+    assert list(found.portfolios) == [STRATEGY, *[WITHOUT] * several, EQUAL]
+    assert list(found.measures) == list(found.portfolios) * several
+    assert (found.value is not None) == several
+    assert found.weights.equals(weights)
+    assert Path("runs/report/mine.kept.nc").exists() == several
+
+
+@pytest.mark.parametrize(
+    ("strategy", "label"),
+    [
+        (None, "weights of a cell"),
+        (Strategy(), "as published"),
+        (Strategy(top_assets=4, hidden_size=2), "top_assets=4, hidden_size=2"),
+    ],
+    ids=["weights", "published", "changed"],
+)
+def test_a_run_is_kept_with_what_its_strategy_changes(
+    strategy: Strategy | None, label: str, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = []
+    monkeypatch.setattr(evaluation, "keep_run", lambda run, key, *name: kept.append((run.label, *name)))
+    mine = Portfolio(*[small.weights] * 4)
+    log = strategy and small.log(strategy=strategy)
+    assert evaluation._earlier(small.data, mine, log, None, "first") == (None, "")
+    assert sorted(kept) == [(label, ""), (label, "first")]
+
+
+def test_a_change_is_that_since_the_run_before(small: Small) -> None:
+    first = evaluate(small.data, small.weights, RULES, None, None, "first")
+    assert BEFORE not in first.portfolios
+    found = evaluate(small.data, small.others, RULES, None, "first")
+    assert list(found.portfolios) == [STRATEGY, BEFORE, EQUAL]
+    np.testing.assert_allclose(held(found, BEFORE), held(first, STRATEGY))
+    assert found.change is not None
+    assert found.change_sentence.startswith("Before: weights of a cell, run on 20")
+    assert found.change_sentence.endswith(f". {change_sentence(found.change)}")
+    assert len(list(Path("runs/report").glob("*.last.nc"))) == 2  # the present run is kept as well
+    with pytest.raises(ValueError, match="No run was kept as 'second'"):
+        evaluate(small.data, small.others, RULES, None, "second")
+
+
+def test_a_baseline_needs_the_strategy_s_own_weights(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(**changes: Any) -> Baseline:
+        return without_model(small.log(**{"seen": lambda data: data} | changes), small.data, small.weights)
+
+    assert found(strategy=OwnPredict()) == Baseline(None, missing=OWN_METHODS)
+    assert found() == Baseline(None, missing=NOT_THESE)  # nothing was trained
+    trained = {"evaluated": lambda *_: ["a training"]}
+    assert found(returned_weights=lambda *_: None, **trained) == Baseline(None, missing=NOT_THESE)
+    chains = {False: small.weights / 2, True: small.others}
+    monkeypatch.setattr(evaluation, "_chain", lambda *_, constant: chains[constant])
+    assert found(**trained).weights is small.others
+    chains[False] = small.weights
+    assert found(**trained) == Baseline(None, missing=NOT_THESE)
+
+
+def outputs_on(days: list[int], *rows: list[float]) -> xr.DataArray:
+    time = planted_market(0, 1, 90, 4).time.values[days]
+    assets = ["NAS:000", "NAS:001", "NAS:002", "NAS:003"]
+    return xr.DataArray(list(rows), {"time": time, "asset": assets}, ("time", "asset"))
+
+
+def training(outputs: xr.DataArray, models: dict) -> EvaluatedTraining:
+    window = (np.datetime64("2024-01-01"), outputs.time.values[0].astype("M8[D]"))
+    trained = TrainedModels(Strategy(), window)
+    trained._models |= models
+    return EvaluatedTraining(trained, outputs, None, None)
+
+
+@pytest.mark.parametrize(
+    ("constant", "expected"),
+    [
+        (False, [[0.1, 0.2, 0, 0], [0.05, 0.1, 0, 0.02], [0.24, 0, 0.04, 0], [0.0, 0, 0, 0]]),
+        (True, [[0.25, 0.25, 0, 0], [0.25, 0.25, 0, 0.25], [0.25, 0, 0.25, 0], [0.0, 0, 0, 0]]),
+    ],
+    ids=["outputs", "one half"],
+)
+def test_weights_of_days_follow_from_outputs_by_hand(constant: bool, expected: list, small: Small) -> None:
+    nan, uncut = np.nan, {"blend": "none", "min_weight": 0, "max_weight": 0.25}
+    trainings = [
+        training(outputs_on([70, 71], [0.1, 0.2, nan, nan], [0.9, nan, nan, nan]), {"NAS:000": 1}),
+        training(outputs_on([71, 72], [0.05, 0.1, nan, 0.02], [0.24, nan, 0.04, nan]), {"NAS:001": 1}),
+    ]
+    strategy = Strategy(sizing=lambda outputs, strategy: np.minimum(outputs, 0.25), **uncut)
+    days = small.data.time.values[70:74]
+    found = evaluation._chain(trainings, small.data, days, strategy, constant)
+    assert found.dims == ("time", "asset")
+    assert found.time.values.tolist() == days.tolist()
+    np.testing.assert_allclose(found.values, expected)
+
+
+@pytest.mark.parametrize(
+    ("trainings", "strategy", "reason"),
+    [
+        ([([0.1, 0.2], {"A": 1})], "own", "predict returned no position on any day."),
+        ([], "published", "predict returned no position on any day."),
+        ([([np.nan, np.nan], {})] * 2, "published", "no asset got a model in any training."),
+        (
+            [([np.nan, np.nan], {"A": 1}), ([np.nan, np.nan], {})],
+            "published",
+            "no model has an output, since on each day a feature has no value.",
+        ),
+        (
+            [([np.nan, 0.1], {"A": 1}), ([np.nan, np.nan], {})],
+            "published",
+            "no output becomes a weight of at least min_weight (0.07).",
+        ),
+    ],
+    ids=["own predict", "no training", "no model", "no output", "small outputs"],
+)
+def test_why_a_strategy_holds_nothing(trainings: list, strategy: str, reason: str) -> None:
+    kind = OwnPredict if strategy == "own" else Strategy
+    made = [
+        training(outputs_on([70 + k], [*values, np.nan, np.nan]), models)
+        for k, (values, models) in enumerate(trainings)
+    ]
+    log = SimpleNamespace(strategy=kind(min_weight=0.07), evaluated=lambda *_: made)
+    assert evaluation._why_nothing(log, None, None) == reason
 
 
 class OwnPredict(Strategy):

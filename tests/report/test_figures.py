@@ -1,6 +1,8 @@
+import functools
 import json
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -48,7 +50,7 @@ def outputs(days: int = 80, spread: float = 0.02) -> tuple[pd.DataFrame, pd.Data
     time = pd.bdate_range("2020-01-01", periods=days)
     traded = xr.DataArray(values, {"time": time, "asset": ["A", "B", "C"]}, ("time", "asset"))
     table = pd.DataFrame({"output": values.ravel(), "target": rng.integers(0, 2, values.size).astype(float)})
-    return table, table.iloc[::2], traded
+    return table, table.iloc[::2].copy(), traded
 
 
 def traded(days: int = 40) -> xr.DataArray:
@@ -86,9 +88,15 @@ FIGURES = {
 }
 
 
+@functools.cache
+def drawn(name: str) -> go.Figure:
+    """Return one of `FIGURES`."""
+    return FIGURES[name]()
+
+
 @pytest.fixture(scope="module", params=FIGURES)
 def figure(request: pytest.FixtureRequest) -> go.Figure:
-    return FIGURES[request.param]()
+    return drawn(request.param)
 
 
 def luminance(colour: str) -> float:
@@ -155,14 +163,14 @@ def test_without_a_source_none_is_claimed() -> None:
 
 
 def test_the_exposure_of_short_positions_is_drawn_beside_the_gross_one() -> None:
-    table = weights()
-    lines = {item.name: item for item in holdings_figure(table - 0.06, traded()).data if item.name}
+    lines = {item.name: item for item in drawn("holdings with shorts").data if item.name}
     assert set(lines) == {"gross", "long", "short", "net", "turnover"}
     assert lines["net"].y == pytest.approx(lines["long"].y + lines["short"].y)
     assert lines["gross"].y == pytest.approx(lines["long"].y - lines["short"].y)
-    assert (lines["short"].y <= 0).all()
-    only = [item.name for item in holdings_figure(abs(table), traded()).data if item.name]
-    assert only == ["gross", "turnover"]
+    assert (lines["short"].y[[0, -1]], lines["long"].y[[0, -1]]) == (
+        pytest.approx([-0.12, -0.07]),  # A and C, later C and a little of A
+        pytest.approx([0.04, 0.04]),
+    )
 
 
 def test_every_plot_has_units_and_hover_text(figure: go.Figure) -> None:
@@ -184,6 +192,83 @@ def test_titles_of_axes_are_no_larger_than_those_of_panels(figure: go.Figure) ->
     assert all(note.font.size in (None, 13) for note in figure.layout.annotations)
 
 
+LINES = {  # panel, name, dash, in the legend, hover text
+    "performance": [
+        (panel, name, dash, panel == 1, f"%{{y:{form}}}")
+        for name, dash in (("strategy", None), ("without the model", "dash"), ("equal weights", None))
+        for panel, form in ((1, ".3f"), (2, ".1%"), (3, ".2f"))
+    ],
+    "outputs": [
+        *(
+            (1, f"{where} sample", None, None, "output %{x:.3f}: %{y:.3f}, mean of %{customdata}")
+            for where in ("in", "out of")
+        ),
+        (1, "target = output", "dot", None, "%{y:.3f}"),
+        *(
+            (2, name, dash, False, name + " %{y:.3f}<extra></extra>")
+            for name, dash in (("highest", "solid"), ("median", "dash"), ("lowest", "solid"))
+        ),
+    ],
+    "holdings": [
+        (panel, name, None, False, "%{x|%Y-%m-%d}: %{y:.1%}<extra></extra>")
+        for panel, name in ((2, "gross"), (3, "turnover"))
+    ],
+    "holdings with shorts": [
+        (panel, name, dash, panel == 2, "%{x|%Y-%m-%d}: %{y:.1%}<extra></extra>")
+        for panel, name, dash in (
+            *((2, "gross", None), (3, "turnover", None)),
+            *((2, "long", "dash"), (2, "short", "dash"), (2, "net", "dot")),
+        )
+    ],
+}
+AXES = {  # titles of the panels, and of each y axis title, format and kind; title of the lowest x axis
+    "loss": (["always predicting 0.5"], [("mean squared error", None, None)], "evaluation of the loss"),
+    "performance": (
+        [
+            "Equity, 1 at the start",
+            "Drawdown from the highest equity so far",
+            "Sharpe ratio of the last 252 days, annualised",
+        ],
+        [("equity (log scale)", None, "log"), ("drawdown", ".2~%", None), ("Sharpe ratio", None, None)],
+        None,
+    ),
+    "outputs": (
+        [
+            "Calibration: mean of the target, by output (bars: two standard errors)",
+            "Outputs of a day: highest, median (dashed) and lowest of the assets",
+        ],
+        [("mean of the target", None, None), ("output", None, None)],
+        None,
+    ),
+    "contributions": ([], [("asset", None, None)], "of the capital, costs taken off, without compounding"),
+    "holdings": (
+        ["Weight of each asset ever held", "Exposure", "Turnover per day"],
+        [("", None, None), *[("of the capital", ".2~%", None)] * 2],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_have_a_panel_a_name_a_dash_and_hover_text(name: str) -> None:
+    lines = [trace for trace in drawn(name).data if trace.type == "scatter"]
+    panels = [int((trace.yaxis or "y")[1:] or 1) for trace in lines]
+    assert [int((trace.xaxis or "x")[1:] or 1) for trace in lines] == panels
+    assert LINES[name] == [
+        (panel, trace.name, trace.line.dash, trace.showlegend, trace.hovertemplate)
+        for panel, trace in zip(panels, lines, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_panels_and_axes_say_what_they_show(name: str) -> None:
+    figure = drawn(name)
+    titles = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
+    axes = [(axis.title.text, axis.tickformat, axis.type) for axis in figure.select_yaxes()]
+    below = list(figure.select_xaxes())[-1].title.text
+    assert (titles, axes, below and below.replace("<br>", " ")) == AXES[name]
+
+
 def test_performance_by_hand() -> None:
     returns = xr.DataArray([0.1, -0.5, 0.2], {"time": pd.bdate_range("2020-01-01", periods=3)}, ("time",))
     figure = performance_figure({"strategy": returns, "equal weights": returns * 0}, RULES)
@@ -192,7 +277,21 @@ def test_performance_by_hand() -> None:
     assert list(mine[0].y) == pytest.approx([1.1, 0.55, 0.66])
     assert list(mine[1].y) == pytest.approx([0, -0.5, -0.4])
     assert list(other[0].y) == [1, 1, 1]
-    assert figure.layout.yaxis.type == "log"
+    assert list(mine[1].x) == list(returns.time.values)
+    assert [trace.legendgroup for trace in figure.data] == [trace.name for trace in figure.data]
+    assert "Backtest: strategy and equal weights" in figure.layout.title.text.replace("<br>", " ")
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (1, "<b>Backtest: strategy</b>"),
+        (3, "<b>Backtest: strategy, without the model and<br>equal weights</b>"),
+    ],
+)
+def test_the_title_of_a_backtest_lists_its_portfolios(names: int, title: str) -> None:
+    lines = dict(list(three(2).items())[:names])
+    assert performance_figure(lines, RULES).layout.title.text == title
 
 
 @pytest.mark.parametrize("kind", ["stocks_nasdaq100", "crypto_daily_long"])
@@ -216,26 +315,60 @@ def test_a_short_backtest_has_no_panel_of_a_rolling_sharpe_ratio(days: int, pane
 
 
 def test_holdings_by_hand() -> None:
-    heat, exposure, turnover = FIGURES["holdings"]().data
+    heat, exposure, turnover = drawn("holdings").data
     assert list(heat.y) == ["B", "A"]  # by first day; C was never held
     assert np.isnan(heat.z[1][:10]).all()
     assert (heat.z[1][10:] == 0.05).all()
     assert (heat.z[0] == 0.1).all()
     assert list(exposure.y) == pytest.approx([0.1] * 10 + [0.15] * 30)
     assert list(turnover.y) == traded().values.tolist()
+    for trace in (heat, exposure, turnover):
+        assert list(trace.x) == list(weights().time.values)
+    assert heat.hovertemplate == "%{y}, %{x|%Y-%m-%d}: %{z:.2%}<extra></extra>"
+    assert heat.colorbar.tickformat == ".2~%"
+    assert heat.zmax == 0.1
+    assert heat.yaxis == "y"
+    assert drawn("holdings").layout.yaxis.autorange == "reversed"  # the first row on top
+    assert drawn("holdings").layout.yaxis.dtick == 1  # every asset is named
 
 
-def test_small_shares_can_be_told_apart_on_their_axis() -> None:
-    axes = holdings_figure(weights(), traded()).layout
-    assert {axes.yaxis2.tickformat, axes.yaxis3.tickformat} == {".2~%"}  # not "1%", "1%" for 0.5 % and 1 %
+def test_assets_held_from_the_same_day_keep_their_order_and_one_short_day_shows() -> None:
+    time, names = pd.bdate_range("2020-01-01", periods=3), [f"A{k:02}" for k in range(30)]
+    table = xr.DataArray(np.full((3, 30), 0.02), {"time": time, "asset": names}, ("time", "asset"))
+    table[1, -1] = -0.02
+    heat, *lines = holdings_figure(table, traded(3)).data
+    assert list(heat.y) == names
+    assert heat.z[-1].tolist() == [0.02, -0.02, 0.02]
+    assert [line.name for line in lines] == ["gross", "turnover", "long", "short", "net"]
+    assert lines[3].y.tolist() == pytest.approx([0, -0.02, 0])
 
 
-def test_a_long_backtest_is_thinned_and_says_so() -> None:
-    figure = holdings_figure(weights(2 * WIDEST), traded(2 * WIDEST))
-    assert len(figure.data[0].x) == WIDEST
-    assert len(figure.data[1].x) == 2 * WIDEST
-    assert "one day of 2" in figure.layout.title.text
-    assert "one day of" not in FIGURES["holdings"]().layout.title.text
+def test_holdings_do_not_depend_on_the_order_of_dimensions() -> None:
+    figure = holdings_figure(weights().T, traded(), SOURCE)
+    assert figure.to_json() == drawn("holdings").to_json()
+
+
+def test_axes_of_shares_begin_at_zero() -> None:
+    axes = drawn("holdings").layout
+    assert {axes.yaxis2.rangemode, axes.yaxis3.rangemode} == {"tozero"}
+
+
+@pytest.mark.parametrize(
+    ("days", "shown", "title"),
+    [
+        (WIDEST, WIDEST, "<b>Holdings</b>"),
+        (WIDEST + 1, WIDEST // 2 + 1, "<b>Holdings (heat map: one day of 2)</b>"),
+        (2 * WIDEST, WIDEST, "<b>Holdings (heat map: one day of 2)</b>"),
+    ],
+)
+def test_a_long_backtest_is_thinned_and_says_so(days: int, shown: int, title: str) -> None:
+    figure = holdings_figure(weights(days), traded(days))
+    heat, exposure, _ = figure.data
+    assert heat.z.shape == (2, shown)
+    assert heat.x[0] == exposure.x[0]
+    assert len(heat.x) == shown
+    assert len(exposure.x) == days
+    assert figure.layout.title.text == title
 
 
 def test_shorts_have_a_colour_of_their_own() -> None:
@@ -259,12 +392,25 @@ def test_the_line_without_the_model_can_be_told_from_the_strategy_it_covers() ->
     assert len({line.color for line in lines.values()}) == 3
 
 
-def test_many_contributions_share_a_bar_in_the_middle() -> None:
-    earned = pd.Series({f"A{k}": 1 - k / 50 for k in range(50)})
-    bars = contributions_figure(earned).data[0]
-    assert len(bars.y) == MOST_ASSETS + 1
-    assert bars.y[MOST_ASSETS // 2] == "20 others"
-    assert sum(bars.x) == pytest.approx(earned.sum())
+@pytest.mark.parametrize("others", [0, 1, 20])
+def test_many_contributions_share_a_bar_in_the_middle(others: int) -> None:
+    values = [1 - k / 40 for k in range(MOST_ASSETS + others)]
+    bars = contributions_figure(pd.Series({f"A{k}": value for k, value in enumerate(values)})).data[0]
+    half = MOST_ASSETS // 2
+    middle = [sum(values[half:-half])] if others else []
+    assert list(bars.x) == pytest.approx([*values[:half], *middle, *values[-half:]])
+    names = [f"A{k}" for k in range(len(values))]
+    assert list(bars.y) == [*names[:half], *[f"{others} others"][: len(middle)], *names[-half:]]
+
+
+def test_contributions_are_bars_from_the_largest_gain_down() -> None:
+    figure = contributions_figure(pd.Series({"A": 0.1, "B": 0.0, "C": -0.05}))
+    (bars,) = figure.data
+    assert (list(bars.x), list(bars.y), bars.orientation) == ([0.1, 0, -0.05], ["A", "B", "C"], "h")
+    assert bars.hovertemplate == "%{y}: %{x:.2%}<extra></extra>"
+    assert bars.marker.color[0] == bars.marker.color[1] != bars.marker.color[2]  # a loss stands out
+    assert (figure.layout.yaxis.autorange, figure.layout.yaxis.dtick) == ("reversed", 1)
+    assert figure.layout.xaxis.tickformat == ".1~%"
 
 
 def test_losses_by_evaluation() -> None:
@@ -272,13 +418,36 @@ def test_losses_by_evaluation() -> None:
     assert [trace.name for trace in figure.data] == [f"NAS:{k}" for k in range(15)]
     assert list(figure.data[2].y) == [0.7, 0.4, 0.3, 0.25]
     assert figure.layout.shapes[0].y0 == 0.25
+    assert figure.layout.showlegend is True
+    assert "2024-02-24 to<br>2024-06-03" in figure.layout.title.text
 
 
-def test_a_loss_in_validation_stands_at_the_last_evaluation_of_its_epoch() -> None:
-    found = models()
-    found.fits = {"A": Fit((0.6, 0.5, 0.4, 0.3), 0.25, 0.5, 0.5, 70, (0.7, 0.6))}
-    line = next(trace for trace in loss_figure(found, True).data if "validation" in trace.name)
-    assert (list(line.x), list(line.y)) == ([1, 3], [0.7, 0.6])
+@pytest.mark.parametrize("scope", ["asset", "pooled"])
+@pytest.mark.parametrize(
+    ("loss", "title"),
+    [("mse", "mean squared error"), ("bce", "binary cross-entropy"), (np.hypot, "loss")],
+    ids=["mse", "bce", "own"],
+)
+def test_a_loss_in_validation_stands_at_the_last_evaluation_of_its_epoch(
+    scope: str, loss: Any, title: str
+) -> None:
+    found = TrainedModels(SimpleNamespace(scope=scope, loss=loss), ("2024-02-24", "2024-06-03"))
+    losses = (0.6, 0.5, 0.4, 0.3)
+    for asset in ("A", "B"):
+        found.fits[asset] = Fit(losses, 0.25, 0.5, 0.5, 70, (0.7, 0.6))
+    figure = loss_figure(found, True)
+    pooled, squared = scope == "pooled", loss == "mse"
+    names = ["training", "validation"] if pooled else ["A", "A, validation", "B", "B, validation"]
+    assert [trace.name for trace in figure.data] == names
+    for training, validation in zip(figure.data[::2], figure.data[1::2], strict=True):
+        assert tuple(training.y) == ((*losses, 0.25) if squared and not pooled else losses)
+        assert (list(validation.x), list(validation.y)) == ([1, 3], [0.7, 0.6])
+        assert validation.line.color == training.line.color
+        assert (training.line.dash, validation.line.dash) == ("solid", "dash")
+        assert validation.hovertemplate == training.hovertemplate == "%{y:.4f}"
+        assert validation.mode == "lines+markers"
+    assert figure.layout.yaxis.title.text == title
+    assert len(figure.layout.shapes) == squared
 
 
 def test_no_two_lines_look_alike() -> None:
@@ -292,21 +461,74 @@ def test_a_target_that_is_a_number_has_no_line_of_always_predicting_a_half() -> 
     assert not loss_figure(models(), False).layout.shapes
 
 
-def test_outcome_by_output_by_hand() -> None:
+@pytest.mark.parametrize("offset", [0, 1], ids=["full groups", "one less"])
+def test_outcome_by_output_by_hand(offset: int) -> None:
     table = pd.DataFrame({"output": [0.6, 0.4] * FEWEST_IN_BIN, "target": [1.0, 0.0] * FEWEST_IN_BIN})
-    points = outcome_by_output(table)
-    assert points["output"].tolist() == pytest.approx([0.4, 0.6])
-    assert points["target"].tolist() == [0, 1]
-    assert points["count"].tolist() == [FEWEST_IN_BIN] * 2
-    assert len(outcome_by_output(table.iloc[:20])) == 0
-    assert len(outcome_by_output(table.iloc[:0])) == 0
+    points = outcome_by_output(table.iloc[offset:])
+    expected = [0.4, 0.6] if offset == 0 else [(30 * 0.4 + 29 * 0.6) / 59]
+    assert points["output"].tolist() == pytest.approx(expected)
+    assert points["target"].tolist() == pytest.approx([0, 1] if offset == 0 else [29 / 59])
+    assert points["count"].tolist() == ([FEWEST_IN_BIN] * 2 if offset == 0 else [59])
+    assert points["error"].tolist() == pytest.approx(
+        [0, 0] if offset == 0 else [(29 * 30 / 59 / 58 / 59) ** 0.5]
+    )
 
 
-def test_numbers_have_no_calibration() -> None:
-    in_sample, later, traded_outputs = outputs()
-    names = [trace.name for trace in outputs_figure(in_sample, later, traded_outputs).data]
-    assert "target = output" in names
-    numbers = in_sample.assign(target=in_sample["target"] + 0.5)
-    figure = outputs_figure(numbers, later, traded_outputs)
-    assert "target = output" not in [trace.name for trace in figure.data]
-    assert "Calibration" not in figure.layout.annotations[0].text
+@pytest.mark.parametrize("rows", [0, 1, FEWEST_IN_BIN - 1])
+def test_few_outputs_have_no_outcome_by_output(rows: int) -> None:
+    points = outcome_by_output(outputs()[0].iloc[:rows])
+    assert len(points) == 0
+    assert {"output", "target", "error", "count"} <= set(points)
+
+
+def test_outputs_are_in_ten_groups_of_equally_many() -> None:
+    values = np.random.default_rng(1).permutation(605)
+    points = outcome_by_output(pd.DataFrame({"output": values / 605, "target": values % 2.0}))
+    assert points["count"].tolist() == [61, 60] * 5
+    assert points["output"].is_monotonic_increasing
+    assert points["output"].iloc[0] == pytest.approx(30 / 605)  # the mean of 0 to 60
+    points = outcome_by_output(pd.DataFrame({"output": 0.5, "target": np.arange(100.0)}))
+    assert points["target"].tolist() == [16.5, 50, 83]  # equal outputs keep their order
+
+
+def test_outputs_and_their_outcome_are_drawn() -> None:
+    in_sample, later, values = outputs()
+    values[3] = np.nan  # a day without any output
+    values[4, 2] = values[5, 1:] = np.nan
+    figure = outputs_figure(in_sample, later, values)
+    for trace, table in zip(figure.data, (in_sample, later), strict=False):
+        points = outcome_by_output(table)
+        assert list(trace.x) == points["output"].tolist()
+        assert list(trace.y) == points["target"].tolist()
+        assert list(trace.error_y.array) == (2 * points["error"]).tolist()
+        assert list(trace.customdata) == points["count"].tolist()
+    ends = [
+        min(map(min, (trace.x for trace in figure.data[:2]))),
+        max(map(max, (trace.x for trace in figure.data[:2]))),
+    ]
+    assert list(figure.data[2].x) == list(figure.data[2].y) == ends
+    days = np.delete(np.arange(80), 3)
+    for trace, found in zip(figure.data[3:], (np.nanmax, np.nanmedian, np.nanmin), strict=True):
+        assert list(trace.x) == list(values.time.values[days])
+        assert list(trace.y) == found(values.values[days], axis=1).tolist()
+    assert figure.layout.xaxis.title.text == "output"
+    assert figure.layout.xaxis2.title.text is None
+
+
+@pytest.mark.parametrize("numbers", [(True, False), (False, True), (True, True)])
+def test_numbers_have_no_calibration(numbers: tuple[bool, bool]) -> None:
+    tables = outputs()
+    for table, number in zip(tables, numbers, strict=False):
+        table["target"] += 0.5 * number
+    figure = outputs_figure(*tables)
+    assert [trace.name for trace in figure.data][:3] == ["in sample", "out of sample", "highest"]
+    assert figure.layout.annotations[0].text.startswith("Mean of the target, by output")
+
+
+@pytest.mark.parametrize("rows", [0, FEWEST_IN_BIN - 1])
+def test_without_an_outcome_out_of_sample_the_one_in_sample_stands_alone(rows: int) -> None:
+    in_sample, later, values = outputs()
+    names = [trace.name for trace in outputs_figure(in_sample, later.iloc[:rows], values).data]
+    assert names[:3] == ["in sample", "target = output", "highest"]
+    names = [trace.name for trace in outputs_figure(in_sample.iloc[:rows], later.iloc[:rows], values).data]
+    assert names == ["highest", "median", "lowest"]

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -12,7 +13,9 @@ from lib.report.outputs import (
     ACCURACIES,
     IN_SAMPLE_COLUMNS,
     _majority,
+    correlations,
     evaluate_trainings,
+    has_classes,
     in_sample_outputs,
     out_of_sample_outputs,
     outputs_of,
@@ -20,6 +23,7 @@ from lib.report.outputs import (
     training_set_of_models,
 )
 from tests.labelled import get_features
+from tests.report.planted import planted_market
 from tests.vectors import vector
 
 TRAINED_TO = "2024-06-03"
@@ -241,3 +245,181 @@ def test_a_target_across_assets_counts_those_without_a_model(data):
     models.dropped[dearest] = "its training diverged"
     part = out_of_sample_outputs(models, data, days_after(data, 3))
     assert part["target"].tolist() == whole["target"][whole["asset"] != dearest].tolist()
+
+
+BEGIN, TRAINED = np.datetime64("2024-03-01", "ns"), np.datetime64("2024-03-20", "ns")
+ASSETS = ["NAS:000", "NAS:001", "NAS:002"]
+NOT_THERE = "NAS:003"
+
+
+def table(seed: int, *values: float) -> xr.DataArray:
+    """Draw a value for each day of March and each asset."""
+    time = pd.date_range(BEGIN, "2024-03-31")
+    drawn = np.random.default_rng(seed).choice(values, (len(time), 4))
+    return xr.DataArray(drawn, {"time": time, "asset": [*ASSETS, NOT_THERE]}, ("time", "asset"))
+
+
+OUTPUTS = table(1, 0.4, 0.5, 0.55, 0.7, np.nan)
+TARGETS = table(2, 0, 0, 0.5, 0.6, 1, np.nan)
+TARGETS[5:25, 0] = np.nan  # so long that some days know no target
+
+
+def drawn_output(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    return OUTPUTS.sel(time=data.time, asset=data.asset).values
+
+
+def drawn_target(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+    """Return the drawn targets: that of the last day is not known yet."""
+    assert data.asset.values.tolist() == ASSETS  # those of the training
+    found = TARGETS.sel(time=data.time, asset=data.asset).values.copy()
+    found[-1] = np.nan
+    return found
+
+
+@pytest.fixture(scope="module")
+def every_day() -> xr.DataArray:
+    return planted_market(0, 1, 31, 4).assign_coords(time=OUTPUTS.time)
+
+
+@pytest.fixture
+def rule(every_day: xr.DataArray) -> TrainedModels:
+    """Return models that return the feature, of three of the assets."""
+    strategy = Strategy(
+        features=drawn_output, target=drawn_target, model=lambda x: x[..., 0], lookback_period=5
+    )
+    strategy = replace(
+        strategy, leave_out_unknown=True, selection=lambda data, strategy: data.asset.isin(ASSETS)
+    )
+    return train_model(every_day.sel(time=slice(BEGIN, TRAINED)), strategy)
+
+
+def rows_by_hand(data: xr.DataArray, days: np.ndarray, assets: list[str]) -> list[tuple]:
+    """Return day, asset, output, target, and which of three rules were right."""
+    outputs, targets = OUTPUTS.to_pandas(), TARGETS.to_pandas()
+    targets[targets.index >= data.time.values[-1]] = np.nan
+    window = slice(BEGIN, TRAINED - np.timedelta64(1, "D"))
+    rows = []
+    for day in pd.DatetimeIndex(days):
+        for asset in assets:
+            output, target = outputs.loc[day, asset], targets.loc[day, asset]
+            if np.isnan(output) or np.isnan(target):
+                continue
+            trained_on = targets.loc[window, asset][outputs.loc[window, asset].notna()].dropna()
+            majority = (trained_on > 0.5).sum() > (trained_on <= 0.5).sum()
+            known = targets.loc[day - pd.Timedelta(days=5) : day - pd.Timedelta(days=1), asset].dropna()
+            rises = target > 0.5
+            before = float((known.iloc[-1] > 0.5) == rises) if len(known) else np.nan
+            right = (float((output > 0.5) == rises), float(majority == rises), before)
+            rows.append((day, asset, output, target, *right))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("days", "end"), [(slice(20, 31), None), (slice(20, 28), "2024-03-27"), (slice(22, 23), None)]
+)
+def test_outcomes_by_hand(every_day: xr.DataArray, rule: TrainedModels, days: slice, end: str | None) -> None:
+    data = every_day.sel(time=slice(None, end))
+    days = data.time.values[days]
+    found = out_of_sample_outputs(rule, data, days)
+    expected = pd.DataFrame(rows_by_hand(data, days, ASSETS), columns=found.columns)
+    assert len(expected) > len(days) - 2
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_outcomes_of_outputs_that_are_known(every_day: xr.DataArray, rule: TrainedModels) -> None:
+    days = every_day.time.values[20:]
+    outputs = OUTPUTS[15:, ::-1].rename(asset="asset")  # of more days and assets, in another order
+    found = out_of_sample_outputs(rule, every_day, days, outputs)
+    assert found.equals(out_of_sample_outputs(rule, every_day, days))
+    assert not found.equals(out_of_sample_outputs(rule, every_day, days, outputs + 0.3))
+
+
+@pytest.mark.parametrize(("late", "refused"), [(7, False), (8, True)])
+def test_data_may_begin_a_week_after_the_training_window(
+    every_day: xr.DataArray, rule: TrainedModels, late: int, refused: bool
+) -> None:
+    days = every_day.time.values[20:22]
+    data = every_day[:, late:]
+    if refused:
+        with pytest.raises(ValueError, match="begin on 2024-03-09, after the training window"):
+            out_of_sample_outputs(rule, data, days)
+    else:
+        assert len(out_of_sample_outputs(rule, data, days))
+
+
+def test_outputs_by_hand(every_day: xr.DataArray, rule: TrainedModels) -> None:
+    days = every_day.time.values[[3, 7, 8]]
+    found = outputs_of(rule, every_day, days.astype("M8[D]"))
+    assert found.time.dtype == days.dtype
+    assert found.equals(OUTPUTS.sel(time=days, asset=ASSETS))
+    fewer = outputs_of(rule, every_day.drop_sel(asset=ASSETS[0]), days)
+    assert fewer.equals(OUTPUTS.sel(time=days, asset=ASSETS[1:]))
+
+
+def test_outputs_are_those_of_the_strategy_that_predicts(
+    every_day: xr.DataArray, rule: TrainedModels
+) -> None:
+    def length(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+        return np.full(data.shape[1:], float(data.sizes["time"]))
+
+    rule.strategy = replace(rule.strategy, features=length)
+    days = every_day.time.values[20:22]
+    assert (outputs_of(rule, every_day, days) == 6).all()  # today and the days of the lookback period
+    assert (outputs_of(rule, every_day, days, replace(rule.strategy, lookback_period=9)) == 10).all()
+
+
+def test_without_models_there_are_no_outputs(every_day: xr.DataArray, rule: TrainedModels) -> None:
+    days = every_day.time.values[18:22]
+    none = TrainedModels(rule.strategy, (BEGIN.astype("M8[D]"), days[1].astype("M8[D]")))
+    found = outputs_of(none, every_day, days)
+    assert found.sizes == {"time": 4, "asset": 0}
+    assert found.asset.dtype.kind == "U"
+    trainings = evaluate_trainings([(rule, days[:2]), (none, days[1:])], every_day, rule.strategy)
+    traded = traded_outputs(trainings)
+    assert traded.time.values.tolist() == days.tolist()
+    assert traded[0].equals(OUTPUTS.sel(time=days[0], asset=ASSETS))
+    assert np.isnan(traded[1:]).all()
+    assert len(trainings[1].in_sample) == len(trainings[1].out_of_sample) == 0
+
+
+def test_outputs_in_sample_by_hand(every_day: xr.DataArray, rule: TrainedModels) -> None:
+    found = in_sample_outputs(rule, training_set_of_models(rule, every_day))
+    window = slice(BEGIN, TRAINED)
+    expected = [
+        (asset, output, target)
+        for asset in ASSETS
+        for output, target in zip(
+            OUTPUTS.sel(time=window, asset=asset).values,
+            [*TARGETS.sel(time=window, asset=asset).values[:-1], np.nan],
+            strict=True,
+        )
+        if np.isfinite(output) and np.isfinite(target)
+    ]
+    assert found.index.tolist() == list(range(len(expected)))
+    assert found["asset"].tolist() == [asset for asset, _, _ in expected]
+    np.testing.assert_allclose(found[["output", "target"]], [row[1:] for row in expected], rtol=1e-6)
+
+
+def test_a_day_without_its_window_has_no_output_in_sample(
+    every_day: xr.DataArray, rule: TrainedModels
+) -> None:
+    whole = training_set_of_models(rule, every_day)
+    rule.strategy = replace(rule.strategy, window=2)
+    part = training_set_of_models(rule, every_day)
+    assert 0 < len(in_sample_outputs(rule, part)) < part.known.sum() == whole.known.sum()
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [([0, 1], True), ([1], True), ([0], True), ([], True), ([0, 1, 0.5], False), ([0, 2], False)],
+)
+def test_classes_are_zeros_and_ones(values: list[float], classes: bool) -> None:
+    assert has_classes(pd.DataFrame({"target": values})) is classes
+
+
+def test_correlations_by_hand() -> None:
+    table = pd.DataFrame({"output": [1.0, 2.0, 4.0], "target": [1.0, 3.0, 2.0]})
+    assert correlations(table) == pytest.approx(
+        {"correlation": 1 / 2 / (7 / 3) ** 0.5, "rank_correlation": 0.5}
+    )
+    assert np.isnan(list(correlations(table.assign(target=1.0)).values())).all()
