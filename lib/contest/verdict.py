@@ -121,10 +121,9 @@ class Verdict:
             self.sharpe_in_words,
             self.exposure_in_words,
             in_columns(self.by_year[["days", "sharpe_ratio"]]),
+            in_columns(self.relatives),
+            f"Closest: {self.relatives.index[0]}.",
         ]
-        if len(self.relatives):
-            closest = self.relatives.index[0]
-            parts += [in_columns(self.relatives), f"Closest: {closest}."]
         return "\n\n".join([*parts, *self.notes, self.in_words])
 
 

@@ -18,7 +18,6 @@ from lib.contest.peers import (
     TEMPLATE,
     UNIVERSE,
     check_originality,
-    check_scaling,
     covers,
     is_copy,
     recent_sharpe_ratio,
@@ -171,9 +170,10 @@ def daily(noise, edge=0.0, days=800):
         (0.1, 0, 800, False, {None}),
         (0.1, 0.0004, 800, False, {True, False}),
         (0.1, 0.0004, 700, False, {None}),
+        (2e-5, 0, 60, True, {False}),
         (2e-5, 0, 59, False, {None}),
     ],
-    ids=["noise", "nearly", "chance", "an edge", "an edge in less than three years", "few days"],
+    ids=["noise", "nearly", "chance", "an edge", "an edge in less than three years", "enough days", "few"],
 )
 def test_a_difference_within_its_error_is_no_originality(noise, edge, days, copied, holds):
     pair, found = daily(noise, edge, days), []
@@ -347,11 +347,6 @@ def test_crypto_is_compared_with_its_benchmark_and_stocks_are_not():
     assert first in as_dict(verdict)["notes"]
     assert not any("benchmark" in note for note in judged(table).notes)
     assert len(contest_verdict(data, table, rules, template=of_template).notes) == len(verdict.notes) - 1
-
-
-def test_only_a_contest_with_a_volatility_scales():
-    with pytest.raises(ValueError, match="stocks_nasdaq100 scales no entry to a volatility"):
-        check_scaling(True, KIND, RULES)
 
 
 def test_the_longest_gap_in_the_days_is_named():
