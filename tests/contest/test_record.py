@@ -136,7 +136,8 @@ def test_earlier_verdicts_are_the_returns_of_other_strategies_on_the_same_market
     assert damaged == []
     assert list(found) == [f"own trial {key[:6]} (top_assets<6)" for key in KEYS[1:3]]
     for returns in found.values():
-        xr.testing.assert_identical(returns, VERDICT.returns.astype(float))
+        xr.testing.assert_identical(returns, VERDICT.returns)
+        assert returns.dtype == float
     assert earlier_verdicts(written, "stocks_s&p500", MARKET, set()) == ({}, [])
     assert earlier_verdicts(written, KIND, "0" * 16, set()) == ({}, [])
 
