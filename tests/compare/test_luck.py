@@ -187,7 +187,7 @@ def test_each_sentence_has_its_numbers():
     assert overfitting.startswith(
         f"Probability of overfitting (pbo): {overfitting_probability(returns):.2f}, the share of 12,870 "
         "halvings of the days in which the best of 3 runs in one half is below the median in the other "
-        "(Bailey et al. 2017). Noise has 0.5 on average, and below 0.1 by luck in 12 of 100 with 2, 4 of 100 with 5, 2 of "
+        "(Bailey et al. 2017). Noise has 0.5 on average, and below 0.1 by luck in 12 of 100 with 2, 4 of 100 "
     )
     assert friction == (
         "Friction: sharpe_late is the Sharpe ratio of the same weights one day late, sharpe_cost_2 at 2 "
