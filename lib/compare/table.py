@@ -247,9 +247,8 @@ def comparison_table(
     asked = {"", *(kind for record in records for kind in record.get(DRAW, {}))}
     variants = variants_of(records)
     parameters = [record["parameters"] for record in variants]
-    order = [*(base or Strategy()).as_dict(), *(name for given in parameters for name in sorted(given))]
-    names = dict.fromkeys(order)
-    differing = [name for name in names if len({value_text(given.get(name)) for given in parameters}) > 1]
+    names = (base or Strategy()).as_dict()
+    differing = [name for name in names if len({value_text(given[name]) for given in parameters}) > 1]
     unchanged = base_name(base) if unchanged is None else unchanged
     changed = [changed_parameters(record, base) for record in variants]
     labels = short_labels(changed, [record["key"] for record in variants], unchanged)
@@ -261,10 +260,10 @@ def comparison_table(
         drawn = {kind: found.get(record["key"], {}) for kind, found in kinds.items()}
         row = Row(record, label, variant_label(own, unchanged), of_days, drawn)
         cells = {column.name: column.compute(row) for column in TABLE_COLUMNS if column.draw in asked}
-        given = {name: _cell(name, parameters, record["parameters"][name]) for name in differing}
+        given = {name: _cell(record["parameters"][name]) for name in differing}
         head = {name: cells.pop(name) for name in ("label", "variant")}
         rows.append(head | given | cells)
-    rows.sort(key=lambda row: [(isinstance(row[name], str), row[name]) for name in differing])
+    rows.sort(key=lambda row: [row[name] for name in differing])
     return pd.DataFrame(rows)
 
 
@@ -272,15 +271,13 @@ def changed_parameters(record: Record, base: Strategy | None = None, without: st
     """Return the parameters of a run that are not those of the base, but for the one named `without`."""
     unchanged, given = (base or Strategy()).as_dict(), record["parameters"]
     return {
-        name: given[name]
-        for name in dict.fromkeys([*unchanged, *sorted(given)])
-        if name in given and name != without and given[name] != unchanged.get(name)
+        name: given[name] for name, value in unchanged.items() if name != without and given[name] != value
     }
 
 
-def _cell(name: str, parameters: Sequence[Mapping[str, Any]], value: Any) -> Any:
-    """Return a parameter's value as it is, or as text where a column holds lists."""
-    return value_text(value) if any(isinstance(given[name], list) for given in parameters) else value
+def _cell(value: Any) -> Any:
+    """Return a parameter's value as it is, or a list as text."""
+    return value_text(value) if isinstance(value, list) else value
 
 
 def columns_of(view: str) -> list[TableColumn]:

@@ -51,7 +51,7 @@ def relatives(
             "mark": f"above {rules.max_correlation}" if likeness > rules.max_correlation else "",
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
-    return table.sort_values("correlation", ascending=False, kind="stable") if len(table) else table
+    return table.sort_values("correlation", ascending=False, kind="stable")
 
 
 def covers(returns: "xr.DataArray", rules: Competition) -> bool:

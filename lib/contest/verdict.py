@@ -101,6 +101,8 @@ class Verdict:
     @property
     def sharpe_in_words(self) -> str:
         """Return a sentence with the Sharpe ratio and interval."""
+        if not np.isfinite(self.sharpe_ratio):
+            return "There is no Sharpe ratio: the returns never change."
         low, high = self.interval
         found = f"Sharpe ratio {self.sharpe_ratio:.2f}"
         if not np.isfinite(low):
@@ -122,10 +124,10 @@ class Verdict:
             self.sharpe_in_words,
             self.exposure_in_words,
             in_columns(self.by_year[["days", "sharpe_ratio"]]),
+            in_columns(self.relatives),
         ]
-        if len(self.relatives):
-            closest = self.relatives.index[0]
-            parts += [in_columns(self.relatives), f"Closest: {closest}."]
+        if np.isfinite(self.relatives["correlation"].iloc[0]):
+            parts.append(f"Closest: {self.relatives.index[0]}.")
         return "\n\n".join([*parts, *self.notes, self.in_words])
 
 

@@ -251,8 +251,12 @@ def test_a_worker_that_dies_is_reported_and_costs_its_own_run_only(first, tmp_pa
             yield name, {"status": "finished", "figures": {}, "returns": []}, ""
 
     monkeypatch.setattr(comparison, "run_all", one_dies)
-    with pytest.warns(RunWarning, match="interrupted: its worker died"):
+    with pytest.warns(RunWarning) as warned:
         records = run_variants(variants[:3], folder=tmp_path, **RANGE)
+    assert [str(each.message) for each in warned] == [
+        "1 of 3 runs did not finish; the same call tries them again:\n"
+        f"  {records[0]['key']} interrupted: its worker died"
+    ]
     assert [record["status"] for record in records] == ["interrupted", "finished", "finished"]
 
 
@@ -297,6 +301,72 @@ def test_the_end_is_the_last_day_there_is():
     assert planned["end"] == "2024-12-30"
 
 
+def finish_all(jobs, **_):
+    yield from ((key, {"status": "finished", "figures": {}, "returns": []}, "") for key in jobs)
+
+
+class Bar:
+    """A progress bar that counts."""
+
+    made = ()
+
+    def __init__(self, *, total, disable, **_):
+        self.total, self.disable, self.steps = total, disable, []
+        Bar.made += (self,)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, number=1):
+        self.steps.append(number)
+
+
+def test_the_bar_counts_kept_runs_at_once_and_others_one_by_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(comparison, "run_all", finish_all)
+    monkeypatch.setattr(comparison, "tqdm", Bar)
+    monkeypatch.setattr(Bar, "made", ())
+    folder = tmp_path / "two" / "folders"
+    days = {"start_date": START, "end_date": END, "folder": folder}
+    run_variants(VARIANTS[:1], **days)
+    records = run_variants(VARIANTS[:3], **days, progress=False, shuffles=2)
+    found = [(bar.total, bar.disable, [step for step in bar.steps if step]) for bar in Bar.made]
+    assert found == [(1, False, [1]), (9, True, [1, 1, 1, *[1] * 6])]
+    draws = [{"shuffle": k} for _ in range(3) for k in range(2)]
+    assert [record.get("draw") for record in records] == [None] * 3 + draws
+    assert len(list(folder.glob("*.json"))) == 9
+    (folder / f"{records[0]['key']}.json").write_text("[", "utf-8")
+    with pytest.warns(RunWarning, match="is not counted, and is run again when needed") as warned:
+        run_variants(VARIANTS[:3], **days, progress=False)
+    assert len(warned) == 1
+    assert [step for step in Bar.made[-1].steps if step] == [2, 1]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"shuffles": -1}, "shuffles is -1"),
+        ({"universes": 1.5}, "universes is 1.5"),
+        ({"universes": 1}, "from 60 calendar days or more, not from 5"),
+        ({"scheduler": "tcp://x:1"}, "a scheduler is for"),
+    ],
+)
+def test_wrong_numbers_and_machines_are_refused_before_the_folder_is_made(options, sentence, tmp_path):
+    with pytest.raises(ValueError, match=sentence):
+        compare([SMALL], folder=tmp_path / "new", **RANGE, **options)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_market_is_loaded_once_for_equal_periods(monkeypatch):
+    calls, load = [], single_run.load_market
+    monkeypatch.setattr(single_run, "load_market", lambda *given: calls.append(given) or load(*given))
+    comparison._plan([Strategy(**variant) for variant in VARIANTS], START, END)
+    assert len(calls) == 1
+
+
 def test_equal_variants_run_once(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "run_all", lambda jobs, **_: iter_of(()))
     with pytest.warns(RunWarning, match="1 of 1"):
@@ -314,11 +384,8 @@ def test_a_full_disk_loses_nothing_that_is_finished(first, tmp_path, monkeypatch
             raise left.pop()
         keep(folder, record)
 
-    def finish(jobs, **_):
-        yield from ((key, {"status": "finished", "figures": {}, "returns": []}, "") for key in jobs)
-
     monkeypatch.setattr(single_run, "keep_record", full)
-    monkeypatch.setattr(comparison, "run_all", finish)
+    monkeypatch.setattr(comparison, "run_all", finish_all)
     with pytest.warns(
         RunWarning, match="cannot be written \\(No space left on device\\): free space"
     ) as warned:

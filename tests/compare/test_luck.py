@@ -8,7 +8,7 @@ import pytest
 
 from lib.compare import luck, single_run
 from lib.compare.table import comparison_table
-from lib.stats.overfitting import overfitting_probability
+from lib.stats.overfitting import overfitting_probability, walk_forward
 from lib.strategy import Strategy
 from tests.switches import long
 
@@ -148,6 +148,9 @@ def test_a_walk_forward_is_through_one_market():
     same, found = luck.walked([one, two, other])
     assert [record["key"] for record in same] == [one["key"], two["key"]]
     assert found is not None
+    undated = {name: value for name, value in one.items() if name != "dates"}
+    for records in ([variant(status="failed")], [undated], []):
+        assert luck.walked(records) == ([], None)
 
 
 def said(shuffles, variants=2):
@@ -167,6 +170,58 @@ def test_the_sentences_are_no_stronger_than_their_numbers():
         assert source in many
     assert "below 0.1 by luck in 12 of 100 with 2" in many
     assert "Walk forward, 2021-01-01 to 2022-12-30: the variant that was best so far" in many
+
+
+def test_each_sentence_has_its_numbers():
+    """The best of all in hindsight is not the one that was best so far."""
+    returns = np.random.default_rng(3).normal(0, 0.01, (len(DATES), 3))
+    returns[:, 1] += np.where(np.arange(len(DATES)) < 261, 0.01, -0.001)
+    returns[:, 2] += 0.002
+    records = [variant(5.0, epochs=1 + k) | {"returns": returns[:, k].tolist()} for k in range(3)]
+    draws = [*drawn(records[0], "shuffle", [0.0] * 24), *drawn(records[1], "shuffle", [9.0] * 30)]
+    draws += [*drawn(records[2], "shuffle", [0.0] * 24), *drawn(records[0], "universe", [1.0])]
+    table = comparison_table([*records, *draws], records)
+    overfitting, friction, forward, shuffles, *rest, universes = luck.luck_sentences(
+        [*records, *draws], table
+    )
+    assert overfitting.startswith(
+        f"Probability of overfitting (pbo): {overfitting_probability(returns):.2f}, the share of 12,870 "
+        "halvings of the days in which the best of 3 runs in one half is below the median in the other "
+        "(Bailey et al. 2017). Noise has 0.5 on average, and below 0.1 by luck in 12 of 100 with 2, 4 of 100 "
+    )
+    assert friction == (
+        "Friction: sharpe_late is the Sharpe ratio of the same weights one day late, sharpe_cost_2 at 2 "
+        "times, sharpe_cost_3 at 3 times the trading cost of the platform; nothing was trained anew."
+    )
+    found = walk_forward(returns, DATES, "stocks_nasdaq100")
+    assert (found.chosen, found.best) == ([1, 1], 2)
+    assert forward == (
+        "Walk forward, 2021-01-01 to 2022-12-30: the variant that was best so far, chosen anew each year "
+        f"(epochs=2, epochs=2), has a Sharpe ratio of {found.chained:.3f}; the best in hindsight (epochs=3) "
+        f"{found.hindsight:.3f}, all variants on average {found.mean:.3f}."
+    )
+    assert shuffles.endswith(
+        "N is 24 to 30: no value can be below 0.040, and one near 0.05 has a standard error of 0.044. That "
+        "holds for a variant chosen beforehand: of 3 without any edge 0.15 would be below 0.05. The best "
+        "of all has p = 1.000 (Westfall and Young 1993)."
+    )
+    assert rest[0].startswith("Shuffling changes no weight of as published, epochs=2, epochs=3: ")
+    assert universes.startswith("Universes: quartiles")
+
+
+def test_nothing_is_said_of_the_best_where_no_shuffle_is_common():
+    one, two = variant(1.0), variant(2.0, epochs=2)
+    records = [one, two, *drawn(one, "shuffle", [0.0] * 5)]
+    sentence = luck.luck_sentences(records, comparison_table(records, [one, two]))[3]
+    assert sentence.endswith("N is 0 to 5: too few for any value below 0.05, which takes 20.")
+
+
+@pytest.mark.parametrize("weights", [["9", "0"], ["0", "9"]])
+def test_a_training_that_any_shuffle_changes_is_not_named(weights):
+    one = variant(5.0) | {"weights_sha256": "0"}
+    pairs = zip(drawn(one, "shuffle", [5.0] * 2), weights, strict=True)
+    records = [one, *(draw | {"weights_sha256": each} for draw, each in pairs)]
+    assert len(luck.luck_sentences(records, comparison_table(records, [one]))) == 4
 
 
 def test_a_training_that_does_not_use_the_target_is_named():

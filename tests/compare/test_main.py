@@ -2,16 +2,22 @@
 
 import json
 import os
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 import lib.compare as comparison
-from lib.compare import single_run
+from lib.compare import ComparisonStopped, RunWarning, single_run
+from lib.compare import __main__ as command
 from lib.compare import table as tables
 from lib.compare.__main__ import main
+from lib.compare.variants import ODDITIES
 from lib.strategy import Strategy
 from tests.compare.shared import END, SMALL, START
+from tests.compare.test_luck import DATES, drawn, variant
 from tests.switches import LONG, long
 
 
@@ -218,3 +224,126 @@ def test_a_run_file_without_returns_ends_in_a_sentence(first, tmp_path, capsys, 
     words = [f"{name}={value}" for name, value in SMALL.items()]
     assert main(["--start", START, "--end", END, "--set", *words, "--output", str(tmp_path)]) == 1
     assert f"{path.name} is damaged (it is finished but has no returns)" in capsys.readouterr().err
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Record what is run, executed and shown, and run nothing."""
+    found = SimpleNamespace(statuses=["finished"], stopped=False, written=True, executed=None, options=None)
+
+    def run(variants, first, last, **options):
+        found.variants, found.days, found.options = variants, (first, last), options
+        warnings.warn("some runs", RunWarning, stacklevel=2)
+        records = [{"status": status} for status in found.statuses]
+        if found.stopped:
+            raise ComparisonStopped(records)
+        return [*records, {"status": "finished", "draw": {}}]
+
+    def execute(*given, **where):
+        found.executed = given, where
+
+    def show(*given):
+        found.shown = given
+        return found.written
+
+    monkeypatch.setattr(command, "run_variants", run)
+    monkeypatch.setattr(command, "execute_notebooks", execute)
+    monkeypatch.setattr(command, "_show", show)
+    return found
+
+
+def test_every_option_reaches_the_runs(asked, tmp_path, capsys):
+    words = ["--grid", "top_assets=3,12", "--seeds", "2", "--set", "epochs=2", "--shuffles", "3"]
+    words += ["--universes", "4", "--workers", "2", "--backend", "dask", "--scheduler", "tcp://x:1"]
+    assert main([*words, "--notebooks", "--start", START, "--end", END, "--output", str(tmp_path)]) == 0
+    grid = [{"top_assets": size, "seed": seed} for size in (3, 12) for seed in (42, 43)]
+    assert (asked.variants, asked.days) == (grid, (START, END))
+    where = {"workers": 2, "backend": "dask", "scheduler": "tcp://x:1"}
+    numbers = {"shuffles": 3, "universes": 4}
+    base = Strategy(epochs=2)
+    assert asked.options == {"base": base, "folder": tmp_path, **numbers, **where}
+    runs, folder, notebook, of_base = asked.executed[0]
+    assert runs == [{"status": "finished"}]  # a draw has no notebook
+    assert (folder, notebook.name, of_base, asked.executed[1]) == (tmp_path, "strategy.ipynb", base, where)
+    assert asked.shown == ([*runs, {"status": "finished", "draw": {}}], tmp_path, base)
+    printed = capsys.readouterr()
+    assert printed.out == "strategy.ipynb: epochs=2\n"
+    assert printed.err == "some runs\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "variants"),
+    [
+        ([], [{}]),
+        (["--seeds", "1"], [{"seed": 42}]),
+        (["--oddities"], ODDITIES),
+        (["SETS", "SETS"], [{"top_assets": 6}, {}, {"top_assets": 6}, {}]),
+    ],
+)
+def test_variants_are_those_of_files_oddities_grid_and_seeds(words, variants, asked, tmp_path):
+    sets = tmp_path / "sets.json"
+    sets.write_text('[{"top_assets": 6}, {}]', "utf-8")
+    main([word.replace("SETS", str(sets)) for word in words])
+    assert asked.variants == variants
+    assert asked.executed is None
+    assert asked.options["folder"] == Path("runs/compare")
+    assert asked.options["shuffles"] == asked.options["universes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, 0),
+        ({"statuses": ["finished", "failed"]}, 1),
+        ({"written": False}, 1),
+        ({"stopped": True}, 130),
+    ],
+    ids=["finished", "one failed", "not written", "stopped"],
+)
+def test_the_exit_code_says_whether_every_run_finished(changes, code, asked, capsys):
+    vars(asked).update(changes)
+    assert main([]) == code
+    assert ("stopped: what is finished is kept" in capsys.readouterr().err) is (code == 130)
+
+
+@pytest.mark.parametrize("base", [Strategy(), Strategy(epochs=3)])
+def test_the_table_its_summary_and_its_sentences_are_printed_and_written(base, tmp_path, capsys, monkeypatch):
+    figures = []
+    monkeypatch.setattr(tables, "save_figure", lambda *given: figures.append(given))
+    runs = [variant(1.0, epochs=3), variant(2.0, epochs=3, seed=43)]
+    records = [run | {"market_name": "here"} for run in [*runs, *drawn(runs[0], "shuffle", [0.0])]]
+    assert command._show(records, tmp_path / "runs", base)
+    printed = capsys.readouterr().out
+    table = pd.read_parquet(tmp_path / "runs" / "table.parquet")
+    name = "as in the notebook" if base.epochs == 3 else "epochs=3"
+    words = f"2 variants, {DATES[0]} to {DATES[-1]}; 2 tried on these days\nPrices: here\n\n"
+    assert printed.startswith(words + tables.printed_table(table, tables.RESULTS))
+    assert "\n\nMean ± standard deviation over the seeds:\n\n| variant | seeds |" in printed
+    assert f"\n| {name} | 2 | 1.500 ± 0.707 |" in printed
+    assert f"\n\nIs it luck?\n\n{tables.printed_table(table, tables.LUCK)}\n\nProbability of" in printed
+    assert "\n\nShuffled targets: " in printed
+    assert printed.endswith(f"\n\n{tables.conclusion(table)}\n\nTable, plot and runs: {tmp_path / 'runs'}\n")
+    ((drawn_figure, path),) = figures
+    title = drawn_figure.layout.title.text.replace("<br>", " ")
+    assert path == tmp_path / "runs" / "plot.html"
+    assert "2 variants, 2020-01-01 to 2022-12-30; 2 tried on these days" in title
+    assert "Prices: here" in title
+    command._show(records[:1], tmp_path / "runs", base)
+    assert "over the seeds" not in capsys.readouterr().out
+
+
+def test_the_help_has_every_option_with_its_form_and_every_column(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    assert command._parser().format_usage() == (
+        "usage: python -m lib.compare [-h] [--notebook FILE] "
+        "[--grid NAME=VALUE,VALUE [NAME=VALUE,VALUE ...]] [--set NAME=VALUE [NAME=VALUE ...]] "
+        "[--oddities] [--seeds N] [--shuffles N] [--universes N] [--start DATE] [--end DATE] "
+        "[--output FOLDER] [--workers N] [--backend BACKEND] [--scheduler ADDRESS] [--notebooks] "
+        "[FILE.json ...]\n"
+    )
+    assert all(action.help for action in command._parser()._actions)
+    text = command._parser().format_help()
+    assert "Backtest many variants" in text
+    assert f"{command.EXAMPLES}\ncolumns of the table:\n{tables.column_texts()}\n" in text
+    given = command._parser().parse_args(["--grid", "a=1", "--grid", "b=1"])
+    assert (given.grid, given.files) == (["a=1", "b=1"], [])

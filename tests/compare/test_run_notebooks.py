@@ -1,9 +1,14 @@
 """A notebook for each run."""
 
+import pickle
+
 import nbformat
 import pytest
 
+import lib.compare as comparison
+import lib.notebook.run
 from lib.compare import RunWarning, execute_notebooks
+from lib.runs.store import identity_of
 from lib.strategy import Strategy
 from tests.compare.shared import HERE
 from tests.switches import long
@@ -68,3 +73,71 @@ def test_parameters_are_set_where_they_differ_from_those_of_the_notebook(noteboo
         for folder in execute_notebooks(records, tmp_path, notebook, base, **HERE)
     ]
     assert printed == ["12", "6"]
+
+
+def own_feature(data, strategy):
+    return data.sel(field="open")
+
+
+def test_each_finished_run_that_has_none_gets_a_notebook(tmp_path, monkeypatch):
+    """What cannot be run is named, what was run is returned, in the order of the runs."""
+    base = Strategy(epochs=2, features=[own_feature])
+    known, other = identity_of(base).content["functions"], {"features": "other code", "target": "new"}
+    ready, dies, fails, written, edited = (name * 20 for name in "abcde")
+    same = {"epochs": 2, "features": base.as_dict()["features"]}
+    records = [
+        finished(written, **same),
+        finished(ready, **same, top_assets=6),
+        finished(dies, **same),
+        finished(fails, **same),
+        finished(edited, **same) | {"functions": other},
+        finished("f" * 20, **same) | {"status": "failed"},
+    ]
+    for record in records[:4]:
+        record |= {"functions": known}
+    (tmp_path / "notebooks" / written).mkdir(parents=True)
+    calls = {}
+
+    def run_all(jobs, **where):
+        calls.update({key: pickle.loads(blob) for key, blob in jobs.items()} | {"where": where})
+        (tmp_path / "notebooks" / ready).mkdir()
+        yield from [(ready, "", ""), (dies, None, "its worker died"), (fails, "KeyError: 'x'", "")]
+
+    monkeypatch.setattr(comparison, "run_all", run_all)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(RunWarning) as warned:
+        folders = execute_notebooks(records, tmp_path, tmp_path / "mine.ipynb", base, workers=2)
+    assert folders == [tmp_path / "notebooks" / key for key in (written, ready)]
+    assert [str(each.message) for each in warned] == [
+        f"no notebook for {edited}: features, target is a function: a notebook takes names only",
+        f"no notebook for {dies}: its worker died",
+        f"no notebook for {fails}: KeyError: 'x'",
+    ]
+    assert calls.pop("where") == {"workers": 2}
+    assert list(calls) == [ready, dies, fails]
+    days = {"start_date": "2024-12-02", "end_date": "2024-12-06"}
+    for key, own in ((ready, {"top_assets": 6}), (dies, {})):
+        function, arguments = calls[key]
+        assert function.__name__ == "_execute"
+        assert tuple(arguments) == (
+            str(tmp_path / "mine.ipynb"),
+            str(tmp_path / "notebooks" / key),
+            own | days,
+        )
+
+
+def test_a_notebook_has_its_folder_once_it_ran_to_the_end(tmp_path, monkeypatch, capsys):
+    folder, part = tmp_path / "run", tmp_path / "run.part"
+
+    def run_notebook(notebook, written, parameters):
+        print("a cell's output")
+        assert (notebook, parameters) == ("mine.ipynb", {"epochs": 2})
+        part.mkdir()  # fails where the rest of an earlier try is left
+        if written != str(part) or fails:
+            raise ValueError("a cell failed")
+
+    monkeypatch.setattr(lib.notebook.run, "run_notebook", run_notebook)
+    for fails, answer in ((True, "ValueError: a cell failed"), (False, "")):
+        assert comparison._execute("mine.ipynb", str(folder), {"epochs": 2}) == answer
+        assert (folder.exists(), part.exists()) == (not fails, fails)
+    assert capsys.readouterr() == ("", "")

@@ -1,5 +1,6 @@
 """One backtest: its figures are the platform's, nothing is left behind, and a draw changes only its part."""
 
+import hashlib
 import itertools
 import os
 import warnings
@@ -13,24 +14,37 @@ import qnt.stats as qnstats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.common.competitions import COMPETITIONS
 from lib.common.market_data import field
+from lib.compare import single_run
 from lib.compare.single_run import (
     BLOCK,
     SHORTEST_BACKTEST,
+    RunWarning,
     ShuffledTarget,
     _finite,
     block_order,
     check_numbers,
     days_fingerprint,
     draws_for,
+    identity_in,
     in_half,
+    keep_or_warn,
+    keep_record,
     load_market,
     loader,
     plan_record,
+    read_records,
+    record_key,
+    redrawn,
     run_once,
+    tried,
     with_shuffled_target,
 )
 from lib.engine.inputs import get_target_classes
+from lib.runs.provenance import market_fingerprint, market_name
+from lib.runs.store import identity_of
+from lib.stats.sharpe import under_friction
 from lib.strategy import Strategy
 from tests.markets import random_market
 from tests.switches import long
@@ -68,6 +82,105 @@ def test_the_figures_are_those_of_the_platform(record, tmp_path, monkeypatch):
     returns = stats.sel(field="relative_return").values
     np.testing.assert_allclose(record["returns"], returns, atol=1e-12)
     assert record["days"] == [START, END]
+    assert record["dates"] == [str(day)[:10] for day in weights.time.values]
+    rules = COMPETITIONS["stocks_nasdaq100"]
+    assert record["friction"] == pytest.approx(under_friction(data, weights, rules), abs=1e-12)
+    values = np.ascontiguousarray(weights.transpose("time", "asset").values, "<f8")
+    assert record["weights_sha256"] == hashlib.sha256(values.tobytes()).hexdigest()
+
+
+def test_a_planned_record_has_all_that_its_result_depends_on():
+    given = {"start": START, "end": END, "market": "m"}
+    record = plan_record(SMALL, *given.values(), "d")
+    content = identity_of(SMALL, "lib.compare.single_run").content
+    about = {"days_market": "d", "status": "not run", "message": "", "market_name": market_name()}
+    assert record == content | given | about | {"modules": record["modules"], "key": record_key(record)}
+    assert "lib.compare.single_run" in record["modules"]
+    assert identity_in(record).content == content
+    assert identity_in(record).modules == record["modules"]
+    keys = [record_key(record | {name: "other"}) for name in (*content, "start", "end", "market", "draw")]
+    assert len({record["key"], *keys}) == len(keys) + 1
+    for name in ("days_market", "status", "modules", "market_name", "seconds"):
+        assert record_key(record | {name: "other"}) == record["key"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "days"),
+    [
+        ({"universe": 1, "start": "2024-12-04", "end": "2024-12-11"}, ("2024-12-04", "2024-12-11")),
+        ({"shuffle": 1}, (START, END)),
+        ({}, (START, END)),
+    ],
+)
+def test_a_draw_is_backtested_on_its_own_days_and_has_no_friction(draw, days, monkeypatch):
+    asked = []
+
+    def backtest(strategy, start, end, load_data):
+        asked.append((start, end, strategy == SMALL, load_data(5).sizes["asset"]))
+        data = SMALL.load_range(start, end).sel(field="is_liquid", time=slice(start, end), drop=True)
+        return data.transpose("asset", "time") / 1000, None
+
+    monkeypatch.setattr(single_run, "backtest", backtest)
+    plain = planned(SMALL)
+    found = run_once(SMALL, redrawn(plain, draw) if draw else plain)
+    assert found["status"] == "finished", found["message"]
+    whole = SMALL.load_data(5).asset.values
+    assets = in_half(whole, 1).sum() if "universe" in draw else len(whole)
+    assert asked == [(*days, "shuffle" not in draw, assets)]
+    assert found["days"] == list(days)
+    assert ("friction" in found) is not bool(draw)
+    assert (found["start"], found["end"]) == (START, END)
+
+
+def test_functions_are_registered_before_a_run(monkeypatch):
+    given = []
+    monkeypatch.setattr(single_run, "register", given.append)
+    monkeypatch.setattr(single_run, "_backtest", lambda *_: {})
+    named = {"lib.features": {"mine": loud}}
+    assert run_once(SMALL, {}, named)["status"] == run_once(SMALL, {})["status"] == "finished"
+    assert given == [named, {}]
+
+
+@pytest.mark.parametrize("missing", ["figures", "returns"])
+def test_a_finished_record_without_its_result_is_damaged(missing, tmp_path):
+    plain = plan_record(SMALL, START, END, "m", "d")
+    done = plain | {"status": "finished", "figures": {}, "returns": []}
+    for wrong in ({**done, missing: None}, {name: value for name, value in done.items() if name != missing}):
+        keep_record(tmp_path, wrong)
+        (sentence,) = read_records(tmp_path)[1]
+        assert sentence == (
+            f"{tmp_path / plain['key']}.json is damaged (it is finished but has no {missing}): it is not "
+            "counted, and is run again when needed."
+        )
+    for right in (done, plain):
+        keep_record(tmp_path, right)
+        assert read_records(tmp_path) == ({plain["key"]: right}, [])
+
+
+def test_a_run_is_tried_once_in_memory_and_on_disk_whatever_the_order_of_its_parameters(tmp_path):
+    """A file that could not be replaced does not hide the run in memory."""
+    failed = plan_record(SMALL, START, END, "m", "d") | {"status": "failed"}
+    done = failed | {"status": "finished", "figures": {}, "returns": [0.5]}
+    keep_record(tmp_path, failed)
+    assert tried(tmp_path) == []
+    assert tried(tmp_path, iter([done])) == [done]
+    keep_record(tmp_path, done)
+    other = done | {"code": "other", "parameters": dict(reversed(done["parameters"].items()))}
+    other |= {"key": record_key(other)}
+    assert tried(tmp_path, [other]) == [other]
+
+
+def test_a_folder_that_cannot_be_written_is_told_once(monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(single_run, "keep_record", full)
+    unsaved = {}
+    with pytest.warns(RunWarning, match=r"cannot be written \(the disk is gone\): free space") as warned:
+        keep_or_warn(tmp_path, unsaved, {"key": "a"})
+    keep_or_warn(tmp_path, unsaved, {"key": "b"})  # without a second warning
+    assert len(warned) == 1
+    assert list(unsaved) == ["a", "b"]
 
 
 @long
@@ -100,6 +213,7 @@ def test_a_worker_with_other_data_or_code_is_refused(change, sentence):
 
 
 def loud(data, strategy):
+    print("x" * 5000)
     print("about to fail")
     raise KeyError("earnings")
 
@@ -116,7 +230,8 @@ def test_what_goes_wrong_is_in_the_record(feature, message):
     assert "Traceback" in record["log"]
     assert "figures" not in record
     if feature is loud:
-        assert "about to fail" in record["log"]
+        assert "x\nabout to fail\n" in record["log"]
+        assert len(record["log"]) == 4000
 
 
 def nothing(data, strategy):
@@ -203,6 +318,8 @@ def test_number_and_window_say_which_shuffle():
 def test_only_the_target_of_a_shuffled_strategy_is_another():
     trained = with_shuffled_target(PLAIN, {"shuffle": 3})
     assert replace(trained, target=PLAIN.target) == PLAIN
+    assert (trained.target.number, trained.target.strategy) == (3, PLAIN)
+    assert with_shuffled_target(Strategy(), {"shuffle": 0}).target.strategy.leave_out_unknown is True
     assert with_shuffled_target(PLAIN, {}) is PLAIN
     assert with_shuffled_target(PLAIN, {"universe": 3}) is PLAIN
 
@@ -255,6 +372,33 @@ def test_data_of_a_loader_of_ones_own_are_part_of_the_market(use_market, monkeyp
     assert other.startswith(market)
 
 
+def test_a_loader_of_ones_own_loads_all_days_of_the_run_and_may_fail(use_market):
+    use_market(random_market(6, assets=12))
+    periods = []
+
+    class Fails(Strategy):
+        def load_data(self, period):
+            periods.append((period, str(super().load_data(5).time.values[-1])[:10]))
+            raise KeyError("mine")
+
+    data, found = load_market(Fails(), START, "2024-12-12")
+    days = (data.time.values[-1] - data.time.values[0]).astype("m8[D]").astype(int)
+    assert periods == [(days, "2024-12-12")]  # the library loads nothing after the last day
+    assert found == f"{market_fingerprint(data)} KeyError"
+
+
+def test_the_market_of_the_days_is_that_from_the_first_to_the_last():
+    data = random_market(6, assets=12)
+    days = data.time.values[-20:]
+    first, last = str(days[3])[:10], str(days[10])[:10]
+    found = []
+    for place in (2, 3, 10, 11):
+        other = data.copy(deep=True)
+        other.loc[{"field": "close", "time": days[place]}] *= 2
+        found.append(days_fingerprint(other, first, last) == days_fingerprint(data, first, last))
+    assert found == [True, False, False, True]
+
+
 @given(st.integers(SHORTEST_BACKTEST, 4000))
 def test_a_window_is_half_of_the_days_and_lies_among_them(days):
     start = np.datetime64("2001-01-01")
@@ -268,9 +412,17 @@ def test_a_window_is_half_of_the_days_and_lies_among_them(days):
     assert len({draw["start"] for draw in draws[2:]}) > 3
 
 
+def test_every_window_of_half_the_days_can_be_drawn():
+    draws = draws_for({"start": "2024-01-01", "end": "2024-02-29"}, 0, 300)
+    assert [draw["universe"] for draw in draws] == list(range(300))
+    assert len({draw["start"] for draw in draws}) == 31
+    assert min(draw["start"] for draw in draws) == "2024-01-01"
+    assert max(draw["end"] for draw in draws) == "2024-02-29"
+
+
 def test_universes_of_a_short_backtest_are_refused():
-    with pytest.raises(ValueError, match="from 60 calendar days or more, not from 5: start earlier"):
-        draws_for({"start": "2024-12-02", "end": "2024-12-06"}, 0, 1)
+    with pytest.raises(ValueError, match="from 60 calendar days or more, not from 59: start earlier"):
+        draws_for({"start": "2024-01-01", "end": "2024-02-28"}, 0, 1)
     assert draws_for({"start": "2024-12-02", "end": "2024-12-06"}, 1, 0) == [{"shuffle": 0}]
 
 
@@ -280,3 +432,4 @@ def test_a_number_that_is_none_is_refused(number):
         check_numbers(number, 0)
     with pytest.raises(ValueError, match="universes is"):
         check_numbers(0, number)
+    check_numbers(0, 0)

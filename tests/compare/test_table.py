@@ -62,6 +62,35 @@ def test_rows_are_sorted_by_what_differs_whatever_the_order():
     assert math.isnan(table["sharpe_ratio"][1])
 
 
+def test_a_row_has_every_column_with_the_figures_of_its_run():
+    """A run with friction and dates, one that failed, and a list that is written as text."""
+    run = record("a", 1.25) | {
+        "dates": list(range(100)),
+        "friction": {"sharpe_late": 0.5, "sharpe_cost_2": 0},
+    }
+    failed = record("b", status="failed", features=["trend", "gap"], seed=7) | {"message": "why"}
+    odd = {"dates": run["dates"], "seconds": 3.0, "friction": run["friction"]}
+    table = comparison_table([run, failed | odd], [run])
+    second, first = table.to_dict("records")  # by the seed
+    assert list(first) == [
+        *["label", "variant", "seed", "features", "sharpe_ratio", "annual_return", "volatility"],
+        *["max_drawdown", "avg_turnover", "win_rate", "deflated_sharpe_ratio", "pbo", "pbo_runs", "trials"],
+        *["sharpe_late", "sharpe_cost_2", "sharpe_cost_3", "seconds", "status", "message", "run"],
+    ]
+    known = {"label": "seed=7 features=trend+gap", "variant": "seed=7 features=trend+gap", "seed": 7}
+    known |= {"features": "trend+gap", "pbo_runs": 0, "trials": 1, "sharpe_late": 0.5, "sharpe_cost_2": 0.0}
+    known |= {"seconds": 3.0, "status": "failed", "message": "why", "run": "b" * 20}
+    assert {name: value for name, value in second.items() if value == value} == known
+    known = {"label": "as published", "variant": "as published", "seed": 42, "features": "trend"}
+    known |= {"sharpe_ratio": 1.25, "annual_return": 0.1, "volatility": 0.2, "max_drawdown": -0.1}
+    known |= {"avg_turnover": 0.05, "win_rate": (RETURNS["a"] > 0).mean(), "pbo_runs": 1, "trials": 1}
+    known |= {"deflated_sharpe_ratio": deflated_sharpe_ratio(RETURNS["a"], 1, 0.0), "sharpe_late": 0.5}
+    known |= {"sharpe_cost_2": 0.0, "seconds": 2.0, "status": "finished", "message": "", "run": "a" * 20}
+    assert {name: value for name, value in first.items() if value == value} == known
+    alone = comparison_table([failed], [])
+    assert (alone["trials"][0], alone["seconds"].isna()[0]) == (0, True)
+
+
 def test_every_finished_run_deflates_the_sharpe_ratio_asked_about_or_not():
     tried = [record(name, seed=k) for k, name in enumerate("abcdef")]
     ratios = [RETURNS[name].mean() / RETURNS[name].std(ddof=1) for name in "abcdef"]
@@ -114,31 +143,70 @@ def test_the_mean_over_seeds_and_the_difference_with_the_same_seed():
 
 def test_markdown():
     records = [record("a", 1.0, seed=1), record("b", 2.0, seed=2), record("f", status="failed", epochs=3)]
-    lines = seed_markdown(seed_summary(records)).splitlines()
-    assert len(lines) == 4
-    assert lines[2] == "| as published | 2 | 1.500 ± 0.707 |  | 10.0% ± 0.0% | 5.00% ± 0.00% |"
-    assert lines[3] == "| epochs=3 | 0 |  |  |  |  |"
+    records += [record("c", 1.5, seed=2, target="a|b"), record("d", 3.5, seed=1, target="a|b")]
+    assert seed_markdown(seed_summary(records)).splitlines() == [
+        "| variant | seeds | Sharpe ratio | difference to the first | annual return | turnover per day |",
+        "|---|---|---|---|---|---|",
+        "| as published | 2 | 1.500 ± 0.707 |  | 10.0% ± 0.0% | 5.00% ± 0.00% |",
+        "| epochs=3 | 0 |  |  |  |  |",
+        "| target=a\\|b | 2 | 2.500 ± 1.414 | +1.000 ± 2.121 | 10.0% ± 0.0% | 5.00% ± 0.00% |",
+    ]
+
+
+def test_the_summary_over_seeds_keeps_the_label_of_the_base():
+    base = Strategy(top_assets=6)
+    records = [record("a", top_assets=6, seed=1), record("b", top_assets=6, seed=2), record("c", seed=1)]
+    means = seed_summary(records, base, "as in the notebook")
+    assert means["label"].tolist() == means["variant"].tolist() == ["as in the notebook", "top_assets=12"]
+    assert seed_summary(records, base)["label"].tolist() == ["as in base", "top_assets=12"]
+    assert means["annual_return_spread"].isna().tolist() == [False, True]
 
 
 def test_a_table_is_written_whole(tmp_path):
     records = [record("a"), record("b", features=["trend", "mine"]), record("c", status="failed", epochs=2)]
     table = comparison_table(records, records[:2])
-    save_table(table, tmp_path / "new" / "table.parquet")
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "new" / "table.parquet"), table)
+    path = tmp_path / "two" / "folders" / "table.parquet"
+    save_table(table[:1], path)
+    save_table(table, path)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), table)
 
 
 def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
-    records = [record("a", 1.0), record("b", 3.0, epochs=2), record("c", status="failed", epochs=3)]
-    drawn = comparison_figure(comparison_table(records, records[:2]), "Three variants", "a synthetic market")
-    assert list(drawn.data[0].x) == [3.0, 1.0]
-    assert list(drawn.data[0].y) == ["epochs=2", "as published"]
+    long = {"learning_rate": 0.5, "hidden_size": 16}  # a label of two lines
+    records = [record("a", 1.0), record("b", 3.0, **long), record("c", status="failed", epochs=3)]
+    records += [record("d", 1.0, epochs=2)]
+    table = comparison_table(records, [records[0], records[1], records[3]])
+    drawn = comparison_figure(table, "Three variants", "a synthetic market")
+    (bars,) = drawn.data
+    assert list(bars.x) == [3.0, 1.0, 1.0]
+    assert list(bars.y) == ["hidden_size=16<br>learning_rate=0.5", "as published", "epochs=2"]
+    rows = table.set_index("run").loc[[name * 20 for name in "bad"]].reset_index()
+    names = ["variant", "annual_return", "volatility", "max_drawdown", "avg_turnover", "win_rate"]
+    names += ["deflated_sharpe_ratio", "run"]
+    assert [list(row) for row in bars.customdata] == rows[names].to_numpy(object).tolist()
+    assert list(bars.marker.color) == rows["deflated_sharpe_ratio"].tolist()
+    assert (bars.marker.cmin, bars.marker.cmax, bars.orientation) == (0, 1, "h")
+    assert bars.hovertemplate == "<br>".join(
+        [
+            *["Sharpe ratio: %{x:.3f}", "variant: %{customdata[0]}", "annual return: %{customdata[1]:.2%}"],
+            *["volatility: %{customdata[2]:.2%}", "maximum drawdown: %{customdata[3]:.2%}"],
+            *["turnover per day: %{customdata[4]:.2%}", "win rate: %{customdata[5]:.1%}"],
+            *["deflated Sharpe ratio: %{customdata[6]:.3f}", "run: %{customdata[7]}", "<extra></extra>"],
+        ]
+    )
     title = drawn.layout.title.text.replace("<br>", " ")
     assert "Three variants (1 without a Sharpe ratio not shown)" in title
     assert "a synthetic market" in title
-    assert "annual return: %{customdata[1]:.2%}" in drawn.data[0].hovertemplate
-    assert "variant: %{customdata[0]}<br>" in drawn.data[0].hovertemplate
-    save_figure(drawn, tmp_path / "plot.html")
-    page = (tmp_path / "plot.html").read_text(encoding="utf-8")
+    assert drawn.layout.yaxis.autorange == "reversed"
+    assert drawn.layout.hovermode == "closest"
+    assert "Sharpe ratio, a year" in drawn.layout.xaxis.title.text
+    whole = comparison_figure(table[table["status"] == "finished"], "Three", "")
+    assert "not shown" not in whole.layout.title.text
+    many = comparison_figure(pd.concat([table] * 5), "Many", "")
+    assert many.layout.height >= 140 + 15 * 14  # bars do not overlap
+    save_figure(drawn, tmp_path / "two" / "folders" / "plot.html")
+    save_figure(drawn, tmp_path / "two" / "folders" / "plot.html")
+    page = (tmp_path / "two" / "folders" / "plot.html").read_text(encoding="utf-8")
     assert "a synthetic market" in page
     assert "<script src=" not in page  # needs no network
 
@@ -158,6 +226,18 @@ def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
             5,
             "(deflated for 5 tried: 0.30). That is not above 0.95: luck alone may explain it.",
         ),
+        (
+            [1.0, 3.0],
+            0.95,
+            2,
+            "(deflated for 2 tried: 0.95). That is not above 0.95: luck alone may explain it.",
+        ),
+        (
+            [1.0, 3.0],
+            0.3,
+            1,
+            "Best of 2: b, with a Sharpe ratio of 3.000 (deflated: 0.30). That is not above",
+        ),
         ([1.0, math.nan], 0.3, 1, "The variant: a, with a Sharpe ratio of 1.000 (deflated: 0.30). That"),
         ([1.0, math.nan], math.nan, 1, "The variant: a, with a Sharpe ratio of 1.000."),
         ([math.nan, math.nan], math.nan, 0, "No variant has a Sharpe ratio."),
@@ -168,12 +248,33 @@ def test_a_comparison_ends_in_a_sentence(sharpe, deflated, trials, expected):
     assert expected in conclusion(table.assign(deflated_sharpe_ratio=deflated, trials=trials))
 
 
-def test_the_results_have_the_words_of_the_report():
-    runs = [record("a")]
-    head = printed_table(comparison_table(runs, runs), RESULTS).splitlines()[0]
-    for row in ("annual return", "volatility", "Sharpe ratio", "maximum drawdown", "turnover per day"):
-        assert row in head
-        assert row in ROWS
+def test_the_results_have_the_words_of_the_report_and_the_luck_the_names_of_columns():
+    runs = [record("a"), record("b", status="failed", seed=1)]
+    table = comparison_table(runs, runs[:1])
+    words = [
+        "Sharpe ratio",
+        "annual return",
+        "volatility",
+        "maximum drawdown",
+        "turnover per day",
+        "win rate",
+    ]
+    assert set(words) <= set(ROWS)
+    head, *lines = printed_table(table, RESULTS).splitlines()
+    assert head.split() == " ".join(["label", *words, "deflated Sharpe ratio seconds status"]).split()
+    numbers = "1.000 10.00% 20.00% -10.00% 5.00% 54.0%"
+    assert sorted(" ".join(line.split()) for line in lines) == [
+        f"as published {numbers} {table['deflated_sharpe_ratio'].max():.3f} 2.000 finished",
+        "seed=1 NaN NaN NaN NaN NaN NaN NaN NaN failed",
+    ]
+    names = ["label", "sharpe_ratio", "deflated_sharpe_ratio", "pbo", "sharpe_late"]
+    assert printed_table(table, LUCK).split()[:7] == [*names, "sharpe_cost_2", "sharpe_cost_3"]
+
+
+def test_every_column_has_a_line_of_text():
+    lines = column_texts().splitlines()
+    assert lines[0] == "  label                  what the variant changes, in short"
+    assert len(lines) == len(TABLE_COLUMNS)
 
 
 def test_a_plot_of_nothing():

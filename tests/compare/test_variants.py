@@ -36,8 +36,8 @@ def test_a_grid_is_every_combination():
 def test_lists_combine_and_do_not_overwrite_each_other():
     assert combine([{}, {"a": 1}], [{"b": 2}]) == [{"b": 2}, {"a": 1, "b": 2}]
     assert combine() == [{}]
-    with pytest.raises(ValueError, match="a is set twice"):
-        combine([{"a": 1}], [{"a": 1}])
+    with pytest.raises(ValueError, match=r"^a, c is set twice: keep one of them\.$"):
+        combine([{"c": 1}], [{"a": 1, "b": 1}], [{"d": 1, "c": 1, "a": 1}])
 
 
 def test_strategies_are_made_or_refused():
@@ -110,6 +110,17 @@ def test_a_full_label_names_all_that_is_set():
         ({"features": ["trend", "a.b.c.of_mine(periods=0.5)"]}, "features=trend+of_mine(periods=0.5)"),
         ({"target": "a_package.a_module.f.<locals>.mine"}, "target=mine"),
         ({}, "as published"),
+        ({"target": "m" * 33}, f"target={'m' * 33}"),  # of 40 characters
+        ({"target": "m" * 34}, f"target={'m' * 32}…"),
+        ({"target": f"a.{'m' * 33}"}, f"target={'m' * 33}"),
+        (
+            {"learning_rate": 0.123456, "hidden_size": 100, "epochs": 9},
+            "learning=0.123456 hidden=100 epochs=9",
+        ),
+        (
+            {"features": ["a.bcdefghijklmnop", "c.qwertzuiopasdfgh", two_days], "seed": 3},
+            "features=bcdefghijklmnop+qwertzuiopasdf…",
+        ),
     ],
 )
 def test_a_long_label_loses_what_is_not_needed_to_tell_it_from_others(variant, short):
@@ -121,12 +132,21 @@ def test_what_all_share_is_left_out_of_long_labels_only():
     variants = [shared | {"top_assets": 6}, shared | {"top_assets": 3, "log_price": True}, shared]
     labels = ["top_assets=6", "top_assets=3 log_price=True", "otherwise as published"]
     assert short_labels(variants, ["a" * 20, "b" * 20, "c" * 20]) == labels
+    equal = short_labels([shared, shared], ["abcdef", "ghijkl"])
+    assert equal == ["otherwise as published·abcd", "otherwise as published·ghij"]
+    long = [{"target": "m" * 40, "seed": 1}] * 2 + [{"seed": 1}]
+    assert short_labels(long, ["abcdef", "ghijkl", "m"]) == [
+        *(f"target={'m' * 27}…·{key}" for key in ("abcd", "ghij")),
+        "otherwise as published",
+    ]
     short = [{"seed": 1, "top_assets": 6}, {"seed": 1}]
     assert short_labels(short, ["a" * 20, "b" * 20]) == ["seed=1 top_assets=6", "seed=1"]
 
 
 def test_abbreviated_names_stay_unique():
     assert len({_abbreviated(name) for name in Strategy.defaults()}) == len(Strategy.defaults())
+    names = ["top_assets", "min_weight", "min_change", "leave_out_unknown", "seed"]
+    assert [_abbreviated(name) for name in names] == ["top", "min_weight", "min_change", "leave", "seed"]
 
 
 @settings(max_examples=100 if LONG else 25)

@@ -268,8 +268,59 @@ def test_the_kept_days_of_another_strategy_are_not_taken(here, tmp_path):
 def test_market_data_are_sent_in_lots(here, tmp_path, monkeypatch):
     short = {"start": np.datetime64("2024-11-28"), "end": np.datetime64("2024-12-03")}
     at_once = run(tmp_path / "at once", **short)[0].weights
+    here.months.clear()
     monkeypatch.setattr(all_days, "BYTES_AT_ONCE", 1)
     assert run(tmp_path / "in lots", **short)[0].weights.equals(at_once)
+    assert here.months == [("2024-11", 2), ("2024-12", 2)]
+
+
+class Bar:
+    """A progress bar that counts."""
+
+    made = ()
+
+    def __init__(self, **options):
+        self.options, self.steps = options, []
+        Bar.made += (self,)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, number=1):
+        self.steps.append(number)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_bar_counts_kept_days_at_once(own, here, tmp_path, monkeypatch):
+    monkeypatch.setattr(all_days, "tqdm", Bar)
+    monkeypatch.setattr(all_days, "MONTHS_AT_ONCE", 1)
+    monkeypatch.setattr(Bar, "made", ())
+    strategy = Strategy(**TINY, model="constant")
+    if own:
+        strategy = strategy.with_functions(predict=strategy.predict)
+    folder = tmp_path / "two" / "folders"
+    for end in ("2024-11-29", "2024-12-03"):
+        data = MARKET.sel(time=slice(None, end))
+        whole_run(
+            strategy,
+            data,
+            START,
+            np.datetime64(end),
+            folder,
+            pass_identity(strategy),
+            title="mine",
+            workers=1,
+        )
+    run(folder, strategy, end=np.datetime64("2024-12-03"))
+    found = [[step for step in bar.steps if step] for bar in Bar.made]
+    assert found == ([[1, 1], [2, 1, 1], [4]] if own else [[2], [2, 2], [4]])
+    assert [bar.options for bar in Bar.made] == [
+        *({"total": total, "desc": "mine", "unit": "day", "disable": False} for total in (2, 4)),
+        {"total": 4, "desc": "passes", "unit": "day", "disable": True},
+    ]
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=longest), pytest.param(2, marks=long)])

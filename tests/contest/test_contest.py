@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
@@ -16,6 +17,7 @@ from lib.contest import ContestWarning, all_days, contest, record
 from lib.contest.__main__ import main
 from lib.contest.all_days import whole_run
 from lib.contest.passes import Pass
+from lib.runs.provenance import market_fingerprint
 from tests.contest.strategies import TINY, last_three, nothing_before_2008, years_of_wednesdays
 from tests.switches import long, longest
 
@@ -112,9 +114,131 @@ def test_an_asset_without_a_model_is_in_equal_weights_of_the_selected():
     assert held[held > 0].to_dict() == dict.fromkeys([*names[:2], names[5]], 1 / 3)
     other = entry._replace(day=str(data.time.values[-2])[:10], models=None)  # on a single day is enough
     assert package.equal_in_selected(data, [other, entry]) is None
+    alone = package.equal_in_selected(data, [Pass(day, {}, names[:1], {}, 0.1)]).isel(time=0)
+    assert alone.to_series()[lambda row: row > 0].to_dict() == {names[0]: 1.0}
     data.loc[{"field": "is_liquid", "asset": names[1]}] = 0
     held = package.equal_in_selected(data, [entry]).isel(time=0).to_series()
     assert held[held > 0].to_dict() == dict.fromkeys([names[0], names[5]], 1 / 2)
+
+
+@pytest.fixture
+def planned(market, monkeypatch):
+    """Record what is run, compared and written, and run nothing."""
+    found = SimpleNamespace(runs=[], earlier=None, judged=None, written=None)
+
+    def run(strategy, data, first, last, place, identity, **more):
+        assert identity == all_days.pass_identity(strategy)
+        days = data.time.sel(time=slice(first, last)).values
+        passes = [Pass(str(day)[:10], {}, ["NAS:00"], {}, float(k)) for k, day in enumerate(days)]
+        found.runs.append(SimpleNamespace(strategy=strategy, days=days, place=place, more=more, data=data))
+        return all_days.WholeRun(f"weights of {more['title']}", passes), [f"{more['title']}: damaged"]
+
+    def earlier(*given):
+        found.earlier = given
+        return {"own trial": "returns"}, ["unread"]
+
+    def judge(data, weights, rules, **more):
+        found.judged = SimpleNamespace(data=data, weights=weights, rules=rules, **more)
+        return "the verdict"
+
+    monkeypatch.setattr(package, "whole_run", run)
+    monkeypatch.setattr(package, "contest_verdict", judge)
+    monkeypatch.setattr(record, "earlier_verdicts", earlier)
+    monkeypatch.setattr(record, "write_verdict", lambda *given: setattr(found, "written", given))
+    monkeypatch.setattr(package.provenance, "is_synthetic", lambda: "random")
+    monkeypatch.setattr(package.provenance, "market_name", lambda: "a small market")
+    return found
+
+
+def test_strategy_and_template_run_on_the_same_days_and_are_judged_together(planned, tmp_path, capsys):
+    where = {"workers": 2, "backend": "threading"}
+    with pytest.warns(ContestWarning) as warned:
+        verdict = contest(ORIGINAL, "2008-01-10", "2008-02-20", folder=str(tmp_path), progress=False, **where)
+    assert verdict == "the verdict"
+    assert "Data loaded" not in capsys.readouterr().out
+    sentences = ["your strategy: damaged", "the template: damaged", "unread"]
+    assert [str(each.message) for each in warned] == sentences
+    own, other = planned.runs
+    assert (own.strategy, other.strategy) == (ORIGINAL, Strategy(**TINY))
+    days = [f"2008-{day}" for day in ("01-16", "01-23", "01-30", "02-06", "02-13", "02-20")]
+    for each, title in ((own, "your strategy"), (other, "the template")):
+        assert [str(day)[:10] for day in each.days] == days
+        assert each.place == tmp_path / all_days.pass_identity(each.strategy).key / "days"
+        assert each.more == {"title": title, "progress": False, **where}
+    keys = own.place.parent.name, other.place.parent.name
+    folder, kind, market, without = planned.earlier
+    assert (folder, kind, without) == (tmp_path, "stocks_nasdaq100", set(keys))
+    assert market == market_fingerprint(own.data.sel(time=slice("2008-01-10", None)))
+    judged = planned.judged
+    assert (judged.data is own.data, judged.weights) == (True, "weights of your strategy")
+    assert (judged.template, judged.earlier) == ("weights of the template", {"own trial": "returns"})
+    assert judged.rules == COMPETITIONS["stocks_nasdaq100"]
+    assert judged.selected.sizes["time"] == 6
+    assert (judged.seconds, judged.complete, judged.synthetic) == (5.0, False, "random")
+    assert (judged.source, judged.scaled) == ("a small market", False)
+    assert judged.parameters == ORIGINAL.as_dict()
+    assert "selection=" in judged.title
+    weights, passes = planned.written[4:]
+    assert planned.written[:4] == (tmp_path, keys[0], market, "the verdict")
+    assert (weights, len(passes)) == ("weights of your strategy", 6)
+
+
+def test_the_template_itself_runs_once_to_the_last_day_from_the_first_in_sample(planned, tmp_path):
+    with pytest.warns(ContestWarning) as warned:
+        contest(Strategy(**TINY), folder=tmp_path, title="mine")
+    assert len(warned) == 2
+    (run,) = planned.runs
+    assert str(run.days[0])[:10] == "2006-01-04"
+    assert run.more["progress"] is True
+    assert planned.judged.template == planned.judged.weights == "weights of your strategy"
+    assert (planned.judged.complete, planned.judged.title) == (True, "mine")
+
+
+@pytest.mark.filterwarnings("ignore::lib.contest.ContestWarning")
+@pytest.mark.parametrize("longer", ["train_period", "lookback_period"])
+def test_the_data_begin_early_enough_for_strategy_and_template(planned, tmp_path, monkeypatch, longer):
+    """An end on the last day of the data is as good as none."""
+    long, days = Strategy(**{**TINY, longer: 300}), ("2008-01-09", "2009-02-25")
+    contest(long, *days, folder=tmp_path)
+    monkeypatch.setattr(package, "Strategy", lambda **_: long)
+    contest(ORIGINAL, *days, folder=tmp_path)
+    expected = long.load_range(*days).time.values[0]
+    assert [run.data.time.values[0] for run in planned.runs] == [expected] * 4
+    assert planned.judged.complete
+
+
+@pytest.mark.filterwarnings("ignore::lib.contest.ContestWarning")
+def test_a_strategy_without_a_change_is_named_as_published(planned, tmp_path):
+    contest(Strategy(), "2008-01-09", "2008-02-20", folder=tmp_path)
+    assert planned.judged.title == "as published"
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({}, {"scaled": True}, "stocks_nasdaq100 scales no entry"),
+        ({"scheduler": "tcp://x:1"}, {}, "a scheduler is for the backend dask"),
+        (
+            {"start": "2008-03-02", "end": "2008-03-28"},
+            {},
+            "no trading day from 2008-03-02 to 2008-03-28: ch",
+        ),
+        ({"start": "2005-08-03"}, {}, "start_date can be 2006-"),
+    ],
+    ids=["scaled", "scheduler", "no trading day", "too early for the template"],
+)
+def test_what_cannot_be_run_is_refused_before_anything_runs(
+    changes, options, message, planned, use_market, tmp_path, monkeypatch
+):
+    data = years_of_wednesdays(end="2009-02-25")
+    use_market(
+        data.sel(time=(data.time < np.datetime64("2008-03-01")) | (data.time > np.datetime64("2008-04-01")))
+    )
+    monkeypatch.setattr(package, "Strategy", lambda **_: Strategy(**{**TINY, "train_period": 300}))
+    with pytest.raises(ValueError, match=message):
+        contest(ORIGINAL, **{"start": "2008-01-09", **changes}, folder=tmp_path, **options)
+    assert planned.runs == []
+    assert list(tmp_path.glob("*/")) == []
 
 
 @long

@@ -18,13 +18,20 @@ from lib.contest.peers import (
     TEMPLATE,
     UNIVERSE,
     check_originality,
-    check_scaling,
     covers,
     is_copy,
     recent_sharpe_ratio,
 )
 from lib.contest.record import PANELS, as_dict, verdict_figure, verdict_page
-from lib.contest.verdict import ELSEWHERE, SYNTHETIC, _as_far_as_known, contest_verdict, in_lines
+from lib.contest.verdict import (
+    ELSEWHERE,
+    SYNTHETIC,
+    _as_far_as_known,
+    _gaps,
+    _time_of_a_pass,
+    contest_verdict,
+    in_lines,
+)
 from lib.stats.bootstrap import coverage_sentence
 from lib.stats.sharpe import annual_sharpe_ratio
 from tests.contest.strategies import years_of_wednesdays
@@ -128,12 +135,17 @@ def test_each_fault_is_named_and_no_other(prepared, rule, found):
     assert rule in str(verdict)
 
 
-def test_a_low_sharpe_ratio_fails():
-    falling = MARKET.copy(deep=True)
-    falling.loc[{"field": ["open", "low", "high", "close"]}] = (
-        1e4 / falling.sel(field=["open", "high", "low", "close"]).values
+def falling():
+    """Return a market on which every price falls."""
+    data = MARKET.copy(deep=True)
+    data.loc[{"field": ["open", "low", "high", "close"]}] = (
+        1e4 / data.sel(field=["open", "high", "low", "close"]).values
     )
-    verdict = judged(weights(0, 10), falling)
+    return data
+
+
+def test_a_low_sharpe_ratio_fails():
+    verdict = judged(weights(0, 10), falling())
     assert broken_rules(verdict) == ["Sharpe ratio"]
     (check,) = [check for check in verdict.checks if not check.holds]
     assert _as_far_as_known(check, "few days").holds is False  # more days do not help
@@ -173,9 +185,10 @@ def daily(noise, edge=0.0, days=800):
         (0.1, 0, 800, False, {None}),
         (0.1, 0.0004, 800, False, {True, False}),
         (0.1, 0.0004, 700, False, {None}),
+        (2e-5, 0, 60, True, {False}),
         (2e-5, 0, 59, False, {None}),
     ],
-    ids=["noise", "nearly", "chance", "an edge", "an edge in less than three years", "few days"],
+    ids=["noise", "nearly", "chance", "an edge", "an edge in less than three years", "enough days", "few"],
 )
 def test_a_difference_within_its_error_is_no_originality(noise, edge, days, copied, holds):
     pair, found = daily(noise, edge, days), []
@@ -195,6 +208,10 @@ def test_weights_that_differ_by_noise_are_a_copy():
         weights(0, 10) * (1 - 2e-5 * np.random.default_rng(1).random(20)), template=weights(0, 10)
     )
     assert verdict.in_words == "It is a copy. It would not be admitted: originality."
+    found = check_originality(*daily(0.01), RULES, copied=True).found
+    assert found == "a copy of the published template for practical purposes: returns correlate 0.99995"
+    same, _ = daily(0)
+    assert check_originality(same, same, RULES, copied=True).found == "a copy of the published template"
 
 
 def test_a_run_that_begins_late_cannot_tell():
@@ -204,6 +221,39 @@ def test_a_run_that_begins_late_cannot_tell():
     assert unknown == ["Sharpe ratio", "first position"]
     assert verdict.in_words == "It cannot be told whether it would be admitted: Sharpe ratio, first position."
     assert not verdict.admitted
+    assert verdict.notes[0] == (
+        "The Sharpe ratio cannot be told: the days are fewer than the 3 years that systems are compared by."
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "rules", "complete", "holds", "notes"),
+    [
+        (MARKET, RULES, False, None, ["The Sharpe ratio cannot be told: the days end before the data."]),
+        (falling(), RULES, False, False, []),
+        (MARKET, RULES._replace(first_day="2005-06-01"), True, None, []),
+    ],
+    ids=["the days end early", "a low ratio stays low", "a late start"],
+)
+def test_a_note_says_why_a_sharpe_ratio_that_would_pass_cannot_be_told(data, rules, complete, holds, notes):
+    verdict = contest_verdict(data, weights(0, 10), rules, template=weights(10, 20), complete=complete)
+    assert verdict.checks[0].holds is holds
+    assert list(verdict.notes) == [*notes, ELSEWHERE]
+
+
+def test_days_after_the_last_weights_do_not_count():
+    early = slice(None, "2008-12-31")
+    own, template = (weights(*places).sel(time=early) for places in ((0, 10), (10, 20)))
+    found, cut = (judged(own, data, template) for data in (MARKET, MARKET.sel(time=early)))
+    assert found.days_in_words == "2006-01-04 to 2008-12-31, 157 days"
+    assert str(found) == str(cut)
+
+
+def test_a_single_day_has_a_verdict():
+    day = slice(DAYS[-1], None)
+    verdict = judged(weights(0, 10).sel(time=day), template=weights(10, 20).sel(time=day))
+    assert np.isnan(verdict.interval).all()
+    assert verdict.days_in_words == "2009-02-25 to 2009-02-25, 1 days"
 
 
 @long
@@ -219,8 +269,10 @@ def test_without_positions_nothing_is_divided_by_zero():
     verdict = judged(weights(0, 10, size=0.0))
     assert "Sharpe ratio" in broken_rules(verdict)
     assert verdict.checks[-1].holds is None
+    assert verdict.checks[-1].found == "no correlation with the published template"
     assert as_dict(verdict)["sharpe_ratio"] is None
-    assert str(verdict)
+    assert "\nThere is no Sharpe ratio: the returns never change.\n" in str(verdict)
+    assert "Closest" not in str(verdict)
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +291,6 @@ def test_the_closest_relative_is_named(full):
     assert set(full.relatives.index) == {TEMPLATE, SELECTED, UNIVERSE, "own trial abc"}
     assert full.relatives.index[0] == SELECTED
     assert full.relatives["correlation"].is_monotonic_decreasing
-    assert f"Closest: {SELECTED}." in str(full)
     for name, returns in full.others.items():
         assert full.relatives.loc[name, "sharpe_ratio"] == pytest.approx(annual_sharpe_ratio(returns, RULES))
 
@@ -252,15 +303,31 @@ def test_years_have_figures_of_their_own(full):
     assert full.by_year.loc[2007, TEMPLATE] == pytest.approx(np.corrcoef(year, other)[0, 1])
 
 
-def test_a_synthetic_market_is_said_to_be_one(full):
-    assert SYNTHETIC in str(full)
-    assert ELSEWHERE in str(full)
-    assert SYNTHETIC not in str(judged(weights(0, 10)))
+def test_a_printed_verdict_has_all_tables_and_sentences(full):
+    words = [SYNTHETIC, ELSEWHERE]
+    assert full.notes == tuple(words)
+    parts = str(full).split("\n\n")
+    assert parts[0] == "2006-01-04 to 2009-02-25, 165 days. Prices: not named"
+    assert str(replace(full, source="Quantiacs")).startswith(f"{full.days_in_words}. Prices: Quantiacs\n\n")
+    assert parts[1].splitlines()[0].split() == ["rule", "found", "required", "result"]
+    assert parts[2] == (
+        "Sharpe ratio 10.22, 95% interval 8.86 to 11.65 (stationary bootstrap, Politis and Romano, 1994). "
+        f"{coverage_sentence(165)}"
+    )
+    assert parts[3] == full.exposure_in_words
+    assert parts[4].splitlines()[0].split() == ["days", "Sharpe", "ratio"]
+    assert parts[4].splitlines()[2].split() == ["2006", "52", "10.146"]
+    assert parts[5].splitlines()[0].split() == [
+        *["correlation", "Sharpe", "ratio", "recent", "Sharpe", "ratio", "mark"],
+    ]
+    assert parts[5].splitlines()[1].split()[-5:] == ["0.960", "11.032", "11.162", "above", "0.9"]
+    assert parts[6:] == [f"Closest: {SELECTED}.", *words, "It would be admitted."]
 
 
-def test_a_slow_pass_fails():
-    assert broken_rules(judged(weights(0, 10), seconds=1801.0)) == ["time of a pass"]
-    assert broken_rules(judged(weights(0, 10), seconds=1799.0)) == []
+@pytest.mark.parametrize(("seconds", "holds"), [(1800.0, True), (1800.1, False)])
+def test_a_slow_pass_fails(seconds, holds):
+    words = f"{seconds:.1f} s of training and prediction, without start-up"
+    assert _time_of_a_pass(seconds, RULES) == ("time of a pass", words, "at most 30 minutes", holds)
 
 
 def test_the_recent_sharpe_ratio_is_that_of_the_last_three_years():
@@ -302,6 +369,16 @@ def test_the_rules_fit_a_terminal_of_100_columns(full):
     assert max(map(len, lines)) <= 100
     assert len(lines) == 2 * len(table) + 1  # the long cells go on below
     assert all("2006-01-08" in line for line in lines[2::2])  # a date is not broken
+
+
+def test_a_table_of_words_is_flush_left():
+    table = pd.DataFrame({"rule": ["a", "b c"], "found": ["one two three four five six seven", "2"]})
+    assert in_lines(table).splitlines() == [
+        "rule  found",
+        "a     one two three four five six",
+        "      seven",
+        "b c   2",
+    ]
 
 
 def test_what_is_drawn_by_year_lies_within_the_days_and_is_left_out_of_a_single_year(full):
@@ -356,14 +433,23 @@ def test_crypto_is_compared_with_its_benchmark_and_stocks_are_not():
     assert len(contest_verdict(data, table, rules, template=of_template).notes) == len(verdict.notes) - 1
 
 
-def test_only_a_contest_with_a_volatility_scales():
-    with pytest.raises(ValueError, match="stocks_nasdaq100 scales no entry to a volatility"):
-        check_scaling(True, KIND, RULES)
+@pytest.mark.parametrize(
+    ("gaps", "said"),
+    [
+        ([10], []),
+        ([10, 11], ["between 2024-01-11 and 2024-01-22"]),
+        ([12, 20, 11], ["between 2024-01-13 and 2024-02-02, and 2 more gaps"]),
+        ([11, 12], ["between 2024-01-12 and 2024-01-24, and 1 more gap"]),
+    ],
+)
+def test_the_longest_gap_in_the_days_is_named(gaps, said):
+    days = np.datetime64("2024-01-01") + np.cumsum([0, *gaps])
+    assert _gaps(days.astype("M8[ns]")) == [
+        f"The market has no day {gap}: the contest has days there." for gap in said
+    ]
 
 
-def test_the_longest_gap_in_the_days_is_named():
-    gaps = [pd.Timestamp("2007-03-07"), pd.Timestamp("2008-05-07")]
-    days = np.array([day for day in DAYS if not gaps[0] < day < gaps[0] + pd.Timedelta(20, "D")])
-    days = np.array([day for day in days if not gaps[1] < day < gaps[1] + pd.Timedelta(40, "D")])
-    (sentence,) = [note for note in judged(weights(0, 10).sel(time=days)).notes if "has no day" in note]
-    assert sentence.startswith("The market has no day between 2008-05-07 and 2008-06-18, and 1 more")
+def test_a_gap_in_the_days_is_a_note():
+    days = DAYS[(np.datetime64("2008-05-08") > DAYS) | (np.datetime64("2008-06-17") < DAYS)]
+    note = judged(weights(0, 10).sel(time=days)).notes[-1]
+    assert note.startswith("The market has no day between 2008-05-07 and 2008-06-18:")
