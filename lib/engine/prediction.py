@@ -266,7 +266,7 @@ def _days_since_rebalance(state: State | None, days: "pd.Index", interval: int) 
 
     A day that is run again is a rebalance if it was one before.
     """
-    if state is None or state.date > days.values[-1]:
+    if state is None or interval == 1 or state.date > days.values[-1]:
         return 0
     later = _later_days(days, state.date)
     waited = state.days_since_rebalance + later

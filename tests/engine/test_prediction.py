@@ -339,6 +339,7 @@ def test_a_sizing_returns_one_number_for_each_output(raw, got):
         (5, 2, 5, 2),  # the same day again
         (5, 0, 5, 0),
         (5, 7, 5, 7),
+        (5, 7, 1, 0),  # with an interval of its own until then
         (6, 2, 5, 0),  # after the data
         (-3, 0, 9, 6),  # before them
     ],
