@@ -19,7 +19,7 @@ import pytest
 from lib.state import State, StateError, StateWarning, state_read, state_write, states_table
 from tests.processes import run_python
 from tests.state.conftest import AFRESH, DAY, NEW, OLD, PARAMETERS, packed
-from tests.switches import long
+from tests.switches import ALL, long
 from tests.systems import needs_fork, needs_limits, needs_links, needs_permissions, needs_pipes
 
 
@@ -254,7 +254,7 @@ def killed(writer: str, kills: int, folder: Path) -> dict[str, int]:
 @long
 @needs_fork
 def test_no_state_is_lost_in_kills_at_random_moments(tmp_path):
-    kills = 300
+    kills = 300 if ALL else 100
     report = killed("atomic", kills, tmp_path)
     assert report["kills"] == kills
     assert report["lost"] == 0
