@@ -1,5 +1,7 @@
 """Sources as a whole: which files are taken for what, members, dividends, liquidity, and the report."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -334,10 +336,37 @@ def test_the_command_passes_all_its_options(capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("Read\n  AAA.csv: 5 rows of AAA\n")
     assert printed.endswith("\nWritten: market.nc. To run on it, set QNT_OFFLINE_MARKET=market.nc\n")
+    assert Path("market.nc").read_bytes()[:3] == b"CDF"  # the classic format
     assert "adjusted, as --prices says" in printed
     assert "is_liquid means a member by the table" in printed
     assert main(["AAA.csv", "--output", "market.nc"]) == 2
     assert "AAA.csv: lacks a column for close" in capsys.readouterr().err
+
+
+def test_words_of_the_command_are_checked(capsys):
+    words = ["a.csv", "--output", "market.nc"]
+    for wrong, told in (
+        (["a.csv"], "the following arguments are required: --output"),
+        ([*words, "--prices", "both"], "--prices: invalid choice: 'both'"),
+        ([*words, "--competition", "none"], "--competition: invalid choice: 'none'"),
+    ):
+        with pytest.raises(SystemExit, match=r"^2$"):
+            main(wrong)
+        assert told in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in (
+        *(
+            "--output MARKET.nc",
+            "(no default)",
+            "one file per ticker",
+            "(default: none)",
+            "(default: detected)",
+        ),
+        *("(default: stocks_nasdaq100)", "COLUMN=NAME", "(default: found by name)"),
+    ):
+        assert text in shown
 
 
 def test_a_row_is_named_by_its_origin():
