@@ -125,6 +125,8 @@ def test_equal_rows_count_once_and_others_are_refused():
             "b.csv, line 3, AAA: 2024-01-02 is also in a.csv, line 2, with other numbers: keep one row per "
             "ticker and day."
         )
+    small = rows(("A", 2), ("A", 2), **{price: [1.3e-6, 1.301e-6] for price in PRICES})
+    assert "2024-01-02 is also in a.csv, line 2, with other numbers" in refusal(join, small)
     twice = pd.concat(
         [rows(("BBB", 3), ("AAA", 2)), rows(("AAA", 2), ("BBB", 3), close=[1.0, 2.0]).assign(row=[2, 3])]
     )
@@ -284,6 +286,12 @@ def test_prices_on_the_day_of_a_split_show_their_kind(close, split, found):
     assert evidence(close, split) == found
 
 
+def test_the_splits_of_every_ticker_are_evidence():
+    given = matrix([[8, 8], [8, 4]])
+    given.values["split"][1, 1] = 2
+    assert bars._find_evidence(given).raw == ["B 2024-01-02"]
+
+
 def test_the_jump_is_from_the_close_to_the_next_open():
     assert evidence([8, 8], {1: 2}, opened=[8, 4]) == (A1, [], [], True)
     assert evidence([8, 4], {1: 2}, opened=[8, 8]) == ([], A1, [], True)
@@ -427,12 +435,12 @@ def test_prices_lowered_by_dividends_are_taken_back():
         np.testing.assert_array_equal(given.values[name], values)
 
 
-@pytest.mark.parametrize("ratio", [3, 1 / 7])
-def test_prices_in_shares_of_the_last_day_are_taken_back_too(ratio):
-    later = np.where(np.arange(40) < 15, ratio, 1.0)
+@pytest.mark.parametrize(("ratio", "day"), [(3, 15), (1 / 7, 15), (1 / 7, 39)])
+def test_prices_in_shares_of_the_last_day_are_taken_back_too(ratio, day):
+    later = np.where(np.arange(40) < day, ratio, 1.0)
     so_far = (ratio / later)[:, None]
     divs = np.zeros(40)
-    divs[10], divs[20] = 0.5 / ratio, 0.5
+    divs[[10, 20]] = 0.5 / later[[10, 20]]
     given = matrix(lowered(CENTS, 10, 20) / later, divs=divs)
     count(given, so_far=so_far)
     np.testing.assert_allclose(given.values["close"].ravel() * later, CENTS, rtol=1e-12)
@@ -453,6 +461,14 @@ def test_dividends_before_or_after_all_prices_show_nothing():
         given = paying(close, **{day: 0.5})
         assert count(given) == []
         np.testing.assert_array_equal(given.values["close"].ravel(), close)
+
+
+def test_a_dividend_after_all_prices_leaves_the_others():
+    close = lowered(CENTS, 10)
+    close[39] = nan
+    given = paying(close, d10=0.5, d39=0.5)
+    assert len(count(given)) == 1
+    np.testing.assert_allclose(given.values["close"][:39, 0], CENTS[:39], rtol=1e-12)
 
 
 def test_a_dividend_of_a_day_without_a_price_counts_on_the_next():

@@ -515,7 +515,7 @@ def test_flat_names_of_field_and_ticker_are_columns_of_two_levels():
     made, lines = tidy(frame)
     same(made[0][0], expected("AAA"))
     assert lines["Read"] == ["a.csv: 2 days of 1 tickers in columns of two levels"]
-    both = bars(**{f"{name}_AAA": 7.0 for name in OHLC})
+    both = bars(**{f"{name}_{ticker}": 7.0 for ticker in ("AAA", "CCC") for name in OHLC})
     same(tidy(both, "BBB")[0][0][0], expected("BBB"))
 
 
