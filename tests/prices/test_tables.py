@@ -200,19 +200,21 @@ def test_a_column_of_names_holds_tickers_or_companies(names, days, ticker, used)
 
 
 def test_capital_gains_count_as_dividends():
-    days = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
-    gains = bars(days, **{"Capital Gains": [0.5, nan, 1.0, 0.0]})
-    ((table, _),), lines = tidy(gains.assign(Dividends=[0.5, nan, 0.25, 0.5]), "AAA")
-    np.testing.assert_array_equal(table["divs"], [1, nan, 1.25, 0.5])
+    days = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08"]
+    gains = bars(days, **{"Capital Gains": [0.5, nan, 1.0, 0.0, 2.0]})
+    ((table, _),), lines = tidy(gains.assign(Dividends=[0.5, nan, 0.25, 0.5, 0.0]), "AAA")
+    np.testing.assert_array_equal(table["divs"], [1, nan, 1.25, 0.5, 2])
     assert lines["Prices"] == [
-        "a.csv: 2 capital gains count as dividends; 2 of these days have a dividend too: check that it does "
+        "a.csv: 3 capital gains count as dividends; 2 of these days have a dividend too: check that it does "
         "not hold the gain"
     ]
     ((table, _),), lines = tidy(gains, "AAA")
-    np.testing.assert_array_equal(table["divs"], [0.5, nan, 1, 0])
-    assert lines["Prices"] == ["a.csv: 2 capital gains count as dividends"]
-    ((table, _),), lines = tidy(gains.assign(Dividends=[nan, 0.5, 0.5, 0], **{"Capital Gains": 0.0}), "AAA")
-    np.testing.assert_array_equal(table["divs"], [0, 0.5, 0.5, 0])
+    np.testing.assert_array_equal(table["divs"], [0.5, nan, 1, 0, 2])
+    assert lines["Prices"] == ["a.csv: 3 capital gains count as dividends"]
+    ((table, _),), lines = tidy(
+        gains.assign(Dividends=[nan, 0.5, 0.5, 0, 0], **{"Capital Gains": 0.0}), "AAA"
+    )
+    np.testing.assert_array_equal(table["divs"], [0, 0.5, 0.5, 0, 0])
     assert "Prices" not in lines
 
 
