@@ -13,6 +13,7 @@ from lib.contest.peers import (
     check_scaling,
     relatives,
 )
+from lib.stats.performance import correlation_of
 from lib.stats.sharpe import annual_sharpe_ratio
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
@@ -103,6 +104,11 @@ def test_a_correlation_at_the_limit_and_an_equal_ratio_are_allowed():
     check = check_originality(own, its, CRYPTO, copied=False)
     assert 0.9 < float(check.found[:5]) < 0.99
     assert check.holds is True
+    worse = own - 0.001
+    limit = correlation_of(worse.values, its.values)
+    for allowed, holds in ((limit, True), (np.nextafter(limit, 0), False)):
+        rules = CRYPTO._replace(max_correlation=allowed)
+        assert check_originality(worse, its, rules, copied=False).holds is holds
 
 
 @pytest.mark.parametrize(
