@@ -84,7 +84,7 @@ def test_files(tmp_path):
     path = tmp_path / "sets.json"
     path.write_text(json.dumps([{"top_assets": 6}, {}]), encoding="utf-8")
     assert read_variants(path) == [{"top_assets": 6}, {}]
-    for wrong in ('{"top_assets": 6}', "[6]", "6"):
+    for wrong in ('{"top_assets": 6}', "[{}, 6]", "6"):
         path.write_text(wrong, encoding="utf-8")
         with pytest.raises(ValueError, match="must hold a list of objects"):
             read_variants(path)
