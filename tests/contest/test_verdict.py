@@ -253,7 +253,7 @@ def test_a_single_day_has_a_verdict():
     day = slice(DAYS[-1], None)
     verdict = judged(weights(0, 10).sel(time=day), template=weights(10, 20).sel(time=day))
     assert np.isnan(verdict.interval).all()
-    assert verdict.days_in_words == "2009-02-25 to 2009-02-25, 1 days"
+    assert verdict.days_in_words == "2009-02-25 to 2009-02-25, 1 day"
 
 
 @long
