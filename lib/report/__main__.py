@@ -46,7 +46,7 @@ def evaluated(
     trainings = log.evaluated(data, weights)
     if not trainings:
         return found, log.without_table(weights)
-    later = pd.concat([training.out_of_sample for training in trainings], ignore_index=True)
+    later = pd.concat([training.out_of_sample for training in trainings])
     return found, outputs_sentence(traded_outputs(trainings), later)
 
 

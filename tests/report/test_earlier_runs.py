@@ -152,6 +152,15 @@ def test_a_damaged_or_unwritable_file_is_no_error(
     assert found.change_sentence == "The run cannot be kept for later: no space left."
 
 
+def test_an_old_run_that_another_process_removed_first_is_no_error(
+    folder: Path, present: Portfolio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = [folder / f"{number}.last.nc" for number in range(earlier_runs.MOST + 1)]
+    monkeypatch.setattr(earlier_runs, "_last_runs", lambda: gone)
+    keep_run(run(present, 1), "a key")
+    assert len(list(folder.iterdir())) == 1
+
+
 def test_only_the_newest_runs_are_kept(folder: Path, present: Portfolio) -> None:
     for number in range(1, earlier_runs.MOST + 4):
         keep_run(run(present, number), "a key")

@@ -358,6 +358,38 @@ def test_a_baseline_needs_the_strategy_s_own_weights(small: Small, monkeypatch: 
     assert found(**trained) == Baseline(None, missing=NOT_THESE)
 
 
+def test_a_baseline_that_holds_nothing_has_another_sizing(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chain(trainings: object, data: object, days: object, sized: Strategy, constant: bool) -> xr.DataArray:
+        if not constant:
+            return small.weights / 2
+        return small.others.where(small.others.asset == "NAS:001", 0) * (sized.sizing != "above_half")
+
+    monkeypatch.setattr(evaluation, "_chain", chain)
+    for name, other in (("above_half", "as_output"), ("ranked", "")):
+        log = small.log(
+            strategy=Strategy(sizing=name), evaluated=lambda *_: ["a training"], seen=lambda data: data
+        )
+        found = without_model(log, small.data, small.weights)
+        assert (found.sizing, found.missing) == (other, "")
+        assert float(found.weights.sum()) == pytest.approx(5 * 0.08)
+
+
+@pytest.mark.parametrize(("lookback", "days"), [(4, 3), (7, 6)], ids=["over a weekend", "a week"])
+def test_a_sizing_sees_the_lookback_window(lookback: int, days: int, small: Small) -> None:
+    seen = []
+
+    def sized(outputs: np.ndarray, data: xr.DataArray, strategy: Strategy) -> np.ndarray:
+        seen.append(data.sizes["time"])
+        return outputs
+
+    strategy = Strategy(sizing=sized, lookback_period=lookback, features="trend")
+    made = training(outputs_on([70], [0.1, 0.2, 0.1, 0.1]), {"NAS:000": 1})
+    evaluation._chain([made], small.data, small.data.time.values[70:71], strategy, False)
+    assert seen == [days]
+
+
 def outputs_on(days: list[int], *rows: list[float]) -> xr.DataArray:
     time = planted_market(0, 1, 90, 4).time.values[days]
     assets = ["NAS:000", "NAS:001", "NAS:002", "NAS:003"]
