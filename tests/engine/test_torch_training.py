@@ -366,6 +366,26 @@ def test_trainings_with_options_by_asset_or_for_all(scope, trains, window):
         assert found["C"][0].seen[0][0] == ((5, 1, 1) if window else (1, 5, 1))
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"days": True}, "depends on earlier days"),
+        ({"assets": True, "window": 1}, "depends on other assets"),
+        ({"window": 1}, ""),
+    ],
+)
+def test_a_model_trained_with_options_is_checked_on_assets_with_known_days(options, sentence, said):
+    examples = sequences(6, 6, 6)
+    x, y = (np.stack([pair[part] for pair in examples.values()]) for part in (0, 1))
+    known = np.ones((3, 6), bool)
+    known[0] = known[1, 2:] = False
+    training_set = TrainingSet((None, None), list("ABC"), x, y, known, 0, [])
+    torch_training.fit_panel(training_set, of(optimiser="Adam", epochs=1, **options))
+    found = said()
+    assert sentence in found
+    assert found.count("\n") == bool(sentence)
+
+
 def test_a_rule_in_torch_is_one_copy_for_each_asset():
     examples = sequences(6, 4)
     found = torch_training.fit(examples, of(trains=False))
