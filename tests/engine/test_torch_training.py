@@ -229,6 +229,8 @@ class Scaled(torch.nn.Module):
         self.seen.append((tuple(x.shape), self.training))
         if self.fails == "together" and type(self.factor) is torch.Tensor:
             raise RuntimeError("\n no batches here: " + "x" * 200 + "\nmore")
+        if self.fails == "nan":
+            return x[..., 0] * np.nan
         if self.fails == "pair" and len(x) == 2:
             raise ValueError
         output = torch.nn.functional.dropout(x[..., 0], self.drop, self.training) * self.factor
@@ -270,6 +272,7 @@ def said(monkeypatch, capsys):
         ({"assets": True, "whole_sequence": True}, (1, 6), "depends on other assets"),
         ({"assets": True, "whole_sequence": True}, (6,), ""),
         ({"assets": True, "fails": "pair", "whole_sequence": True}, (6, 6), ""),
+        ({"fails": "nan"}, (6, 6), ""),
     ],
 )
 def test_what_a_prediction_does_not_show_a_model_is_reported_once(options, days, sentence, said):
