@@ -265,6 +265,7 @@ def said(monkeypatch, capsys):
         ({}, (6, 6), ""),
         ({"days": True}, (6, 6), "depends on earlier days"),
         ({"days": True, "trains": False}, (6, 6), "depends on earlier days"),
+        ({"days": True}, (2, 2), "depends on earlier days"),
         ({"days": True, "whole_sequence": True}, (6, 6), ""),
         ({"days": True}, (1, 1), ""),
         ({"assets": True, "whole_sequence": True}, (6, 6), "depends on other assets"),
