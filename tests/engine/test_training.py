@@ -276,7 +276,9 @@ def test_a_feature_that_never_changes_is_divided_by_one(rows, deviation):
     mean, found = training._moments(np.array(rows, float)[:, None])
     assert mean == pytest.approx([np.mean(rows)])
     assert found == pytest.approx([deviation])
-    assert training._moments(np.float32([[0.1]] * 7))[0].dtype == np.float64
+    single = np.float32([[0.1, 0.1], [0.1, 0.3], [0.1, 0.7]])  # computed in float64
+    assert np.array_equal(training._moments(single), training._moments(single.astype(float)))
+    assert training._moments(single)[1][0] == 1
 
 
 X = np.arange(1.0, 33.0).reshape(4, 4, 2) ** 1.5
