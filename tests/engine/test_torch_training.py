@@ -234,7 +234,10 @@ class Scaled(torch.nn.Module):
         if self.fails == "pair" and len(x) == 2:
             raise ValueError
         output = torch.nn.functional.dropout(x[..., 0], self.drop, self.training) * self.factor
-        output = output.cumsum(dim=1) if self.days else output
+        if self.days == "yesterday":
+            output = output + torch.nn.functional.pad(output[:, :-1], (1, 0))
+        elif self.days:
+            output = output.cumsum(dim=1)
         return output - output.mean(dim=0) if self.assets else output
 
 
@@ -266,6 +269,7 @@ def said(monkeypatch, capsys):
         ({"days": True}, (6, 6), "depends on earlier days"),
         ({"days": True, "trains": False}, (6, 6), "depends on earlier days"),
         ({"days": True}, (2, 2), "depends on earlier days"),
+        ({"days": "yesterday"}, (6, 6), "depends on earlier days"),
         ({"days": True, "whole_sequence": True}, (6, 6), ""),
         ({"days": True}, (1, 1), ""),
         ({"assets": True, "whole_sequence": True}, (6, 6), "depends on other assets"),
