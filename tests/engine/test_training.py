@@ -416,6 +416,40 @@ def test_a_pooled_training_that_diverges_leaves_out_all_assets():
     assert reason.startswith("its training did not converge")
 
 
+class Steep(Linear):
+    """A module whose training diverges where inputs are large."""
+
+    def forward(self, x):
+        return super().forward(x**3)
+
+
+def test_one_training_that_diverges_leaves_the_models_of_other_assets():
+    strategy = Strategy(
+        features=["trend"] * 2, model=Steep, window=1, optimiser="Adam", learning_rate=1, epochs=3
+    )
+    x = np.array([30, 0.01, 1, 0.01])[:, None, None] * X / X.max()
+    single = SET._replace(x=x.astype("f4"), y=(Y / 2).astype("f4"))
+    (models,) = training.train_sets([single], replace(strategy, learning_rate=0.5))
+    assert list(models) == ["B", "D"]
+    assert models.dropped["A"].startswith("its training did not converge")
+
+
+@pytest.mark.parametrize("model", [LinearRegression, lambda x: x[..., 0]])
+def test_a_pooled_model_without_a_row_to_train_on_is_none(model):
+    known = KNOWN.copy()
+    known[0, 1] = False
+    strategy = Strategy(features=["trend"] * 2, model=model, scope="pooled", window=4)
+    (models,) = training.train_sets([SET._replace(known=known)], strategy)
+    assert not models
+    assert models.dropped == dict.fromkeys("ABD", training.NO_WINDOW) | {"C": training.NO_DAYS}
+
+
+def test_a_training_of_the_published_network_that_overflows_warns_of_nothing_else():
+    x, y = np.ones((2, 3, 1), np.float32), np.ones((2, 3), np.float32)
+    for _, losses, output in training._fit_together(x, y, 3, 1, 3e38, 2):
+        assert not np.isfinite([*losses, *output]).all()
+
+
 def test_each_feature_that_begins_late_is_reported_once(monkeypatch):
     """For each training period, whatever the days of the window."""
     monkeypatch.setattr(training, "_warned", set())
