@@ -117,6 +117,8 @@ def test_a_loss_above_one_is_a_divergence_of_classes(after, left_out):
     """One is the loss where every class is predicted wrong."""
     output = np.full(4, np.sqrt(after), np.float32)
     assert bool(training._divergence((0.5,), output, np.zeros(4, np.float32), SMALL)) == left_out
+    single = np.array([0, 0, 0, 2 * np.sqrt(after)], np.float32)  # the same mean
+    assert bool(training._divergence((0.5,), single, np.zeros(4, np.float32), SMALL)) == left_out
 
 
 def test_an_asset_without_features_is_left_out():
@@ -446,7 +448,7 @@ def test_a_pooled_model_without_a_row_to_train_on_is_none(model):
 
 def test_a_training_of_the_published_network_that_overflows_warns_of_nothing_else():
     x, y = np.ones((2, 3, 1), np.float32), np.ones((2, 3), np.float32)
-    for _, losses, output in training._fit_together(x, y, 3, 1, 3e38, 2):
+    for _, losses, output in training._fit_together(x, y, 3, 1, 1e40, 1):
         assert not np.isfinite([*losses, *output]).all()
 
 
