@@ -118,9 +118,9 @@ def _check_inputs(
 
 def _check_alone(model: nn.Module, examples: Mapping[str, tuple], strategy: "Parameters") -> None:
     """Report a model that looks across assets, of which it sees one at a time."""
-    days = min(len(x) for x, _ in examples.values())
-    if len(examples) < 2 or days < 1:
+    if len(examples) < 2:
         return
+    days = min(len(x) for x, _ in examples.values())
     pair = torch.from_numpy(np.stack([x[-days:] for x, _ in list(examples.values())[:2]]))
     with torch.no_grad():
         try:

@@ -5,6 +5,7 @@ import pickle
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lib import Strategy
@@ -16,6 +17,7 @@ from lib.common.registry import (
     find,
     full_name_of,
     name_of,
+    original,
     registered_source,
 )
 
@@ -33,6 +35,20 @@ class Scaled:
 
     def __call__(self, data, strategy):
         return data * self.factor
+
+
+def test_only_the_registrys_wrapper_is_taken_off():
+    def rule(x):
+        return x
+
+    @functools.wraps(rule)
+    def decorated(x):
+        return rule(x)
+
+    registry = Choices("model")
+    assert original(registry(decorated)) is decorated
+    for other in (decorated, Scaled, Scaled(2), np.maximum, len, functools.partial(rule, 3)):
+        assert original(other) is other
 
 
 def test_a_name_a_call_as_text_and_a_call_in_python_are_the_same_choice():

@@ -189,6 +189,12 @@ def test_positions_that_stay_leave_the_rest_of_the_capital_to_the_others(signs):
     assert found == pytest.approx(np.array([0.5, 0.1 / 0.6 * 0.5, 0.5 / 0.6 * 0.5, 0.0]) * signs)
 
 
+def test_a_change_of_exactly_the_minimum_is_made():
+    old, target = np.array([0.25, 0.25, 0.125]), np.array([0.5, 0.4375, 0.0])
+    found = without_small_changes(target, old, np.ones(3), 0.25)
+    assert found.tolist() == [0.5, 0.25, 0.125]
+
+
 def known_rows(strategy, numbers):
     """Return steps on which every asset has the same output of each day."""
     known = [KnownOutputs(dict.fromkeys(ASSETS, number), ASSETS) for number in numbers]

@@ -284,7 +284,12 @@ def close(ours, theirs):
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN", "relu"])
 @pytest.mark.parametrize(
     "options",
-    [{"batch_first": True}, {"num_layers": 2}, {"num_layers": 3, "batch_first": True, "bias": False}],
+    [
+        {"batch_first": True},
+        {"num_layers": 2},
+        {"num_layers": 2, "dropout": 1.0},
+        {"num_layers": 3, "batch_first": True, "bias": False},
+    ],
     ids=str,
 )
 def test_a_layer_has_the_outputs_and_gradients_of_torchs(kind, options):
@@ -375,6 +380,7 @@ def test_dropout_draws_for_every_asset_what_one_alone_draws(model):
     of = model(2, Strategy(hidden_size=4), dropout=0.5)
     batch, x = Batch(of), np.ones((3, 5, 2), np.float32)
     rows, y = np.repeat(batch.row[None], 3, axis=0), np.zeros((3, 5), np.float32)
+    batch.outputs(rows, x)  # in evaluation
     torch.manual_seed(4)
     losses, gradients = batch.loss_and_gradient(rows, x, y)
     torch.manual_seed(4)

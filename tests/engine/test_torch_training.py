@@ -229,10 +229,15 @@ class Scaled(torch.nn.Module):
         self.seen.append((tuple(x.shape), self.training))
         if self.fails == "together" and type(self.factor) is torch.Tensor:
             raise RuntimeError("\n no batches here: " + "x" * 200 + "\nmore")
+        if self.fails == "nan":
+            return x[..., 0] * np.nan
         if self.fails == "pair" and len(x) == 2:
             raise ValueError
         output = torch.nn.functional.dropout(x[..., 0], self.drop, self.training) * self.factor
-        output = output.cumsum(dim=1) if self.days else output
+        if self.days == "yesterday":
+            output = output + torch.nn.functional.pad(output[:, :-1], (1, 0))
+        elif self.days:
+            output = output.cumsum(dim=1)
         return output - output.mean(dim=0) if self.assets else output
 
 
@@ -263,6 +268,8 @@ def said(monkeypatch, capsys):
         ({}, (6, 6), ""),
         ({"days": True}, (6, 6), "depends on earlier days"),
         ({"days": True, "trains": False}, (6, 6), "depends on earlier days"),
+        ({"days": True}, (2, 2), "depends on earlier days"),
+        ({"days": "yesterday"}, (6, 6), "depends on earlier days"),
         ({"days": True, "whole_sequence": True}, (6, 6), ""),
         ({"days": True}, (1, 1), ""),
         ({"assets": True, "whole_sequence": True}, (6, 6), "depends on other assets"),
@@ -270,6 +277,7 @@ def said(monkeypatch, capsys):
         ({"assets": True, "whole_sequence": True}, (1, 6), "depends on other assets"),
         ({"assets": True, "whole_sequence": True}, (6,), ""),
         ({"assets": True, "fails": "pair", "whole_sequence": True}, (6, 6), ""),
+        ({"fails": "nan"}, (6, 6), ""),
     ],
 )
 def test_what_a_prediction_does_not_show_a_model_is_reported_once(options, days, sentence, said):
@@ -364,6 +372,26 @@ def test_trainings_with_options_by_asset_or_for_all(scope, trains, window):
         expected = np.mean((0.1 * x[2, 1:, 0] - y[2, 1:]) ** 2)
         assert found["C"][1][0] == pytest.approx(expected, rel=1e-5)
         assert found["C"][0].seen[0][0] == ((5, 1, 1) if window else (1, 5, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"days": True}, "depends on earlier days"),
+        ({"assets": True, "window": 1}, "depends on other assets"),
+        ({"window": 1}, ""),
+    ],
+)
+def test_a_model_trained_with_options_is_checked_on_assets_with_known_days(options, sentence, said):
+    examples = sequences(6, 6, 6)
+    x, y = (np.stack([pair[part] for pair in examples.values()]) for part in (0, 1))
+    known = np.ones((3, 6), bool)
+    known[0] = known[1, 2:] = False
+    training_set = TrainingSet((None, None), list("ABC"), x, y, known, 0, [])
+    torch_training.fit_panel(training_set, of(optimiser="Adam", epochs=1, **options))
+    found = said()
+    assert sentence in found
+    assert found.count("\n") == bool(sentence)
 
 
 def test_a_rule_in_torch_is_one_copy_for_each_asset():

@@ -117,6 +117,8 @@ def test_a_loss_above_one_is_a_divergence_of_classes(after, left_out):
     """One is the loss where every class is predicted wrong."""
     output = np.full(4, np.sqrt(after), np.float32)
     assert bool(training._divergence((0.5,), output, np.zeros(4, np.float32), SMALL)) == left_out
+    single = np.array([0, 0, 0, 2 * np.sqrt(after)], np.float32)  # the same mean
+    assert bool(training._divergence((0.5,), single, np.zeros(4, np.float32), SMALL)) == left_out
 
 
 def test_an_asset_without_features_is_left_out():
@@ -276,7 +278,9 @@ def test_a_feature_that_never_changes_is_divided_by_one(rows, deviation):
     mean, found = training._moments(np.array(rows, float)[:, None])
     assert mean == pytest.approx([np.mean(rows)])
     assert found == pytest.approx([deviation])
-    assert training._moments(np.float32([[0.1]] * 7))[0].dtype == np.float64
+    single = np.float32([[0.1, 0.1], [0.1, 0.3], [0.1, 0.7]])  # computed in float64
+    assert np.array_equal(training._moments(single), training._moments(single.astype(float)))
+    assert training._moments(single)[1][0] == 1
 
 
 X = np.arange(1.0, 33.0).reshape(4, 4, 2) ** 1.5
@@ -412,6 +416,40 @@ def test_a_pooled_training_that_diverges_leaves_out_all_assets():
     assert set(models.dropped) == set("ABCD")
     (reason,) = set(models.dropped.values())
     assert reason.startswith("its training did not converge")
+
+
+class Steep(Linear):
+    """A module whose training diverges where inputs are large."""
+
+    def forward(self, x):
+        return super().forward(x**3)
+
+
+def test_one_training_that_diverges_leaves_the_models_of_other_assets():
+    strategy = Strategy(
+        features=["trend"] * 2, model=Steep, window=1, optimiser="Adam", learning_rate=1, epochs=3
+    )
+    x = np.array([30, 0.01, 1, 0.01])[:, None, None] * X / X.max()
+    single = SET._replace(x=x.astype("f4"), y=(Y / 2).astype("f4"))
+    (models,) = training.train_sets([single], replace(strategy, learning_rate=0.5))
+    assert list(models) == ["B", "D"]
+    assert models.dropped["A"].startswith("its training did not converge")
+
+
+@pytest.mark.parametrize("model", [LinearRegression, lambda x: x[..., 0]])
+def test_a_pooled_model_without_a_row_to_train_on_is_none(model):
+    known = KNOWN.copy()
+    known[0, 1] = False
+    strategy = Strategy(features=["trend"] * 2, model=model, scope="pooled", window=4)
+    (models,) = training.train_sets([SET._replace(known=known)], strategy)
+    assert not models
+    assert models.dropped == dict.fromkeys("ABD", training.NO_WINDOW) | {"C": training.NO_DAYS}
+
+
+def test_a_training_of_the_published_network_that_overflows_warns_of_nothing_else():
+    x, y = np.ones((2, 3, 1), np.float32), np.ones((2, 3), np.float32)
+    for _, losses, output in training._fit_together(x, y, 3, 1, 1e40, 1):
+        assert not np.isfinite([*losses, *output]).all()
 
 
 def test_each_feature_that_begins_late_is_reported_once(monkeypatch):
