@@ -190,7 +190,7 @@ def test_a_record_holds_all_it_takes_to_run_it_again(first):
     }
 
 
-@long
+@longest
 def test_killed_in_the_middle_it_goes_on_where_it_was(first, tmp_path):
     _, _, table = first
     sets, folder = tmp_path / "sets.json", tmp_path / "runs"

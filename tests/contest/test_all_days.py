@@ -328,7 +328,7 @@ def test_workers_have_no_say_in_the_result(tmp_path, workers, expected):
     assert np.array_equal(run(tmp_path, workers=workers)[0].weights.values, expected)
 
 
-@long
+@longest
 def test_a_local_cluster_of_dask_gives_the_same(tmp_path, expected):
     from distributed import LocalCluster
 

@@ -138,8 +138,10 @@ NAMES = ["-".join(map(label, combination)) for combination in COMBINATIONS]
 @pytest.mark.parametrize(
     ("of_feature", "of_target", "of_sizing"),
     [
-        pytest.param(*combination, id=name, marks=() if name.rpartition("-")[0] in ORDINARY else long)
-        for name, combination in zip(NAMES, COMBINATIONS, strict=True)
+        pytest.param(
+            *combination, id=name, marks=() if name.rpartition("-")[0] in ORDINARY else (long, longest)[k % 2]
+        )
+        for k, (name, combination) in enumerate(zip(NAMES, COMBINATIONS, strict=True))
     ],
 )
 def test_every_feature_target_and_sizing_has_its_tables_and_its_baseline(
@@ -537,7 +539,7 @@ def planted(strength: float, seed: int, days: int, use_market) -> Evaluation:
     return evaluate(done.data, done.weights, RULES, done.log)
 
 
-@long
+@longest
 def test_an_edge_that_the_feature_sees_is_reported(use_market) -> None:
     """The edge is 0.3 of the daily volatility: a model that sees it is right on 62 of 100 days."""
     found = planted(0.3, 1, 330, use_market)
