@@ -381,7 +381,7 @@ class Linear(torch.nn.Module):
         {"model": Linear, "window": 2},
         {"model": Linear, "scope": "pooled", "window": 2},
     ],
-    ids=str,
+    ids=lambda options: "-".join(getattr(value, "__name__", str(value)) for value in options.values()),
 )
 def test_assets_without_a_day_to_train_on_are_named_for_models_of_every_kind(options):
     """Each of two windows has its own result; of one of them no day is known."""
