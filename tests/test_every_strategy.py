@@ -23,7 +23,7 @@ from lib.report.__main__ import evaluated
 from lib.sizing import sizing
 from lib.strategy import uses_methods_of_strategy
 from tests.conftest import REAL
-from tests.switches import ALL, LONG
+from tests.switches import ALL, LONG, long
 from tests.vectors import CRYPTO as VECTORS
 
 SMALL = {"top_assets": 4, "hidden_size": 4, "lookback_period": 60, "train_period": 60, "lwma_period": 5}
@@ -175,7 +175,6 @@ CASES += [
     if ALL or name.endswith(("rank", "Ridge each day") if LONG else "model constant")
 ]
 each = pytest.mark.parametrize(("name", "kind"), CASES)
-once = pytest.mark.parametrize(("name", "kind"), CASES if LONG else CASES[::2])
 
 
 @pytest.fixture
@@ -228,13 +227,15 @@ def test_backtest_contest_and_comparison_hold_the_same(name, strategy, here, tmp
         assert np.isfinite(table["sharpe_ratio"]).all() or "above_half" in name
 
 
-@once
+@long
+@each
 def test_no_honest_strategy_is_accused_of_look_ahead(strategy):
     report = lookahead.check(strategy, strategy.load_data(300), days=1)
     assert not report.leaks, str(report)
 
 
-@once
+@long
+@each
 def test_the_report_of_each_is_of_that_strategy(name, strategy):
     found, _ = evaluated(strategy, START, END)
     if "above_half" in name:  # so small a network stays near one half: nothing is held

@@ -83,6 +83,7 @@ def test_a_run_resumed_after_any_day_goes_on_as_if_uninterrupted(market, tmp_pat
     assert state == last
 
 
+@long
 def test_without_its_state_it_would_not(market):
     """The guard above can fail: a run that loses its state differs within days."""
     rows = range(market.sizes["time"] - DAYS, market.sizes["time"])

@@ -64,6 +64,7 @@ def record():
     return run_once(SMALL, planned(SMALL))
 
 
+@long
 def test_the_figures_are_those_of_the_platform(record, tmp_path, monkeypatch):
     for name in FILES:
         monkeypatch.setenv(name, str(tmp_path / name))

@@ -54,6 +54,7 @@ def chain(strategy, market, start, end):
 POSITIONS = {"sizing": "inverse_volatility(days=4)", "rebalance_interval": 4, "min_change": 0.02}
 
 
+@long
 @pytest.mark.parametrize(
     ("options", "own"),
     [({}, False), ({"blend": "none"}, True)],
@@ -138,6 +139,7 @@ def test_an_interrupted_run_goes_on_where_it_was(here, tmp_path, expected):
     assert np.array_equal(weights.values, expected)
 
 
+@long
 def test_a_later_end_computes_only_the_new_days(here, tmp_path, expected):
     run(tmp_path, end=np.datetime64("2024-12-11"))
     here.months.clear()
@@ -354,6 +356,7 @@ def test_a_killed_run_loses_only_what_was_in_progress(tmp_path, expected):
     assert np.array_equal(run(tmp_path, workers=2)[0].weights.values, expected)
 
 
+@long
 def test_windows_trained_together_have_the_bits_of_windows_trained_alone():
     strategy = Strategy(hidden_size=5, top_assets=4, train_period=60)
     days = days_between(MARKET, np.datetime64("2024-12-19"), END)

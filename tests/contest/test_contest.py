@@ -93,6 +93,7 @@ def test_the_command_line(market, tmp_path, capsys):
     assert "the same command continues" in capsys.readouterr().err
 
 
+@long
 def test_the_time_of_a_pass_is_the_longest(market, tmp_path, monkeypatch):
     def slow_once(*arguments, **options):
         (weights, passes), damaged = whole_run(*arguments, **options)

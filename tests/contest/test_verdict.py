@@ -241,6 +241,7 @@ def test_a_note_says_why_a_sharpe_ratio_that_would_pass_cannot_be_told(data, rul
     assert list(verdict.notes) == [*notes, ELSEWHERE]
 
 
+@long
 def test_days_after_the_last_weights_do_not_count():
     early = slice(None, "2008-12-31")
     own, template = (weights(*places).sel(time=early) for places in ((0, 10), (10, 20)))
@@ -287,6 +288,7 @@ def full():
     )
 
 
+@long
 def test_the_closest_relative_is_named(full):
     assert set(full.relatives.index) == {TEMPLATE, SELECTED, UNIVERSE, "own trial abc"}
     assert full.relatives.index[0] == SELECTED

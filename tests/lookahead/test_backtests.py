@@ -18,7 +18,7 @@ from tests.lookahead.planted import (
     winners,
 )
 from tests.markets import changed_after
-from tests.switches import ALL, LONG
+from tests.switches import ALL, LONG, long
 
 pytestmark = pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
 
@@ -50,6 +50,7 @@ def leaks_in_backtest(use_market, monkeypatch, tmp_path):
     return leaks
 
 
+@long
 @pytest.mark.parametrize("seed", range(8 if ALL else 3 if LONG else 1))
 def test_the_backtest_of_the_strategy_does_not_leak(seed, leaks_in_backtest):
     assert not leaks_in_backtest(lambda market: small(), seed, [36, 37, 38])
@@ -69,6 +70,7 @@ def test_the_backtest_of_a_strategy_that_loads_through_load_data_does_not_leak(l
     )
 
 
+@long
 @pytest.mark.parametrize(
     "leaky",
     [outside_peek, outside_fill, outside_norm, outside_selection, loads_directly][: None if LONG else 1],

@@ -21,7 +21,7 @@ from tests.lookahead.planted import (
     whole_market,
 )
 from tests.markets import random_market
-from tests.switches import ALL, LONG
+from tests.switches import ALL, LONG, long
 from tests.test_features import READY
 
 pytestmark = pytest.mark.usefixtures("in_one_process")
@@ -62,6 +62,7 @@ def test_options_do_not_leak(options):
         assert not report.findings, report
 
 
+@long
 def test_ready_features_do_not_leak():
     """Use windows of two months, in which the features' periods of up to 20 days leave values."""
     strategy = small(features=["trend", *READY], lookback_period=90, train_period=90)
@@ -110,6 +111,7 @@ def test_a_strategy_that_reads_a_copy_is_caught_where_it_is_made_anew(leaky):
     assert kinds(report)[OUTSIDE[leaky]] == "future", report
 
 
+@long
 @pytest.mark.parametrize("leaky", OUTSIDE if ALL else [outside_target], ids=name)
 def test_a_strategy_that_reads_a_copy_of_the_market_is_caught(leaky):
     market = gappy_market(1)

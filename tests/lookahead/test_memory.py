@@ -71,6 +71,7 @@ def test_a_selection_and_a_target_that_keep_their_first_answer_leak():
     assert set(kinds(report).values()) == {"memory"}
 
 
+@long
 def test_a_strategy_that_keeps_its_first_models_leaks():
     kept = []
 

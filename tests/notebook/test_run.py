@@ -327,6 +327,7 @@ def test_braces_in_names_and_bytes_that_are_no_text_are_written(
     assert json.loads(executed.read_text("utf-8"))["a"] == "\ufffd"
 
 
+@long
 def test_every_parameter_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passed: dict[str, Any] = {}
 
@@ -355,6 +356,7 @@ def test_a_missing_notebook(tmp_path: Path) -> None:
         run_notebook(tmp_path / "none.ipynb", tmp_path / "run")
 
 
+@long
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OUTPUT_PATH", raising=False)
     path = tiny(tmp_path, "import os; print(hidden_size, repr(note), os.environ['OUTPUT_PATH'], os.getcwd())")

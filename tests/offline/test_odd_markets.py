@@ -7,7 +7,7 @@ import pytest
 
 from tests import odd_markets
 from tests.conftest import REAL
-from tests.switches import ALL, LONG
+from tests.switches import ALL, LONG, long
 
 # What only Python would say: here the real library stumbled, and a sentence has to stand in its place.
 STUMBLES = {"AttributeError", "IndexError", "KeyError", "TypeError", "UnboundLocalError", "ValueError"}
@@ -28,6 +28,7 @@ def test_market_is_the_one_that_was_asked_about(name, stored):
     np.testing.assert_array_equal(odd_markets.make(name).values, stored[f"{name}/market"])
 
 
+@long
 @pytest.mark.parametrize("name", odd_markets.NAMES if ALL else [*ORDINARY, *SLOW] if LONG else ORDINARY)
 def test_answers(name, stored, use_market):
     use_market(odd_markets.make(name))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib.offline import synthetic
+from tests.switches import long
 
 PINNED = "6736434667b8337c"
 
@@ -27,6 +28,7 @@ def digest(array):
     return hashlib.sha256(np.ascontiguousarray(array.values, "<f8").tobytes()).hexdigest()[:16]
 
 
+@long
 def test_it_is_the_same_on_every_machine(market):
     holes = np.isnan(market.values)
     assert digest(market.where(~holes, -1.0)) == PINNED  # NaN has many bit patterns
@@ -106,6 +108,7 @@ def test_dividends_are_paid_out_of_the_price(market, close):
     assert abs(np.nanmean(held[ex])) < 0.0007
 
 
+@long
 def test_it_looks_like_a_stock_market(close, liquid):
     returns = close[1:] / close[:-1] - 1
     spread = np.nanstd(returns, axis=0) * np.sqrt(252)

@@ -8,6 +8,7 @@ import pytest
 
 from lib.rehearsal import execution
 from lib.rehearsal.execution import execute, last_lines
+from tests.switches import long
 from tests.systems import needs_limits
 
 
@@ -31,6 +32,7 @@ def test_the_memory_is_that_of_the_pass_and_not_of_who_started_it(run):
 
 STARTS_ANOTHER = """
 import subprocess, sys, time
+from tests.switches import long
 code = "import time; time.sleep(600)"
 child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)  # as Jupyter starts a kernel
 open("child", "w").write(str(child.pid))
@@ -38,6 +40,7 @@ time.sleep(600)
 """
 
 
+@long
 def test_a_pass_that_takes_too_long_is_ended_with_its_kernel(run, tmp_path, monkeypatch):
     """The child runs in a session of its own, in no group that could be signalled."""
     waiting = execution.subprocess.Popen.wait

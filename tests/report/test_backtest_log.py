@@ -39,6 +39,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@long
 def test_trainings_of_a_backtest_from_a_saturday() -> None:
     """The data's last day, the Friday before, and then the backtest's own days."""
     strategy = replace(STRATEGY, retrain_interval=10)
@@ -135,6 +136,7 @@ class Stopped(Strategy):
         return super().predict(models, data, state)
 
 
+@long
 @pytest.mark.parametrize(
     "calls",
     [pytest.param(0, marks=long), pytest.param(1, marks=long), 2, pytest.param(6, marks=long)],

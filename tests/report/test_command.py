@@ -34,6 +34,7 @@ def notebook(tmp_path: Path) -> Path:
     return path
 
 
+@long
 def test_a_backtest_with_what_the_model_adds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -134,6 +134,7 @@ ORDINARY = {"rank-beats_the_median", "rank-next_change"}
 NAMES = ["-".join(map(label, combination)) for combination in COMBINATIONS]
 
 
+@long
 @pytest.mark.filterwarnings("ignore:All-NaN slice")
 @pytest.mark.parametrize(
     ("of_feature", "of_target", "of_sizing"),
@@ -200,6 +201,7 @@ def never(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
     return close
 
 
+@long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("parameters", "reason"),

@@ -26,6 +26,7 @@ from tests.switches import long
 from tests.systems import needs_fork
 
 
+@long
 @pytest.mark.parametrize("count", [pytest.param(1, marks=long), 2])
 def test_a_killed_worker_costs_its_own_call_only(count):
     """Ctrl-C reaches no worker, not even one that is importing: it goes to a whole group of processes."""
@@ -75,6 +76,7 @@ def test_workers_of_an_earlier_call_are_not_used_again(monkeypatch):
     assert [answer for _, answer, _ in run_all({"a": pack(os.environ.get, "COLOUR")}, 2)] == ["blue"]
 
 
+@long
 def test_the_user_s_own_pool_stays():
     def pids():
         return set(Parallel(n_jobs=2, backend="loky")(delayed(os.getpid)() for _ in range(4)))

@@ -180,6 +180,7 @@ class Plain:
         return reference.train_model(data, *self.sizes, reference.Layers)
 
 
+@long
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     "name", ["synthetic", pytest.param("real", marks=real_market)] if LONG else ["synthetic"]
