@@ -32,7 +32,6 @@ def test_the_memory_is_that_of_the_pass_and_not_of_who_started_it(run):
 
 STARTS_ANOTHER = """
 import subprocess, sys, time
-from tests.switches import long
 code = "import time; time.sleep(600)"
 child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)  # as Jupyter starts a kernel
 open("child", "w").write(str(child.pid))
