@@ -204,7 +204,7 @@ def test_the_plot_says_what_it_shows_and_what_not(tmp_path):
     assert "not shown" not in whole.layout.title.text
     many, more = (comparison_figure(pd.concat([table] * times), "Many", "") for times in (10, 20))
     bars = len(more.data[0].x) - len(many.data[0].x)
-    assert more.layout.height - many.layout.height == 30 * bars  # they do not overlap
+    assert more.layout.height - many.layout.height == (14 + 2 * 16) * bars  # of two lines
     save_figure(drawn, tmp_path / "two" / "folders" / "plot.html")
     save_figure(drawn, tmp_path / "two" / "folders" / "plot.html")
     page = (tmp_path / "two" / "folders" / "plot.html").read_text(encoding="utf-8")
