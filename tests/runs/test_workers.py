@@ -89,8 +89,10 @@ def test_the_user_s_own_pool_stays():
 
 
 PARENT = """
-import sys, time
+import signal, sys
 from lib.runs.workers import pack, run_all
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests themselves run under nohup
 
 def work(folder, k):
     import os, pathlib, time
@@ -118,7 +120,7 @@ def test_workers_end_with_their_parent(number, tmp_path):
         workers = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(getattr(signal, number))
-        process.wait()
+        process.wait(60)
         _, alive = psutil.wait_procs({*workers, *children}, timeout=60)
         assert alive == []
     finally:
