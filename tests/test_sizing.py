@@ -87,6 +87,7 @@ def test_the_default_is_the_published_sizing_bit_by_bit() -> None:
     assert state.parameters["sizing"] == "as_output"
 
 
+@long
 @pytest.mark.parametrize("name", [own, *(pytest.param(name, marks=long) for name in sizing)])
 def test_every_sizing_looks_at_no_later_day_and_repeats_itself(name) -> None:
     """The look-ahead check finds nothing, and a day that is run again has the same weights and state."""

@@ -195,6 +195,7 @@ def test_the_template_itself_runs_once_to_the_last_day_from_the_first_in_sample(
     assert (planned.judged.complete, planned.judged.title) == (True, "mine")
 
 
+@long
 @pytest.mark.filterwarnings("ignore::lib.contest.ContestWarning")
 @pytest.mark.parametrize("longer", ["train_period", "lookback_period"])
 def test_the_data_begin_early_enough_for_strategy_and_template(planned, tmp_path, monkeypatch, longer):

@@ -130,7 +130,7 @@ def trained():
 @pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning")
 @pytest.mark.parametrize(
     "options",
-    [each for each in COMBINATIONS if each["sizing"] != "as_output"][:: 1 if LONG else 2],
+    [each for each in COMBINATIONS if each["sizing"] != "as_output"][:: 1 if LONG else 4],
     ids=named,
 )
 def test_the_contests_chain_equals_passes_with_state_files(options, trained):

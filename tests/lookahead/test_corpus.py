@@ -13,7 +13,6 @@ from tests.switches import ALL, LONG
 # one of each kind in the ordinary suite
 SOME_LEAKS = [
     "next_close",
-    "selection_of_days",
     "target_of_table",
     "loading_by_last",
     "selection_of_mapped_file",

@@ -108,6 +108,7 @@ def test_in_the_project_an_installed_qnt_is_preferred_wherever_it_is(line, tmp_p
     assert err == ""
 
 
+@long
 @pytest.mark.parametrize("before", [True, pytest.param(False, marks=long)], ids=["installed", "nearer"])
 def test_an_installed_qnt_is_preferred(before, tmp_path):
     (tmp_path / "qnt").mkdir()

@@ -74,6 +74,7 @@ def check_it_is_the_constant_model(strategy: Strategy, constant: Strategy | None
     return done
 
 
+@long
 @pytest.mark.parametrize(
     "parameters",
     [

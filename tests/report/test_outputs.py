@@ -24,6 +24,7 @@ from lib.report.outputs import (
 )
 from tests.labelled import get_features
 from tests.report.planted import planted_market
+from tests.switches import long
 from tests.vectors import vector
 
 TRAINED_TO = "2024-06-03"
@@ -69,6 +70,7 @@ def models(data: xr.DataArray) -> TrainedModels:
     return trained(data, STRATEGY)
 
 
+@long
 @pytest.mark.parametrize(
     "changed",
     [{}, {"whole_sequence": True}, {"features": [relative_to_window]}],

@@ -218,6 +218,7 @@ def test_on_the_real_market_too():
         assert np.abs(kept - row.fillna(0).values).max() < 1e-5
 
 
+@long
 def test_days_in_a_row_equal_the_plain_strategy():
     strategy = Strategy() if LONG else Strategy(top_assets=4)
     ours = strategy.train_model(window(71, 700))
