@@ -17,7 +17,7 @@ from lib.notebook.run import main as notebook_main
 from lib.notebook.strategy import strategy_of
 from lib.runs.provenance import market_name
 from tests.conftest import LAST_DAY, REAL
-from tests.switches import long, longest
+from tests.switches import longest
 from tests.vectors import CONFORMANCE
 
 COMMANDS = sorted(path.parent.name for path in (PROJECT / "lib").glob("*/__main__.py"))
@@ -94,10 +94,9 @@ def test_the_headline_can_be_written(tmp_path):
 @pytest.mark.skipif(REAL, reason="one engine is enough")
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(command, marks=long) for command in ("contest",)]
-    + [
+    [
         pytest.param(command, marks=longest)
-        for command in ("compare", "report", "lookahead", "notebook", "rehearsal")
+        for command in ("contest", "compare", "report", "lookahead", "notebook", "rehearsal")
     ],
 )
 def test_a_command_runs_without_docstrings_and_in_ascii(command, tmp_path):

@@ -162,7 +162,7 @@ STRATEGIES = {
     "own functions": lambda: Strategy(**SMALL).with_functions(train_model=mean_model, predict=equal_rule),
 }
 ORDINARY = ("rank", "Halved", "functions", "Ridge each day")
-MORE = (*ORDINARY, "Normed", "Windowed", "Rows", "Ridge pooled", "rule pooled", "with Adam")
+MORE = (*ORDINARY, "Windowed", "Ridge pooled", "with Adam")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lib.engine.training.TrainingWarning"),
     pytest.mark.filterwarnings("ignore:.*loky.*"),

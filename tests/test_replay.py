@@ -143,7 +143,7 @@ def test_single_passes_are_the_backtest_whatever_the_sizing(name, backtest, tmp_
         assert same(passed, weights.isel(time=[k]))
 
 
-@long
+@longest
 def test_real_processes_resume_one_another(tmp_path):
     """Two days in two processes, with nothing in common but the state file."""
     market = vector("market").isel(time=slice(-200, -1))

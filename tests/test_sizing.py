@@ -7,7 +7,7 @@ from lib import Strategy, lookahead
 from lib.engine.prediction import raw_weights
 from lib.sizing import above_half, as_output, ranked, sizing
 from tests.markets import random_market, window
-from tests.switches import long
+from tests.switches import long, longest
 from tests.vectors import vector
 
 SMALL = {"top_assets": 4, "hidden_size": 3, "lookback_period": 50, "train_period": 50, "lwma_period": 4}
@@ -88,7 +88,7 @@ def test_the_default_is_the_published_sizing_bit_by_bit() -> None:
 
 
 @long
-@pytest.mark.parametrize("name", [own, *(pytest.param(name, marks=long) for name in sizing)])
+@pytest.mark.parametrize("name", [own, *(pytest.param(name, marks=longest) for name in sizing)])
 def test_every_sizing_looks_at_no_later_day_and_repeats_itself(name) -> None:
     """The look-ahead check finds nothing, and a day that is run again has the same weights and state."""
     market = random_market(3, days=90)

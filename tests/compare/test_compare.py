@@ -132,7 +132,7 @@ def test_threads_of_one_process_give_the_same_table(first, tmp_path):
     pd.testing.assert_frame_equal(threads[list(FIGURES)], both[list(FIGURES)])
 
 
-@long
+@longest
 def test_functions_of_a_notebook_reach_the_workers_by_name_too(monkeypatch, tmp_path):
     """Workers are processes: they know neither the function nor that it was registered."""
     scope = {"__name__": "__main__", "plain": two_days}
@@ -448,7 +448,7 @@ def test_a_variant_that_fails_is_not_shuffled(tmp_path, monkeypatch):
     assert len(records) == len(asked) == 1
 
 
-@long
+@longest
 def test_every_sizing_can_be_compared_by_name_and_as_a_function(tmp_path):
     def upper_half(outputs, strategy):
         return np.where(outputs >= np.median(outputs), 1 / len(outputs), 0.0)

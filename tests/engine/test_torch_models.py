@@ -169,7 +169,7 @@ def compare(name, seed, epochs, monkeypatch):
         assert np.allclose(again, our_output, rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", MODULES if ALL else list(MODULES)[1::2] if LONG else ORDINARY)
+@pytest.mark.parametrize("name", MODULES if ALL else list(MODULES)[1::4] if LONG else ORDINARY)
 def test_together_equals_one_optimiser_per_asset(name, capfd, monkeypatch):
     for seed, epochs in [(0, 1), (2, 2), (3, 3)] if ALL else [(2, 2)] if LONG else [(1, 1)]:
         compare(name, seed, epochs, monkeypatch)

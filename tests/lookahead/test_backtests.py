@@ -73,7 +73,7 @@ def test_the_backtest_of_a_strategy_that_loads_through_load_data_does_not_leak(l
 @long
 @pytest.mark.parametrize(
     "leaky",
-    [outside_peek, outside_fill, outside_norm, outside_selection, loads_directly][: None if LONG else 1],
+    [outside_peek, outside_fill, outside_norm, outside_selection, loads_directly][:: 1 if ALL else 4],
     ids=lambda leaky: leaky.__name__,
 )
 def test_the_backtest_of_a_strategy_that_knows_the_market_leaks(leaky, leaks_in_backtest):

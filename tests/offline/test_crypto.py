@@ -340,7 +340,7 @@ class TestBacktests:
         assert "mismatched" not in capsys.readouterr().err
 
 
-@long
+@longest
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", ["default", pytest.param("full_weights", marks=longest)])
 def test_the_strategy_of_this_project(name, market):

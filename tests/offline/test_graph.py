@@ -14,7 +14,7 @@ import qnt.graph as qngraph
 
 from tests.conftest import REAL
 from tests.processes import run_python
-from tests.switches import long
+from tests.switches import long, longest
 from tests.vectors import vector
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +148,7 @@ def test_plotly_is_imported_when_it_is_needed():
     assert out.strip() == "False"
 
 
-@long
+@longest
 def test_plots_in_a_notebook_survive_as_a_page(tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     nbformat.write(notebook, tmp_path / "plots.ipynb")

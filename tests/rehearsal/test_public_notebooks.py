@@ -10,7 +10,7 @@ from tests.rehearsal.public_notebooks import LIQUID, LOAD, PUBLIC, WRITE, save
 from tests.switches import ALL, long, longest
 
 LAST = "2024-12-30"
-SAMPLE = ("qnt.ta only", "days held in a state of its own")
+SAMPLE = ("days held in a state of its own",)
 WITH_STATE = {"a state in a dict", "backtest_ml with retraining", "days held in a state of its own"}
 
 

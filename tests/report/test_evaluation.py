@@ -141,7 +141,9 @@ NAMES = ["-".join(map(label, combination)) for combination in COMBINATIONS]
     ("of_feature", "of_target", "of_sizing"),
     [
         pytest.param(
-            *combination, id=name, marks=() if name.rpartition("-")[0] in ORDINARY else (long, longest)[k % 2]
+            *combination,
+            id=name,
+            marks=() if name.rpartition("-")[0] in ORDINARY else long if k % 4 == 1 else longest,
         )
         for k, (name, combination) in enumerate(zip(NAMES, COMBINATIONS, strict=True))
     ],
@@ -507,9 +509,9 @@ def of_own_field(data: xr.DataArray, strategy: Strategy) -> np.ndarray:
     ("kind", "table", "sentence"),
     [
         pytest.param(OwnPredict, True, OWN_METHODS, marks=long),
-        pytest.param(Stateless, True, OWN_METHODS, marks=long),
+        pytest.param(Stateless, True, OWN_METHODS, marks=longest),
         pytest.param(OwnModels, False, OWN_METHODS, marks=long),
-        pytest.param(Narrow, True, OWN_METHODS, marks=long),
+        pytest.param(Narrow, True, OWN_METHODS, marks=longest),
         pytest.param(OwnData, True, "The model adds", marks=long),
     ],
     ids=["predict", "no state", "models", "training", "data"],
