@@ -28,7 +28,7 @@ FUZZ = settings(
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
-    max_examples=60 if LONG else 8,
+    max_examples=30 if LONG else 8,
 )
 
 

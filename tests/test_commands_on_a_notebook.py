@@ -12,7 +12,7 @@ from lib.lookahead.__main__ import main as lookahead_main
 from lib.rehearsal.__main__ import main as rehearsal_main
 from lib.report.__main__ import main as report_main
 from tests.conftest import REAL
-from tests.switches import long
+from tests.switches import long, longest
 
 START, END = "2024-12-16", "2024-12-18"
 FUNCTIONS = '''
@@ -105,7 +105,7 @@ def test_the_look_ahead_check_looks_at_it(notebook, capsys):
     assert first_line(capsys) == HEADLINE
 
 
-@long
+@longest
 def test_the_rehearsal_runs_it(notebook, capsys):
     assert rehearsal_main(["--notebook", notebook, "--days", "1"]) == 0
     assert "PASSED" in capsys.readouterr().out

@@ -73,7 +73,7 @@ def test_a_strategy_of_the_gallery_passes_every_command(title, runs, here, tmp_p
 
 
 @pytest.mark.parametrize(
-    "title", [pytest.param(t, marks=long if t == "LightGBM classifier" else longest) for t in GALLERY]
+    "title", [pytest.param(t, marks=long if t == "A rule from averages" else longest) for t in GALLERY]
 )
 def test_a_strategy_of_the_gallery_runs_in_the_notebook(title, tmp_path):
     executed = run_notebook(notebook_with(GALLERY[title], tmp_path), tmp_path / "out", QUICK)

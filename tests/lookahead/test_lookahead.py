@@ -57,7 +57,7 @@ def test_pairs_of_market_and_day(part):
 
 @pytest.mark.parametrize("options", OPTIONS if LONG else OPTIONS[:1], ids=lambda options: next(iter(options)))
 def test_options_do_not_leak(options):
-    for seed in range(3 if LONG else 1):
+    for seed in range(3 if ALL else 1):
         report = check(small(**options), random_market(seed, days=40), days=4 if LONG else 2, seed=seed)
         assert not report.findings, report
 
@@ -97,7 +97,7 @@ def test_what_fills_backwards_is_caught_where_the_market_has_no_gap():
     assert report.findings[0].stage == "feature fills_backwards"
 
 
-@pytest.mark.parametrize("leaky", OUTSIDE if LONG else [outside_peek, outside_selection], ids=name)
+@pytest.mark.parametrize("leaky", OUTSIDE if ALL else [outside_peek, outside_selection], ids=name)
 def test_a_strategy_that_reads_the_same_market_from_outside_is_caught(leaky):
     market = gappy_market(1)
     report = check(leaky(market), market, days=2)
