@@ -112,3 +112,36 @@ def here(monkeypatch):
 
     monkeypatch.setattr("lib.contest.all_days.run_all", run_all)
     return calls
+
+
+class Bar:
+    """A progress bar that counts its steps."""
+
+    def __init__(self, **options):
+        self.options, self.steps = options, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, number=1):
+        self.steps.append(number)
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """Replace the progress bars of a module, and return the list of those that it makes."""
+
+    def replace_in(module):
+        made: list[Bar] = []
+
+        def make(**options):
+            made.append(Bar(**options))
+            return made[-1]
+
+        monkeypatch.setattr(module, "tqdm", make)
+        return made
+
+    return replace_in

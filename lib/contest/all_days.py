@@ -30,8 +30,6 @@ from lib.strategy import Strategy, loads_own_data, uses_methods_of_strategy
 if TYPE_CHECKING:
     import xarray as xr
 
-    from lib.strategy import Strategy
-
 BYTES_AT_ONCE = 2**28  # of packed market data in memory
 MONTHS_AT_ONCE = 4  # for each worker, of models in memory before they predict
 
@@ -60,7 +58,7 @@ class Kept(NamedTuple):
         return [self.passes[name] for name in names[:whole]], state
 
 
-def pass_identity(strategy: "Strategy") -> Identity:
+def pass_identity(strategy: Strategy) -> Identity:
     """Return the identity of a strategy's passes.
 
     Passes with the same key are equal on the same market.
@@ -72,7 +70,7 @@ def keep_passes(
     folder: Path,
     passes: list[Pass],
     data: "xr.DataArray",
-    strategy: "Strategy",
+    strategy: Strategy,
     identity: Identity,
     chain: tuple[str, State | None] | None = None,
 ) -> None:
@@ -103,7 +101,7 @@ def keep_passes(
 
 
 def read_passes(
-    folder: Path, data: "xr.DataArray", strategy: "Strategy", identity: Identity
+    folder: Path, data: "xr.DataArray", strategy: Strategy, identity: Identity
 ) -> tuple[Kept, list[str]]:
     """Return the kept passes of a strategy and its data.
 
@@ -136,9 +134,7 @@ def read_passes(
     return kept, sentences
 
 
-def fingerprint_seen(
-    data: "xr.DataArray", first: Any, last: Any, strategy: "Strategy", widest: int = 0
-) -> str:
+def fingerprint_seen(data: "xr.DataArray", first: Any, last: Any, strategy: Strategy, widest: int = 0) -> str:
     """Return the fingerprint of all data that passes saw.
 
     The passes are on the days from `first` to `last`.

@@ -305,34 +305,16 @@ def finish_all(jobs, **_):
     yield from ((key, {"status": "finished", "figures": {}, "returns": []}, "") for key in jobs)
 
 
-class Bar:
-    """A progress bar that counts."""
-
-    made = ()
-
-    def __init__(self, *, total, disable, **_):
-        self.total, self.disable, self.steps = total, disable, []
-        Bar.made += (self,)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self, number=1):
-        self.steps.append(number)
-
-
-def test_the_bar_counts_kept_runs_at_once_and_others_one_by_one(tmp_path, monkeypatch, capsys):
+def test_the_bar_counts_kept_runs_at_once_and_others_one_by_one(bars, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(comparison, "run_all", finish_all)
-    monkeypatch.setattr(comparison, "tqdm", Bar)
-    monkeypatch.setattr(Bar, "made", ())
+    made = bars(comparison)
     folder = tmp_path / "two" / "folders"
     days = {"start_date": START, "end_date": END, "folder": folder}
     run_variants(VARIANTS[:1], **days)
     records = run_variants(VARIANTS[:3], **days, progress=False, shuffles=2)
-    found = [(bar.total, bar.disable, [step for step in bar.steps if step]) for bar in Bar.made]
+    found = [
+        (bar.options["total"], bar.options["disable"], [step for step in bar.steps if step]) for bar in made
+    ]
     assert found == [(1, False, [1]), (9, True, [1, 1, 1, *[1] * 6])]
     draws = [{"shuffle": k} for _ in range(3) for k in range(2)]
     assert [record.get("draw") for record in records] == [None] * 3 + draws
@@ -341,7 +323,7 @@ def test_the_bar_counts_kept_runs_at_once_and_others_one_by_one(tmp_path, monkey
     with pytest.warns(RunWarning, match="is not counted, and is run again when needed") as warned:
         run_variants(VARIANTS[:3], **days, progress=False)
     assert len(warned) == 1
-    assert [step for step in Bar.made[-1].steps if step] == [2, 1]
+    assert [step for step in made[-1].steps if step] == [2, 1]
     assert capsys.readouterr() == ("", "")
 
 

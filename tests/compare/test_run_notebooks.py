@@ -80,7 +80,7 @@ def own_feature(data, strategy):
 
 
 def test_each_finished_run_that_has_none_gets_a_notebook(tmp_path, monkeypatch):
-    """What cannot be run is named, what was run is returned, in the order of the runs."""
+    """Name the runs that cannot be made, and return the notebooks in the order of the runs."""
     base = Strategy(epochs=2, features=[own_feature])
     known, other = identity_of(base).content["functions"], {"features": "other code", "target": "new"}
     ready, dies, fails, written, edited = (name * 20 for name in "abcde")

@@ -276,30 +276,10 @@ def test_market_data_are_sent_in_lots(here, tmp_path, monkeypatch):
     assert here.months == [("2024-11", 2), ("2024-12", 2)]
 
 
-class Bar:
-    """A progress bar that counts."""
-
-    made = ()
-
-    def __init__(self, **options):
-        self.options, self.steps = options, []
-        Bar.made += (self,)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self, number=1):
-        self.steps.append(number)
-
-
 @pytest.mark.parametrize("own", [False, True])
-def test_the_bar_counts_kept_days_at_once(own, here, tmp_path, monkeypatch):
-    monkeypatch.setattr(all_days, "tqdm", Bar)
+def test_the_bar_counts_kept_days_at_once(own, bars, here, tmp_path, monkeypatch):
+    made = bars(all_days)
     monkeypatch.setattr(all_days, "MONTHS_AT_ONCE", 1)
-    monkeypatch.setattr(Bar, "made", ())
     strategy = Strategy(**TINY, model="constant")
     if own:
         strategy = strategy.with_functions(predict=strategy.predict)
@@ -317,9 +297,9 @@ def test_the_bar_counts_kept_days_at_once(own, here, tmp_path, monkeypatch):
             workers=1,
         )
     run(folder, strategy, end=np.datetime64("2024-12-03"))
-    found = [[step for step in bar.steps if step] for bar in Bar.made]
+    found = [[step for step in bar.steps if step] for bar in made]
     assert found == ([[1, 1], [2, 1, 1], [4]] if own else [[2], [2, 2], [4]])
-    assert [bar.options for bar in Bar.made] == [
+    assert [bar.options for bar in made] == [
         *({"total": total, "desc": "mine", "unit": "day", "disable": False} for total in (2, 4)),
         {"total": 4, "desc": "passes", "unit": "day", "disable": True},
     ]

@@ -351,7 +351,7 @@ COEFFICIENTS = [[1, 2, 3, 4], [5.0, 6.0], [[9.0], [1.0]]]  # of two features; th
     ],
 )
 def test_coefficients_by_hand(found: list, expected: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of a pipeline are those of its last step, and a shared model counts once."""
+    """Take a pipeline's coefficients from its last step, and count a shared model once."""
     made = [SimpleNamespace(coef_=np.array(values)) for values in found]
     made = [made[0], Pipeline([SimpleNamespace(coef_=[7.0, 7.0]), made[0]]), *made[1:]]
     models = TrainedModels(Strategy(features=FEATURES), (DAY - 100, DAY))
