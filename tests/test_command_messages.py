@@ -13,8 +13,8 @@ import pytest
 from lib.common.command_line import PROJECT
 from lib.compare.__main__ import main as compare_main
 from lib.contest.__main__ import main as contest_main
-from lib.notebook.run import main as notebook_main
-from lib.notebook.strategy import strategy_of
+from lib.notebook import main as notebook_main
+from lib.notebook_strategy import strategy_of
 from lib.runs.provenance import market_name
 from tests.conftest import LAST_DAY, REAL
 from tests.switches import longest

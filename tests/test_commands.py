@@ -10,7 +10,7 @@ import init
 from lib.common.command_line import STOPPED
 
 COMMANDS = {
-    "lib.notebook": "lib.notebook.run",
+    "lib.notebook": "lib.notebook",
     "lib.report": "lib.report.__main__",
     "lib.compare": "lib.compare.__main__",
     "lib.contest": "lib.contest.__main__",

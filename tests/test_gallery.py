@@ -12,8 +12,8 @@ from lib import lookahead
 from lib.backtest import backtest
 from lib.common.command_line import PROJECT
 from lib.contest import contest
-from lib.notebook.run import run_notebook
-from lib.notebook.strategy import strategy_of
+from lib.notebook import run_notebook
+from lib.notebook_strategy import strategy_of
 from lib.report.__main__ import evaluated
 from lib.state import from_bytes, to_bytes
 from lib.stats.performance import significance

@@ -10,8 +10,7 @@ import pytest
 from lib import Strategy
 from lib.common.command_line import PROJECT
 from lib.compare.variants import make_strategies
-from lib.notebook.cells import check_parameters
-from lib.notebook.strategy import strategy_of
+from lib.notebook_strategy import check_parameters, strategy_of
 from lib.parameters import OPTIONAL
 from lib.strategy import _warn_of_variable
 

@@ -229,7 +229,7 @@ def execute_notebooks(
 
 def _execute(notebook: str, folder: str, parameters: dict[str, Any]) -> str:
     """Run one notebook; return the reason of a failure, or nothing."""
-    from lib.notebook.run import run_notebook
+    from lib.notebook import run_notebook
 
     part = f"{folder}.part"  # renamed when all of it is there
     shutil.rmtree(part, ignore_errors=True)

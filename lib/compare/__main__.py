@@ -26,7 +26,7 @@ from lib.compare import FOLDER, ComparisonStopped, execute_notebooks, run_varian
 from lib.compare import table as tables
 from lib.compare.luck import luck_sentences
 from lib.compare.single_run import RunWarning, tried, variants_of
-from lib.notebook.strategy import strategy_of
+from lib.notebook_strategy import strategy_of
 from lib.runs.store import Record
 from lib.strategy import Strategy
 

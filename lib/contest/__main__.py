@@ -20,7 +20,7 @@ from lib.common.command_line import (
     run_command,
 )
 from lib.contest import RUNS, ContestWarning, PassError, Verdict, contest
-from lib.notebook.strategy import strategy_of
+from lib.notebook_strategy import strategy_of
 
 DESCRIPTION = "Run the strategy on every day of the contest, and check whether it would be admitted."
 EPILOG = f"""\

@@ -17,7 +17,7 @@ from lib.common.command_line import (
 )
 from lib.common.errors import WrongValueError
 from lib.lookahead import check
-from lib.notebook.strategy import strategy_of
+from lib.notebook_strategy import strategy_of
 
 DESCRIPTION = "Check whether the notebook's strategy uses what comes after a day to decide on that day."
 EPILOG = f"""\

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from lib.common.command_line import parse_day
 from lib.common.competitions import COMPETITIONS, Competition
 from lib.common.errors import quantity
-from lib.notebook.cells import CodeCell
+from lib.notebook_strategy import CodeCell
 from lib.rehearsal import market
 from lib.rehearsal.assessment import MAX_MEMORY, Assessment, assess
 from lib.rehearsal.execution import COLOURS

@@ -1,7 +1,6 @@
 """The notebook as the evaluator runs it: its cells, its parameters, and facts read from its source."""
 
 import ast
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.common.competitions import COMPETITIONS, rules_of
-from lib.common.errors import WrongValueError
-from lib.notebook.cells import DEBUG, CodeCell, assignments, check_parameters
+from lib.notebook_strategy import DEBUG, CodeCell, assignments, check_parameters, read_notebook, tags_of
 from lib.strategy import Strategy
 
 MAY_FAIL = "raises-exception"  # Jupyter goes on after an error in a cell with this tag
@@ -61,27 +59,20 @@ def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Su
     OSError
         The file cannot be read.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        raw = [(cell, "".join(cell["source"])) for cell in content["cells"]]
-        kinds = [cell["cell_type"] for cell, _ in raw]
-        tags = [cell.get("metadata", {}).get("tags", []) for cell, _ in raw]
-    except FileNotFoundError:
-        raise FileNotFoundError(f"There is no notebook {path}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):  # bad JSON and bad UTF-8 are ValueErrors
-        raise WrongValueError(f"{path} is not a notebook (nbformat 4).") from None
+    content = read_notebook(path)
     kept: list[tuple[dict, CodeCell]] = []
     removed, may_fail = [], []
     known: dict[str, Any] = {}
     settings = dict(settings or {})
-    for number, ((cell, source), kind, tagged) in enumerate(zip(raw, kinds, tags, strict=True), start=1):
-        if kind == "code" and source.startswith(DEBUG):
+    for number, cell in enumerate(content["cells"], start=1):
+        source, tags, is_code = cell["source"], tags_of(cell), cell["cell_type"] == "code"
+        if is_code and source.startswith(DEBUG):
             removed.append(CodeCell(number, source))
             continue
         kept.append((cell, CodeCell(number, source)))
-        if kind == "code" and MAY_FAIL in tagged:
+        if is_code and MAY_FAIL in tags:
             may_fail.append(CodeCell(number, source))
-        if kind == "code" and "parameters" in tagged:
+        if is_code and "parameters" in tags:
             known |= assignments(source)
             if settings:
                 lines = "\n".join(f"{name} = {value!r}" for name, value in settings.items())

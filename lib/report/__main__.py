@@ -21,7 +21,7 @@ from lib.common.command_line import (
 )
 from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
-from lib.notebook.strategy import strategy_of
+from lib.notebook_strategy import strategy_of
 from lib.report.backtest_log import BacktestLog
 from lib.report.earlier_runs import FOLDER, LAST, check_names
 from lib.report.evaluation import EQUAL, Evaluation, evaluate

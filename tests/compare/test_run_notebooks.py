@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 import lib.compare as comparison
-import lib.notebook.run
+import lib.notebook
 from lib.compare import RunWarning, execute_notebooks
 from lib.runs.store import identity_of
 from lib.strategy import Strategy
@@ -136,7 +136,7 @@ def test_a_notebook_has_its_folder_once_it_ran_to_the_end(tmp_path, monkeypatch,
         if written != str(part) or fails:
             raise ValueError("a cell failed")
 
-    monkeypatch.setattr(lib.notebook.run, "run_notebook", run_notebook)
+    monkeypatch.setattr(lib.notebook, "run_notebook", run_notebook)
     for fails, answer in ((True, "ValueError: a cell failed"), (False, "")):
         assert comparison._execute("mine.ipynb", str(folder), {"epochs": 2}) == answer
         assert (folder.exists(), part.exists()) == (not fails, fails)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from lib.notebook.run import run_notebook
+from lib.notebook import run_notebook
 from lib.rehearsal.passes import copy_submission
 from tests.processes import run_python
 from tests.switches import long, longest

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
-from lib.notebook.cells import CodeCell
+from lib.notebook_strategy import CodeCell
 from lib.rehearsal import report_text
 from lib.rehearsal.assessment import MAX_MEMORY, assess
 from lib.rehearsal.execution import CellRun, Execution

@@ -233,7 +233,7 @@ def test_the_modules_that_it_refers_to_are_named(function, modules):
 
 
 # loaded with the others, but without effect on a run
-BYSTANDERS = ("lib/__init__.py", "lib/report/", "lib/prices/", "lib/notebook/", "lib/runs/workers")
+BYSTANDERS = ("lib/__init__.py", "lib/report/", "lib/prices/", "lib/notebook", "lib/runs/workers")
 BYSTANDERS += tuple(f"lib/compare/{name}" for name in ("__init__", "table", "variants", "luck"))
 BYSTANDERS += (
     "lib/stats/overfitting",

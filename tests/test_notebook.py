@@ -1,4 +1,4 @@
-"""The notebook, run in every way, and `lib/notebook/run.py`, which runs it."""
+"""The notebook, run in every way, and `lib/notebook.py`, which runs it."""
 
 import errno
 import gzip
@@ -19,14 +19,14 @@ import qnt.data as qndata
 import xarray as xr
 
 from lib import state_read
-from lib.notebook.run import main, run_notebook, write_page
+from lib.notebook import main, run_notebook, write_page
 from lib.report.display import NO_BREAK
 from tests.conftest import LAST_DAY, REAL
 from tests.processes import run_python
 from tests.switches import long
 from tests.systems import link_or_copy
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "strategy.ipynb"
 START = "2024-09-02"
 SCREEN = 40  # lines
@@ -303,7 +303,7 @@ def test_a_cell_that_fails_on_a_full_disk_is_what_the_command_reports(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(papermill, "execute_notebook", execute)
-    monkeypatch.setattr("lib.notebook.run.replace_file", full)
+    monkeypatch.setattr("lib.notebook.replace_file", full)
     assert main(["--notebook", str(tiny(tmp_path, "1")), "--output", str(tmp_path / "run")]) == 1
     assert "A cell failed: OSError: no space left" in capsys.readouterr().err
 
@@ -320,7 +320,7 @@ def test_braces_in_names_and_bytes_that_are_no_text_are_written(
         )
 
     monkeypatch.setattr(papermill, "execute_notebook", execute)
-    monkeypatch.setattr("lib.notebook.run._tidy", lambda path: path)
+    monkeypatch.setattr("lib.notebook._tidy", lambda path: path)
     (tmp_path / "{x}").mkdir()
     notebook = tiny(tmp_path / "{x}", "1")
     executed = run_notebook(notebook, tmp_path / "{y}" / "run")
@@ -374,7 +374,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch:
 def test_the_command_is_never_silent_for_long(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.notebook.run.SILENCE", 0.1)
+    monkeypatch.setattr("lib.notebook.SILENCE", 0.1)
     path = tiny(tmp_path, "import time; time.sleep(0.5)")
     main(["--notebook", str(path), "--output", str(tmp_path / "run")])
     assert capsys.readouterr().err.count("tiny.ipynb has been running for") >= 2

@@ -37,7 +37,7 @@ from lib.common.command_line import (
 from lib.common.errors import WrongValueError
 from lib.common.figure_style import HEAD
 from lib.common.files import replace_file, valid_text
-from lib.notebook.cells import assignments, check_parameters, code_cells
+from lib.notebook_strategy import assignments, check_parameters, code_cells
 
 FIGURE = "application/vnd.plotly.v1+json"  # what JupyterLab draws; the page has plotly's script instead
 WRITTEN = {"OUTPUT_PATH": "fractions.nc.gz", "OUT_STATE_PATH": "state.out.pickle.gz"}
@@ -254,3 +254,7 @@ def _sentence(error: papermill.PapermillExecutionError) -> str:
     """
     written_for_users = len(error.traceback) == 1
     return error.evalue if written_for_users else f"{error.ename}: {error.evalue}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,6 @@
-"""The strategy that a notebook defines.
+"""The strategy that a notebook defines, its code cells, and the check of its parameters.
 
-Every command uses it, except the one that runs the notebook itself.
+Every command works on this strategy, except the one that runs the notebook itself.
 """
 
 import ast
@@ -8,6 +8,8 @@ import builtins
 import contextlib
 import dataclasses
 import io
+import json
+import re
 import symtable
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,10 +17,162 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from lib.common.errors import UserError, WrongTypeError, suggest
+from lib.common.command_line import PROJECT, parse_day
+from lib.common.errors import UserError, WrongTypeError, WrongValueError, suggest
 from lib.common.files import valid_text
-from lib.notebook.cells import DEBUG, CodeCell, assignments, code_cells, optional_parameters
-from lib.strategy import METHODS, Strategy
+from lib.strategy import DATES, METHODS, Strategy
+
+CHOICES = ("features", "target", "selection", "model", "sizing")  # names of functions
+
+DEBUG = "#DEBUG#"  # the evaluator removes a cell that begins so
+MAGIC = re.compile(r"^\s*[%!?]|^\s*\w+ *= *[%!]", re.MULTILINE)  # commands of IPython
+
+
+class CodeCell(NamedTuple):
+    """A code cell of a notebook.
+
+    Its number is counted from 1 over all cells.
+    """
+
+    number: int
+    source: str
+    is_parameters: bool = False
+
+    def __str__(self) -> str:
+        """Return the cell's number and its first line.
+
+        Empty lines and marks such as ``#DEBUG#`` do not count.
+        """
+        lines = [line.strip() for line in self.source.splitlines() if line.strip(" #")]
+        first = next((line for line in lines if line != DEBUG), "empty")
+        return f"cell {self.number} ({first[:48]}{'…' if len(first) > 48 else ''})"
+
+
+def read_notebook(path: Path) -> dict[str, Any]:
+    """Read a notebook (nbformat 4), with the source of each cell as one text.
+
+    Raises
+    ------
+    ValueError
+        The file is not a notebook.
+    OSError
+        The file cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for cell in content["cells"]:
+            cell["source"] = "".join(cell["source"])
+            if not isinstance(cell["cell_type"], str) or not isinstance(tags_of(cell), list):
+                raise TypeError
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no notebook {path}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):  # bad JSON and bad UTF-8 are ValueErrors
+        raise WrongValueError(f"{path} is not a notebook (nbformat 4).") from None
+    return content
+
+
+def tags_of(cell: Mapping[str, Any]) -> list[str]:
+    """Return the tags of a cell of `read_notebook`."""
+    return cell.get("metadata", {}).get("tags", [])
+
+
+def code_cells(path: Path) -> list[CodeCell]:
+    """Read the code cells of a notebook.
+
+    Commands of IPython become Python. Errors are those of `read_notebook`.
+    """
+    return [
+        CodeCell(number, _as_python(cell["source"]), "parameters" in tags_of(cell))
+        for number, cell in enumerate(read_notebook(path)["cells"], start=1)
+        if cell["cell_type"] == "code"
+    ]
+
+
+def _as_python(source: str) -> str:
+    if not MAGIC.search(source):
+        return source
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return TransformerManager().transform_cell(source)
+
+
+def assignments(source: str) -> dict[str, Any]:
+    """Return the names that a cell sets to literals.
+
+    Each comes with its value.
+    """
+    found = {}
+    for statement in _tree(source).body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            try:
+                found[statement.targets[0].id] = ast.literal_eval(statement.value)
+            except ValueError:
+                continue
+    return found
+
+
+def check_parameters(
+    notebook: Path, known: Mapping[str, Any], settings: Mapping[str, Any], code: str
+) -> Strategy | None:
+    """Check the parameters of a run before it starts.
+
+    Parameters
+    ----------
+    notebook : pathlib.Path
+    known : mapping of str
+        The values that the notebook's parameters cell sets.
+    settings : mapping of str
+        New values of some of them, or of optional parameters.
+    code : str
+        The source of all code cells. A parameter may name a function that it defines.
+
+    Returns
+    -------
+    Strategy or None
+        The strategy of these parameters, with default functions in place of the notebook's own. None where
+        the notebook uses another strategy than the project's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The notebook has no such parameter (the nearest name is given), or its strategy allows no such value
+        (the range is given).
+    """
+    ours = _uses_this_project(notebook, code)
+    optional = optional_parameters() if ours and known and "from_names(" in code else []
+    possible = [*known, *(name for name in optional if name not in known)]
+    for name in settings:
+        if name not in possible:
+            raise WrongTypeError(f"{notebook.name} has no parameter {name!r}: {suggest(name, possible)}")
+    if not ours:
+        return None
+    values = {**known, **settings}
+    for name in DATES:
+        parse_day(name, values.get(name))
+    fields = {name: value for name, value in values.items() if name in Strategy.__dataclass_fields__}
+    # a function that the notebook names by itself may be registered by a module that it imports
+    open_choices = {name for name in CHOICES if name not in settings or _defines_any(settings[name], code)}
+    return Strategy(**{name: value for name, value in fields.items() if name not in open_choices})
+
+
+def optional_parameters() -> list[str]:
+    """Return the parameters of `Strategy` that a parameters cell need not set."""
+    return [name for name, field in Strategy.__dataclass_fields__.items() if field.metadata.get("optional")]
+
+
+def _uses_this_project(notebook: Path, code: str) -> bool:
+    beside = notebook.absolute().parent / "lib"
+    return "Strategy" in code and (not beside.exists() or beside.samefile(PROJECT / "lib"))
+
+
+def _defines_any(value: Any, code: str) -> bool:
+    """Return True if the code defines a named function.
+
+    `value` names a function or class, such as "rsi(periods=21)".
+    """
+    words = re.findall(r"\w+", str(value))
+    return any(re.search(rf"\b(?:def|class)\s+{word}\b", code) for word in words)
+
 
 BACKTESTS = ("backtest", "backtest_ml")  # calls of qnt.backtester: cells with one are not executed
 KEYWORDS = {"load_data": "load_data", "train_model": "train", "predict": "predict"}  # of backtest_ml
@@ -163,7 +317,7 @@ def _in_folder(folder: Path) -> Iterator[None]:
 def _tree(source: str) -> ast.Module:
     try:
         return ast.parse(source)
-    except SyntaxError:
+    except SyntaxError:  # running the cell raises it
         return ast.Module([], [])
 
 

@@ -1,1 +1,0 @@
-"""The notebook: its cells, its parameters, its strategy, and its execution."""
