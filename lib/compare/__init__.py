@@ -21,7 +21,7 @@ from lib.compare import single_run
 from lib.compare.single_run import RunWarning, plan_record, tried
 from lib.compare.table import changed_parameters, comparison_table
 from lib.compare.variants import make_strategies
-from lib.runs import fingerprint
+from lib.runs import provenance
 from lib.runs.store import Record, identity_of, registered
 from lib.runs.workers import captured_output, check_backend, pack, run_all
 from lib.strategy import Strategy, loads_own_data
@@ -167,7 +167,7 @@ def run_variants(
 def _plan(chosen: list[Strategy], start_date: Any, end_date: Any) -> dict[str, tuple[Strategy, Record]]:
     """Return strategy and planned record by key; load the market once for all that see the same days."""
     seen: dict[tuple, tuple[str, str, str, str]] = {}
-    planned, resolve = {}, functools.cache(fingerprint.resolve)
+    planned, resolve = {}, functools.cache(provenance.resolve)
     with captured_output():
         for strategy in chosen:
             days: tuple = strategy.competition_type, strategy.train_period, strategy.lookback_period

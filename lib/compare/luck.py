@@ -15,7 +15,7 @@ import pandas as pd
 
 from lib.compare.single_run import BLOCK, DRAW, drawn_from, finished_of, on_same_days, variants_of
 from lib.runs.store import Record
-from lib.stats.overfitting import (
+from lib.stats.resampling import (
     FEWEST_TO_SPLIT,
     SPLITS,
     WalkForward,

@@ -26,7 +26,7 @@ from lib.common.errors import WrongValueError
 from lib.common.market_data import data_limit, window_between
 from lib.engine.inputs import get_target_classes
 from lib.engine.learners import needs_torch
-from lib.runs import fingerprint
+from lib.runs import provenance
 from lib.runs.provenance import data_fingerprint, market_fingerprint, market_name
 from lib.runs.store import (
     DamagedResultError,
@@ -70,7 +70,7 @@ def plan_record(
     end: str,
     market: str,
     days: str,
-    resolve: fingerprint.Resolve = fingerprint.resolve,
+    resolve: provenance.Resolve = provenance.resolve,
 ) -> Record:
     """Return the record of a run before it runs: all that its result depends on, and the key made from it.
 

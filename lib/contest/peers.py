@@ -9,9 +9,9 @@ import pandas as pd
 from lib.common.competitions import COMPETITIONS, Competition
 from lib.common.errors import WrongValueError
 from lib.common.rules import RuleCheck
-from lib.stats.bootstrap import FEWEST, LEVEL, interval
 from lib.stats.performance import annual_volatility, correlation_of, measured
 from lib.stats.portfolios import same_positions
+from lib.stats.resampling import FEWEST, LEVEL, interval
 from lib.stats.sharpe import annual_sharpe_ratio, days_per_year
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from lib.common.competitions import Competition
 from lib.common.errors import quantity
 from lib.common.rules import SHARPE_RATIO, RuleCheck, check_rules, rules_table
 from lib.contest import peers
-from lib.stats.bootstrap import FEWEST, LEVEL, coverage_sentence, interval
 from lib.stats.performance import measured
 from lib.stats.portfolios import equal_weights, exposure, portfolio
+from lib.stats.resampling import FEWEST, LEVEL, coverage_sentence, interval
 from lib.stats.sharpe import annual_sharpe_ratio
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Verdict:
     sharpe_ratio : float
         Annualised, as the platform's filter computes it.
     interval : tuple of float
-        Its confidence interval of `lib.stats.bootstrap`.
+        Its confidence interval of `lib.stats.resampling`.
     relatives, by_year : pandas.DataFrame
         See `lib.contest.peers.relatives` and `by_year`.
     returns : xarray.DataArray

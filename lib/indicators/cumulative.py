@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from lib.indicators.averages import change, ema
-from lib.indicators.windows import Average, Series, over_time, smoothed
+from lib.indicators.averages import Average, Series, change, ema, over_time, smoothed
 
 
 def obv(close: Series, volume: Series) -> Series:

@@ -2,8 +2,21 @@
 
 import numpy as np
 
-from lib.indicators.averages import change, ema, roc, shift, sma, tema, wilder_ma
-from lib.indicators.windows import Average, Series, count, counted, ring, smoothed
+from lib.indicators.averages import (
+    Average,
+    Series,
+    change,
+    count,
+    counted,
+    ema,
+    ring,
+    roc,
+    shift,
+    sma,
+    smoothed,
+    tema,
+    wilder_ma,
+)
 
 
 @np.errstate(all="ignore")

@@ -26,9 +26,8 @@ from lib.common.errors import quantity
 from lib.notebook_strategy import CodeCell
 from lib.rehearsal import market
 from lib.rehearsal.assessment import MAX_MEMORY, Assessment, assess
-from lib.rehearsal.execution import COLOURS
 from lib.rehearsal.passes import PassResult, Stage, copy_submission, differences, fresh_python, run_pass
-from lib.rehearsal.submission import MAY_FAIL, Submission, read_submission
+from lib.rehearsal.submission import COLOURS, MAY_FAIL, Submission, read_submission
 from lib.state.positions import in_words
 
 SLOWEST = 6  # cells listed by name

@@ -8,9 +8,8 @@ import numpy as np
 
 from lib.common.competitions import Competition
 from lib.common.rules import ILLIQUID, LARGEST, ROUNDING, SHORT, broken_positions, missed_days
-from lib.rehearsal.execution import Execution
 from lib.rehearsal.passes import PassResult
-from lib.rehearsal.submission import Submission, defined_names
+from lib.rehearsal.submission import Execution, Submission, defined_names
 from lib.state.positions import as_record, in_words
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ import numpy as np
 
 from lib.common.command_line import PROJECT, environment
 from lib.common.errors import WrongValueError
-from lib.rehearsal.execution import Execution, execute, last_lines
-from lib.rehearsal.submission import Submission
+from lib.rehearsal.submission import Execution, Submission, execute, last_lines
 from lib.runs.provenance import is_stand_in
 from lib.state import DEFAULT_PATH, State, StateError, state_read
 

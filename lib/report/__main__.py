@@ -23,8 +23,7 @@ from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
 from lib.notebook_strategy import strategy_of
 from lib.report.backtest_log import BacktestLog
-from lib.report.earlier_runs import FOLDER, LAST, check_names
-from lib.report.evaluation import EQUAL, Evaluation, evaluate
+from lib.report.evaluation import EQUAL, FOLDER, LAST, Evaluation, check_names, evaluate
 from lib.report.outputs import traded_outputs
 from lib.report.tables import outputs_sentence
 from lib.stats.performance import performance_table

@@ -11,7 +11,7 @@ from lib.common.errors import WrongValueError, quantity
 from lib.common.files import replace_file
 from lib.common.registry import is_plain
 from lib.features import feature, target
-from lib.runs import fingerprint, provenance
+from lib.runs import provenance
 from lib.sizing import sizing
 from lib.strategy import Strategy
 from lib.universe import selection
@@ -36,7 +36,7 @@ class Identity(NamedTuple):
 
 
 def identity_of(
-    strategy: Strategy, *start: str, resolve: fingerprint.Resolve = fingerprint.resolve
+    strategy: Strategy, *start: str, resolve: provenance.Resolve = provenance.resolve
 ) -> Identity:
     """Return the identity of the results of a strategy.
 
@@ -55,7 +55,7 @@ def identity_of(
     modules = set(start)
 
     def code_of(value: Any) -> str:
-        code = fingerprint.ObjectCode(value)
+        code = provenance.ObjectCode(value)
         modules.update(code.modules)
         return code.fingerprint
 
@@ -89,7 +89,7 @@ def check_worker(strategy: Strategy, identity: Identity) -> None:
     WrongValueError
         They differ.
     """
-    if fingerprint.code_fingerprint(identity.modules) != identity.content["code"]:
+    if provenance.code_fingerprint(identity.modules) != identity.content["code"]:
         raise WrongValueError(
             "a worker has another version of the code than this process: give both the same."
         )

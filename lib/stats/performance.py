@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lib.stats.bootstrap import FEWEST, LEVEL, block_length, interval, resampled_means
 from lib.stats.portfolios import Portfolio, exposure, with_same_assets
+from lib.stats.resampling import FEWEST, LEVEL, block_length, interval, resampled_means
 from lib.stats.sharpe import GEOMETRIC, annual_return, days_per_year, ratio_of_moments
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def performance_table(
     -------
     pandas.DataFrame
         Annual return, volatility, Sharpe ratio and maximum drawdown are those of `qnt.stats`; the interval of
-        the Sharpe ratio is that of `lib.stats.bootstrap`. Turnover is the share of the capital traded on an
+        the Sharpe ratio is that of `lib.stats.resampling`. Turnover is the share of the capital traded on an
         average day, exposure the share held: long and short, and their sum and difference. Empty where a
         ratio has no value.
     """

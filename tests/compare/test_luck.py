@@ -8,7 +8,7 @@ import pytest
 
 from lib.compare import luck, single_run
 from lib.compare.table import comparison_table
-from lib.stats.overfitting import overfitting_probability, walk_forward
+from lib.stats.resampling import overfitting_probability, walk_forward
 from lib.strategy import Strategy
 from tests.switches import long
 

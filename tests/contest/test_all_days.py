@@ -196,7 +196,7 @@ def test_whatever_decides_a_pass_changes_the_key(monkeypatch):
 
     strategies = OWN, Strategy(**TINY), Strategy(**TINY, features=[other])
     keys = [pass_identity(strategy).key for strategy in strategies]
-    monkeypatch.setattr("lib.runs.fingerprint.code_fingerprint", lambda modules: "edited")
+    monkeypatch.setattr("lib.runs.provenance.code_fingerprint", lambda modules: "edited")
     keys += [pass_identity(strategy).key for strategy in strategies]
     monkeypatch.setattr("lib.runs.provenance.versions", lambda strategy: {"numpy": "3.0"})
     keys += [pass_identity(strategy).key for strategy in strategies]

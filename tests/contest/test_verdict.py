@@ -32,7 +32,7 @@ from lib.contest.verdict import (
     contest_verdict,
     in_lines,
 )
-from lib.stats.bootstrap import coverage_sentence
+from lib.stats.resampling import coverage_sentence
 from lib.stats.sharpe import annual_sharpe_ratio
 from tests.contest.strategies import years_of_wednesdays
 from tests.switches import long

@@ -10,9 +10,8 @@ from lib.common.competitions import COMPETITIONS
 from lib.notebook_strategy import CodeCell
 from lib.rehearsal import report_text
 from lib.rehearsal.assessment import MAX_MEMORY, assess
-from lib.rehearsal.execution import CellRun, Execution
 from lib.rehearsal.passes import PassResult
-from lib.rehearsal.submission import read_submission
+from lib.rehearsal.submission import CellRun, Execution, read_submission
 from lib.state.positions import State
 from tests.markets import random_market
 from tests.rehearsal.public_notebooks import WRITE, save

@@ -4,7 +4,7 @@ import pytest
 import xarray as xr
 
 from lib import rehearsal
-from lib.rehearsal import assessment, execution
+from lib.rehearsal import assessment, submission
 from tests.rehearsal.notebooks import (
     CORRECT,
     FAULTS,
@@ -45,7 +45,7 @@ def run(tmp_path, monkeypatch, use_market):
             use_market(xr.load_dataarray(VECTORS / "market.nc", engine="h5netcdf"))
         case: Case = (FAULTS | CORRECT)[name]
         if name not in JUPYTER:
-            monkeypatch.setattr(execution, "command", lambda python, results: [python, "-c", RUN_CELLS])
+            monkeypatch.setattr(submission, "command", lambda python, results: [python, "-c", RUN_CELLS])
         draft = Draft()
         case.edit(draft)
         limits = dict(case.limits)

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from lib.common.competitions import COMPETITIONS
-from lib.rehearsal import execution
+from lib.rehearsal import submission
 from lib.rehearsal.assessment import assess
 from lib.rehearsal.passes import PassResult, Stage, differences, read_weights, run_pass
 from lib.state import State
@@ -37,7 +37,7 @@ def stage(tmp_path) -> Stage:
 @pytest.fixture
 def run(stage, monkeypatch):
     def run_program(source: str, again: bool = False, stage: Stage = stage) -> PassResult:
-        monkeypatch.setattr(execution, "command", lambda python, results: [python, "-c", source])
+        monkeypatch.setattr(submission, "command", lambda python, results: [python, "-c", source])
         return run_pass(stage, DAY, again)
 
     return run_program
@@ -216,7 +216,7 @@ def test_differences_are_found_bit_by_bit():
     assert differences(first, other) == (("other weights",), ())
     other = PassResult(DAY, weights=row(0.1), state=State(DAY, {"A": least}, {}, {}))
     assert differences(first, other) == (("another state",), ())
-    crashed = PassResult(DAY, execution.Execution(exit_code=1), state=first.state)
+    crashed = PassResult(DAY, submission.Execution(exit_code=1), state=first.state)
     assert differences(first, crashed) == (("another exit code", "other weights"), ())
     foreign = [PassResult(DAY, weights=row(0.1), other_state=text) for text in ("1", "2")]
     assert differences(*foreign) == ((), ("other bytes in its state file",))

@@ -3,7 +3,7 @@
 import pytest
 
 from lib import rehearsal
-from lib.rehearsal import execution
+from lib.rehearsal import submission
 from tests.conftest import REAL
 from tests.rehearsal.notebooks import RUN_CELLS
 from tests.rehearsal.public_notebooks import LIQUID, LOAD, PUBLIC, WRITE, save
@@ -18,7 +18,7 @@ WITH_STATE = {"a state in a dict", "backtest_ml with retraining", "days held in 
 def run(tmp_path, monkeypatch):
     def rehearse(cells: list[str], days: int = 2, jupyter: bool = False) -> rehearsal.Rehearsal:
         if not jupyter:
-            monkeypatch.setattr(execution, "command", lambda python, results: [python, "-c", RUN_CELLS])
+            monkeypatch.setattr(submission, "command", lambda python, results: [python, "-c", RUN_CELLS])
         (tmp_path / "home").mkdir(exist_ok=True)
         return rehearsal.rehearse(save(cells, tmp_path / "home" / "strategy.ipynb"), days=days, end=LAST)
 

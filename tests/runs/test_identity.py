@@ -6,7 +6,7 @@ import functools
 import pytest
 
 from lib.features import feature
-from lib.runs import fingerprint, provenance
+from lib.runs import provenance
 from lib.runs.store import check_worker, functions_of, identity_of, registered
 from lib.strategy import Strategy
 from tests.compare.shared import Ratio, two_days
@@ -117,6 +117,6 @@ def test_a_worker_with_other_code_or_packages_is_refused(monkeypatch):
     monkeypatch.setattr(provenance, "versions", lambda _: {**here, "numpy": "3.0"})
     with pytest.raises(ValueError, match="another version of numpy than this process"):
         check_worker(Strategy(), identity)
-    monkeypatch.setattr(fingerprint, "code_fingerprint", lambda _: "edited")
+    monkeypatch.setattr(provenance, "code_fingerprint", lambda _: "edited")
     with pytest.raises(ValueError, match="another version of the code"):
         check_worker(Strategy(), identity)

@@ -8,8 +8,8 @@ import xarray as xr
 from scipy.signal import lfilter
 
 from lib.common.competitions import COMPETITIONS
-from lib.stats.bootstrap import FEWEST, coverage_sentence, interval
 from lib.stats.performance import ERROR_RATE, added_value, added_value_sentence, measured, significance
+from lib.stats.resampling import FEWEST, coverage_sentence, interval
 from tests.switches import ALL, LONG, long, longest
 
 RULES = COMPETITIONS["stocks_nasdaq100"]
