@@ -21,7 +21,7 @@ from lib.engine import prediction, training
 from lib.engine.learners import MODELS, check_model, is_estimator
 from lib.features import feature, target
 from lib.parameters import Parameters
-from lib.sizing import check_shorts, sees_window, sizing
+from lib.sizing import check_shorts, sizing
 from lib.universe import selection
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def resolve_functions(strategy: Parameters) -> dict[str, Any]:
         registries["model"] = {**models, **MODELS}
     used = [find("features", item, feature) for item in strategy.features]
     used += [find(name, getattr(strategy, name), known) for name, known in registries.items()]
-    sees_window(find("sizing", strategy.sizing, sizing))
+    prediction.sizing_of(strategy)
     for file in changed_files(used):
         _report_changed(file)
     names: dict[str, Any] = {

@@ -25,22 +25,20 @@ from lib.common.competitions import COMPETITIONS
 from lib.common.errors import WrongValueError
 from lib.common.market_data import data_limit, window_between
 from lib.engine.inputs import get_target_classes
-from lib.engine.learners import needs_torch
 from lib.runs import provenance
 from lib.runs.provenance import data_fingerprint, market_fingerprint, market_name
 from lib.runs.store import (
     DamagedResultError,
     Identity,
     Record,
-    check_worker,
     identity_of,
     key_of,
+    prepared_worker,
     read_result,
     read_results,
-    register,
     write_result,
 )
-from lib.runs.workers import captured_output, single_torch_thread
+from lib.runs.workers import captured_output
 from lib.stats.sharpe import under_friction
 from lib.strategy import STATISTICS_DAYS, Strategy, loads_own_data
 
@@ -203,8 +201,7 @@ def run_once(
     started = time.perf_counter()
     with _ALONE, leaving_no_files(), captured_output() as log:
         try:
-            register(registered or {})
-            with single_torch_thread(needs_torch(strategy)):
+            with prepared_worker(strategy, identity_in(planned), registered or {}):
                 outcome = {"status": "finished", "message": "", **_backtest(strategy, planned)}
         except (Exception, SystemExit) as error:  # qnt may end the process, for want of an API_KEY
             traceback.print_exc()
@@ -239,7 +236,6 @@ def _backtest(strategy: Strategy, planned: Record) -> Record:
     data, market = load_market(strategy, planned["start"], planned["end"])
     if market != planned["market"]:
         raise ValueError("this worker loads other data than the comparison: give both the same market.")
-    check_worker(strategy, identity_in(planned))
     draw = planned.get(DRAW, {})
     trained, (start, end) = with_shuffled_target(strategy, draw), backtest_days(planned)
     weights, _ = backtest(trained, start, end, load_data=loader(strategy, draw))

@@ -4,22 +4,18 @@ import contextlib
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
 import numpy as np
 
 from lib.common.market_data import data_limit, ending_with, last_rows, recording_loads, window_of
-from lib.common.registry import find
 from lib.engine import prediction, training
-from lib.engine.inputs import training_set_of
-from lib.engine.learners import needs_torch
 from lib.engine.models import TrainedModels
 from lib.engine.prediction import KnownOutputs, predict_days
-from lib.runs.store import Identity, check_worker, register
-from lib.runs.workers import captured_output, single_torch_thread
-from lib.sizing import sees_window, sizing
+from lib.runs.store import Identity, prepared_worker
+from lib.runs.workers import captured_output
 from lib.strategy import Strategy, loads_own_data
 
 if TYPE_CHECKING:
@@ -73,7 +69,7 @@ def compute_outputs(
     ValueError
         This worker has another version of the code or of a package.
     """
-    with _worker(strategy, identity, named):
+    with captured_output(), prepared_worker(strategy, identity, named):
         days = list(days)
         together = [days[k : k + DAYS_TOGETHER] for k in range(0, len(days), DAYS_TOGETHER)]
         return [result._asdict() for part in together for result in _outputs(strategy, data, part)]
@@ -96,7 +92,7 @@ def train_days(
         For each day the pickled models, the seconds of the training, and the longest period that was loaded.
     """
     trained = []
-    with _worker(strategy, identity, named):
+    with captured_output(), prepared_worker(strategy, identity, named):
         for day in days:
             started = time.perf_counter()
             with seen_on(strategy, data, day, strategy.train_period) as window, recording_loads() as loads:
@@ -157,7 +153,8 @@ def _seen_by_sizing(
     strategy: Strategy, data: "xr.DataArray", days: Iterable[np.datetime64]
 ) -> "Iterator[xr.DataArray]":
     """Yield for each day the data that the sizing sees: the lookback window, or its last day only."""
-    if not sees_window(find("sizing", strategy.sizing, sizing)):
+    _, takes_data = prediction.sizing_of(strategy)
+    if not takes_data:
         yield from last_rows(data, days, strategy.lookback_period)
         return
     for day in days:
@@ -182,17 +179,25 @@ def seen_on(
 
 
 def _outputs(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]) -> list[Pass]:
-    started, sets, passes = time.perf_counter(), [], []
+    started, passes = time.perf_counter(), []
     with recording_loads() as loads:
-        for day in days:
-            with seen_on(strategy, data, day, strategy.train_period) as window, ending_with(window):
-                sets.append(training_set_of(window, strategy))
-        for day, models in zip(days, training.train_sets(sets, strategy), strict=True):
-            with seen_on(strategy, data, day, strategy.lookback_period) as window, ending_with(window):
+        with contextlib.closing(_windows(strategy, data, days, strategy.train_period)) as windows:
+            trained = training.train_windows(windows, strategy)
+        with contextlib.closing(_windows(strategy, data, days, strategy.lookback_period)) as windows:
+            for day, models, window in zip(days, trained, windows, strict=True):
                 outputs = prediction.last_outputs(models, window, strategy)
-            passes.append(Pass(str(day), outputs, list(models), models.dropped, 0.0))
+                passes.append(Pass(str(day), outputs, list(models), models.dropped, 0.0))
     seconds = round((time.perf_counter() - started) / len(days), 4)
     return [result._replace(seconds=seconds, widest=max(loads, default=0)) for result in passes]
+
+
+def _windows(
+    strategy: Strategy, data: "xr.DataArray", days: Iterable[np.datetime64], period: int
+) -> "Generator[xr.DataArray]":
+    """Yield the data of each day's pass; while a window is in use, nothing later is loaded."""
+    for day in days:
+        with seen_on(strategy, data, day, period) as window, ending_with(window):
+            yield window
 
 
 def _row(weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray") -> dict[str, float]:
@@ -212,17 +217,3 @@ def _row(weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray") -> d
     if unknown:
         raise ValueError(f"predict returns weights of {unknown[0]}, which is not in the competition's data")
     return row
-
-
-@contextlib.contextmanager
-def _worker(
-    strategy: Strategy, identity: Identity, named: Mapping[str, Mapping[str, Callable]]
-) -> Iterator[None]:
-    """Prepare a worker for a call.
-
-    It is silent inside the block, and torch has one thread.
-    """
-    register(named)
-    with captured_output(), single_torch_thread(needs_torch(strategy)):
-        check_worker(strategy, identity)
-        yield

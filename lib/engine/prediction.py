@@ -290,6 +290,18 @@ def _positions(new: np.ndarray, old: np.ndarray, strategy: "Parameters") -> np.n
     return without_small_changes(weights, old, new, strategy.min_change) if strategy.min_change else weights
 
 
+def sizing_of(strategy: "Parameters") -> tuple[Callable, bool]:
+    """Return the strategy's sizing, and True if it takes the data of the lookback window.
+
+    Raises
+    ------
+    TypeError
+        It takes another number of arguments.
+    """
+    function = find("sizing", strategy.sizing, sizing)
+    return function, sees_window(function)
+
+
 def raw_weights(
     outputs: Mapping[str, float],
     assets: list[str],
@@ -313,10 +325,8 @@ def raw_weights(
     new = np.where(liquid > 0, [outputs.get(asset, 0.0) for asset in assets], 0.0)
     sized = (liquid > 0) & np.isfinite(new) & [asset in outputs for asset in assets]
     if sized.any():
-        function = find("sizing", strategy.sizing, sizing)
-        window = (
-            () if data is None or not sees_window(function) else (data.isel(asset=np.flatnonzero(sized)),)
-        )
+        function, takes_data = sizing_of(strategy)
+        window = (data.isel(asset=np.flatnonzero(sized)),) if takes_data and data is not None else ()
         raw = np.asarray(function(new[sized], *window, strategy))
         if raw.shape != (sized.sum(),) or raw.dtype.kind not in "fiub":
             raise WrongValueError(

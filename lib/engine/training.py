@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -91,6 +91,11 @@ class Fitted(NamedTuple):
 
 NO_DAYS = "no day of the training window has all features and the target"
 NO_WINDOW = "no day of the training window has all features on it and on the other days of its `window`"
+
+
+def train_windows(windows: "Iterable[xr.DataArray]", strategy: "Parameters") -> list[TrainedModels]:
+    """Train the models of several windows (field, time, asset); see `train_sets`."""
+    return train_sets([training_set_of(window, strategy) for window in windows], strategy)
 
 
 def train_sets(training_sets: Sequence[TrainingSet], strategy: "Parameters") -> list[TrainedModels]:

@@ -17,12 +17,10 @@ import numpy as np
 from lib.common.errors import WrongValueError
 from lib.common.files import replace_file
 from lib.common.market_data import check_data
-from lib.common.registry import find
 from lib.engine.learners import CONSTANT_OUTPUT
-from lib.engine.prediction import KnownOutputs, predict_days
+from lib.engine.prediction import KnownOutputs, predict_days, sizing_of
 from lib.report.outputs import EvaluatedTraining, traded_outputs
 from lib.runs.provenance import market_fingerprint
-from lib.sizing import sees_window, sizing
 from lib.stats.performance import (
     AddedValue,
     Measures,
@@ -205,7 +203,7 @@ def _chain(
         day: (training.models, row) for training in trainings for day, row in _by_day(training.outputs)
     }
     # what a sizing sees is cut as `backtest_ml` cuts it
-    period = strategy.lookback_period if sees_window(find("sizing", strategy.sizing, sizing)) else 0
+    period = strategy.lookback_period if sizing_of(strategy)[1] else 0
     steps = []
     for day in days:
         models, row = traded.get(day, ((), {}))

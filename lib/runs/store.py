@@ -1,17 +1,20 @@
 """The store of results on disk: JSON files with a checksum and the key of all that the result depends on."""
 
+import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from lib.common.errors import WrongValueError, quantity
 from lib.common.files import replace_file
 from lib.common.registry import is_plain
+from lib.engine.learners import needs_torch
 from lib.features import feature, target
 from lib.runs import provenance
+from lib.runs.workers import single_torch_thread
 from lib.sizing import sizing
 from lib.strategy import Strategy
 from lib.universe import selection
@@ -99,6 +102,23 @@ def check_worker(strategy: Strategy, identity: Identity) -> None:
         raise WrongValueError(
             f"a worker has another version of {', '.join(differing)} than this process: give both the same."
         )
+
+
+@contextlib.contextmanager
+def prepared_worker(
+    strategy: Strategy, identity: Identity, named: Mapping[str, Mapping[str, Callable]]
+) -> Iterator[None]:
+    """Prepare a worker for a call: it knows the functions of `registered`, and torch has one thread.
+
+    Raises
+    ------
+    WrongValueError
+        This worker has another version of the code or of a package; see `check_worker`.
+    """
+    register(named)
+    with single_torch_thread(needs_torch(strategy)):
+        check_worker(strategy, identity)
+        yield
 
 
 def functions_of(strategy: Strategy) -> dict[str, list[Callable | None]]:

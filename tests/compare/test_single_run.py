@@ -135,10 +135,11 @@ def test_a_draw_is_backtested_on_its_own_days_and_has_no_friction(draw, days, mo
 
 def test_functions_are_registered_before_a_run(monkeypatch):
     given = []
-    monkeypatch.setattr(single_run, "register", given.append)
+    monkeypatch.setattr("lib.runs.store.register", given.append)
     monkeypatch.setattr(single_run, "_backtest", lambda *_: {})
     named = {"lib.features": {"mine": loud}}
-    assert run_once(SMALL, {}, named)["status"] == run_once(SMALL, {})["status"] == "finished"
+    plain = planned(SMALL)
+    assert run_once(SMALL, plain, named)["status"] == run_once(SMALL, plain)["status"] == "finished"
     assert given == [named, {}]
 
 
