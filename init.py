@@ -157,9 +157,10 @@ def install(missing: list, present: list, torch: str | None = None) -> None:
 
 
 def takes_cpu_build(choice: str | None) -> bool:
-    """Return True if torch shall come from PyTorch's index of CPU builds.
+    """Return True if torch's CPU build is wanted.
 
-    By default it shall on a machine without an NVIDIA card that reaches the index within `PATIENCE` seconds.
+    It comes from PyTorch's index. By default it is wanted on a machine without an NVIDIA card that reaches
+    the index within `PATIENCE` seconds.
     """
     if choice == "pypi" or (choice is None and any(map(os.path.exists, CARDS))):
         return False
@@ -170,7 +171,10 @@ def takes_cpu_build(choice: str | None) -> bool:
 
 
 def is_reachable(address: str) -> bool:
-    """Return True if a page can be read within `PATIENCE` seconds."""
+    """Return True if a page can be read.
+
+    The page must answer within `PATIENCE` seconds.
+    """
     answers = []
 
     def ask() -> None:
@@ -187,9 +191,10 @@ def is_reachable(address: str) -> bool:
 
 
 def pip_install(missing: list, present: list, *cpu_builds: str) -> tuple[int, str]:
-    """Install packages with pip; return its exit code and output.
+    """Run pip to install packages.
 
-    `cpu_builds` are the options that name their index.
+    The result is its exit code and its output. `cpu_builds` are the options that name the index of CPU
+    builds.
     """
     options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "3"]
     wanted = list(map(str, missing))
@@ -231,9 +236,9 @@ def end(output: str) -> str:
 
 
 def which_qnt() -> str:
-    """Return a sentence on the library that `import qnt` finds.
+    """Return a sentence on the `qnt` in use.
 
-    It says too whether an API key is needed.
+    The library is the one that `import qnt` finds. The sentence also shows if an API key is needed.
     """
     spec = importlib.util.find_spec("qnt")
     if spec is None or spec.origin is None or HERE / "lib" / "offline" in Path(spec.origin).parents:

@@ -1,4 +1,4 @@
-"""A backtest with the platform's library outside the notebook, and the check of its days."""
+"""Backtests outside the notebook, and the check of their days."""
 
 import tempfile
 from collections.abc import Iterator
@@ -64,7 +64,10 @@ def backtest(strategy: "Strategy", start: str, end: str | None = None, **options
 
 
 class DataError(UserError, OSError):
-    """Data that the platform's library cannot load."""
+    """An error for data that cannot be loaded.
+
+    The data are from the platform's library.
+    """
 
 
 @contextmanager
@@ -126,9 +129,10 @@ def check_range(strategy: "Strategy", start: Any, end: Any = None) -> tuple[str,
 
 @contextmanager
 def advice_on_loading() -> Iterator[None]:
-    """Raise a sentence with advice where the platform's library cannot load its data.
+    """Raise an error with advice on loading data.
 
-    Without a key, the library ends the process when it is imported.
+    It replaces the error of the platform's library where this cannot load its data. Without a key, the
+    library ends the process when it is imported.
     """
     try:
         yield
@@ -156,9 +160,9 @@ def last_day(strategy: "Strategy") -> np.datetime64:
 
 
 def _days(strategy: "Strategy", **window: Any) -> np.ndarray:
-    """Return the trading days of a window of the market.
+    """Return the trading days of the strategy's market.
 
-    The loader's log is silenced.
+    `window` has the arguments that limit the days. The loader's log is silenced.
     """
     with advice_on_loading():
         import qnt.data as qndata

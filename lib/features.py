@@ -30,7 +30,7 @@ feature, target = Choices("feature"), Choices("target")
 def trend(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
     """Return the daily change of the close's weighted average.
 
-    The change is in percent, the average linearly weighted: the published feature.
+    This is the published feature. The change is in percent, and the average is linearly weighted.
 
     Gaps in the close are forward-filled, then back-filled, then set to 1; so are gaps in the result. The
     first `lwma_period` days of a window therefore repeat the value of the next day, which only a training
@@ -58,7 +58,7 @@ def momentum(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) ->
 def volatility(data: "xr.DataArray", strategy: "Parameters", periods: int = 20) -> np.ndarray:
     """Return the standard deviation of the last daily returns.
 
-    The returns are those of `periods` days, in percent.
+    The returns cover `periods` days and are in percent.
 
     Source: Ang, Hodrick, Xing & Zhang 2006.
     """
@@ -78,7 +78,9 @@ def rsi(data: "xr.DataArray", strategy: "Parameters", periods: int = 14) -> np.n
 
 @feature
 def atr_percent(data: "xr.DataArray", strategy: "Parameters", periods: int = 14) -> np.ndarray:
-    """Return the average true range in percent of the close.
+    """Return the average true range in percent.
+
+    The range is relative to the close.
 
     Source: Wilder 1978.
     """
@@ -169,7 +171,7 @@ def next_open_up(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
 
 @target
 def tradable_open_up(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
-    """Return 1 where the open after the next is higher.
+    """Return 1 where the open after next is higher.
 
     It is compared with the next open; other values are 0. A position of this day earns this change.
     """

@@ -1,4 +1,6 @@
-"""The execution of a notebook with other parameters, with all its output in one folder.
+"""The execution of a notebook with other parameters.
+
+All its output is in one folder.
 
 python -m lib.notebook --output runs/short --set top_assets=6 --start 2024-10-01
 """
@@ -47,7 +49,10 @@ _one_at_a_time = threading.Lock()  # the kernel inherits this process's environm
 
 
 class _Replacing(LocalHandler):
-    """The files of papermill, replaced whole: a full disk leaves the last one that could be written."""
+    """A papermill handler that replaces files whole.
+
+    A full disk thus leaves the last file that could be written.
+    """
 
     def write(self, buf: str, path: str) -> None:
         replace_file(path, valid_text(buf).encode())
@@ -118,9 +123,10 @@ def run_notebook(path: Path | str, output: Path | str, parameters: Mapping[str, 
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return False for papermill's warning of a parameter that the cell does not name.
+    """Return False for warnings of unknown parameters.
 
-    `_check` refuses unknown parameters beforehand; a known one may be optional.
+    papermill warns of a parameter that the cell does not name. `_check` refuses unknown parameters
+    beforehand, and a known one may be optional.
     """
     return "Passed unknown parameter" not in record.getMessage()
 
@@ -227,7 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _signs_of_life(name: str) -> Iterator[None]:
-    """Print every few seconds how long the notebook has run.
+    """Print a notebook's running time every few seconds.
 
     A single cell may take minutes.
     """

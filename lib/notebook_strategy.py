@@ -1,6 +1,7 @@
-"""The strategy that a notebook defines, its code cells, and the check of its parameters.
+"""The strategy that a notebook defines.
 
-Every command works on this strategy, except the one that runs the notebook itself.
+The module also reads code cells and checks parameters. Every command works on this strategy, except the one
+that runs the notebook itself.
 """
 
 import ast
@@ -49,7 +50,9 @@ class CodeCell(NamedTuple):
 
 
 def read_notebook(path: Path) -> dict[str, Any]:
-    """Read a notebook (nbformat 4), with the source of each cell as one text.
+    """Read a notebook (nbformat 4).
+
+    The source of each cell is one text.
 
     Raises
     ------
@@ -156,7 +159,10 @@ def check_parameters(
 
 
 def optional_parameters() -> list[str]:
-    """Return the parameters of `Strategy` that a parameters cell need not set."""
+    """Return the optional parameters of `Strategy`.
+
+    A parameters cell need not set them.
+    """
     return [name for name, field in Strategy.__dataclass_fields__.items() if field.metadata.get("optional")]
 
 
@@ -180,7 +186,10 @@ PERIODS = ("train_period", "lookback_period", "retrain_interval", "competition_t
 
 
 class NotebookStrategy(NamedTuple):
-    """The strategy of a notebook, the days of its backtest, and a headline."""
+    """The strategy of a notebook.
+
+    It comes with the days of the notebook's backtest and a headline.
+    """
 
     strategy: Strategy
     start_date: Any  # None where the notebook sets none
@@ -189,7 +198,10 @@ class NotebookStrategy(NamedTuple):
 
 
 class NotebookError(UserError, ValueError):
-    """A notebook that defines no strategy, or whose cells fail."""
+    """The error for a notebook without a strategy.
+
+    It also stands for a notebook whose cells fail.
+    """
 
 
 def strategy_of(path: Path | str, settings: Mapping[str, Any] | None = None) -> NotebookStrategy:
@@ -322,7 +334,10 @@ def _tree(source: str) -> ast.Module:
 
 
 def _bound(source: str) -> set[str]:
-    """Return the names that a cell binds for the cells below it."""
+    """Return the names that a cell binds.
+
+    The cells below it may use them.
+    """
     try:
         table = symtable.symtable(source, "cell", "exec")
     except SyntaxError:
@@ -337,7 +352,10 @@ def _bound(source: str) -> set[str]:
 
 
 def _calls(source: str) -> list[ast.Call]:
-    """Return the calls of `backtest_ml` and `backtest` in a cell."""
+    """Return the backtest calls in a cell.
+
+    They are the calls of `backtest_ml` and `backtest`.
+    """
     calls = [node for node in ast.walk(_tree(source)) if isinstance(node, ast.Call)]
     return [call for call in calls if _name(call.func) in BACKTESTS]
 
@@ -347,7 +365,10 @@ def _name(function: ast.expr) -> str:
 
 
 def _backtest_call(cells: list[CodeCell]) -> dict[str, ast.expr]:
-    """Return the keywords of the notebook's last call of `backtest_ml`."""
+    """Return the keywords of a notebook's last backtest.
+
+    The backtest is a call of `backtest_ml`.
+    """
     calls = [call for cell in cells for call in _calls(cell.source) if _name(call.func) == "backtest_ml"]
     return {word.arg: word.value for word in calls[-1].keywords if word.arg} if calls else {}
 

@@ -27,7 +27,9 @@ OPTIONAL = {"optional": True}  # metadata of a parameter that the notebook's par
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters of a strategy, as the engine and the user's functions see them.
+    """The parameters of a strategy.
+
+    The engine and the user's functions see them in this form.
 
     `top_assets`, `max_weight` and `sizing` may be None: each then has the default of the competition, from
     its row in `lib/common/competitions.py`.
@@ -153,7 +155,10 @@ class Parameters:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        """Check every value and convert it to its parameter's type."""
+        """Check and convert the value of every parameter.
+
+        A value gets the type of its parameter.
+        """
         rules = rules_of(self.competition_type)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -196,8 +201,8 @@ class Parameters:
     def defaults(cls, competition_type: str | None = None) -> dict[str, Any]:
         """Return every default in the form of `as_dict`.
 
-        They stand for parameters that an older record lacks. Those that depend on the competition are those
-        of `competition_type`, by default its own default.
+        They stand for parameters that an older record lacks. Some depend on the competition, which is
+        `competition_type` or, without it, the default one.
         """
         given: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(cls)}
         own = rules_of(competition_type or given["competition_type"]).defaults
@@ -255,7 +260,7 @@ def _number(name: str, value: Any) -> int | float:
 
 
 def _check_options(chosen: Parameters) -> None:
-    """Refuse combinations of training options that cannot work together."""
+    """Check that the training options work together."""
     periods = ("lookback_period", "train_period")
     short = [name for name in periods if chosen.window > getattr(chosen, name)]
     wrong = {

@@ -10,6 +10,7 @@ scales the rest down where their absolute values add up to more than 1: only pro
 of 0 closes a position by and by: with ``blend="mean"`` half of it is left. NaN closes it at once.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -31,23 +32,26 @@ sizing = Choices("sizing")
 
 @sizing
 def as_output(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """Return the outputs unchanged: the published sizing.
+    """Return the outputs unchanged.
 
-    Outputs near one half add up to far more than 1, so that scaling turns them into nearly equal weights. It
-    is long only: a weight that is negative after its blend is dropped.
+    This is the published sizing. Outputs near one half add up to far more than 1, so that scaling turns them
+    into nearly equal weights. It is long only: a weight that is negative after its blend is dropped.
     """
     return outputs
 
 
 @sizing
 def signed(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """Return the outputs unchanged, with short positions where they are negative."""
+    """Return the outputs unchanged, with short positions.
+
+    A negative output makes a short position.
+    """
     return outputs
 
 
 @sizing
 def above_half(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """Return the shares of the outputs' excess over one half.
+    """Return shares of the outputs' excess over one half.
 
     Each excess is divided by the sum of all; the shares are 0 where no output is above one half.
     """
@@ -65,10 +69,11 @@ def ranked(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
 
 @sizing
 def long_short(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """Return equal long weights of the upper half of the ranks, and equal short weights of the lower half.
+    """Return long and short weights by rank.
 
-    Each half has half of the capital. The middle one of an odd number has none; equal outputs share a rank,
-    so that equal outputs of all assets make no position.
+    The upper half of the ranks has equal long weights, the lower half equal short weights. Each half has half
+    of the capital. The middle one of an odd number has none; equal outputs share a rank, so that equal
+    outputs of all assets make no position.
     """
     side = np.sign(_ranks(outputs) - (len(outputs) + 1) / 2)
     return (_shares((side > 0).astype(float)) - _shares((side < 0).astype(float))) / 2
@@ -78,10 +83,11 @@ def long_short(outputs: np.ndarray, strategy: "Parameters") -> np.ndarray:
 def inverse_volatility(
     outputs: np.ndarray, data: "xr.DataArray", strategy: "Parameters", days: int = 60
 ) -> np.ndarray:
-    """Return the outputs divided by each asset's volatility, as shares of the sum of their absolute values.
+    """Return the outputs divided by each asset's volatility.
 
-    Volatility is the standard deviation of the last `days` daily returns, or of as many as the lookback
-    window has. An asset whose price does not move has no weight.
+    The results are shares of the sum of their absolute values. Volatility is the standard deviation of the
+    last `days` daily returns, or of as many as the lookback window has. An asset whose price does not move
+    has no weight.
     """
     with np.errstate(all="ignore"):
         close = field(data, "close")
@@ -95,7 +101,10 @@ def inverse_volatility(
 
 
 def _ranks(outputs: np.ndarray) -> np.ndarray:
-    """Return the ranks of the outputs from 1 for the lowest; equal outputs share a mean rank."""
+    """Return the ranks of the outputs.
+
+    The lowest has rank 1, and equal outputs share a mean rank.
+    """
     _, place, count = np.unique(outputs, return_inverse=True, return_counts=True)
     return (np.cumsum(count) - (count - 1) / 2)[place]
 
@@ -106,17 +115,19 @@ def _shares(parts: np.ndarray) -> np.ndarray:
 
 
 def sees_window(function: Callable) -> bool:
-    """Return True if a sizing takes (outputs, data, strategy), False if it takes (outputs, strategy).
+    """Return True if a sizing takes the data.
 
-    Parameters of its own have defaults.
+    Such a sizing is a function of (outputs, data, strategy), another one of (outputs, strategy). Further
+    parameters have defaults.
 
     Raises
     ------
     TypeError
         It takes another number of arguments.
     """
+    signature = _signature if inspect.isfunction(function) else inspect.signature
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = signature(function).parameters.values()
     except ValueError:  # of a function in C
         return False
     positional = [each for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD]
@@ -130,8 +141,14 @@ def sees_window(function: Callable) -> bool:
     )
 
 
+_signature = functools.lru_cache(maxsize=64)(inspect.signature)  # needed on every day of a contest
+
+
 def check_shorts(function: Callable, raw: np.ndarray, strategy: "Parameters") -> None:
-    """Raise an error if raw weights are negative in a long-only competition."""
+    """Check that a sizing makes only allowed short positions.
+
+    Negative raw weights raise an error in a long-only competition.
+    """
     if (raw < 0).any() and rules_of(strategy.competition_type).long_only:
         raise WrongValueError(
             f"sizing {name_of(function)} returns negative weights, but {strategy.competition_type} is long "

@@ -182,9 +182,9 @@ class Strategy(Parameters):
         return market_data.load_range(self.competition_type, np.datetime64(start, "D") - before, end)
 
     def train_model(self, data: "xr.DataArray") -> "TrainedModels":
-        """Train a model for each asset on all of `data`.
+        """Train a model for each asset on the data.
 
-        See `lib.engine.training.train_model`.
+        All days of `data` are the training window. See `lib.engine.training.train_model`.
         """
         with ending_with(data):
             return training.train_model(data, self)
@@ -192,7 +192,7 @@ class Strategy(Parameters):
     def predict(
         self, models: Mapping[str, Any], data: "xr.DataArray", state: "State | None"
     ) -> tuple["xr.DataArray", "State"]:
-        """Return the weights of the last day and the state.
+        """Return the last day's weights and the state.
 
         See `lib.engine.prediction.predict`.
         """
@@ -239,9 +239,9 @@ def _report_changed(file: str) -> None:
 
 
 def own_methods(strategy: Strategy) -> list[str]:
-    """Return the names of the methods that a subclass overrides.
+    """Return the names of a subclass's own methods.
 
-    Only methods in `METHODS` count.
+    They are the methods in `METHODS` that the subclass overrides.
     """
     return [name for name in METHODS if getattr(type(strategy), name) is not getattr(Strategy, name)]
 
@@ -260,9 +260,10 @@ def loads_own_data(strategy: Strategy) -> bool:
 
 
 def _within_data(name: str, method: Any) -> Any:
-    """Wrap an overriding method to load nothing after its data.
+    """Wrap a method to load nothing after its data.
 
-    `backtest_ml` counts the arguments that `predict` declares, so the method declares all of them.
+    The method overrides `train_model` or `predict`. `backtest_ml` counts the arguments that `predict`
+    declares, so the method declares all of them.
     """
     static = isinstance(method, staticmethod)
     function = method.__func__ if static else method
@@ -289,7 +290,10 @@ def _within_data(name: str, method: Any) -> Any:
 
 
 def _as_method(function: Callable) -> Any:
-    """Return a function as a method; one whose last argument is `strategy` receives the strategy there."""
+    """Return a function as a method.
+
+    A function whose last argument is `strategy` receives the strategy there.
+    """
     if _positional(function)[-1:] != ["strategy"]:
         return staticmethod(function)
 
@@ -331,12 +335,14 @@ def _is_plain_function(names: Mapping[str, Any], name: str) -> bool:
 def _cells_of_parameters(
     cells: Any, required: list[str], optional: list[str]
 ) -> tuple[frozenset[str], frozenset[str]] | None:
-    """Return the names that a kernel's cells set, and the names that cells of parameters set.
+    """Return the names that a kernel's cells set.
+
+    The second set has the names that cells of parameters set.
 
     `cells` is IPython's history `In`. Of the parameters cells only the last one counts: a name that only an
     older version of the cell set is left out, though the kernel still holds its value. A cell of nothing but
-    parameters counts too, such as the one in which papermill sets them. None where the history holds no
-    parameters cell.
+    parameters counts too, such as the one in which papermill sets them. The result is None where the history
+    holds no parameters cell.
     """
     found = [_assigned(source) for source in cells if isinstance(source, str)]
     known = {*required, *optional, *DATES}
@@ -350,7 +356,10 @@ def _cells_of_parameters(
 
 @functools.lru_cache(maxsize=1024)
 def _assigned(source: str) -> tuple[frozenset[str], bool]:
-    """Return the names assigned at a cell's top level, and True if the cell does nothing else."""
+    """Return the names assigned at a cell's top level.
+
+    The second value is True if the cell does nothing else.
+    """
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a cell with a magic, or one that failed

@@ -23,7 +23,7 @@ selection = Choices("selection")
 def low_volatility(data: "xr.DataArray", strategy: "Parameters") -> np.ndarray:
     """Select the `top_assets` assets with the lowest volatility.
 
-    The volatility is the standard deviation of daily returns: the published selection.
+    This is the published selection. The volatility is the standard deviation of daily returns.
 
     The window is `lookback_period` **trading** days, or all days of the data. An asset with a gap in the
     window is left out. Equal volatilities share the mean of their ranks, so that slightly more or fewer

@@ -43,7 +43,10 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return the text as a Python literal, else the text."""
+    """Return text as a Python literal if possible.
+
+    Other text is returned without the spaces around it.
+    """
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError):
@@ -107,7 +110,10 @@ def print_any_text() -> None:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add the option ``--set NAME=VALUE …``, which may be repeated."""
+    """Add the option ``--set NAME=VALUE …``.
+
+    It may be repeated.
+    """
     what = "change parameters of the notebook for this call, such as top_assets=6 (default: as it sets them)"
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help=what)
 
@@ -206,7 +212,10 @@ def run_command(command: Callable[[], int]) -> int:
 
 @contextmanager
 def _raising_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt at Ctrl-C inside the block, which follows the imports."""
+    """Raise KeyboardInterrupt at Ctrl-C inside the block.
+
+    The block follows the imports.
+    """
     handler = signal.getsignal(signal.SIGINT)
     if handler is not end_at_once:
         yield

@@ -1,4 +1,4 @@
-"""The competitions of the template, one row each, with the platform's rules as data.
+"""The competitions, one row each, with the platform's rules as data.
 
 Sources, unless a comment names another: the platform's user guide and contest pages, read in April 2026, and
 its library qnt 0.0.507 (`qnt.data`, `qnt.stats.get_default_*`, `qnt.output.clean` and `check`,

@@ -1,6 +1,7 @@
-"""Errors caused by a user's input: one sentence each, shown by a notebook without a traceback.
+"""Errors caused by a user's input.
 
-Also the parts that many sentences have: similar names, and numbers with their noun.
+Each is one sentence, and a notebook shows it without a traceback. The module also has parts that many
+sentences share: similar names, and numbers with their noun.
 """
 
 import difflib
@@ -12,16 +13,22 @@ class UserError(Exception):
     """An error with advice instead of a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows instead of a traceback."""
+        """Return the lines that replace a traceback in IPython."""
         return [str(self)]
 
 
 class WrongValueError(UserError, ValueError):
-    """A value outside the allowed range, or an unknown name."""
+    """A value outside the allowed range.
+
+    An unknown name raises this error too.
+    """
 
 
 class WrongTypeError(UserError, TypeError):
-    """A value of the wrong type, or a parameter that does not exist."""
+    """A value of the wrong type.
+
+    A parameter that does not exist raises this error too.
+    """
 
 
 def sentence_of(error: BaseException) -> str:
@@ -35,7 +42,10 @@ def sentence_of(error: BaseException) -> str:
 
 
 def quantity(number: int, noun: str) -> str:
-    """Return a number with its noun, in the singular or the plural: "1 day", "2 days"."""
+    """Return a number with its noun.
+
+    The noun is in the singular or the plural, as in "1 day" and "2 days".
+    """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

@@ -1,4 +1,7 @@
-"""The style of all figures, for light and dark pages, and the pages made of them."""
+"""The style of all figures, and the pages made of them.
+
+It suits light and dark pages.
+"""
 
 import html
 import textwrap
@@ -106,9 +109,9 @@ def line_style(number: int) -> dict[str, str]:
 
 
 def page(title: str, parts: "Iterable[str | go.Figure]") -> str:
-    """Return a page as HTML that needs no other file.
+    """Return a self-contained page as HTML.
 
-    `parts` are pieces of HTML and figures; plotly's script is there once.
+    It needs no other file. `parts` are pieces of HTML and figures. Plotly's script is there once.
     """
     import plotly.graph_objects as go
 
@@ -127,7 +130,7 @@ def page(title: str, parts: "Iterable[str | go.Figure]") -> str:
 
 
 def wrapped(text: str, width: int = PANEL_WIDTH) -> str:
-    """Return text in lines that fit a narrow page."""
+    """Return text wrapped for a narrow page."""
     return "<br>".join(textwrap.wrap(text, width))
 
 
@@ -167,7 +170,10 @@ def layout(title: str, source: str, height: int, panels: bool = False) -> dict[s
 
 
 def axis() -> dict[str, Any]:
-    """Return the style of an axis, fainter than the data."""
+    """Return the style of an axis.
+
+    It is fainter than the data.
+    """
     faint = "rgba(128,128,128,0.28)"
     return {
         "gridcolor": faint,
@@ -200,7 +206,7 @@ def rows(titles: list[str], heights: list[float]) -> Any:
 
 
 def shades(values: np.ndarray) -> dict[str, Any]:
-    """Return the colours of a heat map of weights.
+    """Return the colours of a weight heat map.
 
     Blue is long, orange is short, and a larger weight is stronger.
     """

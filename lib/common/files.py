@@ -1,4 +1,7 @@
-"""Atomic replacement of a file: it always holds the complete old or new content."""
+"""Atomic replacement of a file.
+
+The file always holds the complete old or new content.
+"""
 
 import errno
 import glob

@@ -1,4 +1,4 @@
-"""Market data: layout and checks, access to fields, the days that each pass sees, loading."""
+"""Market data: checks, fields, days, windows and loading."""
 
 import operator
 from collections.abc import Iterable, Iterator
@@ -82,10 +82,11 @@ def trading_days(data: "xr.DataArray") -> np.ndarray:
 
 
 def window_between(data: "xr.DataArray", first: np.datetime64, last: np.datetime64) -> "xr.DataArray":
-    """Return what the platform's loader would return for the calendar days `first` to `last`, as a copy.
+    """Return a copy of data between two days.
 
-    Both days are included. `data` (field, time, asset) is a load of these days and more. Keeps the assets
-    that are liquid at least once within the days, and the days on which any of them has data.
+    It is equal to a load of the platform's loader for the calendar days `first` to `last`, both included.
+    `data` (field, time, asset) is a load of these days and more. An asset stays if it is liquid at least once
+    within the days. A day stays if any of these assets has data.
     """
     data = data.sel(time=slice(first, last))
     data = data.isel(asset=np.flatnonzero((field(data, "is_liquid") > 0).any(axis=0)))
@@ -94,12 +95,18 @@ def window_between(data: "xr.DataArray", first: np.datetime64, last: np.datetime
 
 
 def window_of(data: "xr.DataArray", day: np.datetime64, period: int) -> "xr.DataArray":
-    """Return what a pass on `day` loads for a period of calendar days; see `window_between`."""
+    """Return the data that a pass on `day` loads.
+
+    They begin `period` calendar days before `day`. See `window_between`.
+    """
     return window_between(data, day - np.timedelta64(period, "D"), day)
 
 
 def last_rows(data: "xr.DataArray", days: Iterable[np.datetime64], period: int) -> Iterator["xr.DataArray"]:
-    """Yield for each of some trading days the last day of `window_of`, as (field, 1, asset)."""
+    """Yield the last row of each day's window.
+
+    The row is the last day of `window_of`, as (field, 1, asset). `days` are trading days.
+    """
     times = data.time.values.astype("M8[D]")
     liquid = field(data, "is_liquid") > 0
     before = np.concatenate([np.zeros((1, liquid.shape[1]), int), liquid.cumsum(axis=0)])  # days so far
@@ -109,15 +116,18 @@ def last_rows(data: "xr.DataArray", days: Iterable[np.datetime64], period: int) 
 
 
 def days_between(data: "xr.DataArray", first: np.datetime64, last: np.datetime64) -> np.ndarray:
-    """Return the trading days from `first` to `last`, both included, datetime64[D]."""
+    """Return the trading days between two days.
+
+    Both days are included. The result is datetime64[D].
+    """
     days = trading_days(data)
     return days[(days >= first) & (days <= last)]
 
 
 def filled(values: np.ndarray) -> np.ndarray:
-    """Fill gaps along time forward, then backward, then with 1.
+    """Fill gaps along time in both directions.
 
-    The values are (time, ...).
+    They are filled forward, then backward, then with 1. The values are (time, ...).
     """
     if not np.isnan(values).any():
         return values
@@ -188,7 +198,10 @@ def load_range(competition_type: str, first: Any, last: Any = None) -> "xr.DataA
 
 @contextmanager
 def ending_with(data: "xr.DataArray") -> Iterator[None]:
-    """Limit all loads inside the block to the last day of `data`."""
+    """End all loads inside the block with `data`.
+
+    Their last day is the last day of `data`.
+    """
     time = getattr(data, "time", None)
     with ending_on(None if time is None or time.dtype.kind != "M" or not time.size else time.values[-1]):
         yield
@@ -243,6 +256,6 @@ def data_limit(day: np.datetime64) -> Iterator[None]:
 def data_end() -> str | None:
     """Return the last day that may be loaded.
 
-    None if neither `train_model` nor `predict` is running.
+    The result is None if neither `train_model` nor `predict` is running.
     """
     return _data_end.get()

@@ -31,9 +31,9 @@ def global_names(code: CodeType) -> set[str]:
 
 
 def attribute_names(code: CodeType) -> set[str]:
-    """Return all names of globals, attributes and modules in code.
+    """Return all names of globals, attributes and modules.
 
-    Code inside it counts too.
+    They occur in compiled code. Code inside it counts too.
     """
     inside = (attribute_names(const) for const in code.co_consts if isinstance(const, CodeType))
     return set(code.co_names).union(*inside)
@@ -54,9 +54,9 @@ def closure_of(function: FunctionType) -> list[Reference]:
 
 
 def references_of_function(function: FunctionType) -> Iterator[Reference]:
-    """Yield the names and values that a function uses.
+    """Yield the references of a function.
 
-    Its arguments do not count.
+    They are the names and values that it uses. Its arguments do not count.
     """
     yield from closure_of(function)
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
@@ -82,9 +82,9 @@ def _of_module(name: str, module: ModuleType, attributes: set[str]) -> Iterator[
 
 
 def references_of_object(value: Any) -> Iterator[Reference] | None:
-    """Return the references of an object, with names.
+    """Return the named references of an object.
 
-    None if the object cannot be inspected.
+    The result is None if the object cannot be inspected.
     """
     if isinstance(value, FunctionType):
         return references_of_function(value)
@@ -113,7 +113,7 @@ def references_of_object(value: Any) -> Iterator[Reference] | None:
 
 
 def enumerate_names(values: Any) -> Iterator[Reference]:
-    """Yield the items of a sequence, named by position."""
+    """Yield the items of a sequence by position."""
     yield from ((f"[{k}]", item) for k, item in enumerate(values))
 
 
@@ -161,7 +161,7 @@ def is_of_user_file(file: str) -> bool:
 
 
 def numbers_in(value: Any, most: int = 100_000) -> list[Any]:
-    """Return the numbers in an object of any kind.
+    """Return the numbers in any object.
 
     They are arrays of floats in the order of its attributes; dates and times do not count. At most `most`
     objects are inspected.

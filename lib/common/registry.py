@@ -1,4 +1,4 @@
-"""Choices by name: functions that a strategy names, with parameters of their own.
+"""Choices by name: functions of a strategy with parameters of their own.
 
 A choice is a name such as ``"rsi"``, a name with parameters such as ``"rsi(periods=21)"``, or a callable. The
 parameters are those that the function declares after its first two arguments, each with a default.
@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from lib.common.errors import WrongTypeError, WrongValueError, suggest
 
+PLAIN = (bool, int, float, str, type(None))
 CHANGED = "has changed since it was imported: restart the kernel to use the new code"
 
 
@@ -62,7 +63,10 @@ _originals: "WeakKeyDictionary[Callable, Callable]" = WeakKeyDictionary()
 
 
 def original(function: Callable) -> Callable:
-    """Return a registered function without the registry's wrapper; any other as it is."""
+    """Return a registered function without its wrapper.
+
+    Any other function is returned as it is.
+    """
     return _originals.get(function, function) if inspect.isfunction(function) else function
 
 
@@ -197,8 +201,11 @@ def name_of(value: Any) -> str:
 
 
 def is_plain(value: Any) -> bool:
-    """Return True for text, a number, a bool or None, and False for a function, a class or an estimator."""
-    return isinstance(value, bool | int | float | str | None)
+    """Return True for a plain value.
+
+    Text, numbers, bools and None are plain. Functions, classes and estimators are not.
+    """
+    return isinstance(value, PLAIN)
 
 
 def label(value: Any) -> str:
@@ -238,7 +245,10 @@ def _unbound(value: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _changed_settings(estimator: Any) -> dict[str, Any]:
-    """Return the settings of an estimator that differ from the defaults of its class."""
+    """Return an estimator's settings that are not defaults.
+
+    The defaults are taken from its class.
+    """
     defaults = inspect.signature(type(estimator)).parameters
     return {
         name: value
@@ -248,7 +258,10 @@ def _changed_settings(estimator: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """Return a value as text that is the same in every process."""
+    """Return a value as reproducible text.
+
+    The text is the same in every process.
+    """
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, dict):

@@ -1,6 +1,7 @@
-"""The comparison of many variants of the strategy, from Python or as `python -m lib.compare`.
+"""The comparison of many variants of the strategy.
 
-Their backtests run in parallel, and each is kept as a file once it is finished.
+It is called from Python, or as ``python -m lib.compare``. Their backtests run in parallel, and each is kept
+as a file once it is finished.
 """
 
 import contextlib
@@ -33,10 +34,13 @@ NOTEBOOK = PROJECT / "strategy.ipynb"
 
 
 class ComparisonStopped(KeyboardInterrupt):
-    """Stopped by hand: finished runs are kept, and `records` says how far the comparison came."""
+    """A stop of the comparison by hand.
+
+    Finished runs are kept, and `records` shows how far the comparison came.
+    """
 
     def __init__(self, records: list[Record]):
-        """Keep the records of all runs that were asked for."""
+        """Keep the records of all requested runs."""
         super().__init__("stopped: what is finished is kept, and the same call goes on from there.")
         self.records = records
 
@@ -53,7 +57,9 @@ def compare(
     universes: int = 0,
     **where: Any,
 ) -> pd.DataFrame:
-    """Backtest each set of parameters; runs that finished before are not repeated.
+    """Backtest each set of parameters and return a table.
+
+    Runs that finished before are not repeated.
 
     Parameters
     ----------
@@ -120,7 +126,11 @@ def run_variants(
     universes: int = 0,
     **where: Any,
 ) -> list[Record]:
-    """Like `compare`, but return the records in the order of `variants`, then draws; equal ones once."""
+    """Backtest each set of parameters and return the records.
+
+    The arguments are the same as for `compare`. The records are in the order of `variants`, and the draws
+    follow. Equal runs have one record.
+    """
     check_backend(**where)
     single_run.check_numbers(shuffles, universes)
     planned = _plan(make_strategies(variants, base), start_date, end_date)
@@ -165,7 +175,10 @@ def run_variants(
 
 
 def _plan(chosen: list[Strategy], start_date: Any, end_date: Any) -> dict[str, tuple[Strategy, Record]]:
-    """Return strategy and planned record by key; load the market once for all that see the same days."""
+    """Return strategy and planned record by key.
+
+    The market is loaded once for all strategies that see the same days.
+    """
     seen: dict[tuple, tuple[str, str, str, str]] = {}
     planned, resolve = {}, functools.cache(provenance.resolve)
     with captured_output():
@@ -195,11 +208,12 @@ def execute_notebooks(
     base: Strategy | None = None,
     **where: Any,
 ) -> list[Path]:
-    """Execute the notebook with the parameters and the range of each run, in parallel, unless it was before.
+    """Execute the notebook with each finished run's parameters.
 
-    Each run gets `notebooks/KEY` in `folder`, with notebook, weights and state, once it ran to the end; these
-    folders are returned. `base` is the strategy that the notebook makes. For `where` see
-    `lib.runs.workers.run_all`; a cluster must share the disk.
+    The notebook also gets the range of the run. The runs are executed in parallel, and a run that was
+    executed before is left out. Each run gets `notebooks/KEY` in `folder`, with notebook, weights and state,
+    once it ran to the end; these folders are returned. `base` is the strategy that the notebook makes. For
+    `where` see `lib.runs.workers.run_all`; a cluster must share the disk.
 
     Warns
     -----
@@ -228,7 +242,10 @@ def execute_notebooks(
 
 
 def _execute(notebook: str, folder: str, parameters: dict[str, Any]) -> str:
-    """Run one notebook; return the reason of a failure, or nothing."""
+    """Execute one notebook and return any error.
+
+    The text is empty if the notebook ran to its end.
+    """
     from lib.notebook import run_notebook
 
     part = f"{folder}.part"  # renamed when all of it is there

@@ -42,7 +42,10 @@ Repeat it after an interruption, or with more variants: what is finished is not 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 if every run finished, 1 if not."""
+    """Run the command and return its exit code.
+
+    The code is 0 if every run finished, 1 if not.
+    """
     given = _parser().parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", RunWarning)
@@ -75,7 +78,10 @@ def _compare(given: argparse.Namespace) -> int:
 
 
 def _variants(given: argparse.Namespace, settings: dict[str, Any], base: Strategy) -> list[variants.Variant]:
-    """Return every set of the files or of `--oddities`, with every one of the grid and every seed."""
+    """Return all variants of the command line.
+
+    Each set of the files or of `--oddities` is combined with every set of the grid and every seed.
+    """
     listed = [variant for path in given.files for variant in variants.read_variants(path)] or [{}]
     odd = variants.ODDITIES if given.oddities else [{}]
     choices = variants.grid(variants.parse_choices(given.grid))
@@ -85,14 +91,21 @@ def _variants(given: argparse.Namespace, settings: dict[str, Any], base: Strateg
 
 
 def _count(name: str, number: int | None) -> int:
-    """Return the number of an option, 0 where it is not given; given, it must be 1 or more."""
+    """Return the number given for an option.
+
+    The number is 0 if the option is absent, and must otherwise be 1 or more.
+    """
     if number is not None and number < 1:
         raise WrongValueError(f"--{name} is {number}: it must be 1 or more.")
     return number or 0
 
 
 def _show(records: list[Record], folder: Path, base: Strategy) -> bool:
-    """Print the table and its summary over seeds; write table and plot, and return True if that worked."""
+    """Print the results and write table and plot.
+
+    The table and its summary over seeds are printed. The return value is True if table and plot could be
+    written.
+    """
     unchanged = variants.base_name(base, variants.OF_NOTEBOOK)
     table = tables.comparison_table(records, tried(folder, records), base, unchanged)
     market, start, end = (records[0][name] for name in ("market_name", "start", "end"))

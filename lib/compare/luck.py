@@ -1,9 +1,10 @@
-"""Luck in a comparison: figures that show how much of a result is luck, and the sentences about them.
+"""Luck in a comparison: its figures and sentences.
 
-Shuffled targets: Phipson, B. and Smyth, G. K. (2010): Permutation P-values Should Never Be Zero. Statistical
-Applications in Genetics and Molecular Biology 9 (1), article 39. https://doi.org/10.2202/1544-6115.1585
-The best of several variants: Westfall, P. H. and Young, S. S. (1993): Resampling-Based Multiple Testing.
-Universes: Palomar, D. P. (2025): Portfolio Optimization, Cambridge University Press, section 8.4.4.
+They show how much of a result is luck. Shuffled targets: Phipson, B. and Smyth, G. K. (2010): Permutation
+P-values Should Never Be Zero. Statistical Applications in Genetics and Molecular Biology 9 (1), article 39.
+https://doi.org/10.2202/1544-6115.1585 The best of several variants: Westfall, P. H. and Young, S. S. (1993):
+Resampling-Based Multiple Testing. Universes: Palomar, D. P. (2025): Portfolio Optimization, Cambridge
+University Press, section 8.4.4.
 """
 
 import math
@@ -30,15 +31,21 @@ BELOW_A_TENTH = {2: 12, 5: 4, 10: 2}
 
 
 class TriedRuns:
-    """Runs that were tried on the same days of the same market, one per variant."""
+    """Runs tried on the same days, one per variant.
+
+    All runs are on the same market.
+    """
 
     def __init__(self, records: Sequence[Record]):
-        """Keep the records that have returns of the same days as the first."""
+        """Keep the records of the tried runs."""
         self.records = list(records)
 
     @cached_property
     def sharpe_variance(self) -> float:
-        """Return the variance of the daily Sharpe ratio, over the runs that have one."""
+        """Return the variance of the daily Sharpe ratios.
+
+        Runs without a Sharpe ratio do not count. The variance is 0 for fewer than two ratios.
+        """
         ratios = [
             float(sharpe_ratio(np.array(record["returns"], float), sample=True)) for record in self.records
         ]
@@ -47,7 +54,10 @@ class TriedRuns:
 
     @cached_property
     def panel(self) -> tuple[list[Record], np.ndarray]:
-        """The runs with dated returns, and these returns (days, runs)."""
+        """Return the runs with dated returns.
+
+        Only runs with the dates of the first one count. The second value holds their returns (days, runs).
+        """
         dated = [record for record in self.records if record.get("dates")]
         same = [record for record in dated if record["dates"] == dated[0]["dates"]]
         returns = [np.array(record["returns"], dtype=np.float64) for record in same]
@@ -55,13 +65,20 @@ class TriedRuns:
 
     @cached_property
     def overfitting(self) -> tuple[float, int]:
-        """The probability of overfitting and the number of runs that it counts."""
+        """Return the probability of overfitting.
+
+        The second value is the number of runs that count.
+        """
         same, returns = self.panel
         return overfitting_probability(returns), len(same)
 
 
 def draws_of(records: Sequence[Record], kind: str) -> dict[str, dict[int, float]]:
-    """Return the Sharpe ratio of each finished draw of a kind, by the variant's key and the draw's number."""
+    """Return the Sharpe ratios of one kind of draws.
+
+    Only finished draws count. The ratios are indexed by the key of the variant, then by the number of the
+    draw.
+    """
     found: dict[str, dict[int, float]] = {}
     for record in finished_of(records):
         if kind in record.get(DRAW, {}):
@@ -70,23 +87,28 @@ def draws_of(records: Sequence[Record], kind: str) -> dict[str, dict[int, float]
 
 
 def ratio_of(record: Record) -> float:
-    """Return a finished run's Sharpe ratio; 0 where it has none, as it never holds anything."""
+    """Return the Sharpe ratio of a finished run.
+
+    The ratio is 0 for a run without one, which never holds anything.
+    """
     return record["figures"]["sharpe_ratio"] or 0.0
 
 
 def p_value(ratio: float, by_chance: Sequence[float]) -> float:
-    """Return (b + 1) / (N + 1), b the number of the N ratios by chance that are `ratio` or more.
+    """Return the p-value of a Sharpe ratio.
 
-    Under pure chance it is below 0.05 at most 5 times in 100 (Phipson and Smyth 2010).
+    The p-value is (b + 1) / (N + 1), where b of the N ratios by chance are `ratio` or more. Under pure chance
+    it is below 0.05 at most 5 times in 100 (Phipson and Smyth 2010).
     """
     return (1 + sum(other >= ratio for other in by_chance)) / (1 + len(by_chance))
 
 
 def p_value_of_best(records: Sequence[Record]) -> float:
-    """Return the p-value of the best of all variants, against the best of each shuffle.
+    """Return the p-value of the best variant.
 
-    Only shuffles that all variants finished count; NaN without any. It holds for a variant that was chosen
-    because it came first; the p-values of the others stand alone (Westfall and Young 1993).
+    The best ratio of all variants is compared with the best of each shuffle. Only shuffles that all variants
+    finished count; the p-value is NaN without any. It holds for a variant that was chosen because of its
+    first place; the p-values of the others stand alone (Westfall and Young 1993).
     """
     finished = finished_of(variants_of(records))
     shuffled = draws_of(records, "shuffle")
@@ -98,7 +120,11 @@ def p_value_of_best(records: Sequence[Record]) -> float:
 
 
 def walked(records: Sequence[Record]) -> tuple[list[Record], WalkForward | None]:
-    """Return the variants on the days of the first that finished, and their walk forward."""
+    """Return the walk forward of the finished variants.
+
+    The first value holds the variants on the days of the first finished one. The second value is their walk
+    forward, or None if there is none.
+    """
     finished = finished_of(variants_of(records))
     first = next(iter(finished), None)
     same, returns = TriedRuns(on_same_days(first, finished) if first else []).panel
@@ -108,10 +134,10 @@ def walked(records: Sequence[Record]) -> tuple[list[Record], WalkForward | None]
 
 
 def luck_sentences(records: Sequence[Record], table: pd.DataFrame) -> list[str]:
-    """Return what the numbers of the table say about luck, and what they do not.
+    """Return sentences on the role of luck.
 
-    `records` come from `lib.compare.run_variants`, `table` from
-    `lib.compare.table.comparison_table`.
+    The sentences explain the meaning and the limits of the numbers in the table. `records` come from
+    `lib.compare.run_variants`, `table` from `lib.compare.table.comparison_table`.
     """
     finished = table[table["status"] == "finished"]
     if finished.empty:
@@ -188,7 +214,10 @@ def _shuffles(records: Sequence[Record], table: pd.DataFrame) -> str:
 
 
 def _without_effect(records: Sequence[Record], table: pd.DataFrame) -> list[str]:
-    """Return a sentence on the variants whose weights no shuffle changes."""
+    """Return a sentence on shuffles without effect.
+
+    The sentence names the variants whose weights no shuffle changes. The list is empty if there are none.
+    """
     weights = {record["key"]: record.get("weights_sha256") for record in finished_of(variants_of(records))}
     changed: dict[str, bool] = {}
     for record in finished_of(records):

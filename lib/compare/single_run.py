@@ -1,9 +1,10 @@
-"""One run of a comparison: the backtest of a variant, or of a draw of it that shows how much is luck.
+"""One run of a comparison: a backtest and its record.
 
-Its record is planned before it runs, kept once it ran, and counted as tried. A draw trains on shuffled
-targets, or trades a random part of the market. Its record is that of the variant with `draw` added: kind and
-number, and for a part of the market its first and last day. The number alone determines the draw: run `k` of
-every variant has the same shuffle, or the same part of the market.
+The backtest is that of a variant, or of a draw of it that shows how much is luck. Its record is planned
+before it runs, kept once it ran, and counted as tried. A draw trains on shuffled targets, or trades a random
+part of the market. Its record is that of the variant with `draw` added: kind and number, and for a part of
+the market its first and last day. The number alone determines the draw: run `k` of every variant has the same
+shuffle, or the same part of the market.
 """
 
 import hashlib
@@ -59,7 +60,10 @@ _ALONE = threading.Lock()
 
 
 class RunWarning(UserWarning):
-    """A run that did not finish or could not be kept, or a file of one that cannot be used."""
+    """A warning about a run or its file.
+
+    The run did not finish or could not be kept, or its file cannot be used.
+    """
 
 
 def plan_record(
@@ -70,7 +74,9 @@ def plan_record(
     days: str,
     resolve: provenance.Resolve = provenance.resolve,
 ) -> Record:
-    """Return the record of a run before it runs: all that its result depends on, and the key made from it.
+    """Return the record of a planned run.
+
+    The record holds everything that determines the result, and the key made from this content.
 
     Parameters
     ----------
@@ -89,24 +95,33 @@ def plan_record(
 
 
 def record_key(record: Record) -> str:
-    """Return the key of a record: 20 hex digits that differ for runs whose results may differ."""
+    """Return the key of a record.
+
+    The key has 20 hex digits and differs for runs whose results may differ.
+    """
     names = [*CODE, "start", "end", "market", *([DRAW] if DRAW in record else [])]
     return key_of({name: record[name] for name in names})
 
 
 def identity_in(record: Record) -> Identity:
-    """Return the identity of the strategy that a planned record is of."""
+    """Return the strategy's identity in a planned record."""
     return Identity({name: record[name] for name in CODE}, record["modules"])
 
 
 def redrawn(record: Record, draw: Mapping[str, Any]) -> Record:
-    """Return the planned record of a variant as that of a run on a draw."""
+    """Return the planned record of a draw.
+
+    The draw is added to `record`, the planned record of its variant, and the key is computed anew.
+    """
     new = record | {DRAW: dict(draw)}
     return new | {"key": record_key(new)}
 
 
 def drawn_from(record: Record) -> str:
-    """Return the key of a record's variant, for the variant itself or one of its draws."""
+    """Return the key of a record's variant.
+
+    The record belongs to the variant itself or to one of its draws.
+    """
     return record_key({name: value for name, value in record.items() if name != DRAW})
 
 
@@ -121,12 +136,18 @@ def finished_of(records: Iterable[Record]) -> list[Record]:
 
 
 def keep_record(folder: Path, record: Record) -> None:
-    """Write a record as one file of `folder`; see `lib.runs.store.write_result`."""
+    """Write a record as a file of `folder`.
+
+    The file is written by `lib.runs.store.write_result`.
+    """
     write_result(folder / f"{record['key']}.json", record["key"], record)
 
 
 def read_records(folder: Path) -> tuple[dict[str, Record], list[str]]:
-    """Return the records in `folder` by key, and a sentence for each file that cannot be used."""
+    """Return the records in `folder` by key.
+
+    The second value holds a sentence for each file that cannot be used.
+    """
 
     def load(path: Path) -> Record:
         record = read_result(path, path.stem)
@@ -143,10 +164,11 @@ def read_records(folder: Path) -> tuple[dict[str, Record], list[str]]:
 
 
 def tried(folder: str | Path, records: Iterable[Record] = ()) -> list[Record]:
-    """Return all runs that were tried: those that finished, of `folder` and of `records`, without draws.
+    """Return all runs that were tried.
 
-    A variant that ran again with other code or packages, and has the same returns to the last digit, counts
-    once: an edit that changes no result is no trial. Those of `records` stand for it.
+    These are the finished runs of `folder` and of `records`, without draws. A variant counts once if it ran
+    again with other code or packages, and has the same returns to the last digit: an edit without a changed
+    result is no trial. The run in `records` then stands for the others.
     """
     records = list(records)
     known = {record["key"]: record for record in records} | {
@@ -162,7 +184,10 @@ def tried(folder: str | Path, records: Iterable[Record] = ()) -> list[Record]:
 
 
 def on_same_days(record: Record, others: Iterable[Record]) -> list[Record]:
-    """Return the runs of the same competition on the same market and days as `record`."""
+    """Return the runs on the days of `record`.
+
+    The runs have the competition and the market of `record` too.
+    """
     return [other for other in others if _days(other) == _days(record)]
 
 
@@ -171,7 +196,10 @@ def _days(record: Record) -> Sequence[Any]:
 
 
 def keep_or_warn(folder: Path, unsaved: dict[str, Record], record: Record) -> None:
-    """Write a record, and those that could not be written before; a full disk stops no comparison."""
+    """Write a record, or warn if this fails.
+
+    Records that could not be written before are written too. A full disk does not stop the comparison.
+    """
     waiting = bool(unsaved)
     unsaved[record["key"]] = record
     for key in list(unsaved):
@@ -193,10 +221,11 @@ def keep_or_warn(folder: Path, unsaved: dict[str, Record], record: Record) -> No
 def run_once(
     strategy: Strategy, planned: Record, registered: Mapping[str, Mapping[str, Callable]] | None = None
 ) -> Record:
-    """Run one backtest, and return its record with the status "finished" or "failed", whatever happens in it.
+    """Run one backtest and return its record.
 
-    `planned` comes from `plan_record`. Registers the functions in `registered` first (see `lib.runs.store`).
-    Prints nothing and leaves no file; the end of what the library printed is in `log`.
+    The status of the record is "finished" or "failed", and an error in the backtest is not raised. `planned`
+    comes from `plan_record`. The functions in `registered` are registered first (see `lib.runs.store`). The
+    call prints nothing and leaves no file; the end of the library's output is in `log`.
     """
     started = time.perf_counter()
     with _ALONE, leaving_no_files(), captured_output() as log:
@@ -211,9 +240,10 @@ def run_once(
 
 
 def load_market(strategy: Strategy, start: str, end: str | None) -> tuple["xr.DataArray", str]:
-    """Return the market of a run and the fingerprint of all data that it loads.
+    """Return the market of a run with its fingerprint.
 
-    These are the universe of the competition, and what a `load_data` of the user's own returns.
+    The fingerprint covers all data that the run loads. These are the universe of the competition, and the
+    result of a `load_data` of the user's own.
     """
     data = strategy.load_range(start, end)
     found = market_fingerprint(data)
@@ -228,7 +258,10 @@ def load_market(strategy: Strategy, start: str, end: str | None) -> tuple["xr.Da
 
 
 def days_fingerprint(data: "xr.DataArray", start: str, end: str) -> str:
-    """Return the fingerprint of the market on the days of a backtest, whatever was loaded before them."""
+    """Return the fingerprint of a backtest's days.
+
+    The fingerprint covers the market on these days. Data loaded before them do not matter.
+    """
     return market_fingerprint(window_between(data, np.datetime64(start), np.datetime64(end)))
 
 
@@ -249,7 +282,11 @@ def _backtest(strategy: Strategy, planned: Record) -> Record:
 
 
 def _figures(priced: "xr.DataArray", weights: "xr.DataArray") -> Record:
-    """Return the platform's statistics of the weights on their last day, and the returns of all days."""
+    """Return the statistics and returns of a backtest.
+
+    The figures are the platform's statistics of the weights on their last day. The returns are given for all
+    days.
+    """
     import qnt.stats as qnstats
 
     first = weights.time.values[0]
@@ -265,24 +302,31 @@ def _figures(priced: "xr.DataArray", weights: "xr.DataArray") -> Record:
 
 
 def _finite(value: float) -> float | None:
-    """Return a float that JSON can hold; None stands for NaN and infinity."""
+    """Return a finite number, or None.
+
+    None stands for NaN and infinity, which JSON cannot hold.
+    """
     return float(value) if math.isfinite(value) else None
 
 
 class ShuffledTarget:
-    """The target of a strategy with its days in another order: what a model learns from it is chance.
+    """The target of a strategy with shuffled days.
 
-    The days on which the target of any asset is known form a circle. It is cut into blocks of `BLOCK` trading
-    days from a random day on, and the blocks change places, all assets alike. So each asset keeps its
-    targets, and a day keeps those of its block; which features they meet is random. Days without a target
-    keep their place. Number and last day of the training window are the seed.
+    A model can learn only chance from it. The days on which the target of any asset is known form a circle.
+    The circle is cut into blocks of `BLOCK` trading days from a random day on, and the blocks change places,
+    all assets alike. So each asset keeps its targets, and a day keeps the targets of its block; the features
+    that they meet are random. Days without a target keep their place. Number and last day of the training
+    window are the seed.
     """
 
     def __init__(self, strategy: Strategy, number: int):
         self.strategy, self.number = replace(strategy, leave_out_unknown=True), number
 
     def __call__(self, data: "xr.DataArray", _: Strategy) -> np.ndarray:
-        """Return shuffled targets (time, asset), NaN where one is not known."""
+        """Return shuffled targets (time, asset).
+
+        A target that is not known is NaN.
+        """
         values = get_target_classes(data, self.strategy).values
         known = np.flatnonzero(np.isfinite(values).any(axis=1))
         last = int(data.time.values[-1].astype("M8[D]").astype(int))
@@ -292,7 +336,10 @@ class ShuffledTarget:
 
 
 def block_order(days: int, seed: Sequence[int]) -> np.ndarray:
-    """Return the row numbers (days,) in an order that keeps blocks of `BLOCK` rows together."""
+    """Return row numbers in an order of shuffled blocks.
+
+    The row numbers (days,) keep blocks of `BLOCK` rows together.
+    """
     if days == 0:
         return np.empty(0, int)
     rng = np.random.default_rng(seed)
@@ -302,7 +349,10 @@ def block_order(days: int, seed: Sequence[int]) -> np.ndarray:
 
 
 def check_numbers(shuffles: int, universes: int) -> None:
-    """Refuse numbers of runs that are not whole, or below 0, with a ValueError."""
+    """Check the numbers of shuffles and universes.
+
+    A number that is not whole, or below 0, raises a ValueError.
+    """
     for name, number in (("shuffles", shuffles), ("universes", universes)):
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise WrongValueError(f"{name} is {number!r}: it must be a whole number from 0 on.")
@@ -321,20 +371,26 @@ def draws_for(record: Record, shuffles: int, universes: int) -> list[dict[str, A
 
 
 def backtest_days(planned: Record) -> tuple[str, str]:
-    """Return the first and the last day of a run's backtest."""
+    """Return first and last day of a backtest."""
     found = {**planned, **planned.get(DRAW, {})}
     return found["start"], found["end"]
 
 
 def with_shuffled_target(strategy: Strategy, draw: Mapping[str, Any]) -> Strategy:
-    """Return the strategy that a run trains: for a shuffle, one with a `ShuffledTarget`."""
+    """Return the strategy that a run trains.
+
+    For a shuffle its target is a `ShuffledTarget`.
+    """
     if "shuffle" not in draw:
         return strategy
     return replace(strategy, target=ShuffledTarget(strategy, draw["shuffle"]))
 
 
 def loader(strategy: Strategy, draw: Mapping[str, Any]) -> "Callable[[int], xr.DataArray]":
-    """Return the `load_data` of a run; for a universe it loads half of the assets."""
+    """Return the `load_data` of a run.
+
+    For a universe the function loads half of the assets.
+    """
     if "universe" not in draw:
         return strategy.load_data
 
@@ -346,10 +402,10 @@ def loader(strategy: Strategy, draw: Mapping[str, Any]) -> "Callable[[int], xr.D
 
 
 def in_half(assets: Iterable[str], number: int) -> np.ndarray:
-    """Return for each asset True if it belongs to a half of the universe.
+    """Return a mask of half of the assets.
 
-    An asset is drawn by its name alone, with a probability of one half: prices and other assets do not
-    matter.
+    The mask (asset,) is True for each asset in the half with this number. An asset is drawn by its name
+    alone, with a probability of one half: prices and other assets do not matter.
     """
     return np.array(
         [hashlib.sha256(f"{number} {name}".encode()).digest()[0] % 2 == 0 for name in assets], bool
@@ -357,7 +413,10 @@ def in_half(assets: Iterable[str], number: int) -> np.ndarray:
 
 
 def _window(number: int, start: str, end: str) -> dict[str, str]:
-    """Return half of the calendar days from `start` to `end`, beginning on a random one."""
+    """Return half of a backtest's calendar days.
+
+    The half is a range between `start` and `end` that begins on a random day.
+    """
     first, last = np.datetime64(start), np.datetime64(end)
     days = int((last - first) / DAY) + 1
     if days < SHORTEST_BACKTEST:

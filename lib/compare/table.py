@@ -1,4 +1,4 @@
-"""The table of a comparison: the declaration of its columns, and the forms in which it is shown.
+"""The table of a comparison: its columns and forms.
 
 `TABLE_COLUMNS` declares each column once: name, heading, explanation, computation, and the views that show
 it. A new column is a new entry there; it appears in the table, and in the views that it names.
@@ -34,7 +34,11 @@ RESULTS, LUCK, PLOT = "results", "luck", "plot"  # views: the printed tables, an
 
 
 class Row(NamedTuple):
-    """A variant's run, and all from which the columns of its row are computed."""
+    """The inputs of a row of the table.
+
+    They are a variant's run, its labels, the runs tried on its days, and its draws. All columns of the row
+    are computed from them.
+    """
 
     record: Record
     label: str
@@ -43,7 +47,10 @@ class Row(NamedTuple):
     draws: Mapping[str, Mapping[int, float]]  # the Sharpe ratios of its draws by kind and number
 
     def figure(self, name: str) -> float:
-        """Return one of the platform's statistics of the whole range, NaN where there is none."""
+        """Return one of the platform's statistics.
+
+        The statistic covers the whole range, and is NaN if the run has none.
+        """
         return _as_float(self.record.get("figures", {}).get(name))
 
     def returns(self) -> np.ndarray:
@@ -51,7 +58,7 @@ class Row(NamedTuple):
         return np.array(self.record.get("returns", []), dtype=np.float64)
 
     def drawn(self, kind: str) -> list[float]:
-        """Return the Sharpe ratios of the draws of a kind."""
+        """Return the Sharpe ratios of one kind of draws."""
         return list(self.draws.get(kind, {}).values())
 
 
@@ -69,7 +76,10 @@ class TableColumn(NamedTuple):
 
 
 def _statistic(name: str, heading: str, text: str, figure: str = "", **more: Any) -> TableColumn:
-    """Return the column of one of the platform's statistics, by default the one of the column's name."""
+    """Return the column of a platform statistic.
+
+    The statistic is `figure`, by default the one with the name of the column.
+    """
     shown = {"views": (RESULTS, PLOT), "format": ".2%", **more}
     return TableColumn(name, heading, text, lambda row: row.figure(figure or name), **shown)
 
@@ -223,7 +233,9 @@ def comparison_table(
     base: Strategy | None = None,
     unchanged: str | None = None,
 ) -> pd.DataFrame:
-    """Return one row per variant, sorted by the parameters that differ.
+    """Return a table with one row per variant.
+
+    The rows are sorted by the parameters that differ.
 
     Parameters
     ----------
@@ -268,7 +280,10 @@ def comparison_table(
 
 
 def changed_parameters(record: Record, base: Strategy | None = None, without: str = "") -> dict[str, Any]:
-    """Return the parameters of a run that are not those of the base, but for the one named `without`."""
+    """Return the parameters that differ from the base.
+
+    The parameter named `without` is left out.
+    """
     unchanged, given = (base or Strategy()).as_dict(), record["parameters"]
     return {
         name: given[name] for name, value in unchanged.items() if name != without and given[name] != value
@@ -276,7 +291,10 @@ def changed_parameters(record: Record, base: Strategy | None = None, without: st
 
 
 def _cell(value: Any) -> Any:
-    """Return a parameter's value as it is, or a list as text."""
+    """Return a parameter's value for a cell.
+
+    A list is returned as text, any other value as it is.
+    """
     return value_text(value) if isinstance(value, list) else value
 
 
@@ -286,7 +304,10 @@ def columns_of(view: str) -> list[TableColumn]:
 
 
 def printed_table(table: pd.DataFrame, view: str) -> str:
-    """Return the columns of a view as text, results under the headings of the report."""
+    """Return the columns of a view as text.
+
+    Results have the headings of the report.
+    """
     shown = [column for column in columns_of(view) if column.name in table]
 
     def formatter(column: TableColumn) -> Callable[[Any], str]:
@@ -304,7 +325,10 @@ def printed_table(table: pd.DataFrame, view: str) -> str:
 
 
 def conclusion(table: pd.DataFrame) -> str:
-    """Return a sentence on the best variant, and whether luck explains it."""
+    """Return a sentence on the best variant.
+
+    It also states if luck alone may explain the result.
+    """
     found = table[np.isfinite(table["sharpe_ratio"])]
     if found.empty:
         return "No variant has a Sharpe ratio."
@@ -321,7 +345,10 @@ def conclusion(table: pd.DataFrame) -> str:
 
 
 def column_texts() -> str:
-    """Return a line for each column: its name and what it is."""
+    """Return a line of text for each column.
+
+    The line contains the name and the explanation of the column.
+    """
     return "\n".join(f"  {column.name:<22} {column.text}" for column in TABLE_COLUMNS)
 
 
@@ -336,11 +363,12 @@ def save_table(table: pd.DataFrame, path: Path) -> None:
 def seed_summary(
     records: Sequence[Record], base: Strategy | None = None, unchanged: str | None = None
 ) -> pd.DataFrame:
-    """Return mean and spread over the seeds of each variant, in the order of `records`.
+    """Return mean and spread over seeds by variant.
 
-    Columns: `label` and `variant`; `seeds`, how many finished; then each column of `TABLE_COLUMNS` with
-    `over_seeds`, and after the first of them `against_first`, the difference to the first variant with the
-    same seed: the mean, and in `…_spread` the standard deviation over the seeds, NaN of a single one.
+    The variants are in the order of `records`. The columns are `label`, `variant` and `seeds`, the number of
+    seeds that finished. Then follow the columns of `TABLE_COLUMNS` with `over_seeds`, and after the first of
+    them `against_first`, the difference to the first variant with the same seed. Each of these columns has
+    the mean over the seeds, and beside it `…_spread` has the standard deviation, NaN for a single seed.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
@@ -369,7 +397,10 @@ def seed_summary(
 
 
 def _summarised() -> list[tuple[str, str, str]]:
-    """Return name, heading and format of the columns of the summary over seeds."""
+    """Return the columns of the summary over seeds.
+
+    Each column is a tuple of name, heading and format.
+    """
     shown = [
         (column.name, column.heading, column.over_seeds) for column in TABLE_COLUMNS if column.over_seeds
     ]
@@ -377,7 +408,10 @@ def _summarised() -> list[tuple[str, str, str]]:
 
 
 def seed_markdown(means: pd.DataFrame) -> str:
-    """Return the summary over seeds as a Markdown table, mean ± spread."""
+    """Return the summary over seeds as Markdown.
+
+    The cells of the table are mean ± spread.
+    """
     columns = _summarised()
     lines = [f"| {' | '.join(['variant', 'seeds', *(heading for _, heading, _ in columns)])} |"]
     lines.append("|---" * (len(columns) + 2) + "|")
@@ -395,7 +429,9 @@ def _mean(mean: float, spread: float, kind: str) -> str:
 
 
 def comparison_figure(table: pd.DataFrame, title: str, source: str) -> "go.Figure":
-    """Draw the Sharpe ratio by variant, the best on top, coloured by the deflated one.
+    """Draw the Sharpe ratio by variant.
+
+    The best variant is on top. The colour shows the deflated Sharpe ratio.
 
     Parameters
     ----------
@@ -439,6 +475,9 @@ def comparison_figure(table: pd.DataFrame, title: str, source: str) -> "go.Figur
 
 
 def save_figure(drawn: "go.Figure", path: Path) -> None:
-    """Write a figure as one HTML file that needs nothing else."""
+    """Write a figure as one HTML file.
+
+    The page needs no other file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(str(path), figure_style.page("Comparison of variants", [drawn]).encode())

@@ -1,4 +1,7 @@
-"""The variants of a comparison: sets of parameters that change a base strategy, and their labels."""
+"""The variants of a comparison and their labels.
+
+A variant is a set of parameters that change a base strategy.
+"""
 
 import itertools
 import json
@@ -27,7 +30,9 @@ ODDITIES: list[Variant] = [{}, *_ALONE, {name: value for change in _ALONE for na
 
 
 def grid(choices: Mapping[str, Iterable[Any]]) -> list[Variant]:
-    """Return every combination of the values of each parameter, the last parameter changing fastest.
+    """Return every combination of parameter values.
+
+    The last parameter changes fastest.
 
     >>> grid({"top_assets": [6, 12], "seed": [1]})
     [{'top_assets': 6, 'seed': 1}, {'top_assets': 12, 'seed': 1}]
@@ -45,7 +50,9 @@ def grid(choices: Mapping[str, Iterable[Any]]) -> list[Variant]:
 
 
 def combine(*lists: list[Variant]) -> list[Variant]:
-    """Return every variant of each list with every one of the others.
+    """Return every combination of variants from all lists.
+
+    Each result merges one variant of every list.
 
     Raises
     ------
@@ -65,9 +72,9 @@ def combine(*lists: list[Variant]) -> list[Variant]:
 
 
 def make_strategies(variants: Iterable[Mapping[str, Any]], base: Strategy | None = None) -> list[Strategy]:
-    """Return `base` (default: the published strategy) changed by each set of parameters.
+    """Return the base changed by each set of parameters.
 
-    A wrong set is refused before anything runs.
+    The default of `base` is the published strategy. A wrong set is refused before anything runs.
 
     Raises
     ------
@@ -92,7 +99,9 @@ def make_strategies(variants: Iterable[Mapping[str, Any]], base: Strategy | None
 
 
 def read_variants(path: str | Path) -> list[Variant]:
-    """Read variants from a JSON file: a list of objects, each the parameters of one.
+    """Read variants from a JSON file.
+
+    The file holds a list of objects, each with the parameters of one variant.
 
     Raises
     ------
@@ -109,7 +118,9 @@ def read_variants(path: str | Path) -> list[Variant]:
 
 
 def parse_choices(words: Iterable[str]) -> dict[str, list[Any]]:
-    """Parse ``NAME=VALUE,VALUE`` words of a command line; values as in `lib.common.command_line.parse_value`.
+    """Parse ``NAME=VALUE,VALUE`` words of a command line.
+
+    Values are parsed as in `lib.common.command_line.parse_value`.
 
     >>> parse_choices(["top_assets=6,12", "features=['trend'],['trend','volume']"])
     {'top_assets': [6, 12], 'features': [['trend'], ['trend', 'volume']]}
@@ -124,17 +135,26 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def base_name(base: Strategy | None, name: str = OF_BASE) -> str:
-    """Return the label of a variant that changes nothing: `name`, or `PUBLISHED` where the base is that."""
+    """Return the label of an unchanged variant.
+
+    The label is `name`, or `PUBLISHED` if the base is the published strategy.
+    """
     return name if base is not None and base.differences() else PUBLISHED
 
 
 def variant_label(changes: Mapping[str, Any], unchanged: str = PUBLISHED) -> str:
-    """Return the parameters that are changed, in one line; `unchanged` without any."""
+    """Return the changed parameters in one line.
+
+    The line is `unchanged` without any change.
+    """
     return " ".join(f"{name}={value_text(value)}" for name, value in changes.items()) or unchanged
 
 
 def value_text(value: Any) -> str:
-    """Return a value as text; a list joined by "+", a function by its name."""
+    """Return a value as text.
+
+    The items of a list are joined by "+", and a function is given by its name.
+    """
     if isinstance(value, list | tuple):
         return "+".join(map(value_text, value))
     return str(value) if is_plain(value) else name_of(value)
@@ -143,7 +163,7 @@ def value_text(value: Any) -> str:
 def short_labels(
     variants: Sequence[Mapping[str, Any]], keys: Sequence[str], unchanged: str = PUBLISHED
 ) -> list[str]:
-    """Return labels of at most `WIDTH` characters, each of them unique.
+    """Return unique labels of at most `WIDTH` characters.
 
     If any is too long, parameters that all variants share are left out of all labels. A label that is still
     too long loses the modules of its functions, then the later words of its parameters, then its end. Equal
@@ -173,7 +193,10 @@ def _fitting(variant: Mapping[str, Any], unchanged: str) -> str:
 
 
 def _without_modules(value: Any) -> str:
-    """Return a value as text, of a function's full name ("module.name(periods=3)") only the last part."""
+    """Return a value as text without module names.
+
+    Of a function's full name ("module.name(periods=3)") only the last part is kept.
+    """
     if isinstance(value, list | tuple):
         return "+".join(map(_without_modules, value))
     if not isinstance(value, str):
@@ -183,7 +206,10 @@ def _without_modules(value: Any) -> str:
 
 
 def _abbreviated(name: str) -> str:
-    """Return the first words of a parameter's name, as few as distinguish it from all others."""
+    """Return the first words of a parameter's name.
+
+    They are as few as distinguish the parameter from all others.
+    """
     words, names = name.split("_"), Strategy.defaults()
     starts = ["_".join(words[: k + 1]) for k in range(len(words))]
     return next((s for s in starts if sum(f"{n}_".startswith(f"{s}_") for n in names) == 1), name)

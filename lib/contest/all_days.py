@@ -1,4 +1,7 @@
-"""The whole run of a contest: a pass for every day, kept in files so that no day is computed twice."""
+"""The whole run of a contest, one pass per day.
+
+Passes are kept in files, so that no day is computed twice.
+"""
 
 import base64
 import contextlib
@@ -35,9 +38,9 @@ MONTHS_AT_ONCE = 4  # for each worker, of models in memory before they predict
 
 
 class Kept(NamedTuple):
-    """The kept passes, and the states after some of their days.
+    """The kept passes and some of their states.
 
-    A state belongs to a chain that began on a certain day.
+    Each state follows one of the days, and belongs to a chain that began on a certain day.
     """
 
     passes: dict[str, Pass]  # by day
@@ -103,10 +106,10 @@ def keep_passes(
 def read_passes(
     folder: Path, data: "xr.DataArray", strategy: Strategy, identity: Identity
 ) -> tuple[Kept, list[str]]:
-    """Return the kept passes of a strategy and its data.
+    """Return the kept passes of a strategy.
 
-    Files of another market stay where they are. The second value holds a sentence for each file that cannot
-    be used.
+    The passes were computed from the same data as `data` holds. Files of another market stay where they are.
+    The second value holds a sentence for each file that cannot be used.
     """
     kept = Kept({}, {})
     first, last = (str(day)[:10] for day in data.time.values[[0, -1]])
@@ -137,9 +140,8 @@ def read_passes(
 def fingerprint_seen(data: "xr.DataArray", first: Any, last: Any, strategy: Strategy, widest: int = 0) -> str:
     """Return the fingerprint of all data that passes saw.
 
-    The passes are on the days from `first` to `last`.
-
-    `widest` is the longest period in calendar days that functions of the strategy loaded by themselves.
+    The passes are on the days from `first` to `last`. `widest` is the longest period in calendar days that
+    functions of the strategy loaded by themselves.
     """
     period = max(strategy.train_period, strategy.lookback_period, widest)
     begin = np.datetime64(first, "D") - period  # type: ignore[operator]
@@ -159,11 +161,17 @@ def _files(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
 
 
 class ContestWarning(UserWarning):
-    """A warning about passes whose file cannot be used or written."""
+    """A warning about a file of passes.
+
+    The file cannot be used or written.
+    """
 
 
 class PassError(UserError, RuntimeError):
-    """An error in the pass of a day; the message gives the reason."""
+    """An error in the pass of a day.
+
+    The message gives the reason.
+    """
 
 
 class RunStopped(KeyboardInterrupt):
@@ -171,7 +179,7 @@ class RunStopped(KeyboardInterrupt):
 
 
 class WholeRun(NamedTuple):
-    """The weights and passes of a strategy in a contest."""
+    """The weights and passes of a contest run."""
 
     weights: "xr.DataArray"  # (time, asset) of every day and every asset of the data, 0 where not held
     passes: list[Pass]  # of every day
@@ -189,11 +197,11 @@ def whole_run(
     progress: bool = True,
     **where: Any,
 ) -> tuple[WholeRun, list[str]]:
-    """Run a pass on every trading day of a range.
+    """Run a pass on every trading day.
 
-    Passes kept in `folder` are not run again. Outputs that need no state are computed in parallel, and only
-    sizing and blending follow in sequence. If a strategy has its own `train_model` or `predict`, the
-    trainings run in parallel and the predictions in sequence.
+    The days are in the range from `start` to `end`. Passes kept in `folder` are not run again. Outputs that
+    need no state are computed in parallel, and only sizing and blending follow in sequence. If a strategy has
+    its own `train_model` or `predict`, the trainings run in parallel and the predictions in sequence.
 
     Parameters
     ----------
@@ -238,7 +246,10 @@ def whole_run(
 
 
 class _Run(NamedTuple):
-    """The days to compute, and the place and manner of their computation."""
+    """The inputs of a run and its progress.
+
+    They are the days to compute, and the place and manner of their computation.
+    """
 
     strategy: Strategy
     data: "xr.DataArray"

@@ -1,4 +1,7 @@
-"""Single passes as in the contest: a training and a prediction for a day."""
+"""Single passes as in the contest.
+
+Each trains and predicts for one day.
+"""
 
 import contextlib
 import pickle
@@ -26,10 +29,11 @@ _one_limit = threading.Lock()  # the platform's library keeps its limit for the 
 
 
 class Pass(NamedTuple):
-    """The result of a day's pass, in values that JSON holds.
+    """The result of a day's pass.
 
-    `outputs` belong to a strategy whose outputs need no state; the weights follow from them. For other
-    strategies `weights` are kept instead. An asset was selected if it is in `models` or in `dropped`.
+    JSON can hold its values. `outputs` belong to a strategy whose outputs need no state; the weights follow
+    from them. For other strategies `weights` are kept instead. An asset was selected if it is in `models` or
+    in `dropped`.
     """
 
     day: str  # YYYY-MM-DD
@@ -48,7 +52,7 @@ def compute_outputs(
     identity: Identity,
     named: Mapping[str, Mapping[str, Callable]],
 ) -> list[dict[str, Any]]:
-    """Train and compute the outputs of days in a worker.
+    """Train and compute outputs in a worker.
 
     The result has a `Pass` for each day, as a dict.
 
@@ -82,7 +86,7 @@ def train_days(
     identity: Identity,
     named: Mapping[str, Mapping[str, Callable]],
 ) -> list[tuple[str, bytes, float, int]]:
-    """Train a strategy with its own methods in a worker.
+    """Train with a strategy's own methods in a worker.
 
     There is a training for each day. Parameters and errors are the same as of `compute_outputs`.
 
@@ -152,7 +156,10 @@ def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.
 def _seen_by_sizing(
     strategy: Strategy, data: "xr.DataArray", days: Iterable[np.datetime64]
 ) -> "Iterator[xr.DataArray]":
-    """Yield for each day the data that the sizing sees: the lookback window, or its last day only."""
+    """Yield the data that the sizing sees.
+
+    For each day they are the lookback window, or its last day only.
+    """
     _, takes_data = prediction.sizing_of(strategy)
     if not takes_data:
         yield from last_rows(data, days, strategy.lookback_period)
@@ -194,7 +201,10 @@ def _outputs(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]
 def _windows(
     strategy: Strategy, data: "xr.DataArray", days: Iterable[np.datetime64], period: int
 ) -> "Generator[xr.DataArray]":
-    """Yield the data of each day's pass; while a window is in use, nothing later is loaded."""
+    """Yield the data of each day's pass.
+
+    While a window is in use, nothing later is loaded.
+    """
     for day in days:
         with seen_on(strategy, data, day, period) as window, ending_with(window):
             yield window

@@ -1,4 +1,7 @@
-"""The peers of a strategy: the benchmark, the published template and other systems beside its returns."""
+"""The peers of a strategy.
+
+The benchmark, the published template and other systems stand beside its returns.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -99,10 +102,10 @@ def by_year(
 def is_copy(
     weights: "xr.DataArray", template: "xr.DataArray", returns: "xr.DataArray", others: "xr.DataArray"
 ) -> bool:
-    """Return True if a strategy is a copy of the template.
+    """Return True for a copy of the template.
 
-    Its weights (time, asset) are those of the template, or its daily returns (time,) hardly differ from the
-    template's, `others`, on `FEWEST` days or more.
+    The weights (time, asset) of a copy are equal to the template's, or its daily returns (time,) hardly
+    differ from the template's, `others`, on `FEWEST` days or more.
     """
     if same_positions(weights, template, SAME):
         return True
@@ -150,9 +153,9 @@ def _nearly(likeness: float) -> str:
 
 
 def _differ(first: "xr.DataArray", second: "xr.DataArray", rules: Competition) -> bool:
-    """Return True if recent Sharpe ratios differ by more than their error.
+    """Return True if recent Sharpe ratios clearly differ.
 
-    The interval of their difference does not contain 0.
+    They differ by more than their error if the interval of their difference does not contain 0.
     """
     pair = measured({"first": _recent(first, rules), "second": _recent(second, rules)}, rules)
     low, high = interval(pair["first"].ratios_sampled - pair["second"].ratios_sampled)
@@ -165,7 +168,9 @@ def _on_common_days(first: "xr.DataArray", second: "xr.DataArray") -> tuple["xr.
 
 
 def check_scaling(scaled: bool, competition_type: str, rules: Competition) -> None:
-    """Refuse a comparison at the payout's volatility if the competition has none.
+    """Check that the competition has a payout volatility.
+
+    A comparison at that volatility, which `scaled` requests, is refused without one.
 
     Raises
     ------
@@ -182,10 +187,11 @@ def check_scaling(scaled: bool, competition_type: str, rules: Competition) -> No
 def benchmark_sentences(
     returns: "xr.DataArray", benchmark: "xr.DataArray", rules: Competition, scaled: bool = False
 ) -> list[str]:
-    """Compare daily returns (time,) with those of the competition's benchmark on the same days.
+    """Compare daily returns (time,) with the benchmark's.
 
-    With `scaled` both are also scaled down to the volatility of the payout. The result is empty for a
-    competition without a benchmark, and for less than two days.
+    The benchmark is the competition's, on the same days. With `scaled` both are also scaled down to the
+    volatility of the payout. The result is empty for a competition without a benchmark, and for less than two
+    days.
     """
     if not rules.benchmark or returns.sizes["time"] < 2:
         return []

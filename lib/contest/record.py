@@ -1,4 +1,7 @@
-"""The files of a verdict, with its page verdict.html, and the verdicts on earlier strategies."""
+"""The files of a verdict, and the verdicts on earlier strategies.
+
+One of them is the page verdict.html.
+"""
 
 import hashlib
 import html

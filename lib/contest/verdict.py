@@ -34,7 +34,9 @@ ELSEWHERE = "The systems of other contestants are known to the platform alone."
 
 @dataclass(frozen=True)
 class Verdict:
-    """The expected verdict of the contest; print it.
+    """The expected verdict of the contest.
+
+    Print it to see its tables and sentences.
 
     Attributes
     ----------
@@ -112,7 +114,7 @@ class Verdict:
 
     @property
     def exposure_in_words(self) -> str:
-        """Return a sentence with the exposure of an average day."""
+        """Return a sentence with the average day's exposure."""
         shares = ", ".join(f"{name} {share:z.1%}" for name, share in self.exposure.items())
         return f"Exposure on an average day: {shares or 'not known'} of the capital."
 
@@ -243,7 +245,10 @@ def _as_far_as_known(check: RuleCheck, few: str) -> RuleCheck:
 
 
 def _gaps(days: np.ndarray) -> list[str]:
-    """Return a sentence on gaps in the days, if any."""
+    """Return a sentence on gaps in the days.
+
+    The list is empty without gaps.
+    """
     length = np.diff(days.astype("M8[D]")).astype(int)
     wide = np.flatnonzero(length > LONGEST_GAP)
     if not len(wide):

@@ -1,1 +1,1 @@
-"""The engine: from a user's functions and data to models, and from models and a state to weights."""
+"""The engine: training, prediction and the models between them."""

@@ -1,6 +1,7 @@
-"""The inputs of models: the user's selection, features and target applied to data, checked, as training sets.
+"""The inputs of models, checked, as training sets.
 
-Windows are calendar days, and the days that a feature needs before its first value are trading days.
+They are the user's selection, features and target, applied to data. Windows are calendar days, and the days
+that a feature needs before its first value are trading days.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,10 @@ HOLIDAYS = 10  # most calendar days in a row on which a market is closed
 
 
 class TrainingSet(NamedTuple):
-    """The examples of one training window: the selected assets with their features and targets."""
+    """The examples of one training window.
+
+    They are the selected assets with their features and targets.
+    """
 
     window: tuple[np.datetime64, np.datetime64]  # first and last day
     assets: list[str]
@@ -40,20 +44,30 @@ class TrainingSet(NamedTuple):
 
     @property
     def examples(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return by asset the sequence (time, feature) and the target (time,) of its known days."""
+        """Return the examples of each asset's known days.
+
+        The result has by asset the sequence (time, feature) and the target (time,).
+        """
         return {
             asset: (self.x[k][self.known[k]], self.y[k][self.known[k]]) for k, asset in enumerate(self.assets)
         }
 
 
 def training_set_of(data: "xr.DataArray", strategy: "Parameters") -> TrainingSet:
-    """Apply the strategy's selection, features and target to a training window; raises as `train_model`."""
+    """Return the training set of a training window.
+
+    The strategy's selection, features and target are applied to the data. The errors are the same as of
+    `train_model`.
+    """
     data = check_data(data)
     return set_of_assets(data, strategy, select_assets(data, strategy))
 
 
 def set_of_assets(data: "xr.DataArray", strategy: "Parameters", assets: list[str]) -> TrainingSet:
-    """Return the training set of given assets; see `training_set_of`."""
+    """Return the training set of given assets.
+
+    `training_set_of` does the same for the selected assets.
+    """
     first, last = data.time.values[[0, -1]].astype("M8[D]")
     if not assets:
         none = np.empty((0, 0))
@@ -72,16 +86,20 @@ def set_of_assets(data: "xr.DataArray", strategy: "Parameters", assets: list[str
 def stacked(
     examples: Mapping[str, tuple[np.ndarray, np.ndarray]],
 ) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
-    """Yield assets whose sequences are equally long, with their sequences and targets stacked."""
+    """Yield groups of assets with equally long sequences.
+
+    Each item has the names of the assets, their stacked sequences and their stacked targets.
+    """
     for assets in equally_long({asset: x for asset, (x, _) in examples.items()}):
         x, y = (np.stack([examples[asset][part] for asset in assets]) for part in (0, 1))
         yield assets, x, y
 
 
 def in_chunks(function: Callable[..., list], x: np.ndarray, y: np.ndarray, most: int) -> list:
-    """Apply `function` to chunks of at most so many assets, and chain the results.
+    """Apply a function to chunks of assets.
 
-    Chunks have equal sizes, since a small one is hardly sooner done.
+    A chunk has at most `most` assets, and the results of all chunks are chained. Chunks have equal sizes,
+    since a small one takes hardly less time.
     """
     chunks = max(1, -(-len(x) // most))
     parts = zip(np.array_split(x, chunks), np.array_split(y, chunks), strict=True)
@@ -97,10 +115,10 @@ def equally_long(inputs: Mapping[str, np.ndarray]) -> list[list[str]]:
 
 
 def select_assets(data: "xr.DataArray", strategy: "Parameters") -> list[str]:
-    """Select the assets to train and trade, in the order of `data` (field, time, asset).
+    """Select the assets to train and trade.
 
-    Only assets that are liquid on the last day are offered to the strategy's `selection`. Empty where none
-    is.
+    They are in the order of `data` (field, time, asset). Only assets that are liquid on the last day are
+    offered to the strategy's `selection`. The result is empty where no asset is liquid.
 
     Raises
     ------
@@ -122,17 +140,20 @@ def select_assets(data: "xr.DataArray", strategy: "Parameters") -> list[str]:
 
 
 def feature_names(strategy: "Parameters") -> list[str]:
-    """Return the names of the strategy's features, as they are written, or of their functions."""
+    """Return the names of the strategy's features.
+
+    A name is written as in the strategy. A function is given by its own name.
+    """
     return [label(item) for item in strategy.features]
 
 
 def feature_values(
     data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> np.ndarray:
-    """Compute the strategy's features of every day, (feature, time, asset), float64.
+    """Compute the strategy's features of every day.
 
-    The assets are all of `data`, or those in `assets`, in their order. A day without a value is NaN or
-    infinite; training and prediction leave it out.
+    They are (feature, time, asset), float64. The assets are all of `data`, or the names in `assets`, in their
+    order. A day without a value is NaN or infinite; training and prediction leave it out.
     """
     return np.stack([one_feature(item, data, strategy, assets) for item in strategy.features])
 
@@ -140,16 +161,20 @@ def feature_values(
 def one_feature(
     item: str | Callable, data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> np.ndarray:
-    """Compute one feature of every day, (time, asset), float64; see `feature_values`."""
+    """Compute one feature of every day.
+
+    It is (time, asset), float64; see `feature_values`.
+    """
     return _values_of(find("feature", item, feature), "feature", data, strategy, assets)
 
 
 def get_target_classes(
     data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> "xr.DataArray":
-    """Compute the target of every day, dims (time, asset), float64, of the same assets as `feature_values`.
+    """Compute the target of every day with labels.
 
-    A day whose future is not known is 0, as published; with `leave_out_unknown` it is NaN and not trained on.
+    It has dims (time, asset), is float64, and has the same assets as `feature_values`. A day whose future is
+    not known is 0, as published; with `leave_out_unknown` it is NaN and not trained on.
     """
     import xarray as xr
 
@@ -162,19 +187,29 @@ def get_target_classes(
 def target_values(
     data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> np.ndarray:
-    """Compute the target of every day, (time, asset), float64; NaN where the future is not known."""
+    """Compute the target of every day in numpy.
+
+    It is (time, asset), float64, and NaN where the future is not known.
+    """
     return _values_of(find("target", strategy.target, target), "target", data, strategy, assets)
 
 
 def with_unknown(target: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """Return a target with the label that the strategy gives to days whose future is not known."""
+    """Return a target with its label for unknown days.
+
+    The future of an unknown day is not known. The strategy labels it 0, or leaves it NaN with
+    `leave_out_unknown`.
+    """
     return target if strategy.leave_out_unknown else np.where(np.isnan(target), 0.0, target)
 
 
 def _values_of(
     function: Callable, kind: str, data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None
 ) -> np.ndarray:
-    """Apply a feature or target to `assets` of the data, or, marked with `whole_universe`, to all."""
+    """Return the checked values of a feature or target.
+
+    It is applied to `assets` of the data, or to all if it is marked with `whole_universe`.
+    """
     places = slice(None) if assets is None else data.get_index("asset").get_indexer(assets)
     if assets is None or needs_universe(function):
         return _checked(function(data, strategy), data, kind, function)[:, places]
@@ -185,11 +220,11 @@ def _values_of(
 def model_inputs(
     data: "xr.DataArray", strategy: "Parameters", assets: list[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute features as (asset, time, feature), and which days (asset, time) are finite.
+    """Compute the models' inputs and their finite days.
 
-    They are float32 for a network, and float64 for an estimator or a rule.
-
-    The assets are all of `data`, or those in `assets`, in their order.
+    The inputs are features (asset, time, feature), float32 for a network and float64 for an estimator or a
+    rule. The second array (asset, time) is True where all features are finite. The assets are all of `data`,
+    or the names in `assets`, in their order.
     """
     with np.errstate(over="ignore"):
         values = feature_values(data, strategy, assets).transpose(2, 1, 0)
@@ -198,7 +233,10 @@ def model_inputs(
 
 
 def _checked(array: "Array", data: "xr.DataArray", kind: str, function: Callable) -> np.ndarray:
-    """Return values (time, asset), float64, after a check of dims, days and assets against `data`."""
+    """Check the array of a feature or target.
+
+    Its dims, days and assets must be the same as in `data`. The result is (time, asset), float64.
+    """
     place = f"{kind} {name_of(function)}"
     if not isinstance(array, np.ndarray):
         if set(getattr(array, "dims", ())) != {"time", "asset"}:
@@ -221,9 +259,10 @@ def _checked(array: "Array", data: "xr.DataArray", kind: str, function: Callable
 def check_training_window(
     x: np.ndarray, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> list[str]:
-    """Check that the models train on at least half of the window's days, `x` being (asset, time, feature).
+    """Check that the features leave enough training days.
 
-    Return a sentence for each feature that begins later.
+    The models should train on at least half of the window's days. `x` is (asset, time, feature). A sentence
+    is returned for each feature that begins later.
 
     Raises
     ------
@@ -251,7 +290,10 @@ def check_training_window(
 
 
 def check_lookback_window(data: "xr.DataArray", strategy: "Parameters", assets: list[str]) -> None:
-    """Check that the features can have a value on the last day, where no asset has all of them.
+    """Check that the lookback window suffices for the features.
+
+    Each feature must be able to have a value on the last day. The check belongs to data in which no asset has
+    all features on this day.
 
     Raises
     ------
@@ -264,7 +306,9 @@ def check_lookback_window(data: "xr.DataArray", strategy: "Parameters", assets: 
 
 
 def check_model_window(data: "xr.DataArray", strategy: "Parameters", name: str) -> None:
-    """Check that the days of data hold the model's window; `name` is the parameter that limits them.
+    """Check that the data hold the model's window.
+
+    `name` is the parameter that limits the days of data.
 
     Raises
     ------
@@ -283,7 +327,10 @@ def check_model_window(data: "xr.DataArray", strategy: "Parameters", name: str) 
 def _refuse(
     item: str | Callable, name: str, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> None:
-    """Raise the error if the feature has a value on the last day of longer data only."""
+    """Raise an error if a feature needs longer data.
+
+    Such a feature has a value on the last day of longer data only.
+    """
     days, period = data.sizes["time"], getattr(strategy, name)
     needed = _days_needed(item, data, strategy, assets)
     if needed is None or needed <= days:
@@ -298,9 +345,10 @@ def _refuse(
 def _days_needed(
     item: str | Callable, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> int | None:
-    """Return the trading days up to the first value of a feature; None where it has none in any case.
+    """Return the trading days that a feature needs.
 
-    The data are repeated, in front of themselves, until the feature has a value.
+    They end with the first value of the feature. The result is None where the feature has no value in any
+    case. The data are repeated, in front of themselves, until the feature has a value.
     """
     days, last = data.sizes["time"], data.time.values[-1]
     times = 1
@@ -318,11 +366,17 @@ def _days_needed(
 
 
 def _calendar_days(trading_days: int, days: int, period: int) -> int:
-    """Return the calendar days that hold so many trading days, if `period` of them hold `days`."""
+    """Convert a number of trading days to calendar days.
+
+    `period` calendar days hold `days` trading days. The result has `HOLIDAYS` days more.
+    """
     return -(-trading_days * period // days) + HOLIDAYS
 
 
 def _is_complete(data: "xr.DataArray", period: int) -> bool:
-    """Return True if the data span the whole period, and do not begin later."""
+    """Return True if the data span the whole period.
+
+    They do not if they begin more than `HOLIDAYS` days late.
+    """
     first, last = data.time.values[[0, -1]].astype("M8[D]")
     return bool((last - first).astype(int) >= period - HOLIDAYS)

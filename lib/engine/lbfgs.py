@@ -1,6 +1,7 @@
-"""L-BFGS without line search on a numpy vector, step for step as `torch.optim.LBFGS` takes it.
+"""L-BFGS without line search on a numpy vector.
 
-Torch's optimiser spends as much time on its bookkeeping as `lstm` on its evaluations.
+It takes the same steps as `torch.optim.LBFGS`. Torch's optimiser spends as much time on its bookkeeping as
+`lstm` on its evaluations.
 
 Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4 (the two loops); constants and order of
 tests from torch.
@@ -20,7 +21,9 @@ TOLERANCE_GRADIENT, TOLERANCE_CHANGE, MIN_CURVATURE = 1e-7, 1e-9, 1e-10
 
 
 class Lbfgs:
-    """A minimisation that takes losses and gradients and moves `x` until `done`.
+    """A minimisation by L-BFGS without line search.
+
+    It takes losses and gradients and moves `x` until `done`.
 
     Parameters
     ----------
@@ -49,9 +52,10 @@ class Lbfgs:
         return self.epochs == 0
 
     def step(self, loss: float, gradient: np.ndarray) -> None:
-        """Take `loss` and `gradient` (size,), both at `x`, and move `x`; or end.
+        """Move `x` by a loss and its gradient.
 
-        `gradient` is kept, and must not be changed afterwards.
+        `loss` and `gradient` (size,) are both at `x`. Where the minimisation has settled or does not descend,
+        the step ends the epoch instead. `gradient` is kept, and must not be changed afterwards.
         """
         self.losses.append(float(loss))
         settled = self.iteration > 0 and (
@@ -87,13 +91,15 @@ class Lbfgs:
 
 
 class History:
-    """The last steps with the changes of the gradient: the inverse Hessian of L-BFGS.
+    """The last steps with the changes of the gradient.
 
-    The two loops over the pairs, of which each step depends on those before, are solved for all pairs at
+    They represent the inverse Hessian of L-BFGS.
+
+    The two loops over the pairs, of which each step depends on the steps before, are solved for all pairs at
     once. With R the upper triangle of steps · changes, loop one is alpha = R⁻¹ (steps · gradient), loop two
-    delta = R⁻ᵀ (diag(R) alpha + changes · direction). The pairs are then read in a few products, at the
-    speed of memory. R⁻¹ grows by a column with each pair, and keeps its lower right part when the oldest
-    pair leaves.
+    delta = R⁻ᵀ (diag(R) alpha + changes · direction). The pairs are then read in a few products, at the speed
+    of memory. R⁻¹ grows by a column with each pair, and keeps its lower right part when the oldest pair
+    leaves.
     """
 
     def __init__(self, memory: np.ndarray):
@@ -108,7 +114,10 @@ class History:
         return self.end - self.first
 
     def add(self, step: np.ndarray, change: np.ndarray) -> None:
-        """Keep a step and the change of the gradient along it, where the function curves upwards."""
+        """Keep a step with its change of the gradient.
+
+        The pair is kept only where the function curves upwards along the step.
+        """
         curvature = change @ step
         if not curvature > MIN_CURVATURE:
             return
@@ -131,7 +140,10 @@ class History:
         self.inverse[: self.end, : self.end] = self.inverse[used, used].copy()
 
     def direction(self, gradient: np.ndarray) -> np.ndarray:
-        """Compute the direction of descent at `gradient` (size,), algorithm 7.4 times -1."""
+        """Compute the direction of descent at a gradient.
+
+        The gradient is (size,). The result is -1 times the direction of algorithm 7.4.
+        """
         used, dtype = slice(self.first, self.end), gradient.dtype
         steps, changes, inverse = self.steps[used], self.changes[used], self.inverse[used, used]
         alpha = inverse @ (steps @ gradient)
@@ -144,9 +156,10 @@ class History:
 
 
 def memory_for(rows: np.ndarray, epochs: int) -> np.ndarray:
-    """Allocate memory for the histories of rows (rows, size), contiguous and of at least 33 MiB.
+    """Allocate memory for the histories of rows.
 
-    The system gives so much in large pages. Unused memory costs nothing.
+    The rows are (rows, size). The memory is contiguous and has at least 33 MiB. The system gives so much in
+    large pages. Unused memory costs nothing.
     """
     shape = len(rows), 2, min(MAX_ITERATIONS * epochs, HISTORY + MAX_ITERATIONS), rows.shape[1]
     size = math.prod(shape)
@@ -154,15 +167,19 @@ def memory_for(rows: np.ndarray, epochs: int) -> np.ndarray:
 
 
 def _within(values: np.ndarray, limit: float) -> bool:
-    """Return True if no absolute value exceeds the limit; the sum of squares mostly suffices to tell."""
+    """Return True if no absolute value exceeds the limit.
+
+    The sum of squares mostly suffices for the comparison.
+    """
     return not values @ values > 2 * values.size * limit**2 and bool(np.abs(values).max() <= limit)
 
 
 def minimise(rows: np.ndarray, evaluate: Evaluate, learning_rate: float, epochs: int) -> list[list[float]]:
-    """Minimise a function of each row, side by side and in place; return the losses before each step.
+    """Minimise a function of each row in place.
 
-    `evaluate` is called with the numbers of the rows that go on and these rows (rows, size), and returns
-    their losses (rows,) and gradients (rows, size).
+    The rows are minimised side by side, and the losses before each step are returned. `evaluate` is called
+    with the numbers of the rows that go on and these rows (rows, size), and returns their losses (rows,) and
+    gradients (rows, size).
     """
     memory = memory_for(rows, epochs)
     runs = [Lbfgs(row, learning_rate, epochs, part) for row, part in zip(rows, memory, strict=True)]

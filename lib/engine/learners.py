@@ -1,7 +1,8 @@
-"""The kinds of models: torch modules, estimators with `fit` and `predict`, and rules without training.
+"""The kinds of models.
 
-An estimator has the interface of scikit-learn, which need not be installed: classes of LightGBM, XGBoost, or
-your own have it too. Its rows are days of an asset, its columns features.
+They are torch modules, estimators with `fit` and `predict`, and rules without training. An estimator has the
+interface of scikit-learn, which need not be installed: classes of LightGBM, XGBoost, or your own have it too.
+Its rows are days of an asset, its columns features.
 """
 
 import copy
@@ -27,15 +28,21 @@ TORCH_OPTIONS = ("optimiser", "batch_size", "loss", "validation", "patience")  #
 
 
 class Constant:
-    """A rule named "constant": one half for every asset and day."""
+    """A rule that returns one half.
+
+    Its name is "constant". The output is the same for every asset and day.
+    """
 
     def __call__(self, x: Any) -> Any:
-        """Map (asset, time, feature), an array or a tensor of finite numbers, to (asset, time)."""
+        """Return one half for each asset and day.
+
+        `x` is (asset, time, feature), an array or a tensor of finite numbers. The result is (asset, time).
+        """
         return x[..., 0] * 0 + CONSTANT_OUTPUT
 
 
 class Rule:
-    """A function of the features in place of a model.
+    """A function of features in place of a model.
 
     It maps (asset, time, feature), a float64 array, to (asset, time). Missing values are NaN.
     """
@@ -64,9 +71,10 @@ MODELS = {"constant": Constant}  # the models besides those of lib/model.py
 
 
 def kind_of(strategy: "Parameters") -> str:
-    """Return the kind of the strategy's model: "torch", "estimator" or "rule".
+    """Return the kind of the strategy's model.
 
-    A function of two arguments, (n_features, strategy), is called to find out what it builds.
+    The kind is "torch", "estimator" or "rule". A function of two arguments, (n_features, strategy), is
+    called, and the kind of its result counts.
     """
     if strategy.model == "LSTM":
         return "torch"
@@ -91,7 +99,10 @@ def kind_of(strategy: "Parameters") -> str:
 
 
 def is_estimator(model: Any) -> bool:
-    """Return True for a class or an instance with `fit` and `predict` or `predict_proba`."""
+    """Return True if a model is an estimator.
+
+    An estimator is a class or an instance with `fit` and `predict` or `predict_proba`.
+    """
     return hasattr(model, "fit") and (hasattr(model, "predict") or hasattr(model, "predict_proba"))
 
 
@@ -101,19 +112,25 @@ def is_classifier(strategy: "Parameters") -> bool:
 
 
 def is_published(strategy: "Parameters") -> bool:
-    """Return True if the strategy trains the published network in the published way, in numpy."""
+    """Return True if the strategy trains as published.
+
+    It trains the published network in the published way, in numpy.
+    """
     return strategy.model == "LSTM" and not has_options(strategy) and lstm.is_published_network(strategy)
 
 
 def has_options(strategy: "Parameters") -> bool:
-    """Return True if an option of the training needs torch, whatever the model."""
+    """Return True if a training option was changed.
+
+    The options are `scope`, `window` and `TORCH_OPTIONS`. With a changed one, any network trains in torch.
+    """
     published = strategy.defaults()
     names = ("scope", "window", *TORCH_OPTIONS)
     return any(getattr(strategy, name) != published[name] for name in names)
 
 
 def needs_torch(strategy: "Parameters") -> bool:
-    """Return True if the strategy's model is trained in torch."""
+    """Return True if the model is trained in torch."""
     if strategy.model == "LSTM":
         return not is_published(strategy)
     if strategy.model in MODELS or kind_of(strategy) != "torch":
@@ -123,7 +140,9 @@ def needs_torch(strategy: "Parameters") -> bool:
 
 
 def check_model(strategy: "Parameters") -> None:
-    """Check that every training can build a new model, and that the options of the training apply to it.
+    """Check the strategy's model and its training options.
+
+    Every training must be able to build a new model, and the options of the training must apply to it.
 
     Raises
     ------
@@ -150,27 +169,32 @@ def check_model(strategy: "Parameters") -> None:
 
 
 def dtype_of(strategy: "Parameters") -> type:
-    """Return the precision of a model's inputs: float32 of a network, else float64."""
+    """Return the precision of a model's inputs.
+
+    It is float32 for a network and for "constant", else float64.
+    """
     if strategy.model in ("LSTM", *MODELS):
         return np.float32
     return np.float32 if kind_of(strategy) == "torch" else np.float64
 
 
 def windows_of(values: np.ndarray, days: int) -> np.ndarray:
-    """Return the last `days` days of each day from the first that has them, a view.
+    """Return the window of each day as a view.
 
-    (asset, time) becomes (time - days + 1, asset, days), and (asset, time, feature) becomes (time - days + 1,
-    asset, days, feature).
+    A window has the last `days` days. The first window is of the first day that has so many. An array (asset,
+    time) becomes (time - days + 1, asset, days), and (asset, time, feature) becomes (time - days + 1, asset,
+    days, feature).
     """
     windows = np.lib.stride_tricks.sliding_window_view(values, days, axis=1)
     return np.moveaxis(windows.swapaxes(0, 1), -1, 2)
 
 
 def rows_of(x: np.ndarray, known: np.ndarray, days: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows (row, column) of an estimator, and their places (asset, time).
+    """Return the rows of an estimator and their places.
 
-    A row has the features of an asset's last `days` days, the oldest first. It exists where all of them are
-    `known`. The rows are ordered by day, then by asset.
+    The rows are (row, column), and the places (asset, time). A row has the features of an asset's last `days`
+    days, the oldest first. It exists where all of them are `known`. The rows are ordered by day, then by
+    asset.
     """
     there = np.zeros(known.shape, bool)
     if known.shape[1] >= days:
@@ -191,9 +215,10 @@ def new_rule(strategy: "Parameters") -> Callable[[np.ndarray], np.ndarray]:
 def rule_outputs(
     rule: Callable, x: np.ndarray, known: np.ndarray, strategy: "Parameters"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the outputs (asset, time) of a rule for all assets together, and where there are any.
+    """Return the outputs of a rule for all assets.
 
-    With a `window`, the rule sees the last days of each day. What is not known is NaN.
+    The outputs (asset, time) are computed for all assets together. The second array is True where there are
+    any. With a `window`, the rule sees the last days of each day. Features that are not known are NaN.
     """
     seen = np.where(known[..., None], x, np.nan)
     if not strategy.window:
@@ -238,7 +263,11 @@ def new_estimator(strategy: "Parameters") -> Any:
 
 
 def _jobs(value: int | None, of_sklearn: bool) -> int | None:
-    """Return the setting `n_jobs`: at most the cores of this process; None is 1 core, as in scikit-learn."""
+    """Return the setting `n_jobs` of an estimator.
+
+    It is at most the cores of this process. None means 1 core, as in scikit-learn, whose estimators keep
+    None.
+    """
     if value is None:
         return None if of_sklearn else 1
     return _cores() if value < 1 else min(value, _cores())
@@ -246,7 +275,9 @@ def _jobs(value: int | None, of_sklearn: bool) -> int | None:
 
 @one_thread
 def fit_estimator(strategy: "Parameters", x: np.ndarray, y: np.ndarray) -> Any:
-    """Return an estimator trained on rows `x` (row, column) and targets `y` (row,), float64.
+    """Return an estimator trained on rows of features.
+
+    The rows `x` are (row, column), and the targets `y` (row,), float64.
 
     Raises
     ------
@@ -267,7 +298,10 @@ def fit_estimator(strategy: "Parameters", x: np.ndarray, y: np.ndarray) -> Any:
 def estimator_outputs(
     estimator: Any, x: np.ndarray, known: np.ndarray, strategy: "Parameters"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the outputs (asset, time) of an estimator, and where there are any."""
+    """Return the outputs of an estimator.
+
+    They are (asset, time). The second array is True where there are any.
+    """
     rows, there = rows_of(x, known, max(strategy.window, 1))
     values = np.full(known.shape, np.nan)
     if len(rows):
@@ -277,7 +311,10 @@ def estimator_outputs(
 
 @one_thread
 def _row_outputs(estimator: Any, x: np.ndarray) -> np.ndarray:
-    """Return the outputs (row,): the probability of class 1 of a classifier, else the prediction."""
+    """Return the outputs of an estimator for rows.
+
+    They are (row,). A classifier gives the probability of class 1, another estimator its prediction.
+    """
     with _quiet():
         if not hasattr(estimator, "predict_proba"):
             return np.reshape(estimator.predict(x), len(x))
@@ -287,7 +324,11 @@ def _row_outputs(estimator: Any, x: np.ndarray) -> np.ndarray:
 
 
 def estimator_packages(strategy: "Parameters") -> list[str]:
-    """Return the names of the top-level modules that define the strategy's estimator and its parts."""
+    """Return the packages of the strategy's estimator.
+
+    They are the names of the top-level modules that define the estimator and its parts. The list is empty for
+    another model.
+    """
     if strategy.model in ("LSTM", *MODELS) or kind_of(strategy) != "estimator":
         return []
     estimator = new_estimator(strategy)
@@ -299,7 +340,10 @@ def estimator_packages(strategy: "Parameters") -> list[str]:
 
 
 class _quiet(warnings.catch_warnings):
-    """A block in which LightGBM does not warn that its own feature names are missing from an array."""
+    """A block without LightGBM's warning of feature names.
+
+    LightGBM would warn that its own feature names are missing from an array.
+    """
 
     def __enter__(self) -> Any:
         entered = super().__enter__()
@@ -308,7 +352,10 @@ class _quiet(warnings.catch_warnings):
 
 
 def _found(strategy: "Parameters") -> Any:
-    """Return the class, function or instance that the strategy's model refers to."""
+    """Return the object of the strategy's model.
+
+    It is the class, function or instance that the model refers to.
+    """
     model = strategy.model
     if is_estimator(model):
         return model
@@ -335,7 +382,10 @@ def _built(model: Callable, strategy: "Parameters") -> Any:
 
 
 def _cloned(estimator: Any) -> Any:
-    """Return an untrained copy, by scikit-learn's `clone` where the estimator has its interface."""
+    """Return an untrained copy of an estimator.
+
+    scikit-learn's `clone` makes the copy where the estimator has the interface of scikit-learn.
+    """
     if hasattr(estimator, "get_params") and "sklearn" in sys.modules:
         from sklearn.base import clone
 
@@ -344,7 +394,10 @@ def _cloned(estimator: Any) -> Any:
 
 
 def _cores() -> int:
-    """Return the number of cores for this process; joblib limits each worker's by OMP_NUM_THREADS."""
+    """Return the number of cores for this process.
+
+    joblib limits the cores of each worker by OMP_NUM_THREADS.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return min(available, int(limit)) if limit.isdigit() and int(limit) else available

@@ -1,10 +1,10 @@
-"""The published LSTM in numpy, for many assets at once, with the layout of its parameters.
+"""The published LSTM in numpy, for many assets at once.
 
-A training is some twenty evaluations of a small network over one sequence of some seventy days, for each of a
-dozen assets. In torch, step by step, nearly all of that time is the overhead of tiny operations. Here all
-assets take each step together, so that an operation is paid for once per day instead of once per day and
-asset, and whatever does not depend on the step before is one product for all days. A contest pass is also
-spared the import of torch, which takes longer than the training.
+The module also defines the layout of its parameters. A training is some twenty evaluations of a small network
+over one sequence of some seventy days, for each of a dozen assets. In torch, step by step, nearly all of that
+time is the overhead of tiny operations. Here all assets take each step together, so that an operation is paid
+for once per day instead of once per day and asset, and whatever does not depend on the step before is one
+product for all days. A contest pass is also spared the import of torch, which takes longer than the training.
 
 The network is the class `LSTM` of `lib/model.py`: two layers of LSTM cells and a linear layer to one number,
 from a zero state, in float32. `is_published_network` returns True for a strategy that uses that class
@@ -56,8 +56,9 @@ def number_of_parameters(n_features: int, hidden: int) -> int:
 
 
 def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
-    """Draw the row of initial parameters, float32, that torch draws after `torch.manual_seed(seed)`.
+    """Draw the initial parameters that torch would draw.
 
+    They are one float32 row in torch's order, and equal to the parameters after `torch.manual_seed(seed)`.
     Torch draws each uniformly in ±1/sqrt(hidden), from the Mersenne Twister, 24 bits a number.
     """
     size = number_of_parameters(n_features, hidden)
@@ -67,19 +68,28 @@ def initial_parameters(n_features: int, hidden: int, seed: int) -> np.ndarray:
 
 
 def from_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
-    """Reorder a row from torch's order to the order used here."""
+    """Reorder a row from torch's order.
+
+    The result is in the order used here.
+    """
     pieces = split(row[None], _torch_shapes(n_features, hidden))
     return np.concatenate([_regated(piece[0], hidden).T.ravel() for piece in pieces])
 
 
 def to_torch(row: np.ndarray, n_features: int, hidden: int) -> np.ndarray:
-    """Reorder a row from the order used here to torch's."""
+    """Reorder a row to torch's order.
+
+    The given row is in the order used here.
+    """
     pieces = split(row[None], shapes(n_features, hidden))
     return np.concatenate([_regated(piece[0].T, hidden).ravel() for piece in pieces])
 
 
 def shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
-    """Return the shapes of the arrays in a row, in the order above, gates side by side."""
+    """Return the shapes of the arrays in a row.
+
+    They are in the order that the module's docstring describes, with the gates side by side.
+    """
     gates = 4 * hidden
     cell1 = [(n_features, gates), (hidden, gates), (gates,), (gates,)]
     cell2 = [(hidden, gates), (hidden, gates), (gates,), (gates,)]
@@ -91,7 +101,11 @@ def _torch_shapes(n_features: int, hidden: int) -> list[tuple[int, ...]]:
 
 
 def split(rows: np.ndarray, parts: list[tuple[int, ...]]) -> list[np.ndarray]:
-    """View rows (assets, size) as arrays of these shapes, each with a leading axis of assets."""
+    """View rows of parameters as arrays.
+
+    `rows` are (assets, size), and `parts` are the shapes of the arrays in one row. Each array has a leading
+    axis of assets.
+    """
     sizes = [math.prod(shape) for shape in parts]
     stops = itertools.accumulate(sizes)
     return [
@@ -101,7 +115,11 @@ def split(rows: np.ndarray, parts: list[tuple[int, ...]]) -> list[np.ndarray]:
 
 
 def _regated(array: np.ndarray, hidden: int) -> np.ndarray:
-    """Reorder gates along the first axis from i, f, g, o to i, f, o, g, or back."""
+    """Swap the last two gates along the first axis.
+
+    This turns torch's order i, f, g, o into the order i, f, o, g used here, and back. An array without gates
+    is returned as it is.
+    """
     if len(array) != 4 * hidden:
         return array
     return array.reshape(4, hidden, -1)[[0, 1, 3, 2]].reshape(array.shape)
@@ -109,14 +127,19 @@ def _regated(array: np.ndarray, hidden: int) -> np.ndarray:
 
 @one_thread
 def outputs(parameters: np.ndarray, x: np.ndarray, hidden: int) -> np.ndarray:
-    """Compute outputs (assets, time), float32, for `x` (assets, time, feature), from a zero state."""
+    """Compute the outputs (assets, time) of the networks.
+
+    `x` is (assets, time, feature), and the outputs are float32. Each network starts from a zero state.
+    """
     return _forward(parameters, x, hidden)[0]
 
 
 def loss_and_gradient(
     parameters: np.ndarray, x: np.ndarray, y: np.ndarray, hidden: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the mean squared error over all days (assets,) and its gradient by `parameters`.
+    """Compute the mean squared errors and their gradient.
+
+    The errors (assets,) are means over all days. The gradient is by `parameters` and has their shape.
 
     Repeated calls belong under one `one_thread`, whose cost is that of several steps.
     """
@@ -136,7 +159,10 @@ def loss_and_gradient(
 
 
 def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
-    """Compute the output (assets, time), and the values that `loss_and_gradient` needs again."""
+    """Compute the outputs (assets, time) with intermediate values.
+
+    `loss_and_gradient` needs the intermediate values again.
+    """
     w_ih1, w_hh1, b_ih1, b_hh1, w_ih2, w_hh2, b_ih2, b_hh2, w, b = split(
         parameters, shapes(x.shape[2], hidden)
     )
@@ -148,16 +174,21 @@ def _forward(parameters: np.ndarray, x: np.ndarray, hidden: int) -> tuple:
 
 
 def _accumulate(dz, x, h, d_ih, d_hh, d_b_ih, d_b_hh) -> None:
-    """Compute the gradients of one layer's parameters, summed over the days in one product each."""
+    """Compute the gradients of one layer's parameters.
+
+    They are sums over the days, of the weights in one product each. They are written into the last four
+    arguments.
+    """
     np.matmul(x.swapaxes(1, 2), dz, out=d_ih)
     np.matmul(by_sequence(h[:-1]).swapaxes(1, 2), dz, out=d_hh)
     d_b_ih[:] = d_b_hh[:] = dz.sum(axis=1)
 
 
 def is_published_network(strategy: "Parameters") -> bool:
-    """Return True if the strategy's model is the network of this module.
+    """Return True if the strategy's model is this network.
 
-    Needs no torch. If the network was edited, a line on stderr says once that it trains in torch.
+    The network of this module is the published one. The check needs no torch. If the network was edited, a
+    line on stderr reports once that it trains in torch.
     """
     if strategy.model != "LSTM":
         return False
@@ -168,10 +199,10 @@ def is_published_network(strategy: "Parameters") -> bool:
 
 
 def _registered_is_published() -> bool:
-    """Return True if the class that would train in torch is the published one.
+    """Return True if the registered class is as published.
 
-    That class is in memory once `lib.model` is imported, and is judged by its source at that time. Before,
-    the file decides.
+    This is the class `LSTM` that would train in torch. It is in memory once `lib.model` is imported, and
+    counts with its source at that time. Before, the source in the file counts.
     """
     module = sys.modules.get("lib.model")
     if module is None:
@@ -184,7 +215,10 @@ def _registered_is_published() -> bool:
 
 @functools.cache
 def report_torch(name: str) -> None:
-    """Say on stderr, once per model, that it trains in torch."""
+    """Report on stderr that a model trains in torch.
+
+    Each model is reported once.
+    """
     print(
         f"Model {name} trains in torch, not on the fast path of the published LSTM.",
         file=sys.stderr,
@@ -194,9 +228,9 @@ def report_torch(name: str) -> None:
 
 @functools.lru_cache(maxsize=8)
 def source_is_published(source: str) -> bool:
-    """Return True if the class `LSTM` in a source reads as published.
+    """Return True if a source has the published class.
 
-    Comments, docstrings and type hints do not count.
+    Its class `LSTM` is compared. Comments, docstrings and type hints do not count.
     """
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef) and node.name == "LSTM":

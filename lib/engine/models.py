@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fit:
-    """The report of one asset's training; a loss is a mean squared error."""
+    """The report of one asset's training.
+
+    A loss is a mean squared error.
+    """
 
     losses: tuple[float, ...]  # before each step; empty of a model without training
     loss_after: float
@@ -36,7 +39,7 @@ Scale = tuple[np.ndarray, np.ndarray]  # mean and standard deviation (feature,)
 
 
 class TrainedModels(Mapping):
-    """Trained models by asset, with the report of their training.
+    """Trained models by asset, with reports of their training.
 
     `models[asset]` is a `torch.nn.Module`, from (asset, time, feature) to (asset, time), an estimator, or a
     rule. All assets have the same one if the strategy's scope is "pooled". A model trained by
@@ -67,7 +70,10 @@ class TrainedModels(Mapping):
         self.dropped: dict[str, str] = {}
 
     def add(self, asset: str, model: Any, fit: Fit) -> None:
-        """Add a model, a torch module or a row of parameters in the order of `lstm`, and its report."""
+        """Add a model and its report.
+
+        The model has the form in which it was trained. A row of parameters is in the order of `lstm`.
+        """
         self._models[asset], self.fits[asset] = model, fit
 
     def __getitem__(self, asset: str) -> "torch.nn.Module":
@@ -80,15 +86,21 @@ class TrainedModels(Mapping):
         return self._modules[asset]
 
     def own_form(self, asset: str) -> Any:
-        """Return the model as it was trained: a module, an estimator, a rule or a row of parameters."""
+        """Return the model as it was trained.
+
+        It is a module, an estimator, a rule or a row of parameters.
+        """
         return self._models[asset]
 
     def __contains__(self, asset: object) -> bool:
-        """Return True if the asset has a model, without converting it to torch."""
+        """Return True if the asset has a model.
+
+        The model is not converted to torch.
+        """
         return asset in self._models
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the assets in the order of the data."""
+        """Iterate over the assets in the data's order."""
         return iter(self._models)
 
     def __len__(self) -> int:
@@ -96,17 +108,26 @@ class TrainedModels(Mapping):
         return len(self._models)
 
     def __repr__(self) -> str:
-        """Return the number of assets and the training window in one line."""
+        """Return the number of assets and the training window.
+
+        The text is one line.
+        """
         first, last = self.window
         return f"TrainedModels of {quantity(len(self), 'asset')}, trained on {first} to {last}"
 
     @property
     def shared(self) -> Any:
-        """Return the model of all assets if the strategy's scope is "pooled", else None."""
+        """Return the model of all assets.
+
+        The result is None unless the strategy's scope is "pooled".
+        """
         return next(iter(self._models.values()), None) if self.strategy.scope == "pooled" else None
 
     def scaled(self, assets: Sequence[str], x: np.ndarray) -> np.ndarray:
-        """Return features (asset, time, feature) of assets as their models saw them in training."""
+        """Return features as models saw them in training.
+
+        The features of `assets` are (asset, time, feature).
+        """
         if not self.scales and self.shared_scale is None:
             return x
         result = x.copy()
@@ -117,7 +138,10 @@ class TrainedModels(Mapping):
         return result
 
     def fast_outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Compute by asset the output (time,) for a sequence (time, feature), of models in the fast form."""
+        """Compute the outputs of models in the fast form.
+
+        The result is by asset the output (time,) for a sequence (time, feature).
+        """
         rows = {asset: row for asset in inputs if (row := self.row(asset)) is not None}
         constants = {asset: model for asset in inputs if isinstance(model := self._models[asset], Constant)}
         outputs: dict[str, np.ndarray] = {asset: model(inputs[asset]) for asset, model in constants.items()}
@@ -128,20 +152,28 @@ class TrainedModels(Mapping):
         return outputs
 
     def row(self, asset: str) -> np.ndarray | None:
-        """Return the parameters of a model in the fast form; None for a module, and for one changed since."""
+        """Return a model's parameters in the fast form.
+
+        The result is None for a module, and for a model that was changed since.
+        """
         model = self._models[asset]
         if asset in self._modules and not np.array_equal(model, _as_row(self._modules[asset], self.strategy)):
             self._models[asset] = model = self._modules.pop(asset)
         return model if isinstance(model, np.ndarray) else None
 
     def __deepcopy__(self, memo: dict) -> "TrainedModels":
-        """Copy the models; functions of the strategy stay the same objects."""
+        """Copy the models without the strategy's functions.
+
+        The copy refers to the same functions.
+        """
         copied = TrainedModels.__new__(TrainedModels)
         copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return copied
 
     def __reduce__(self) -> tuple:
-        """Pickle as bytes, so that reading a state from the same file does not decode the models.
+        """Pickle the models as bytes.
+
+        A state that is read from the same file then does not decode the models.
 
         A function of the user's own, such as a lambda, is stored by its code. A backtest pickles its models
         at its end and must not fail then: models that cannot be stored are replaced by `LostModels`, with a
@@ -165,11 +197,17 @@ class TrainedModels(Mapping):
 
 
 class ModelsWarning(UserWarning):
-    """Trained models were replaced by `LostModels` in a pickle."""
+    """A warning about models missing from a pickle.
+
+    Trained models were replaced by `LostModels`.
+    """
 
 
 class LostModels(Mapping):
-    """Trained models that could not be stored; every use raises an error that says why."""
+    """Trained models that could not be stored.
+
+    Every use raises an error that gives the reason.
+    """
 
     def __init__(self, reason: str):
         self.reason = reason

@@ -1,4 +1,4 @@
-"""Prediction: from models, data and the previous state to the weights of the day."""
+"""Prediction: from models, data and state to the weights of a day."""
 
 import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class KnownOutputs(NamedTuple):
-    """Models whose outputs for the day are known already; `predict` takes it in their place."""
+    """Models whose outputs for the day are known.
+
+    `predict` takes such an object in place of the models.
+    """
 
     outputs: Mapping[str, float]  # by asset, for the last day of the data
     models: Container[str]  # assets that have a model, with an output or without
@@ -35,7 +38,9 @@ def predict(
     state: State | None,
     strategy: "Parameters",
 ) -> tuple["xr.DataArray", State]:
-    """Compute the weights of the last day of `data`, blended with the day before.
+    """Compute the weights of the last day.
+
+    They are the weights for the last day of `data`, blended with the day before.
 
     Parameters
     ----------
@@ -80,7 +85,9 @@ def predict_days(
     steps: Iterable[tuple[Any, "xr.DataArray"]],
     state: Any = None,
 ) -> Iterator[tuple["xr.DataArray", Any]]:
-    """Predict day after day, and hand the state of each day to the next.
+    """Predict the weights of one day after another.
+
+    The state of each day is handed to the next.
 
     Parameters
     ----------
@@ -103,7 +110,10 @@ def predict_days(
 
 
 def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Parameters") -> dict[str, float]:
-    """Compute each model's output for the last day, without assets whose features are not finite."""
+    """Compute each model's output for the last day.
+
+    Assets whose features are not finite are left out.
+    """
     assets = _predicted(models, data, strategy)
     if not assets:
         return {}
@@ -117,7 +127,10 @@ def last_outputs(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Par
 
 
 def _predicted(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Parameters") -> list[str]:
-    """Return the assets to predict: those that have a model, and are selected today if that is asked."""
+    """Return the assets to predict.
+
+    They have a model of their own or a pooled one. With `select_each_day` they are also selected today.
+    """
     index = data.get_index("asset")
     if not models or not strategy.select_each_day:
         return [asset for asset in models if asset in index]
@@ -128,9 +141,11 @@ def _predicted(models: Mapping[str, Any], data: "xr.DataArray", strategy: "Param
 def panel_outputs(
     models: Mapping[str, Any], assets: Sequence[str], x: np.ndarray, known: np.ndarray, strategy: "Parameters"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the outputs (asset, time) for features (asset, time, feature), and where there are any.
+    """Compute the models' outputs for a panel of features.
 
-    A model without a `window` sees the `known` days (asset, time) as one sequence from a zero state.
+    The features are (asset, time, feature), and the outputs (asset, time). The second array is True where
+    there are outputs. A model without a `window` sees the `known` days (asset, time) as one sequence from a
+    zero state.
     """
     if isinstance(models, TrainedModels):
         x = models.scaled(assets, x)
@@ -140,7 +155,10 @@ def panel_outputs(
 def outputs_by_kind(
     models: Mapping[str, Any], assets: Sequence[str], x: np.ndarray, known: np.ndarray, strategy: "Parameters"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the same as `panel_outputs` for features that are standardised already, if they are to be."""
+    """Compute the outputs for features already standardised.
+
+    The results are as in `panel_outputs`. If the features are to be standardised, this was done before.
+    """
     shared = _shared(models, strategy)
     kind = _kind(models, strategy)
     values, there = np.full(known.shape, np.nan), np.zeros(known.shape, bool)
@@ -167,7 +185,11 @@ def outputs_by_kind(
 
 
 def _as_probabilities(values: np.ndarray, kind: str, strategy: "Parameters") -> np.ndarray:
-    """Return the sigmoid of the logits of a module that was trained with binary cross-entropy."""
+    """Return the outputs of a module as probabilities.
+
+    The sigmoid is applied to the logits of a module that was trained with binary cross-entropy. Other values
+    are returned unchanged.
+    """
     if kind != "torch" or strategy.loss != "bce":
         return values
     with np.errstate(over="ignore"):
@@ -175,7 +197,10 @@ def _as_probabilities(values: np.ndarray, kind: str, strategy: "Parameters") -> 
 
 
 def _shared(models: Mapping[str, Any], strategy: "Parameters") -> Any:
-    """Return the model of all assets, None where each has its own."""
+    """Return the model of all assets.
+
+    The result is None where each asset has its own.
+    """
     if strategy.scope == "asset" or not len(models):
         return None
     return models.shared if isinstance(models, TrainedModels) else next(iter(models.values()))
@@ -189,7 +214,10 @@ def _kind(models: Mapping[str, Any], strategy: "Parameters") -> str:
 
 
 def model_outputs(models: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Compute by asset its model's output (time,) for a sequence (time, feature), from a zero state."""
+    """Compute the output of each asset's own model.
+
+    The result is by asset the output (time,) for a sequence (time, feature), from a zero state.
+    """
     outputs = models.fast_outputs(inputs) if isinstance(models, TrainedModels) else {}
     others = {asset: models[asset] for asset in inputs if asset not in outputs}
     for asset, model in others.items():
@@ -211,10 +239,11 @@ def weights_of_day(
     state: State | None,
     strategy: "Parameters",
 ) -> tuple["xr.DataArray", State]:
-    """Turn the models' `outputs` for the last day of `data` into weights, and return the next state.
+    """Turn the models' outputs into weights and a state.
 
-    Only the names of the assets in `models` count, and the last day of `data` unless the sizing takes data;
-    otherwise like `predict`.
+    The outputs and the weights are of the last day of `data`; the state is for the next day. Only the names
+    of the assets in `models` count, and the last day of `data` unless the sizing takes data. Otherwise the
+    function works like `predict`.
     """
     if state is not None and not isinstance(state, State):
         raise WrongTypeError(
@@ -254,17 +283,18 @@ def weights_of_day(
     if strategy.min_change > 0 or strategy.rebalance_interval > 1:
         positions = np.where(may_trade, positions, 0.0)  # a position that was closed does not stay as it was
 
-    kept = dict(zip([*assets, *gone], positions.tolist(), strict=True))
-    next_state = State(day, kept, dict(carried_in), parameters, memory, memory, waited)
+    held = {asset: w for asset, w in zip([*assets, *gone], positions.tolist(), strict=True) if w}
+    next_state = State(day, held, dict(carried_in), parameters, memory, memory, waited)
     last_day = data.isel(field=0, time=slice(-1, None), drop=True)  # a slice: a list would copy the indexes
     weights = last_day.copy(deep=False, data=[np.where(may_trade, positions, 0.0)[: len(assets)]])
     return weights, next_state
 
 
 def _days_since_rebalance(state: State | None, days: "pd.Index", interval: int) -> int:
-    """Return the trading days from the last rebalance to the last of `days`; 0 if this is one itself.
+    """Return the trading days since the last rebalance.
 
-    A day that is run again is a rebalance if it was one before.
+    They are counted to the last of `days`, and are 0 if this is a rebalance itself. A day that is run again
+    is a rebalance if it was one before.
     """
     if state is None or interval == 1 or state.date > days.values[-1]:
         return 0
@@ -278,7 +308,10 @@ def _later_days(days: "pd.Index", day: np.datetime64) -> int:
 
 
 def _positions(new: np.ndarray, old: np.ndarray, strategy: "Parameters") -> np.ndarray:
-    """Return the positions of a rebalance from raw weights and the positions before, both (asset,)."""
+    """Return the positions of a rebalance.
+
+    They are computed from the raw weights and the positions before, both (asset,).
+    """
     weights = blend(
         new,
         old,
@@ -291,7 +324,9 @@ def _positions(new: np.ndarray, old: np.ndarray, strategy: "Parameters") -> np.n
 
 
 def sizing_of(strategy: "Parameters") -> tuple[Callable, bool]:
-    """Return the strategy's sizing, and True if it takes the data of the lookback window.
+    """Return the sizing of a strategy.
+
+    The second value is True if the sizing takes the data of the lookback window.
 
     Raises
     ------
@@ -310,12 +345,14 @@ def raw_weights(
     strategy: "Parameters",
     data: "xr.DataArray | None" = None,
 ) -> np.ndarray:
-    """Apply the strategy's `sizing` to the outputs of the liquid assets: raw weights (asset,).
+    """Compute the raw weights (asset,) with the strategy's `sizing`.
 
-    `data` are (field, time, asset), for a sizing that takes them; it gets the assets that it sizes.
+    It is applied to the outputs of the liquid assets. `data` are (field, time, asset), for a sizing that
+    takes them; it gets the assets that it sizes.
 
-    0 where an asset is not liquid or has no output. NaN, so that it is not held even if it was before, where
-    the output is not finite, and, as published, where an asset with a model has no data that day.
+    A raw weight is 0 where an asset is not liquid or has no output. It is not finite where the output is not,
+    and NaN, as published, where an asset with a model has no data that day. Such an asset is not held, even
+    if it was before.
 
     Raises
     ------
@@ -348,12 +385,12 @@ def blend(
     mean: bool = True,
     shorts: bool = False,
 ) -> np.ndarray:
-    """Blend today's raw weights with yesterday's weights, both (asset,) in the same order.
+    """Blend today's raw weights with yesterday's weights.
 
-    With `mean` the mean of both where there was a position, else the raw weight. Nothing where the absolute
-    value is below `min_weight`; without `shorts` nothing where the weight is. The absolute values are scaled
-    to a sum of at most 1, then cut at `max_weight`. An asset without a finite raw weight is not held, even if
-    it was before.
+    Both are (asset,) in the same order. With `mean` the mean of both is taken where there was a position,
+    else the raw weight. A weight becomes 0 where its absolute value is below `min_weight`, or, without
+    `shorts`, where the weight itself is. The absolute values are scaled to a sum of at most 1, then cut at
+    `max_weight`. An asset without a finite raw weight is not held, even if it was before.
     """
     weights = np.where(old == 0, new, (new + old) / 2) if mean else new
     size = np.abs(weights) if shorts else weights
@@ -364,7 +401,9 @@ def blend(
 def without_small_changes(
     weights: np.ndarray, old: np.ndarray, new: np.ndarray, min_change: float
 ) -> np.ndarray:
-    """Return the old weight where the change is smaller than `min_change`, all (asset,).
+    """Replace small changes of weights by the old weights.
+
+    The old weight stays where the change is smaller than `min_change`. All arrays are (asset,).
 
     An asset whose raw weight in `new` is 0 or not finite is closed instead, since it would stay for ever.
     Where the old weights that stay leave less than the others need, the others share the rest of the capital

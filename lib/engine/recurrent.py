@@ -1,4 +1,4 @@
-"""Recurrent layers over time in numpy, forward and backward, for many sequences at once.
+"""Recurrent layers in numpy, forward and backward, for many sequences.
 
 Every layer starts from a zero state. A sequence has its own weights: `w_ih` (sequences, input, gates ·
 hidden), `w_hh` (sequences, hidden, gates · hidden) and `bias` (sequences, gates · hidden). Input and
@@ -21,21 +21,27 @@ ONE = np.array(1, np.float32)  # an array, since a number would be converted in 
 
 
 def by_sequence(array: np.ndarray) -> np.ndarray:
-    """Exchange time and sequences in front, as a view."""
+    """Exchange the first two axes in a view.
+
+    The axes are time and sequences, in either order.
+    """
     return array.swapaxes(0, 1)
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:
-    """Exchange the first two axes, as `by_sequence` does, in contiguous memory.
+    """Exchange the first two axes in contiguous memory.
 
-    In a view the distance between the rows grows with the number of sequences, and the bits of a product with
-    one column depend on it.
+    The values are as in `by_sequence`. In a view the distance between the rows grows with the number of
+    sequences, and the bits of a product with one column depend on it.
     """
     return np.ascontiguousarray(by_sequence(array))
 
 
 def product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Compute `x @ w` (sequences, time, ...) of all days at once, with time in front in memory."""
+    """Compute `x @ w` of all days at once.
+
+    `x` is (sequences, time, ...). The result is (time, sequences, ...), with time in front in memory.
+    """
     out = np.empty((x.shape[1], len(x), w.shape[2]), np.float32)
     np.matmul(x, w, out=by_sequence(out))
     return out
@@ -44,10 +50,13 @@ def product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 def lstm(
     x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute one LSTM layer forward, gates in the order i, f, o, g, `x` being (sequences, time, input).
+    """Compute one LSTM layer forward.
 
-    Returns h (time + 1, sequences, hidden), which begins with the zero state; the gates and, fifth, the cell
-    before the step, (time + 1, 5, sequences, hidden); tanh of the cell (time, sequences, hidden).
+    The gates are in the order i, f, o, g, and `x` is (sequences, time, input).
+
+    The first result is h (time + 1, sequences, hidden), which begins with the zero state. The second has the
+    gates and, fifth, the cell before the step, (time + 1, 5, sequences, hidden). The third is tanh of the
+    cell (time, sequences, hidden).
     """
     (assets, days, _), hidden = x.shape, w_hh.shape[1]
     factors = np.repeat(np.array([-1, -1, -1, -2], np.float32), hidden)
@@ -85,9 +94,10 @@ def lstm(
 
 
 def lstm_back(grad_h: np.ndarray, w_hh: np.ndarray, steps: np.ndarray, tanh_c: np.ndarray) -> np.ndarray:
-    """Compute one LSTM layer backward, from `grad_h` (time, sequences, hidden) to the gates.
+    """Compute one LSTM layer backward.
 
-    `steps` and `tanh_c` are what `lstm` returned; the result is (sequences, time, 4 hidden).
+    The gradient `grad_h` is (time, sequences, hidden). `steps` and `tanh_c` are results of `lstm`. The result
+    is the gradient of the gates (sequences, time, 4 hidden).
     """
     days, assets, hidden = grad_h.shape
     i, f, o, g, before = steps[:-1].swapaxes(0, 1)
@@ -118,13 +128,15 @@ def lstm_back(grad_h: np.ndarray, w_hh: np.ndarray, steps: np.ndarray, tanh_c: n
 def gru(
     x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, b_hn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute one GRU layer forward, gates in the order reset, update, candidate.
+    """Compute one GRU layer forward.
 
-    `x` is (sequences, time, input).
+    The gates are in the order reset, update, candidate, and `x` is (sequences, time, input). `b_hn`
+    (sequences, hidden) is the recurrent bias of the candidate, which the reset gate multiplies; the other
+    biases are in `bias`.
 
-    `b_hn` (sequences, hidden) is the recurrent bias of the candidate, which the reset gate multiplies; the
-    other biases are in `bias`. Returns h (time + 1, sequences, hidden), which begins with the zero state; the
-    gates (time, 3, sequences, hidden); the candidate's recurrent share (time, sequences, hidden).
+    The first result is h (time + 1, sequences, hidden), which begins with the zero state. The second has the
+    gates (time, 3, sequences, hidden). The third is the candidate's recurrent share (time, sequences,
+    hidden).
     """
     (assets, days, _), hidden = x.shape, w_hh.shape[1]
     factors = np.repeat(np.array([-1, -1, 1], np.float32), hidden)
@@ -167,9 +179,10 @@ def gru(
 def gru_back(
     grad_h: np.ndarray, w_hh: np.ndarray, h: np.ndarray, steps: np.ndarray, recalled: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute one GRU layer backward, from `grad_h` (time, sequences, hidden) and the results of `gru`.
+    """Compute one GRU layer backward.
 
-    Returns the gradients of the input's and of the recurrent share of the gates, both
+    The gradient `grad_h` is (time, sequences, hidden). `h`, `steps` and `recalled` are the results of `gru`.
+    The function returns the gradients of the input's and of the recurrent share of the gates, both
     (sequences, time, 3 hidden).
     """
     days, assets, hidden = grad_h.shape
@@ -200,7 +213,10 @@ def gru_back(
 
 
 def rnn(x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, relu: bool) -> np.ndarray:
-    """Compute one plain layer forward: h (time + 1, sequences, hidden), beginning with the zero state."""
+    """Compute one plain layer forward.
+
+    The result is h (time + 1, sequences, hidden), which begins with the zero state.
+    """
     h = np.empty((x.shape[1] + 1, len(x), w_hh.shape[1]), np.float32)
     h[0] = 0
     np.add(product(x, w_ih), bias, out=h[1:])
@@ -217,7 +233,11 @@ def rnn(x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, bias: np.ndarray, rel
 
 
 def rnn_back(grad_h: np.ndarray, w_hh: np.ndarray, h: np.ndarray, relu: bool) -> np.ndarray:
-    """Compute one plain layer backward, from `grad_h` to the gates' share (sequences, time, hidden)."""
+    """Compute one plain layer backward.
+
+    The gradient `grad_h` is (time, sequences, hidden), and `h` is the result of `rnn`. The result is the
+    gradient of the gates' share (sequences, time, hidden).
+    """
     slope = (h[1:] > 0).astype(np.float32) if relu else 1 - h[1:] * h[1:]
     back = np.empty((*grad_h.shape[1:], 1), np.float32)
     dh = grad_h[-1].copy()

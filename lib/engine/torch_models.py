@@ -1,8 +1,8 @@
-"""Batches of models in torch: one module with the parameters of each asset, evaluated for all together.
+"""Batches of models in torch.
 
-Parameters are rows (assets, size): those that training changes, as `torch.nn.utils.parameters_to_vector` lays
-them out. Recurrent layers, for which torch has no batching rule, run as the sweeps of `lib.engine.recurrent`,
-with the same parameters.
+One module has the parameters of each asset, and is evaluated for all together. Parameters are rows (assets,
+size): those that training changes, as `torch.nn.utils.parameters_to_vector` lays them out. Recurrent layers,
+for which torch has no batching rule, run as the sweeps of `lib.engine.recurrent`, with the same parameters.
 """
 
 import copy
@@ -22,7 +22,10 @@ PARAMETERS = (2, 2, 1, 1)  # dimensions of W_ih, W_hh, b_ih, b_hh of one sequenc
 
 
 class NotBatchableError(RuntimeError):
-    """A module, or a use of it, that cannot be evaluated for all assets together."""
+    """An error for a module that cannot be batched.
+
+    The module, or a use of it, cannot be evaluated for all assets together.
+    """
 
 
 class Batch:
@@ -50,7 +53,10 @@ class Batch:
 
     @one_thread
     def outputs(self, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Compute outputs (assets, time) in evaluation mode for `x` (assets, time, feature), float32."""
+        """Compute the outputs (assets, time) in evaluation mode.
+
+        `x` is (assets, time, feature), float32.
+        """
         if len(rows) == 1:
             return self.outputs(*_twice(rows, x))[:1]
         self.model.eval()
@@ -62,9 +68,10 @@ class Batch:
     def loss_and_gradient(
         self, rows: np.ndarray, x: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the mean squared error (assets,) in training mode, and its gradient by `rows`.
+        """Compute the losses and gradients in training mode.
 
-        Random numbers, such as dropout's, are the same for all assets: those that one asset alone would draw.
+        The losses (assets,) are mean squared errors, and the gradients are by `rows`. Random numbers, such as
+        dropout's, are the same for all assets. One asset alone would draw the same numbers.
         """
         if len(rows) == 1:
             losses, gradients = self.loss_and_gradient(*_twice(rows, x, y))
@@ -97,12 +104,18 @@ class Batch:
 
 
 def _versions(model: nn.Module) -> list[tuple[int, int]]:
-    """Return the identity of each buffer and the number of changes made to it."""
+    """Return the identity and version of each buffer.
+
+    The version is the number of changes made to the buffer.
+    """
     return [(id(buffer), buffer._version) for buffer in model.buffers()]
 
 
 def _twice(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Repeat one asset: torch computes a product for one alone in another way, with other last digits."""
+    """Repeat one asset along the first axis.
+
+    Torch computes a product for one asset alone in another way, with other last digits.
+    """
     return tuple(np.repeat(array, 2, axis=0) for array in arrays)
 
 
@@ -112,7 +125,10 @@ def trained(model: nn.Module) -> list[nn.Parameter]:
 
 
 def check_shape(output: torch.Size, inputs: torch.Size) -> None:
-    """Refuse an output that is not one number per day."""
+    """Check that an output is one number per day.
+
+    Another shape raises a `WrongValueError`.
+    """
     if output != inputs[:2]:
         raise WrongValueError(
             f"the model must return one number per day, shape {tuple(inputs[:2])}, not {tuple(output)}."
@@ -120,7 +136,11 @@ def check_shape(output: torch.Size, inputs: torch.Size) -> None:
 
 
 def with_batchable_layers(module: nn.Module) -> nn.Module:
-    """Replace each recurrent layer of a module by an equal one that can be batched."""
+    """Replace the recurrent layers of a module.
+
+    Each is replaced by an equal layer that can be batched. The module changes in place, unless it is a
+    recurrent layer itself.
+    """
     if type(module) in LAYERS:
         return _Recurrent(module)
     if isinstance(module, nn.RNNBase):
@@ -131,7 +151,11 @@ def with_batchable_layers(module: nn.Module) -> nn.Module:
 
 
 class _Recurrent(nn.Module):
-    """A stack of LSTM, GRU or plain recurrent layers from a zero state, with the parameters of torch's."""
+    """A stack of recurrent layers that can be batched.
+
+    The layers are LSTM, GRU or plain layers and start from a zero state. They have the parameters of torch's
+    layers.
+    """
 
     def __init__(self, layer: Any):
         super().__init__()
@@ -167,17 +191,21 @@ class _Recurrent(nn.Module):
 
 
 class _Unavailable:
-    """The last cell state of an LSTM, which the sweep does not return."""
+    """The last cell state of an LSTM, without values.
+
+    The sweep does not return this state, so that a use of its attributes raises a `NotBatchableError`.
+    """
 
     def __getattr__(self, name: str) -> Any:
         raise NotBatchableError("it uses the last cell state of an LSTM")
 
 
 class _Layer(torch.autograd.Function):
-    """h (sequences, time, hidden) of one recurrent layer from its input (sequences, time, input).
+    """A differentiable recurrent layer that runs in numpy.
 
-    The parameters, as torch lays them out, are shared by all sequences or have a leading axis of them. All
-    products are numpy's, whose bits do not depend on which other sequences are in a batch.
+    It computes h (sequences, time, hidden) from its input (sequences, time, input). The parameters, as torch
+    lays them out, are shared by all sequences or have a leading axis of them. All products are numpy's, whose
+    bits do not depend on which other sequences are in a batch.
     """
 
     @staticmethod
@@ -247,12 +275,18 @@ def _numpy(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _stacked(tensor: torch.Tensor, sequences: int, dim: int, kind: str) -> np.ndarray:
-    """Give a parameter a leading axis of sequences, and put an LSTM's gates in the order of the sweep."""
+    """Return a parameter with a leading axis of sequences.
+
+    The gates of an LSTM are put in the order of the sweep.
+    """
     array = _numpy(tensor.expand(sequences, *tensor.shape) if tensor.dim() == dim else tensor)
     return _reordered(array) if kind == "LSTM" else array
 
 
 def _reordered(array: np.ndarray) -> np.ndarray:
-    """Reorder gates of an LSTM along axis 1 from torch's order i, f, g, o to i, f, o, g, or back."""
+    """Swap the last two gates of an LSTM.
+
+    The gates are along axis 1. This turns torch's order i, f, g, o into i, f, o, g, and back.
+    """
     gates = array.reshape(len(array), 4, -1)
     return gates[:, LSTM_ORDER].reshape(array.shape)

@@ -1,8 +1,9 @@
-"""Training of a torch module with options: pooled, with windows, a loss, an optimiser, or early stopping.
+"""Training of a torch module with options.
 
-An example is a day with all assets of the training: (asset, time, feature), of which the last day counts if
-there is a window, and every day if there is none. A missing value is 0 in the input, and has no part in the
-loss. A module whose `forward` takes `known` also receives which days of which assets are known.
+It may be pooled, with windows, a loss, an optimiser, or early stopping. An example is a day with all assets
+of the training: (asset, time, feature), of which the last day counts if there is a window, and every day if
+there is none. A missing value is 0 in the input, and has no part in the loss. A module whose `forward` takes
+`known` also receives which days of which assets are known.
 """
 
 import copy
@@ -28,7 +29,10 @@ DAYS_AT_ONCE = 64  # of windows in memory when outputs are computed
 
 
 class _Examples(NamedTuple):
-    """The examples of a training as tensors; a day is a row."""
+    """The examples of a training as tensors.
+
+    A day is a row.
+    """
 
     x: torch.Tensor  # (asset, time, feature)
     known: torch.Tensor  # (asset, time)
@@ -101,7 +105,11 @@ def fit_with_options(
 def module_outputs(
     model: Any, x: np.ndarray, known: np.ndarray, strategy: "Parameters"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the outputs (asset, time) of a module for all assets together, and where there are any."""
+    """Return the outputs of a module for all assets.
+
+    The outputs (asset, time) are computed for all assets together. The second array is True where there are
+    any.
+    """
     examples = _examples(x, np.zeros(known.shape, x.dtype), known, strategy)
     if isinstance(model, nn.Module):
         model.eval()
@@ -132,7 +140,10 @@ def _examples(x: np.ndarray, y: np.ndarray, known: np.ndarray, strategy: "Parame
 
 
 def _split(days: np.ndarray, horizon: int, strategy: "Parameters") -> tuple[np.ndarray, np.ndarray]:
-    """Return the days to train on and those of the validation; `days` is True for each that can be used."""
+    """Return the days of training and of validation.
+
+    `days` is True for each day that can be used.
+    """
     usable = np.flatnonzero(days)
     if not strategy.validation:
         return usable, usable[:0]
@@ -160,7 +171,7 @@ def _check_target(examples: _Examples, strategy: "Parameters") -> None:
 def _epochs(
     outputs: "_Outputs", days: np.ndarray, losses: list[float], strategy: "Parameters"
 ) -> Iterator[None]:
-    """Train epoch by epoch, and append the losses."""
+    """Train epoch by epoch and append the losses."""
     parameters = [each for each in outputs.model.parameters() if each.requires_grad]
     if strategy.optimiser == "LBFGS":
         optimiser: Any = torch.optim.LBFGS(parameters, lr=strategy.learning_rate)
@@ -192,7 +203,10 @@ def _epochs(
 
 
 class _Outputs:
-    """The outputs of a module for days of a training, and their loss."""
+    """The outputs of a module and their loss.
+
+    They are computed for chosen days of a training.
+    """
 
     def __init__(self, model: nn.Module, examples: _Examples, strategy: "Parameters"):
         self.model, self.examples, self.strategy = model, examples, strategy
@@ -220,11 +234,17 @@ class _Outputs:
         return loss
 
     def of_sequence(self, days: int) -> torch.Tensor:
-        """Return the outputs (time, asset) of the first days as one sequence."""
+        """Return the outputs of days as one sequence.
+
+        The sequence has the first `days` days, and the outputs are (time, asset).
+        """
         return self._checked(self.examples.x[:, :days], self.examples.known[:, :days]).T
 
     def of_windows(self, days: np.ndarray) -> torch.Tensor:
-        """Return the outputs (day, asset) of the last day of each day's window."""
+        """Return the outputs of the windows of days.
+
+        The outputs (day, asset) are of the last day of each day's window.
+        """
         window = self.strategy.window
         at = torch.from_numpy(np.asarray(days)[:, None] + np.arange(1 - window, 1))
         x = self.examples.x[:, at].transpose(0, 1)  # (day, asset, window, feature)
@@ -240,7 +260,10 @@ class _Outputs:
         return torch.stack(each)
 
     def _together(self, x: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """Return the outputs (day, asset, window) of several days in one call."""
+        """Return the outputs of several days in one call.
+
+        They are (day, asset, window).
+        """
         if self._batched is None:
             if any(True for _ in self.model.buffers()):  # of batch normalisation, which training changes
                 raise NotImplementedError

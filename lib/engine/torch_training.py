@@ -1,4 +1,7 @@
-"""Training of any model in torch as published: one per asset, all assets together where torch can."""
+"""Training of any model in torch, as published.
+
+There is one model per asset, and all assets train together where torch can.
+"""
 
 import copy
 import sys
@@ -29,7 +32,10 @@ TOGETHER = 16  # most assets of one call
 
 @contextmanager
 def seeded(strategy: "Parameters") -> Iterator[None]:
-    """Draw torch's random numbers from the strategy's seed; the caller's generators stay as they are."""
+    """Draw torch's random numbers from the strategy's seed.
+
+    The caller's generators stay as they are.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(strategy.seed)
         yield
@@ -37,7 +43,10 @@ def seeded(strategy: "Parameters") -> Iterator[None]:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Limit torch to one thread: its tensors are too small to share, and waiting threads cost time."""
+    """Limit torch to one thread.
+
+    Its tensors are too small to share, and waiting threads cost time.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -47,7 +56,10 @@ def one_torch_thread() -> Iterator[None]:
 
 
 def new_model(strategy: "Parameters") -> nn.Module:
-    """Make a model before training, with the same initial weights for every asset, from the seed."""
+    """Make an untrained model from the strategy's seed.
+
+    Its initial weights are the same for every asset.
+    """
     with seeded(strategy):
         return _new_model(strategy)
 
@@ -58,11 +70,13 @@ def _new_model(strategy: "Parameters") -> nn.Module:
 
 @one_torch_thread()
 def fit(examples: Mapping[str, tuple], strategy: "Parameters") -> dict[str, tuple]:
-    """Train by asset: return the model, the losses before each step, and the output (time,) afterwards.
+    """Train the model of each asset in torch.
+
+    The result is by asset the model, the losses before each step, and the output (time,) afterwards.
 
     `examples` are by asset the sequence (time, feature) and the target (time,), float32. Each asset's
-    training draws its random numbers, those of dropout included, from the strategy's seed alone, so that it
-    is the same whichever other assets are trained, and when it is repeated.
+    training draws its random numbers, including dropout's, from the strategy's seed alone, so that it is the
+    same whichever other assets are trained, and when it is repeated.
     """
     fitted: dict[str, tuple] = {}
     untrained = new_model(strategy)
@@ -84,10 +98,10 @@ def fit(examples: Mapping[str, tuple], strategy: "Parameters") -> dict[str, tupl
 
 @one_torch_thread()
 def fit_panel(training_set: TrainingSet, strategy: "Parameters") -> dict[str, tuple]:
-    """Train with the strategy's options: return by asset the model, the losses, and those in validation.
+    """Train models with the strategy's training options.
 
-    A pooled model is the same object for all assets. A model without parameters that training changes is a
-    rule.
+    The result is by asset the model, the losses, and the losses in validation. A pooled model is the same
+    object for all assets. A model without parameters that training changes is a rule.
     """
     assets, (x, y, known) = training_set.assets, training_set[2:5]
     untrained = new_model(strategy)
@@ -109,7 +123,10 @@ def fit_panel(training_set: TrainingSet, strategy: "Parameters") -> dict[str, tu
 def _check_inputs(
     first: tuple[str, tuple], examples: Mapping[str, tuple[np.ndarray, np.ndarray]], strategy: "Parameters"
 ) -> None:
-    """Report a model of one asset that depends on inputs which a prediction does not show it."""
+    """Report a model that needs inputs missing in prediction.
+
+    A prediction does not show these inputs to a model of one asset.
+    """
     asset, (model, *_) = first
     if not strategy.window:
         _check_single_day(model, examples[asset][0], strategy)
@@ -117,7 +134,10 @@ def _check_inputs(
 
 
 def _check_alone(model: nn.Module, examples: Mapping[str, tuple], strategy: "Parameters") -> None:
-    """Report a model that looks across assets, of which it sees one at a time."""
+    """Report a model that looks across assets.
+
+    Each model sees one asset at a time.
+    """
     if len(examples) < 2:
         return
     days = min(len(x) for x, _ in examples.values())
@@ -135,7 +155,9 @@ def _check_alone(model: nn.Module, examples: Mapping[str, tuple], strategy: "Par
 
 
 def _check_single_day(model: nn.Module, x: np.ndarray, strategy: "Parameters") -> None:
-    """Report a model whose output for the last day depends on earlier days, which a prediction leaves out.
+    """Report a model that depends on earlier days.
+
+    Its output for the last day depends on days that a prediction leaves out.
 
     Raises
     ------
@@ -162,9 +184,10 @@ def _check_single_day(model: nn.Module, x: np.ndarray, strategy: "Parameters") -
 
 @one_thread
 def _fit_together(strategy: "Parameters", x: np.ndarray, y: np.ndarray) -> list[tuple]:
-    """Train on `x` (asset, time, feature) and `y` (asset, time).
+    """Train the models of several assets together.
 
-    Return for each asset the row of parameters with the buffers, the losses and the output.
+    `x` is (asset, time, feature), and `y` (asset, time). The result has for each asset the row of parameters
+    with the buffers, the losses and the output.
     """
     with seeded(strategy):
         batch = Batch(_new_model(strategy))
@@ -181,7 +204,10 @@ def _fit_together(strategy: "Parameters", x: np.ndarray, y: np.ndarray) -> list[
 
 
 def _with(model: nn.Module, row: np.ndarray, buffers: Mapping[str, np.ndarray]) -> nn.Module:
-    """Return a copy of the model with trained parameters and buffers, in evaluation mode."""
+    """Return a copy of the model with trained parameters.
+
+    The copy also has the given buffers and is in evaluation mode.
+    """
     model = copy.deepcopy(model)
     nn.utils.vector_to_parameters(torch.from_numpy(row.copy()), trained(model))
     for name, values in buffers.items():
@@ -228,7 +254,10 @@ def _fit_alone(x: np.ndarray, y: np.ndarray, strategy: "Parameters") -> tuple:
 
 
 def output_of(model: Any, x: np.ndarray) -> np.ndarray:
-    """Compute the output (time,) of a model in evaluation mode for a sequence (time, feature) float32."""
+    """Compute the output of a model in evaluation mode.
+
+    The output is (time,) for a sequence (time, feature), float32.
+    """
     if isinstance(model, nn.Module):
         model.eval()
     with torch.no_grad():

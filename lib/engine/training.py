@@ -1,4 +1,7 @@
-"""Training: from data to trained models, one per asset or one for all, with a report of each fit."""
+"""Training: from data to models, with a report of each fit.
+
+There is one model per asset, or one for all.
+"""
 
 import time
 import warnings
@@ -32,15 +35,23 @@ TOGETHER = 16  # most assets of one call: more would leave the processor's cache
 
 
 class TrainingWarning(UserWarning):
-    """An asset was left out because its model could not be trained."""
+    """A warning about an asset that was left out.
+
+    Its model could not be trained.
+    """
 
 
 class FeatureWarning(UserWarning):
-    """A feature has no value on most days of the training window."""
+    """A warning about a feature with few values.
+
+    The feature has no value on most days of the training window.
+    """
 
 
 def train_model(data: "xr.DataArray", strategy: "Parameters") -> TrainedModels:
-    """Select assets and train a model for each, all from the same initial weights, or one for all of them.
+    """Select assets and train their models.
+
+    Each asset has a model of its own, all from the same initial weights, or all assets share one model.
 
     Parameters
     ----------
@@ -80,7 +91,10 @@ _warned: set[tuple[str, int]] = set()
 
 
 class Fitted(NamedTuple):
-    """A trained model, with its outputs on the days trained on."""
+    """A trained model with its outputs in training.
+
+    The outputs are of the days trained on.
+    """
 
     model: Any
     losses: tuple[float, ...]
@@ -94,15 +108,19 @@ NO_WINDOW = "no day of the training window has all features on it and on the oth
 
 
 def train_windows(windows: "Iterable[xr.DataArray]", strategy: "Parameters") -> list[TrainedModels]:
-    """Train the models of several windows (field, time, asset); see `train_sets`."""
+    """Train the models of several windows of data.
+
+    The windows are (field, time, asset); see `train_sets`.
+    """
     return train_sets([training_set_of(window, strategy) for window in windows], strategy)
 
 
 def train_sets(training_sets: Sequence[TrainingSet], strategy: "Parameters") -> list[TrainedModels]:
-    """Train the models of several windows, which share the calls of the published network.
+    """Train the models of several training sets.
 
-    A model has the same bits as if its window had been trained alone; a batched product in torch does not
-    promise that, so there the windows take turns. `seconds` is the mean of all windows; nothing is warned of.
+    The windows share the calls of the published network. A model has the same bits as if its window had been
+    trained alone; a batched product in torch does not promise that, so there the windows take turns.
+    `seconds` is the mean of all windows. No warnings are issued.
     """
     started = time.perf_counter()
     trained = [TrainedModels(strategy, training_set.window) for training_set in training_sets]
@@ -125,10 +143,11 @@ def train_sets(training_sets: Sequence[TrainingSet], strategy: "Parameters") -> 
 
 
 def _scaled(training_set: TrainingSet, models: TrainedModels, strategy: "Parameters") -> TrainingSet:
-    """Standardise the features if the strategy says so, and store mean and deviation in `models`.
+    """Standardise the features of a training set.
 
-    They are those of the asset's known days or, of a pooled model, of all assets'. A feature that never
-    changes becomes 0.
+    They stay as they are unless the strategy has `scale`. The mean and the deviation are computed from the
+    asset's known days or, for a pooled model, from the known days of all assets. They are stored in `models`.
+    A feature that never changes becomes 0.
     """
     if not strategy.scale:
         return training_set
@@ -142,13 +161,19 @@ def _scaled(training_set: TrainingSet, models: TrainedModels, strategy: "Paramet
 
 
 def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and standard deviation (feature,) of rows (row, feature), float64; 1 in place of 0."""
+    """Return the mean and standard deviation of features.
+
+    Both are (feature,), float64, of rows (row, feature). A deviation of 0 is replaced by 1.
+    """
     mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
     return mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
 
 
 def _fit_sets(sets: Sequence[TrainingSet], strategy: "Parameters") -> list[dict[str, Fitted | str]]:
-    """Train the published network for all windows together: return by window and asset the result."""
+    """Train the published network for all windows together.
+
+    The results are by window and asset.
+    """
     examples = {
         (number, asset): xy
         for number, training_set in enumerate(sets)
@@ -163,7 +188,10 @@ def _fit_sets(sets: Sequence[TrainingSet], strategy: "Parameters") -> list[dict[
 
 
 def _fit_others(training_set: TrainingSet, strategy: "Parameters") -> dict[str, Fitted | str]:
-    """Train models of any other kind: return by asset the result, or why there is none."""
+    """Train models other than the published network.
+
+    The result is by asset the trained model, or the reason why there is none.
+    """
     kind, assets, known = kind_of(strategy), training_set.assets, training_set.known
     if kind == "torch" and not has_options(strategy):
         from lib.engine.torch_training import fit
@@ -198,7 +226,11 @@ def _fit_others(training_set: TrainingSet, strategy: "Parameters") -> dict[str, 
 
 
 def _fit_estimators(training_set: TrainingSet, strategy: "Parameters") -> dict[str, Any]:
-    """Return by asset an estimator without losses, or why there is none."""
+    """Train the estimators of a training set.
+
+    The result is by asset the estimator with empty losses, or the reason why there is none. An asset without
+    a row of features has no result.
+    """
     assets, x, known, y = training_set.assets, training_set.x, training_set.known, training_set.y
     pooled = strategy.scope == "pooled"
     found: dict[str, Any] = {}
@@ -215,10 +247,11 @@ def _fit_estimators(training_set: TrainingSet, strategy: "Parameters") -> dict[s
 
 
 def _fit_published(examples: Mapping[Any, tuple], strategy: "Parameters") -> dict[Any, tuple]:
-    """Train the published network: return by asset the parameters, the losses and the output afterwards.
+    """Train the published network for each asset.
 
-    `examples` are by asset the sequence (time, feature) and the target (time,), float32; so is the output. A
-    model has the same bits whichever others are trained, and in whichever process.
+    The result is by asset the parameters, the losses and the output afterwards. `examples` are by asset the
+    sequence (time, feature) and the target (time,), float32; so is the output. A model has the same bits
+    whichever others are trained, and in whichever process.
     """
     fit_part = partial(
         _fit_together,
@@ -255,10 +288,11 @@ def _fit_together(
 def _divergence(
     losses: tuple[float, ...], output: np.ndarray, target: np.ndarray, strategy: "Parameters"
 ) -> str:
-    """Return why a training is not used; empty if it converged.
+    """Return the reason why a training is not used.
 
-    The mean squared error afterwards is compared with four times the better of the first loss and of a
-    constant. For classes the limit is 1, the error where every class is predicted wrong.
+    The reason is empty if the training converged. The mean squared error afterwards is compared with four
+    times the better of the first loss and of a constant. For classes the limit is 1, the error where every
+    class is predicted wrong.
     """
     with np.errstate(all="ignore"):  # a loss that overflows is reported as not finite
         after = float(np.mean((output - target) ** 2))
@@ -278,7 +312,10 @@ def _divergence(
 
 
 def _add(models: TrainedModels, asset: str, fitted: Fitted, strategy: "Parameters") -> str:
-    """Add a model and its report to `models`, or return why it is left out."""
+    """Add a trained model and its report to `models`.
+
+    The result is the reason why the model is left out, or empty if it was added.
+    """
     model, losses, output, target, validation = fitted
     if strategy.scope == "asset":
         reason = _divergence(losses, output, target, strategy)

@@ -1,4 +1,7 @@
-"""Moving averages, shifts and changes, with what all indicators share: series, windows, argument checks."""
+"""Moving averages and changes, and the basis of all indicators.
+
+The basis is series, windows and checks of arguments.
+"""
 
 import math
 import numbers
@@ -168,7 +171,8 @@ def wma(series: Series, weights: Sequence[float] | np.ndarray | int | None = Non
 def vwma(price: Series, volume: Series, periods: int = 20) -> Series:
     """Return the volume-weighted mean of the last `periods` prices.
 
-    A gap in either series counts as a gap in both. NaN also where no volume was traded in the window.
+    A gap in either series counts as a gap in both. The result is NaN also where no volume was traded in the
+    window.
     """
     n = count("periods", periods)
 
@@ -184,9 +188,9 @@ def vwma(price: Series, volume: Series, periods: int = 20) -> Series:
 
 
 def ema(series: Series, periods: int = 20, warm_periods: int | None = None) -> Series:
-    """Return the exponential mean with factor ``2 / (periods + 1)``.
+    """Return the exponential mean.
 
-    It starts from the mean of the first values.
+    Its factor is ``2 / (periods + 1)``. It starts from the mean of the first values.
 
     Parameters
     ----------
@@ -214,9 +218,9 @@ def ema(series: Series, periods: int = 20, warm_periods: int | None = None) -> S
 
 
 def wilder_ma(series: Series, periods: int = 14, warm_periods: int | None = None) -> Series:
-    """Return the exponential mean with factor ``1 / periods``.
+    """Return the exponential mean of Wilder.
 
-    It starts from the mean of the first `periods` values.
+    Its factor is ``1 / periods``. It starts from the mean of the first `periods` values.
 
     Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
     """
@@ -243,7 +247,7 @@ def tema(series: Series, periods: int = 20, warm_periods: int | None = None) -> 
 def _weighted(series: Series, factors: list[float]) -> Series:
     """Return the weighted mean of the last values.
 
-    The factors are those of `wma`.
+    The factors are the weights of `wma`.
     """
     n = len(factors)
     total_factor = np.cumsum(factors)[-1]  # one after the other; Python's sum of floats rounds only once

@@ -1,4 +1,7 @@
-"""Indicators summed from the first day on: volume by direction, and market breadth."""
+"""Indicators summed from the first day on.
+
+They are volume by direction, and market breadth.
+"""
 
 from typing import Any
 
@@ -88,7 +91,10 @@ def _summed(steps: np.ndarray) -> np.ndarray:
 
 
 def _breadth(prices: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers (time,) of rising and of falling assets."""
+    """Count the rising and the falling assets.
+
+    Both counts are (time,).
+    """
     if np.ndim(prices) != 2:
         raise ValueError(f"prices over time and asset are needed, not {np.ndim(prices)} dimension(s)")
     values = prices.transpose("time", ...) if isinstance(prices, xr.DataArray) else prices

@@ -36,7 +36,7 @@ def rsi(series: Series, ma: Average = 14) -> Series:
 
 
 def stochastic_k(high: Series, low: Series, close: Series, periods: int = 14) -> Series:
-    """Return the place of the close in its recent range.
+    """Return the place of the close in its range.
 
     The place is in percent of the range of the last `periods` days. A day with a gap in any of the three
     series does not count. The result is NaN where the range is 0.
@@ -120,9 +120,9 @@ def tr(high: Series, low: Series, close: Series) -> Series:
 
 
 def atr(high: Series, low: Series, close: Series, ma: Average = 14) -> Series:
-    """Return the average true range in units of the price.
+    """Return the average true range.
 
-    The average of `tr` is `ma`, `wilder_ma` by default.
+    The range is in units of the price. The average of `tr` is `ma`, `wilder_ma` by default.
     """
     return smoothed(tr(high, low, close), ma, wilder_ma)
 

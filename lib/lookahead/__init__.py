@@ -1,4 +1,7 @@
-"""The look-ahead check: a strategy's results for a day must not change with the days after it."""
+"""The check for look-ahead bias.
+
+A strategy's results for a day must not change with the days after it.
+"""
 
 import io
 import sys
@@ -38,15 +41,15 @@ def check(
     days: int = 20,
     seed: int = 0,
 ) -> LeakReport:
-    """Look for look-ahead: in each feature, the selection, the training, and a chain of predictions.
+    """Check a strategy for look-ahead.
 
-    The strategy may be of any kind: a subclass, or functions in place of `load_data`, `train_model` and
-    `predict`, with models and a state of their own. Each result for a random day is first computed from data
-    that end on that day, while the platform's library loads nothing later either. It is compared with the
-    result
+    The check covers each feature, the selection, the training, and a chain of predictions. The strategy may
+    be of any kind: a subclass, or functions in place of `load_data`, `train_model` and `predict`, with models
+    and a state of their own. Each result for a random day is first computed from data that end on that day,
+    while the platform's library loads nothing later either. It is compared with the result
 
     - when the later days are present as noise, and the library loads all it has, as it does in a backtest.
-      Tables that the functions know from elsewhere (variables of another cell, closures, attributes) are
+      Tables that the functions use from elsewhere (variables of another cell, closures, attributes) are
       changed after the day too: arrays, frames, lists and dicts with a time axis. Features see the later
       days too, and are computed once more with gaps planted before the day, which reveals a back-fill;
     - after a call for the last day, with which a backtest begins (on the first three days, in new
@@ -57,14 +60,14 @@ def check(
     function that loads data by itself, except through `strategy.load_data`, which ends on the day in a
     backtest as well; and a function that keeps something between calls. Data and tables are changed
     **in place**, and restored; read-only data are copied first. A feature that spreads the end of its window
-    over the window, such as ``close / close[-1]``, spoils the training without knowing the future: a kind of
-    its own. A result that differs when it is computed again is reported as not deterministic. A result that
-    depends on dates is reported as such: the calendar, or a table of prices.
+    over the window, such as ``close / close[-1]``, spoils the training without using the future. This is a
+    kind of its own. A result that differs when it is computed again is reported as not deterministic. A
+    result that depends on dates is reported as such: the calendar, or a table of prices.
 
     It cannot see a number computed from all data beforehand, such as a mean or a fitted model, which looks
-    like any constant: for that, pass a function that makes the strategy from data. Nor does it see what a
-    function kept from before the check. Files that functions read, and objects that cannot be followed,
-    are named in the report.
+    like any constant: for that, pass a function that makes the strategy from data. Nor does it detect values
+    that a function kept from before the check. Files that functions read, and objects that cannot be
+    followed, are named in the report.
 
     Parameters
     ----------
@@ -131,13 +134,19 @@ def check(
 
 
 def _has_own_code(strategy: Strategy) -> bool:
-    """Return True if a function or method of the strategy is not this project's."""
+    """Return True if a strategy has own code.
+
+    Own code is a function or method that is not part of this project.
+    """
     names = (full_name_of(function) for _, function in functions_of_user(strategy))
     return bool(own_methods(strategy)) or not all(name.startswith("lib.") for name in names)
 
 
 def _watched() -> bool:
-    """Return True if a person sees stderr, in a notebook or a terminal."""
+    """Return True if a person sees stderr.
+
+    A person sees it in a notebook or a terminal.
+    """
     from qnt.graph import is_notebook
 
     return sys.stderr.isatty() or is_notebook()

@@ -29,7 +29,11 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; return 0 if no look-ahead is found, 1 if some is, 3 if it cannot be told."""
+    """Run the look-ahead check and return its exit code.
+
+    The report is printed. The code is 0 if no look-ahead is found, 1 if some is found, and 3 if neither can
+    be shown.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m lib.lookahead",
         description=DESCRIPTION,

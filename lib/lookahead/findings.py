@@ -36,7 +36,9 @@ HEADINGS = {
 
 @dataclass(frozen=True)
 class Leak:
-    """A leak, or what may be one: a difference between two answers that should be the same.
+    """A difference between answers that should be equal.
+
+    The difference is a leak or a possible leak, depending on its kind.
 
     Attributes
     ----------
@@ -69,7 +71,7 @@ class Leak:
     cause: str = ""
 
     def __str__(self) -> str:
-        """Return one sentence."""
+        """Return the finding as one sentence."""
         size = f"by up to {self.size:.3g}" if np.isfinite(self.size) else "where a value appears or vanishes"
         days = f"{self.cases} of the days" if self.cases > 1 else "one of the days"
         what = f"changes with the entries of `{self.cause}` after the day" if self.cause else KINDS[self.kind]
@@ -82,7 +84,9 @@ class Leak:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """The result of `lib.lookahead.check`; print it.
+    """The result of `lib.lookahead.check`.
+
+    ``print(report)`` shows it in plain words.
 
     Attributes
     ----------
@@ -110,16 +114,25 @@ class LeakReport:
 
     @property
     def leaks(self) -> bool:
-        """Return True if the future leaks; findings of other kinds are in `findings` only."""
+        """Return True if a finding is a leak.
+
+        A leak has the kind "future" or "memory". Findings of other kinds are in `findings` only.
+        """
         return any(leak.kind in LEAKS for leak in self.findings)
 
     @property
     def complete(self) -> bool:
-        """Return True if the check saw all it looked at: no chance, no dates, nothing that hides."""
+        """Return True if the check left nothing open.
+
+        A stage that is random or depends on dates leaves a question open, and so does each entry of `unseen`.
+        """
         return not self.unseen and all(leak.kind not in ("random", "dates") for leak in self.findings)
 
     def __str__(self) -> str:
-        """Return plain words, one finding a line."""
+        """Return the report, one finding per line.
+
+        It is in plain words.
+        """
         leaks = [leak for leak in self.findings if leak.kind in LEAKS]
         lines = [
             f"LOOK-AHEAD in {len(leaks)} place{'s' * (len(leaks) > 1)}:",
@@ -144,17 +157,23 @@ class LeakReport:
 
 
 def shortened(items: Iterable[str], most: int = 8) -> str:
-    """Return a list in words; only the number of those beyond the first `most`."""
+    """Return a shortened list as text.
+
+    Only the number of the items beyond the first `most` is given.
+    """
     items = list(items)
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 def merged(leaks: Iterable[tuple[int, Leak]], stages: tuple[str, ...]) -> tuple[Leak, ...]:
-    """Return one finding per stage from those of each day tried (row, finding), in the order of the stages.
+    """Return one finding per stage.
 
-    Of the gravest kind, see `KINDS`: the first in time, with the largest size and the number of days. A stage
-    that is not deterministic on one day is not: what its other days seem to show is chance. Models of another
-    kind may hold the time of their training; as long as their predictions repeat themselves, nothing is said.
+    `leaks` holds the findings of each day tried as (row, finding). The result has the order of `stages`.
+
+    The finding is of the gravest kind, see `KINDS`. It is the first in time, and has the largest size and the
+    number of days. A stage that is not deterministic on one day counts as not deterministic, since the
+    differences on its other days may be chance. Models of another kind may hold the time of their training.
+    They give no finding as long as their predictions repeat themselves.
     """
     grave = list(KINDS).index
     leaks = list(leaks)

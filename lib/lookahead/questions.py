@@ -1,4 +1,7 @@
-"""Questions about a day whose answers must not depend on the days after it, and how two answers compare."""
+"""Questions whose answers must not depend on later days.
+
+The module also compares two answers.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -40,7 +43,10 @@ Questions = dict[str, Callable[[], Answer]]
 
 
 class Difference(NamedTuple):
-    """The place where two answers first differ, and by how much at most."""
+    """The place and size of a difference.
+
+    The place is the first where two answers differ. The size is the largest difference.
+    """
 
     days_before: int  # from the last day of the answer to the first day that differs
     asset: int  # -1 where the answer is not about assets
@@ -53,7 +59,10 @@ class Difference(NamedTuple):
 
 
 def askable(data: "xr.DataArray", strategy: Strategy) -> np.ndarray:
-    """Return the rows with whole windows before them, those of a chain included, and a day after them."""
+    """Return the rows that can be tried.
+
+    Such a row has whole windows before it, also for the other days of a chain, and a day after it.
+    """
     periods = sorted((strategy.lookback_period, strategy.train_period))
     rows = np.arange(CHAIN - 1, data.sizes["time"] - 1)
     time = data.time.values
@@ -71,7 +80,10 @@ def askable(data: "xr.DataArray", strategy: Strategy) -> np.ndarray:
 
 
 def random_gaps(data: "xr.DataArray", row: int, rng: np.random.Generator) -> np.ndarray:
-    """Return places of gaps, (time, asset): one to three days up to the row, in about half of the assets."""
+    """Return random places of gaps (time, asset).
+
+    The gaps cover one to three days up to the row, in about half of the assets.
+    """
     gaps = np.zeros(data.shape[1:], bool)
     chosen = rng.permutation(data.sizes["asset"])[: (data.sizes["asset"] + 1) // 2]
     gaps[row + 1 - rng.integers(1, 4) : row + 1, chosen] = True
@@ -79,7 +91,10 @@ def random_gaps(data: "xr.DataArray", row: int, rng: np.random.Generator) -> np.
 
 
 def first_row(data: "xr.DataArray", row: int, period: int) -> int:
-    """Return the first row of the calendar days that end on a row, as `backtest_ml` cuts them."""
+    """Return the first row of a period.
+
+    The period has calendar days and ends on `row`. `backtest_ml` cuts its windows in the same way.
+    """
     return int(np.searchsorted(data.time.values, data.time.values[row] - np.timedelta64(period, "D")))
 
 
@@ -94,12 +109,12 @@ def questions_about(
     trained: dict[str, TrainedModels] | None = None,
     later: int = LATER,
 ) -> Questions:
-    """Return the questions about a row of data, by stage.
+    """Return the questions about a row by stage.
 
-    Only features see rows after it, if any, at most `later`. Whatever loads data through the strategy gets
-    them up to the row, as in a backtest. `trained` keeps the models of the published network by what they
-    were trained on. Without it that network is not trained, unless the strategy has another sizing than the
-    published one: the questions are about its examples, and there is no prediction.
+    Only features see rows after `row`, if there are any, and at most `later` of them. Data that are loaded
+    through the strategy end on the row, as in a backtest. `trained` keeps the models of the published network
+    by their parameters and examples. Without it that network is not trained, unless the strategy has another
+    sizing than the published one. The questions are then about its examples, and there is no prediction.
     """
     index = data.get_index("asset")
     first = first_row(data, row, strategy.lookback_period)
@@ -172,28 +187,39 @@ def questions_about(
 
 
 def feature_labels(strategy: Strategy) -> list[str]:
-    """Return the names of the stages of the features, numbered where two have the same name."""
+    """Return the stage names of the features.
+
+    Features of the same name are numbered.
+    """
     names = feature_names(strategy)
     return [f"feature {name}" + f" ({k + 1})" * (names.count(name) > 1) for k, name in enumerate(names)]
 
 
 def uses_features(strategy: Strategy) -> bool:
-    """Return False where `train_model` and `predict` are overridden, and the features are as published."""
+    """Return True if the strategy uses features.
+
+    It does not if `train_model` and `predict` are overridden while `features` and `selection` are as
+    published.
+    """
     published_ones = (Strategy.features, Strategy.selection)
     both = {"train_model", "predict"} <= set(own_methods(strategy))
     return not both or (strategy.features, strategy.selection) != published_ones
 
 
 def depends_on_examples_only(strategy: Strategy) -> bool:
-    """Return True if features, selection and target are the only code of the user's own."""
+    """Return True if training depends on examples only.
+
+    Features, selection and target are then the only code of the user's own.
+    """
     return uses_methods_of_strategy(strategy) and is_published(strategy)
 
 
 def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedModels]) -> Any:
-    """Return the models of a training window, from `trained` where the examples are the same.
+    """Return the models of a training window.
 
-    The training of the published network is a function of the examples and the parameters alone, so that it
-    need not be repeated. A model, or a method, of the user's own may read anything: it always trains anew.
+    They are taken from `trained` if the examples are the same. The training of the published network is a
+    function of the examples and the parameters alone, so it need not be repeated. A model, or a method, of
+    the user's own may read anything: it always trains anew.
     """
     if not depends_on_examples_only(strategy):
         return strategy.train_model(data)
@@ -213,12 +239,18 @@ def _train(strategy: Strategy, data: "xr.DataArray", trained: dict[str, TrainedM
 
 
 def answers_to(questions: Questions) -> dict[str, Answer]:
-    """Return the answers by stage; an error of the user's functions takes the place of an answer."""
+    """Return the answers by stage.
+
+    An error of the user's functions takes the place of an answer.
+    """
     return {stage: answer_to(ask) for stage, ask in questions.items()}
 
 
 def answer_to(ask: Callable[[], Result]) -> Result | str:
-    """Return the result of `ask`, or the error that it raised."""
+    """Return the result of `ask` or its error.
+
+    The error is returned as text.
+    """
     try:
         return ask()
     except Exception as error:
@@ -226,7 +258,10 @@ def answer_to(ask: Callable[[], Result]) -> Result | str:
 
 
 def difference(base: Answer, answer: Answer) -> Difference | None:
-    """Return the difference between two answers, None where they are the same up to rounding."""
+    """Return the difference between two answers.
+
+    The result is None if they are the same up to rounding.
+    """
     if isinstance(base, str) or isinstance(answer, str):
         return None if isinstance(base, type(answer)) and base == answer else _error(base, answer)
     if isinstance(base, list) or isinstance(answer, list):
@@ -245,10 +280,13 @@ def difference(base: Answer, answer: Answer) -> Difference | None:
 
 
 def _whole_window(base: np.ndarray, same: np.ndarray) -> bool:
-    """Return True if the days that differ, (time, asset), reach into the first half of those with a value.
+    """Return True if the whole window differs.
 
-    Then each value depends on the window as a whole, as after a division by its last or largest value. What
-    reads some days ahead, or fills a gap, changes the last days alone.
+    `same` (time, asset) is False where the answers differ. In each asset that differs, the first such day
+    must lie in the first half of its days with a value. Assets with fewer than four values do not count.
+
+    Each value then depends on the window as a whole, as after a division by its last or largest value. A
+    function that reads some days ahead, or fills a gap, changes the last days alone.
     """
     some = np.isfinite(base).any(axis=tuple(range(base.ndim - 2)))
     reach = []

@@ -1,8 +1,8 @@
-"""Tables that a strategy's functions know besides their arguments, such as prices of another cell.
+"""Tables that a strategy's functions use besides their arguments.
 
-The functions are followed through their globals, closures, defaults and attributes. Each array, frame, list
-or dict with a time axis can be changed after a day, like the data themselves. What has no time axis, or
-cannot be changed or followed, is named.
+Prices of another cell are an example. The functions are followed through their globals, closures, defaults
+and attributes. Each array, frame, list or dict with a time axis can be changed after a day, like the data
+themselves. What has no time axis, or cannot be changed or followed, is named.
 """
 
 import datetime
@@ -46,7 +46,9 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a time axis, which a strategy's functions refer to.
+    """A table with a time axis.
+
+    The functions of a strategy refer to it.
 
     Attributes
     ----------
@@ -66,12 +68,15 @@ class Table:
     axis: int = 0
 
     def __str__(self) -> str:
-        """Name the variable and who refers to it."""
+        """Return the variable and its owner as text."""
         return f"`{self.name}` ({self.owner})"
 
     @contextmanager
     def changed_after(self, day: np.datetime64, rng: np.random.Generator) -> Iterator[None]:
-        """Replace the entries after a day by noise, in place, within a ``with``."""
+        """Replace the entries after a day by noise.
+
+        They are changed in place, and restored at the end of the ``with``.
+        """
         later = np.flatnonzero(self.times > day)
         with ExitStack() as restored:
             if len(later):
@@ -97,7 +102,10 @@ class Known:
 
     @contextmanager
     def changed_after(self, day: np.datetime64, rng: np.random.Generator) -> Iterator[None]:
-        """Replace all entries of all tables after a day by noise, within a ``with``."""
+        """Replace later entries of all tables by noise.
+
+        The entries after `day` are changed in place, and restored at the end of the ``with``.
+        """
         with ExitStack() as stack:
             for table in self.tables:
                 stack.enter_context(table.changed_after(day, rng))
@@ -105,15 +113,19 @@ class Known:
 
 
 def known_to(strategy: Strategy, data: "xr.DataArray", others: Iterable[Reference] = ()) -> Known:
-    """Follow the functions of a strategy, and `others`, to all they know besides their arguments.
+    """Return the objects that a strategy's functions use.
 
-    `data` say how long a time axis without labels is, and which texts name assets.
+    The functions of the strategy and `others` are followed to all objects besides their arguments. `data`
+    give the length of a time axis without labels, and the names of the assets.
     """
     return _Walk(data).follow([*functions_of_user(strategy), *others])
 
 
 def functions_of_user(strategy: Strategy) -> list[Reference]:
-    """Return the strategy's functions, overriding methods and attributes of its own, by stage."""
+    """Return a strategy's functions by stage.
+
+    Overriding methods and attributes of its own are included.
+    """
     found: list[Reference] = [
         (name, find("feature", item, feature))
         for name, item in zip(feature_labels(strategy), strategy.features, strict=True)
@@ -241,7 +253,10 @@ class _Walk:
 
 
 def _labelled(value: Any) -> list[tuple[np.ndarray, int]] | None:
-    """Return the time axes (times, axis) of a labelled object, None of any other."""
+    """Return the time axes of a labelled object.
+
+    Each axis is a pair (times, axis). The result is None for any other object.
+    """
     kind = type(value).__module__.partition(".")[0]
     if kind == "pandas" and isinstance(value, pd.Index):
         return []
@@ -267,7 +282,10 @@ def _labelled(value: Any) -> list[tuple[np.ndarray, int]] | None:
 
 
 def _times(index: pd.Index) -> np.ndarray | None:
-    """Return the dates of an index as datetime64[ns], None where it holds none."""
+    """Return the dates of an index.
+
+    They are datetime64[ns]. The result is None if the index holds no dates.
+    """
     if isinstance(index, pd.MultiIndex):
         levels = (index.get_level_values(k) for k in range(index.nlevels))
         return next((times for level in levels if (times := _times(level)) is not None), None)
@@ -297,7 +315,10 @@ def _is_array(value: Any) -> bool:
 
 
 def _is_numbers(value: Any) -> bool:
-    """Return True for a list, tuple, set or dict of plain values only."""
+    """Return True for a container of plain values.
+
+    The container is a list, tuple, set or dict, and has no other values.
+    """
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, list | tuple | set | frozenset):
@@ -306,7 +327,10 @@ def _is_numbers(value: Any) -> bool:
 
 
 def _is_computed(value: Any) -> bool:
-    """Return True for a number with more digits than one writes by hand."""
+    """Return True if a number looks computed.
+
+    It has more than `DIGITS` significant digits, which is more than a person writes by hand.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return False
     mantissa = f"{float(value):.15e}".partition("e")[0].replace(".", "").lstrip("-").rstrip("0")
@@ -330,7 +354,10 @@ def _as_array(value: Any) -> np.ndarray:
 
 
 def _change(value: Any, later: np.ndarray, axis: int, rng: np.random.Generator, restored: ExitStack) -> None:
-    """Replace the entries at `later` along an axis by noise; `restored` puts them back when it ends."""
+    """Replace entries along an axis by noise.
+
+    `later` gives their places. `restored` puts the old entries back when it ends.
+    """
     if isinstance(value, dict):
         keys = [list(value)[k] for k in later]
         _replace_items(value, keys, [value[key] for key in keys], list(value.values()), rng, restored)
@@ -403,7 +430,10 @@ def _noisy(item: Any, rng: np.random.Generator) -> Any:
 
 
 def noise_like(pool: Any, kept: Any, rng: np.random.Generator) -> np.ndarray:
-    """Return noise in the form of `kept`, of the size and kind that the values of `pool` have."""
+    """Return noise in the form of `kept`.
+
+    It has the size and kind of the values of `pool`.
+    """
     shape = np.shape(kept)
     kind = getattr(kept, "dtype", np.asarray(kept).dtype)
     values = np.asarray(pool)

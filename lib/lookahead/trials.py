@@ -1,4 +1,7 @@
-"""The trials of the look-ahead check: a question is asked again while one thing is changed."""
+"""The trials of the look-ahead check.
+
+A question is computed again while one thing is changed.
+"""
 
 import io
 import multiprocessing
@@ -49,7 +52,10 @@ Result = TypeVar("Result")
 
 
 class Trials:
-    """The trials of a strategy, `make(data)`, on some rows of `data` (field, time, asset)."""
+    """The trials of a strategy on some rows.
+
+    `make(data)` returns the strategy. The rows are days of `data` (field, time, asset).
+    """
 
     def __init__(
         self,
@@ -70,7 +76,10 @@ class Trials:
         self.stages = tuple(["load_data"] * self.loads + list(self._questions(data, rows[0])))
 
     def future(self, row: int) -> Iterator[Leak]:
-        """Yield stages whose answer changes when later days are noise and the library loads all it has."""
+        """Yield findings where later days change an answer.
+
+        The later days are replaced by noise, and the library loads all it has.
+        """
         past = self.data[:, : row + 1]
         day = past.time.values[-1]
         self.trained.clear()  # of no use on another day
@@ -89,7 +98,10 @@ class Trials:
                 yield self._leak(stage, kind, row, found, cause)
 
     def loading(self, row: int) -> Iterator[Leak]:
-        """Yield a leak where an overridden `load_data` returns other values when it can load later days."""
+        """Yield a leak where `load_data` reads later days.
+
+        An overridden `load_data` then returns other values when it can load later days.
+        """
         day = self.data.time.values[row]
         strategy = self.make(self.data[:, : row + 1])
         period = max(strategy.lookback_period, strategy.train_period)
@@ -111,7 +123,10 @@ class Trials:
             yield Leak("load_data", "future", when, str(both[found.asset]), found.size)
 
     def dates(self, row: int) -> Iterator[Leak]:
-        """Yield the stages whose answer changes under other dates; `future` comes first."""
+        """Yield findings where other dates change an answer.
+
+        `future` must run first.
+        """
         past = self.data[:, : row + 1]
         moved = past.assign_coords(time=past.time.values + CYCLE)
         with data_limit(past.time.values[-1]), loads_shifted(type(self.make(past)), CYCLE):
@@ -122,10 +137,11 @@ class Trials:
                 yield self._leak(stage, "dates", row, found)
 
     def memory(self, rows: list[int]) -> list[tuple[int, Leak]] | None:
-        """Return the stages whose answer changes after questions about the last day, as a backtest begins.
+        """Return findings where earlier calls change an answer.
 
-        Each row's answers come from processes in which nothing was asked before, so nothing may have been
-        asked in this one. None where there are no such processes.
+        The earlier calls are about the last day, with which a backtest begins. The answers for each row come
+        from copies of this process, so no answer may have been computed in it before. The result is None if
+        such a copy gives no answer.
         """
         if not rows:
             return []
@@ -155,14 +171,21 @@ class Trials:
         return answers_to(questions_about(strategy, past, row, self.gaps[row]))
 
     def _alone(self, row: int, times: int) -> dict[str, list[Answer]]:
-        """Return by stage the answers to the same question, asked so many times in a row."""
+        """Return repeated answers for one row by stage.
+
+        Each question is computed `times` times in a row.
+        """
         past = self.data[:, : row + 1]
         with data_limit(past.time.values[-1]):
             questions = [questions_about(self.make(past), past, row, self.gaps[row]) for _ in range(times)]
             return {stage: [answer_to(each[stage]) for each in questions] for stage in questions[0]}
 
     def _kind(self, stage: str, row: int, noisy: Answer, longer: Answer | None, found: Difference) -> str:
-        """Return the kind of leak, where an answer changes with later days or with noise in them."""
+        """Return the kind of a finding.
+
+        `longer` is the answer with the later days, None for stages other than features. `noisy` is the answer
+        with noise on these days.
+        """
         past = self.data[:, : row + 1]
         day = past.time.values[-1]
         with data_limit(day):
@@ -184,7 +207,10 @@ class Trials:
         return "future"
 
     def _cause(self, stage: str, row: int) -> str:
-        """Return the table whose later entries change an answer, if one alone does."""
+        """Return the table that causes a leak.
+
+        Its later entries alone change the answer. The name is empty if no table does so.
+        """
         past = self.data[:, : row + 1]
         for table in self.known.tables:
             with table.changed_after(past.time.values[-1], self.rng):
@@ -198,7 +224,10 @@ class Trials:
     def _answers(
         self, data: "xr.DataArray", row: int, stages: Iterable[str] | None = None, **options: Any
     ) -> dict[str, Answer]:
-        """Return by stage the answers on changed data; the error, where no strategy can be made."""
+        """Return the answers on changed data by stage.
+
+        The error is the answer if no strategy can be made.
+        """
         stages = self.base if stages is None else stages
         questions = answer_to(lambda: self._questions(data, row, **options))
         if isinstance(questions, str):
@@ -224,7 +253,11 @@ def _asked(stage: str, ask: Callable[[], Answer], day: np.datetime64) -> Answer:
 
 @contextmanager
 def other_future(data: "xr.DataArray", row: int, rng: np.random.Generator) -> Iterator[None]:
-    """Replace all values after a row by noise around the mean before it, in place, within the ``with``."""
+    """Replace all values after a row by noise.
+
+    The noise lies around the mean up to the row. The values are changed in place, and restored at the end of
+    the ``with``.
+    """
     later = data.values[:, row + 1 :]
     kept = later.copy()
     mean = np.nanmean(
@@ -244,9 +277,10 @@ _shifting: ContextVar[bool] = ContextVar("shifting", default=False)
 
 @contextmanager
 def loads_shifted(kind: type[Strategy], by: np.timedelta64) -> Iterator[None]:
-    """Let `load_data` and `load_range` of strategies return the same prices under other dates.
+    """Shift the dates of data that strategies load.
 
-    Within the ``with``, a load that ends on a moved day returns what it returned before the days moved.
+    Within the ``with``, a load of `load_data` or `load_range` that ends on a moved day returns the same
+    prices as before the days moved, under the moved dates.
     """
 
     def moved(method: Any, owner: type) -> Callable:
@@ -279,9 +313,10 @@ _hooked: list[bool] = []
 
 @contextmanager
 def recorded_files(found: set[str]) -> Iterator[None]:
-    """Add the files that functions read, and the connections that they make, to `found`.
+    """Record files and connections that functions open.
 
-    What the platform's library, an import or Python itself reads does not count, nor what other threads read.
+    Their names are added to `found`. Reads by the platform's library, by an import or by Python itself do not
+    count, nor do reads in other threads.
     """
     if not _hooked:
         sys.addaudithook(_record)  # which cannot be removed again; outside of the ``with`` it does nothing
@@ -319,10 +354,10 @@ def _record(event: str, arguments: tuple) -> None:
 
 
 def in_child(function: Callable[[], Result]) -> Result | None:
-    """Return what a function returns in a copy of this process, which keeps nothing of the call.
+    """Return a function's result from a child process.
 
-    None where processes cannot be copied safely (all but Linux), or where the copy dies or takes more than
-    `SECONDS`.
+    The child is a copy of this process, which keeps nothing of the call. The result is None where processes
+    cannot be copied safely (all systems but Linux), or where the copy dies or takes more than `SECONDS`.
     """
     if sys.platform != "linux":
         return None

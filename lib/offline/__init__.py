@@ -1,8 +1,9 @@
-"""A stand-in for Quantiacs' library qnt, found by `import qnt` where the real one is not installed.
+"""A stand-in for Quantiacs' library qnt.
 
-It lies in this folder, which `import lib` adds to the end of Python's path. The folder `qnt` beside `lib`
-makes `import qnt.ta` and the like work before that: it has no `__init__.py` and so is a namespace package, to
-which Python prefers an installed `qnt`, wherever that stands on the path.
+``import qnt`` finds it where the real one is not installed. It lies in this folder, which `import lib` adds
+to the end of Python's path. The folder `qnt` beside `lib` makes `import qnt.ta` and the like work before
+that: it has no `__init__.py` and so is a namespace package, to which Python prefers an installed `qnt`,
+wherever that stands on the path.
 """
 
 import importlib
@@ -17,7 +18,10 @@ HERE = Path(__file__).parent
 
 
 class NotCoveredError(AttributeError, NotImplementedError):
-    """The error for parts of the real library that the stand-in lacks."""
+    """The error for parts that the stand-in lacks.
+
+    The real library has these parts.
+    """
 
 
 def is_stand_in() -> bool:
@@ -27,7 +31,10 @@ def is_stand_in() -> bool:
 
 
 def install() -> None:
-    """Make `import qnt` find the stand-in, unless there is an installed library."""
+    """Make `import qnt` find the stand-in.
+
+    Nothing changes where the library is installed.
+    """
     if str(HERE) not in sys.path and is_stand_in():
         # At the end of the path, so that a real qnt is preferred, even one installed later.
         sys.path.append(str(HERE))
@@ -35,7 +42,10 @@ def install() -> None:
 
 
 def load(name: str) -> None:
-    """Import a module of the stand-in in place of the module of the folder `qnt` that calls this."""
+    """Import a module of the stand-in.
+
+    The module replaces the one of the folder `qnt` that calls this function.
+    """
     install()
     for module in ("qnt", name):
         sys.modules.pop(module, None)
@@ -43,9 +53,10 @@ def load(name: str) -> None:
 
 
 def uncovered(module_name: str) -> Callable[[str], Any]:
-    """Return the `__getattr__` of the stand-in's module `module_name`, called while that is imported.
+    """Return the `__getattr__` of a module of the stand-in.
 
-    It raises `NotCoveredError`, an `AttributeError`, for every name, so that `hasattr` and `inspect` work.
+    The module `module_name` calls this function while it is imported. `__getattr__` raises an
+    `AttributeError`, in most cases a `NotCoveredError`, for every name, so that `hasattr` and `inspect` work.
     """
     module = sys.modules[module_name]
     # `from m import name` replaces this sentence by "cannot import name", except where m is a package: there
@@ -65,7 +76,10 @@ def uncovered(module_name: str) -> Callable[[str], Any]:
 
 
 def not_covered(what: str) -> str:
-    """Return the sentence about something of the real library that the stand-in lacks."""
+    """Return the message about an uncovered part.
+
+    The stand-in lacks the part `what` of the real library.
+    """
     return (
         f"{what} is not covered by the stand-in for qnt, which is used because qnt is not installed. If the "
         "name is right, the real library has it: install qnt (see README.md) or run this on Quantiacs."
@@ -73,7 +87,10 @@ def not_covered(what: str) -> str:
 
 
 class _UncoveredModules:
-    """The last import finder, which refuses every unknown module below `qnt.` with a sentence."""
+    """An import finder for unknown modules below `qnt`.
+
+    It is the last finder and refuses every such module with a sentence.
+    """
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:

@@ -1,8 +1,8 @@
-"""The recursions behind qnt.stats in plain numpy: daily returns of a portfolio, and holding times.
+"""The recursions behind qnt.stats in plain numpy.
 
-Arrays are (time, asset). Trades happen at the open; `weights` are the targets at that open, `tradable`
-says where a trade is possible, `open_` and `close` repeat their last value in gaps, `slippage` is the price
-paid per share traded.
+They are daily returns of a portfolio, and holding times. Arrays are (time, asset). Trades happen at the open;
+`weights` are the targets at that open, `tradable` says where a trade is possible, `open_` and `close` repeat
+their last value in gaps, `slippage` is the price paid per share traded.
 """
 
 import numpy as np
@@ -12,10 +12,12 @@ EPS = 1e-7
 
 @np.errstate(all="ignore")
 def portfolio_returns(weights, tradable, open_, close, slippage, dividends):
-    """Return the relative return (time,) of the whole portfolio; 0 where it is not finite.
+    """Return the relative returns of the whole portfolio.
 
-    Equity in shares that cannot be traded is set aside at the open; the rest is spread over the others. Such
-    shares are dropped the next day, as the company may no longer exist.
+    The result has the shape (time,) and is 0 where a return is not finite.
+
+    Equity in shares that cannot be traded is set aside at the open, and the rest is spread over the others.
+    Such shares are dropped the next day, as the company may no longer exist.
     """
     overnight = np.diff(open_, axis=0, prepend=open_[:1]) + dividends
     intraday = close - open_
@@ -39,9 +41,10 @@ def portfolio_returns(weights, tradable, open_, close, slippage, dividends):
 
 @np.errstate(all="ignore")
 def asset_returns(weights, tradable, open_, close, slippage, dividends):
-    """Return the relative returns (time, asset) of each asset traded alone, with its own equity of 1.
+    """Return the relative returns of single assets.
 
-    While an asset cannot be traded its shares and its equity stand still.
+    Each asset is traded alone, with its own equity of 1. The result has the shape (time, asset). While an
+    asset cannot be traded, its shares and its equity stand still.
     """
     overnight = np.diff(open_, axis=0, prepend=open_[:1]) + dividends
     overnight[0] = 0
@@ -59,7 +62,9 @@ def asset_returns(weights, tradable, open_, close, slippage, dividends):
 
 @np.errstate(all="ignore")
 def holding_log(weights):
-    """Return the amounts sold and the bars for which they were held; 0 where nothing was sold.
+    """Return the amounts sold and their holding times.
+
+    Both have the shape (time, asset) and are 0 where nothing was sold. Holding times are in bars.
 
     A growing position gets younger in proportion, a reduced one keeps its age, and one that changes sides
     starts at 0. Changes below 1e-7 and non-finite weights are ignored.
@@ -82,7 +87,10 @@ def holding_log(weights):
 
 
 def _sum(values):
-    """Return the sum without NaN, added in sequence to round as the platform does."""
+    """Return the sum without NaN.
+
+    Values are added in sequence, so that the sum is rounded as on the platform.
+    """
     return np.add.accumulate(np.where(np.isnan(values), 0.0, values))[-1]
 
 

@@ -1,8 +1,9 @@
-"""The market of the offline engine: the file that `QNT_OFFLINE_MARKET` names, or else a synthetic one.
+"""The market of the stand-in.
 
-A synthetic market is generated on first use and cached in the folder `QNT_OFFLINE_CACHE`, by default one in
-`XDG_CACHE_HOME` or `~/.cache`, in files of numpy in which every array has a checksum. A file is replaced
-atomically, and a damaged one counts as missing.
+It is the file that `QNT_OFFLINE_MARKET` names, or else a synthetic one. A synthetic market is generated on
+first use and cached in the folder `QNT_OFFLINE_CACHE`, by default one in `XDG_CACHE_HOME` or `~/.cache`, in
+files of numpy in which every array has a checksum. A file is replaced atomically, and a damaged one counts as
+missing.
 """
 
 import hashlib
@@ -39,17 +40,21 @@ JUMP = 1.8  # a close above 1.8 times the last one, or below its 1.8th part, as 
 
 
 class MarketError(UserError, ValueError):
-    """The error for a market that cannot be used: names the file, the fault and the expected layout."""
+    """The error for a market that cannot be used.
+
+    The message about a market file names the file, the fault and the expected layout.
+    """
 
 
 def load(path: str | Path, fields: tuple[str, ...] = FIELDS, as_served: bool = False) -> xr.DataArray:
-    """Read and check a market file, NetCDF 3 or 4.
+    """Read and check a market file.
 
-    Dims, fields and assets may be in any order in the file; further fields are ignored. Returns float64 of
-    dims (field, time, asset), with these fields, time ascending, assets sorted. With `as_served` the assets
-    keep the file's order, labels have the dtype object, and the file's days may descend, as they do in an
-    answer of the platform's crypto service. MarketError for a file that is missing, unreadable, not of this
-    layout or has impossible values.
+    The file is NetCDF 3 or 4. Its dims, fields and assets may be in any order, and further fields are
+    ignored. The result is float64 of dims (field, time, asset), with these fields, ascending days and sorted
+    assets. With `as_served` the assets keep the file's order, labels have the dtype object, and the file's
+    days may descend, as they do in an answer of the platform's crypto service.
+
+    MarketError is raised for a file that is missing, unreadable, not of this layout or has impossible values.
     """
     path = Path(path).expanduser()
     try:
@@ -78,7 +83,10 @@ def _refusal(path: Path, fault: str, fields: tuple[str, ...]) -> MarketError:
 
 
 def labelled_as_served(market: xr.DataArray) -> xr.DataArray:
-    """Return a market with labels of the dtype object, as the platform's crypto loader has them."""
+    """Return a market with labels of dtype object.
+
+    The platform's crypto loader returns such labels for fields and assets.
+    """
     return market.assign_coords({dim: market[dim].values.astype(object) for dim in ("field", "asset")})
 
 
@@ -111,7 +119,10 @@ def _normal(dataset: xr.Dataset, wanted: tuple[str, ...], as_served: bool) -> xr
 
 
 def oddities(market: xr.DataArray) -> list[str]:
-    """Return a sentence for each thing about a market that is possible but hardly intended."""
+    """Return a sentence for each oddity of a market.
+
+    An oddity is possible but hardly intended.
+    """
     found = []
     if not (market.sel(field="is_liquid").values > 0).any():
         found.append("has no asset that is ever liquid: is_liquid is nowhere above 0, nothing can be traded.")
@@ -167,12 +178,14 @@ def _days(time: xr.DataArray) -> pd.DatetimeIndex:
 
 
 def read(kind: str, start: Day, end: Day) -> xr.DataArray:
-    """Read a competition's market from `start` to `end`, both included.
+    """Read a competition's market between two days.
 
-    Hours count where the platform's loader compares them. Returns a new float64 DataArray (field, time,
-    asset) named like the loader's: fields as the competition has them, time ascending, assets sorted or in
-    the platform's order, NaN where there are no data. A market file serves every kind whose fields it has.
-    MarketError for an unknown `kind` and for a file that is missing, unreadable or malformed.
+    Both `start` and `end` are included, and hours count where the platform's loader compares them. The result
+    is a new float64 DataArray (field, time, asset) named like the loader's. Its fields are as the competition
+    has them, its days ascend, and its assets are sorted or in the platform's order. It is NaN where there are
+    no data. A market file serves every kind whose fields it has.
+
+    MarketError is raised for an unknown `kind` and for a file that is missing, unreadable or malformed.
     """
     data, first = _market(kind), pd.Timestamp(start)
     window = slice(first if RULES[kind].has_hours else first.normalize(), pd.Timestamp(end))
@@ -180,9 +193,10 @@ def read(kind: str, start: Day, end: Day) -> xr.DataArray:
 
 
 def last_day(kind: str | None = None) -> np.datetime64:
-    """Return the last day of the market, datetime64[D], which serves as today.
+    """Return the last day of the market.
 
-    Without `kind` it is that of the first competition whose fields the market has.
+    It is a datetime64[D] and serves as today. Without `kind` it is the last day of the first competition
+    whose fields the market has.
     """
     if kind is None:
         for name in RULES:
@@ -192,17 +206,23 @@ def last_day(kind: str | None = None) -> np.datetime64:
 
 
 def is_synthetic() -> bool:
-    """Return whether the market is generated rather than read from a file."""
+    """Return True if the market is generated.
+
+    Otherwise it is read from a file.
+    """
     return not os.environ.get("QNT_OFFLINE_MARKET")
 
 
 def ever_liquid(kind: str) -> bool:
-    """Return whether any asset of the market is liquid on any day."""
+    """Return True if any asset is ever liquid."""
     return bool((_market(kind).sel(field="is_liquid") > 0).any())
 
 
 def describe() -> str:
-    """Return what the prices are, in words for a title or a sentence."""
+    """Return the source of the prices in words.
+
+    The words fit a title or a sentence.
+    """
     if is_synthetic():
         return "a synthetic market (random numbers, not real prices)"
     return f"the market file {valid_text(Path(os.environ['QNT_OFFLINE_MARKET']).name)}"
@@ -249,7 +269,10 @@ def _generated(name: str) -> xr.DataArray:
 
 
 def kept(name: str, make: Callable[[], xr.DataArray]) -> xr.DataArray:
-    """Return the array cached as `name`; else make it and cache it in the first writable folder."""
+    """Return the market cached under a name.
+
+    Without a cached copy `make` creates the market, and the first writable folder keeps a copy.
+    """
     files = [folder / f"{name}.npz" for folder in folders()]
     for file in files:
         with suppress(Exception):  # missing, or damaged, which surfaces as almost anything
@@ -263,7 +286,10 @@ def kept(name: str, make: Callable[[], xr.DataArray]) -> xr.DataArray:
 
 
 def folders() -> list[Path]:
-    """Return the folders for generated markets, the preferred one first."""
+    """Return the folders for generated markets.
+
+    The preferred folder comes first.
+    """
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     chosen = os.environ.get("QNT_OFFLINE_CACHE") or Path(home) / PROJECT
     user = os.getuid() if hasattr(os, "getuid") else "user"

@@ -1,8 +1,8 @@
-"""Generators of synthetic markets of stocks and of crypto, whose prices are random.
+"""Generators of synthetic markets of stocks and of crypto.
 
-Every number is built from raw random bits by additions, multiplications, divisions and square roots alone.
-IEEE 754 fixes these to the last bit, so the market is the same on every machine; exp, log and matrix products
-are not.
+Their prices are random. Every number is built from raw random bits by additions, multiplications, divisions
+and square roots alone. IEEE 754 fixes these to the last bit, so the market is the same on every machine; exp,
+log and matrix products are not.
 """
 
 import datetime as dt
@@ -37,17 +37,19 @@ def generate(
     exchange: str = "NAS",
     name: str = "stocks_nasdaq100",
 ) -> xr.DataArray:
-    """Return a market of random prices in the platform's layout, the same for the same arguments anywhere.
+    """Return a market of random stock prices.
+
+    The market has the platform's layout. The same arguments give the same market on every machine.
 
     Returns follow a market factor with clustered volatility, sector factors, and noise with jumps of each
-    asset's own. Drift is paid for exposure to the market only, and nothing in a price says anything about its
-    future. Listings, delistings, halts, index changes and dividends occur as in real data.
+    asset's own. Drift is paid for exposure to the market only, and past prices do not predict later ones.
+    Listings, delistings, halts, index changes and dividends occur as in real data.
 
     The index has `assets` members at a time, and some 1.6 times as many tickers, `exchange` before the colon
     of each, exist between the calendar days `start` and `end`. The result is float64 of dims (field, time,
     asset), fields as in `FIELDS`, in dollars with 4 decimals, adjusted for splits. Every field is NaN before
-    listing, after delisting and on halted days; elsewhere `is_liquid` is 1 in the index and 0 outside, and
-    `divs` 0 on most days. ValueError without an asset or a trading day.
+    listing, after delisting and on halted days. Elsewhere `is_liquid` is 1 in the index and 0 outside, and
+    `divs` is 0 on most days. ValueError is raised without an asset or a trading day.
     """
     days = trading_days(start, end)
     if assets < 1 or len(days) == 0:
@@ -85,7 +87,10 @@ def generate(
 
 
 def _paths(seed: int, dividends: np.ndarray) -> np.ndarray:
-    """Return prices at open and close relative to the start (day, 2, ticker), reduced by each dividend."""
+    """Return prices at open and close.
+
+    The result has dims (day, 2, ticker). Prices are relative to the start, and each dividend reduces them.
+    """
     days, tickers = dividends.shape
     chance = uniform(bits(seed, 10), 4, tickers)
     calm = chance[0] < 0.15  # like utilities: what a low-volatility selection finds
@@ -109,7 +114,10 @@ def _paths(seed: int, dividends: np.ndarray) -> np.ndarray:
 
 
 def _clustered(shocks: np.ndarray) -> np.ndarray:
-    """Return daily volatility that rises after large moves and decays over weeks, a GARCH(1, 1) process."""
+    """Return daily volatility as a GARCH(1, 1) process.
+
+    The volatility rises after large moves and decays over weeks.
+    """
     variance, volatility = USUAL * USUAL, []
     for shock in shocks.tolist():
         volatility.append(sqrt(variance))
@@ -118,14 +126,22 @@ def _clustered(shocks: np.ndarray) -> np.ndarray:
 
 
 def _volumes(seed: int, opened: np.ndarray, closed: np.ndarray) -> np.ndarray:
-    """Return shares traded: a typical turnover in dollars by ticker, more on days of large moves."""
+    """Return the number of shares traded.
+
+    Each ticker has a typical turnover in dollars, which is higher on days of large moves. The result has dims
+    (day, ticker).
+    """
     chance = uniform(bits(seed, 20), opened.shape[1])
     dollars = (4e7 + 9e8 * chance * chance * chance) * (0.5 + uniform(bits(seed, 21), *opened.shape))
     return np.rint(dollars * (1 + 30 * np.abs(closed / opened - 1)) / closed)
 
 
 def lifetimes(source: PCG64, days: int, assets: int, tickers: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return each ticker's first day and day after the last; 3 in 8 list late, 1 in 5 delists."""
+    """Return the days of listing and delisting.
+
+    They are each ticker's first day and the day after its last one. Three quarters of the tickers beyond
+    `assets` are listed late, and 1 ticker in 5 is delisted.
+    """
     order = np.argsort(uniform(source, tickers), kind="stable")
     chance = uniform(source, 3, tickers)
     old = assets + (tickers - assets) // 4
@@ -136,7 +152,10 @@ def lifetimes(source: PCG64, days: int, assets: int, tickers: int) -> tuple[np.n
 
 
 def dividends(source: PCG64, days: int, tickers: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return quarterly yields (ticker) as fractions of the price, and ex-dividend days (day, ticker)."""
+    """Return quarterly yields and ex-dividend days.
+
+    Yields (ticker) are fractions of the price. Ex-dividend days are boolean (day, ticker).
+    """
     chance = uniform(source, 3, tickers)
     yields = np.where(chance[0] < 0.55, 0.001 + 0.006 * chance[1], 0)
     quarter = TRADING_YEAR // 4
@@ -145,14 +164,20 @@ def dividends(source: PCG64, days: int, tickers: int) -> tuple[np.ndarray, np.nd
 
 
 def splits(source: PCG64, days: int, tickers: int) -> np.ndarray:
-    """Return the product of all splits so far (day, ticker): one in twenty years, 2:1 or 3:1."""
+    """Return the product of all splits so far.
+
+    The result has dims (day, ticker). A ticker has one split in twenty years on average, 2:1 or 3:1.
+    """
     chance = uniform(source, days, tickers)
     rare = 1 / (20 * TRADING_YEAR)
     return np.cumprod(np.where(chance < rare / 4, 3.0, np.where(chance < rare, 2.0, 1.0)), axis=0)
 
 
 def halts(source: PCG64, days: int, tickers: int) -> np.ndarray:
-    """Return True on days without trading (day, ticker): one halt in six years, of one to five days."""
+    """Return True on days without trading.
+
+    The result has dims (day, ticker). A ticker has one halt in six years on average, of one to five days.
+    """
     chance = uniform(source, days, tickers)
     rare = 1 / (6 * TRADING_YEAR)
     halted = np.zeros((days, tickers), dtype=bool)
@@ -162,10 +187,10 @@ def halts(source: PCG64, days: int, tickers: int) -> np.ndarray:
 
 
 def index(source: PCG64, days: int, assets: int, listed: np.ndarray, gone: np.ndarray) -> np.ndarray:
-    """Return 1 where a ticker is in the index, else 0 (day, ticker).
+    """Return 1 for index members, else 0.
 
-    Each of some forty reviews replaces a random 3 % of the members. A delisted member is replaced at once if
-    another ticker is available.
+    The result has dims (day, ticker). Each of some forty reviews replaces a random 3 % of the members. A
+    delisted member is replaced at once if another ticker is available.
     """
     review = max(5, days // 40)
     members, table = np.zeros(len(listed), dtype=bool), np.zeros((days, len(listed)))
@@ -205,16 +230,20 @@ CALENDAR = rules.AbstractHolidayCalendar(
 
 
 def trading_days(start: Day, end: Day) -> pd.DatetimeIndex:
-    """Return the trading days from `start` to `end`, both included; none where `end` is before `start`.
+    """Return the trading days of a period.
 
-    Exact for 2005-2024. Other years from 1998 on follow the same rules but lack unplanned closures.
+    The period includes `start` and `end`. It has no day where `end` is before `start`. The days are exact for
+    2005-2024. Other years from 1998 on follow the same rules but lack unplanned closures.
     """
     first, last = pd.Timestamp(start).normalize(), pd.Timestamp(end)
     return pd.bdate_range(first, last).difference(CALENDAR.holidays(first, last))
 
 
 def bits(seed: int, purpose: int) -> PCG64:
-    """Return the stream of raw bits for one purpose; streams do not depend on each other."""
+    """Return the raw random bits for one purpose.
+
+    The streams of different purposes do not depend on each other.
+    """
     return PCG64([seed, purpose])
 
 
@@ -225,7 +254,10 @@ def uniform(source: PCG64, *shape: int) -> np.ndarray:
 
 
 def normal(source: PCG64, *shape: int) -> np.ndarray:
-    """Return nearly standard normal numbers, sums of twelve uniform ones; log and cos differ by machine."""
+    """Return nearly standard normal numbers.
+
+    They are sums of twelve uniform numbers, because log and cos differ by machine.
+    """
     total = uniform(source, *shape)
     for _ in range(11):
         total += uniform(source, *shape)
@@ -233,7 +265,10 @@ def normal(source: PCG64, *shape: int) -> np.ndarray:
 
 
 def draw(source: PCG64, flags: np.ndarray, count: int) -> list[int]:
-    """Return up to `count` random positions at which `flags` is true."""
+    """Draw random positions at which `flags` is true.
+
+    At most `count` positions are returned.
+    """
     among = np.flatnonzero(flags)
     order = np.argsort(uniform(source, len(among)), kind="stable")
     return among[order[: max(0, count)]].tolist()
@@ -249,13 +284,15 @@ def generate_crypto(
     seed: int = 76,
     name: str = "cryptodaily",
 ) -> xr.DataArray:
-    """Return a market of random prices in the layout of the platform's daily crypto data.
+    """Return a market of random daily crypto prices.
 
-    It has a bar for every calendar day. Returns follow a market factor and noise of each asset's own; both
-    have fat tails. Prices range from 1e-7 to 3e5. Some assets are listed late, some end, some have gaps of
-    days, some no volume and some no data. The `TOP` assets by capitalisation are liquid from the first of a
-    month on, none in the first month. Assets are in two sorted groups. All fields are NaN where an asset has
-    no bar. ValueError without an asset or a day.
+    The layout is that of the platform's daily crypto data. The market has a bar for every calendar day.
+    Returns follow a market factor and noise of each asset's own, and both have fat tails. Prices range from
+    1e-7 to 3e5. Some assets are listed late, some end, some have gaps of days, some no volume and some no
+    data. The `TOP` assets by capitalisation are liquid from the first of a month on, none in the first month.
+    Assets are in two sorted groups. All fields are NaN where an asset has no bar.
+
+    ValueError is raised without an asset or a day.
     """
     days = pd.date_range(start, end)
     if assets < 1 or len(days) == 0:
@@ -296,20 +333,29 @@ def _crypto_closes(seed: int, days: int, assets: int) -> np.ndarray:
 
 
 def _fat(source: PCG64, *shape: int) -> np.ndarray:
-    """Return numbers of variance near 1 with fat tails: normal ones, now and then several times as large."""
+    """Return random numbers with fat tails.
+
+    Their variance is near 1. They are normal numbers, now and then several times as large.
+    """
     chance = uniform(source, *shape)
     return normal(source, *shape) * np.where(chance < 0.02, 4.0, np.where(chance < 0.2, 1.5, 0.6))
 
 
 def _powers_of_ten(source: PCG64, count: int, low: int, high: int) -> np.ndarray:
-    """Return numbers spread over powers of ten, without a power that machines compute differently."""
+    """Return random numbers spread over powers of ten.
+
+    The function avoids powers, which machines compute differently.
+    """
     chance = uniform(source, 2, count)
     exponent = low + (chance[0] * (high - low)).astype(int)
     return np.array([float(f"1e{e}") for e in exponent]) * (1 + 9 * chance[1])
 
 
 def _crypto_bars(seed: int, days: int, assets: int) -> np.ndarray:
-    """Return True where an asset has a bar (day, asset)."""
+    """Return True where an asset has a bar.
+
+    The result has dims (day, asset).
+    """
     chance = uniform(bits(seed, 10), 5, assets)
     listed = np.where(chance[0] < 0.4, 1 + (0.8 * days * chance[1]).astype(int), 0)
     lived = np.where(chance[2] < 0.25, ((days - listed) * (0.2 + 0.75 * chance[3])).astype(int), days)
@@ -323,7 +369,10 @@ def _crypto_bars(seed: int, days: int, assets: int) -> np.ndarray:
 
 
 def _largest(value: np.ndarray, days: pd.DatetimeIndex) -> np.ndarray:
-    """Return 1 where an asset is liquid, else 0 (day, asset)."""
+    """Return 1 where an asset is liquid, else 0.
+
+    The result has dims (day, asset).
+    """
     table, now = np.zeros_like(value), np.zeros(value.shape[1])
     for day, first in enumerate(days.day == 1):
         if first and day:

@@ -66,7 +66,9 @@ def market_from_frames(
     rename: Mapping[str, str] | None = None,
     competition: str = DEFAULT_COMPETITION,
 ) -> xr.DataArray:
-    """Make a market in the platform's layout from pandas frames.
+    """Make a market from pandas frames.
+
+    The market has the platform's layout.
 
     Parameters
     ----------
@@ -111,7 +113,10 @@ def convert_files(
     renames: Mapping[str, str] | None = None,
     competition: str = DEFAULT_COMPETITION,
 ) -> tuple[xr.DataArray, ConversionReport]:
-    """Convert files and folders of files; see `lib.prices` for what they may be."""
+    """Make a market from files and folders.
+
+    The docstring of `lib.prices` lists the kinds of files.
+    """
     report = ConversionReport()
     rules = rules_of(competition)
     renames = check_renames(renames or {})
@@ -179,7 +184,10 @@ def convert_frames(
     renames: Mapping[str, str] | None = None,
     competition: str = DEFAULT_COMPETITION,
 ) -> tuple[xr.DataArray, ConversionReport]:
-    """Convert frames; see `lib.prices.market_from_frames`."""
+    """Convert pandas frames to a market and report.
+
+    Arguments are as for `lib.prices.market_from_frames`.
+    """
     report = ConversionReport()
     rules = rules_of(competition)
     renames = check_renames(renames or {})
@@ -201,7 +209,10 @@ def convert_frames(
 
 
 def _without_tickers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame of one ticker without a column that names it again: the key counts."""
+    """Drop the columns that repeat the ticker.
+
+    The frame is that of one ticker, whose key counts.
+    """
     if frame.columns.nlevels == 2:
         frame = frame.set_axis(frame.columns.get_level_values(1 - tables.ticker_level(frame.columns)), axis=1)
         frame = frame.set_axis(["date", *frame.columns[1:]], axis=1)
@@ -267,7 +278,10 @@ def _convert(
 
 
 def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: ConversionReport) -> np.ndarray:
-    """Return dividends by day; one of a day without a price counts on the next day with one."""
+    """Return dividends on days with a price.
+
+    A dividend of another day counts on the next day with a price.
+    """
     dividends = np.nan_to_num(divs)
     late = []
     for day, ticker in np.argwhere((dividends > 0) & ~priced):
@@ -286,7 +300,9 @@ def _dividends(divs: np.ndarray, priced: np.ndarray, bars: Bars, report: Convers
 
 
 def membership(members: str | Path | pd.DataFrame, bars: Bars, report: ConversionReport) -> np.ndarray:
-    """Return True where a ticker is a member: bool (day, ticker).
+    """Return True where a ticker is a member.
+
+    The result is bool (day, ticker).
 
     Parameters
     ----------

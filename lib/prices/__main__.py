@@ -1,4 +1,7 @@
-"""`python -m lib.prices SOURCE … --output market.nc`: price files to a market file."""
+"""The command line of the conversion of prices.
+
+``python -m lib.prices SOURCE … --output market.nc`` turns price files into a market file.
+"""
 
 import argparse
 import sys
@@ -14,7 +17,10 @@ from lib.prices.findings import PricesError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Convert, print the report and write the file; a refusal is one sentence and exit code 2."""
+    """Convert price files to a market file.
+
+    The report is printed. A refusal is one sentence and exit code 2.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m lib.prices",
         description="Convert CSV or Parquet files of prices to a NetCDF file that QNT_OFFLINE_MARKET takes.",

@@ -1,4 +1,7 @@
-"""Tidy price tables joined into matrices of days and tickers, with splits and dividends counted once."""
+"""Tidy price tables joined into matrices of days and tickers.
+
+Splits and dividends count once.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,11 +25,11 @@ FEWEST_CLOSES, WINDOW = 3, 20  # closes before an ex-day that show adjustment: a
 
 @dataclass
 class Bars:
-    """Prices as matrices (day, ticker), both sorted; every day has a price, every ticker too.
+    """Prices as matrices (day, ticker).
 
-    `values` has the fields of NUMBERS: prices, vol and divs NaN where there is no bar (vol also where it is
-    unknown), split 1 but on days of splits. A day without bars may carry splits: it is there until the
-    splits are applied.
+    Days and tickers are sorted, and every ticker has a price. `values` has the fields of NUMBERS: prices, vol
+    and divs are NaN where there is no bar (vol also where it is unknown), and split is 1 but on days of
+    splits. A day without bars may carry splits or dividends, and is there until they are applied.
     """
 
     days: pd.DatetimeIndex
@@ -34,12 +37,14 @@ class Bars:
     values: dict[str, np.ndarray]
 
     def place(self, day: int, ticker: int) -> str:
-        """Name a cell: "AAPL 2014-06-09"."""
+        """Name a cell, such as "AAPL 2014-06-09"."""
         return f"{self.tickers[ticker]} {self.days[day]:%Y-%m-%d}"
 
 
 def join_bars(tables: Sequence[TidyTable], report: ConversionReport) -> Bars:
-    """Join tidy tables: the union of their days and tickers.
+    """Join tidy tables into matrices.
+
+    The result has the union of their days and tickers.
 
     Raises
     ------
@@ -83,7 +88,10 @@ def _refuse_negative(table: pd.DataFrame, origins: Sequence[Origin]) -> None:
 
 
 def _drop_prices(table: pd.DataFrame, origins: Sequence[Origin], report: ConversionReport) -> None:
-    """Empty the bars that lack a price or have a price of 0: a bar is complete or absent."""
+    """Empty the bars that lack a price.
+
+    A price of 0 counts as missing. A bar is thus complete or absent.
+    """
     prices = table[list(PRICES)].to_numpy()
     zero = (prices == 0).any(axis=1)
     missing = np.isnan(prices)
@@ -103,7 +111,10 @@ def _once(
     origins: Sequence[Origin],
     report: ConversionReport,
 ) -> np.ndarray:
-    """Return positions of the rows that stay: the first of equal rows of one ticker and day."""
+    """Return positions of rows without repetitions.
+
+    The first of equal rows of one ticker and day stays. PricesError is raised where such rows differ.
+    """
     key = ticker_codes.astype(np.int64) * (day_codes.max() + 1) + day_codes
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     again = first[inverse] != np.arange(len(key))
@@ -127,7 +138,10 @@ def _once(
 
 
 def _name_places(table: pd.DataFrame, chosen: np.ndarray, origins: Sequence[Origin]) -> list[str]:
-    """Return places of the chosen rows; those beyond what a report shows are left unnamed."""
+    """Return the places of the chosen rows.
+
+    Rows beyond the ones that a report shows are left unnamed.
+    """
     rows = np.flatnonzero(chosen)
     named = table.iloc[rows[:SHOWN_EXAMPLES]][["origin", "row", "ticker"]]
     places = [origins[origin].place(row, ticker) for origin, row, ticker in named.itertuples(index=False)]
@@ -136,9 +150,11 @@ def _name_places(table: pd.DataFrame, chosen: np.ndarray, origins: Sequence[Orig
 
 @dataclass
 class _Evidence:
-    """Splits whose day shows the price jump by the ratio (raw), or not (adjusted), as "AAPL 2014-06-09".
+    """Splits that show the kind of the prices.
 
-    `moved` are raw ones whose jump is on another day, as (day of the split, day of the jump, ticker).
+    On the days of `raw` splits the price jumps by the ratio, and on the days of `adjusted` ones it does not.
+    Both are named like "AAPL 2014-06-09". `moved` are raw ones whose jump is on another day, as (day of the
+    split, day of the jump, ticker).
     """
 
     raw: list[str] = field(default_factory=list)
@@ -148,7 +164,9 @@ class _Evidence:
 
 
 def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.ndarray:
-    """Express prices, volumes and dividends in shares of the last day, in place.
+    """Express all values in shares of the last day.
+
+    Prices, volumes and dividends are changed in place.
 
     Parameters
     ----------
@@ -215,7 +233,10 @@ def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.n
 
 
 def _decide(evidence: _Evidence, report: ConversionReport) -> str:
-    """Return which of the two the days of the splits show."""
+    """Return the kind of prices, raw or adjusted.
+
+    The days of the splits show the kind. PricesError is raised where they do not.
+    """
     seen = {"raw": evidence.raw, "adjusted": evidence.adjusted}
     total = len(evidence.raw) + len(evidence.adjusted)
     if total == 0:
@@ -278,10 +299,13 @@ def _find_evidence(bars: Bars) -> _Evidence:
 def count_dividends_once(
     bars: Bars, so_far: np.ndarray, of_history: np.ndarray, report: ConversionReport
 ) -> None:
-    """Undo an adjustment of prices for the dividends that stand beside them, in place.
+    """Undo an adjustment of prices for dividends.
+
+    The dividends stand beside the prices, which are changed in place. Where the adjustment cannot be undone,
+    the dividends are left out instead.
 
     Prices as traded are multiples of a cent. If they are so after the last ex-day and not before it, the
-    prices are adjusted for dividends, as those of yfinance's ``history()`` are by default.
+    prices are adjusted for dividends, as yfinance's ``history()`` adjusts them by default.
 
     Parameters
     ----------
@@ -344,7 +368,11 @@ def count_dividends_once(
 def _adjusted_for_dividends(
     traded: np.ndarray, factor: np.ndarray, ex_days: np.ndarray, history: bool
 ) -> str:
-    """Return "undo" the adjustment, "leave out" the dividends, "traded" as they are, or "" if unclear."""
+    """Return the treatment of a ticker's dividends.
+
+    "undo" removes the adjustment of the prices, "leave out" drops the dividends, "traded" keeps both as they
+    are, and "" stands for an unclear case.
+    """
     last = int(ex_days[-1])
     start = max(0, last - WINDOW)
     if len(ex_days) > 1 and last - ex_days[-2] >= FEWEST_CLOSES:
@@ -364,7 +392,10 @@ def _adjusted_for_dividends(
 
 
 def _share_of_multiples(prices: np.ndarray, tick: float) -> float:
-    """Return the share of prices that are multiples of a tick, to the precision of float32."""
+    """Return the share of multiples of a tick.
+
+    Prices are compared with the multiples to the precision of float32.
+    """
     units = prices / tick
     off = np.abs(units - np.round(units))
     finest = 2.5e5 if tick >= 0.01 else 5e4  # above, a float32 does not tell
@@ -373,9 +404,10 @@ def _share_of_multiples(prices: np.ndarray, tick: float) -> float:
 
 
 def find_unlisted_splits(bars: Bars) -> list[str]:
-    """Return the days on which the close falls by a simple ratio while the adjusted close does not.
+    """Return the days that look like unlisted splits.
 
-    Prices are those in shares of the last day, so that listed splits show no fall.
+    On such days the close falls or rises by a simple ratio while the adjusted close does not. Prices are in
+    shares of the last day, so that listed splits show no fall.
     """
     close, adjusted = (pd.DataFrame(bars.values[name]).ffill().to_numpy() for name in ("close", "adj"))
     paid = np.nan_to_num(bars.values["divs"])
@@ -405,6 +437,9 @@ def find_unlisted_splits(bars: Bars) -> list[str]:
 
 
 def _simple_ratio(ratio: float) -> tuple[int, int]:
-    """Return small whole numbers whose ratio is within 1 %, or zeros."""
+    """Return a ratio as small whole numbers.
+
+    Their ratio is within 1 % of the given one. Both are 0 where there are none.
+    """
     pairs = [(new, old) for old in range(1, 6) for new in range(1, 51)] + [(1, old) for old in range(6, 51)]
     return next((pair for pair in pairs if abs(ratio / (pair[0] / pair[1]) - 1) < 0.01), (0, 0))

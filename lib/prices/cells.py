@@ -1,4 +1,7 @@
-"""Cells of a price table: tickers, days, numbers and ratios of splits, read or refused with their place."""
+"""The cells of a price table.
+
+They are tickers, days, numbers and ratios of splits, read or refused with their place.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -51,7 +54,10 @@ _AMOUNT = re.compile(
 
 
 def parse_tickers(cells: pd.Series, origin: Origin) -> np.ndarray:
-    """Return names as text, as they are written but for blanks around them; a whole number is its digits."""
+    """Return tickers as text.
+
+    They are as written, but without surrounding blanks. A whole number becomes its digits.
+    """
     codes, unique = pd.factorize(cells)
     names = np.array([*(ticker_text(name) for name in unique), ""], dtype=object)[codes]
     origin.refuse(names == "", cells.index.to_numpy(), None, "there is no ticker in this row.")
@@ -59,7 +65,10 @@ def parse_tickers(cells: pd.Series, origin: Origin) -> np.ndarray:
 
 
 def ticker_text(name: object) -> str:
-    """Return a ticker as text: `b'AAPL'` -> "AAPL", 600519.0 -> "600519"."""
+    """Return a ticker as text.
+
+    `b'AAPL'` becomes "AAPL", and 600519.0 becomes "600519".
+    """
     if isinstance(name, bytes):
         name = name.decode("utf-8", "replace")
     if isinstance(name, float) and name.is_integer():
@@ -70,7 +79,10 @@ def ticker_text(name: object) -> str:
 
 @dataclass
 class DayCells:
-    """Calendar days (datetime64[ns], midnight), and minutes after midnight where clock times are written."""
+    """Calendar days and clock times of cells.
+
+    Days are datetime64[ns] at midnight. Clock times are minutes after midnight, where they are written.
+    """
 
     days: np.ndarray
     minutes: np.ndarray
@@ -80,14 +92,14 @@ class DayCells:
 def parse_days(
     cells: pd.Series, origin: Origin, names: np.ndarray | None = None, clock: pd.Series | None = None
 ) -> DayCells:
-    """Read calendar days as they are written: clock times and time zones are dropped.
+    """Read calendar days as they are written.
 
-    A bar stamped midnight in New York, whether written with an offset or in UTC, thus keeps its day. Stamps
-    of the evening before (Sundays to Thursdays, no Friday) mean the next day, and those of the morning after
-    the day before.
+    Clock times and time zones are dropped. A bar stamped midnight in New York thus keeps its day, with an
+    offset as well as in UTC. Stamps of the evening before (Sundays to Thursdays, no Friday) mean the next
+    day, and stamps of the morning after mean the day before.
 
-    Accepts ISO dates, `20240102`, names of months, `1/31/2024` or `31/1/2024` where the order of day and
-    month shows somewhere in the column, and seconds, milliseconds, micro- or nanoseconds since 1970.
+    The function accepts ISO dates, `20240102`, names of months, `1/31/2024` or `31/1/2024` where the order of
+    day and month shows somewhere in the column, and seconds, milliseconds, micro- or nanoseconds since 1970.
     """
     rows = cells.index.to_numpy()
     utc = isinstance(cells.dtype, pd.DatetimeTZDtype) and str(cells.dt.tz) in ("UTC", "UTC+00:00")
@@ -123,7 +135,10 @@ def _why_no_date(text: str) -> str:
 
 
 def looks_like_day(text: str) -> bool:
-    """Return True if a text could be a date or a count of seconds since 1970."""
+    """Return True if a text could be a date.
+
+    A count of seconds, milliseconds, micro- or nanoseconds since 1970 could be one too.
+    """
     text = text.strip()
     if (match := YEAR_FIRST.fullmatch(text)) and (match[2] or re.match(r"(1[7-9]|2[01])\d{6}(?!\d)", text)):
         return True
@@ -133,7 +148,10 @@ def looks_like_day(text: str) -> bool:
 
 
 def _named_matches(text: str) -> list[re.Match]:
-    """Return the matches of a text with the patterns of dates that name the month."""
+    """Return the matches of dates with named months.
+
+    They are matches of the whole text with the patterns in `NAMED`.
+    """
     return [match for match in (pattern.fullmatch(text) for pattern in NAMED) if match]
 
 
@@ -145,7 +163,10 @@ def _month_number(word: str) -> int:
 
 
 def _parse_texts(texts: list[str], origin: Origin) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return days of distinct texts (NaT where one is not a date), minutes, and True if all are in UTC."""
+    """Return days and minutes of distinct texts.
+
+    A day is NaT where the text is not a date. The third value is True if all days are in UTC.
+    """
     epochs = _parse_epochs(texts)
     if epochs is not None:
         days = epochs.astype("datetime64[D]")
@@ -186,7 +207,10 @@ def _parse_texts(texts: list[str], origin: Origin) -> tuple[np.ndarray, np.ndarr
 
 
 def _parse_epochs(texts: list[str]) -> np.ndarray | None:
-    """Return instants of counts since 1970 in the unit that their size shows; None where there are none."""
+    """Return the instants of counts since 1970.
+
+    Their size shows the unit. The result is None where the texts are no such counts.
+    """
     given = [text for text in texts if text not in BLANK]
     if not given or not all(re.fullmatch(r"-?[0-8]?\d{1,18}(\.0*)?", text) for text in given):
         return None
@@ -201,7 +225,11 @@ def _parse_epochs(texts: list[str]) -> np.ndarray | None:
 
 
 def _order_of_numbers(matches: list[re.Match], origin: Origin) -> bool:
-    """Return True if dates like 31/1/2024 begin with the day, which a number above 12 shows."""
+    """Return True if dates begin with the day.
+
+    A number above 12, as in 31/1/2024, or points between the numbers show the order. PricesError is raised
+    where nothing shows it.
+    """
     if not matches:
         return False
     first, second = ({int(match[name]) for match in matches} for name in ("first", "second"))
@@ -218,7 +246,10 @@ def _order_of_numbers(matches: list[re.Match], origin: Origin) -> bool:
 
 
 def _parse_clock(cells: pd.Series) -> np.ndarray:
-    """Return minutes after midnight of a column of clock times, 0 where a cell is none."""
+    """Return clock times as minutes after midnight.
+
+    The minutes are 0 where a cell is no clock time.
+    """
     texts = cells.astype(str).str.strip().str.replace(r"\.0$", "", regex=True)
     found = texts.str.extract(r"^(\d{1,2}):(\d{2})")
     digits = texts.where(texts.str.fullmatch(r"\d{5,6}"), "0").str.zfill(6)
@@ -227,7 +258,11 @@ def _parse_clock(cells: pd.Series) -> np.ndarray:
 
 
 def _shift_nights(stamps: np.ndarray, minutes: np.ndarray, utc: bool, origin: Origin) -> DayCells:
-    """Move stamps of the evening before to their day, and those of the morning after."""
+    """Move stamps of nearby nights to their day.
+
+    Stamps of the evening before move to the next day, and stamps of the morning after move to the day before.
+    PricesError is raised where the days are a time zone off.
+    """
     result = DayCells(stamps, minutes)
     for part, step, whole, none in (
         (minutes >= 720, 1, 6, (4, 5)),
@@ -255,7 +290,9 @@ def _shift_nights(stamps: np.ndarray, minutes: np.ndarray, utc: bool, origin: Or
 def detect_number_style(
     columns: Mapping[int, Iterable[str]], volumes: Iterable[int], separator: str, source: str
 ) -> NumberStyle:
-    """Find which mark stands before decimals and which between thousands.
+    """Find the marks in numbers.
+
+    One mark stands before decimals, and the other between thousands.
 
     Parameters
     ----------
@@ -357,10 +394,13 @@ def _parse_amount(text: str, style: NumberStyle) -> float:
 def parse_split_ratios(
     cells: pd.Series, column: object, origin: Origin, names: np.ndarray
 ) -> tuple[np.ndarray, str]:
-    """Return shares that one share became, and a note if the column holds no ratios.
+    """Return the split ratios of a column.
 
-    2 for `2`, `2:1` or `2/1`; 1 where a cell is blank, 0 or 1. A column of flags (true or false, or 0 and 1)
-    gives no ratios.
+    A ratio is the number of shares that one share became. The second value is a note if the column holds no
+    ratios.
+
+    The ratio is 2 for `2`, `2:1` or `2/1`, and 1 where a cell is blank, 0 or 1. A column of flags (true or
+    false, or 0 and 1) gives no ratios.
     """
     if cells.dtype == bool or not pd.api.types.is_numeric_dtype(cells.dtype):
         texts = cells.astype(str).str.strip()

@@ -1,6 +1,7 @@
-"""Checks of a converted market: bars out of order, jumps, gaps, stale series, and one series under two names.
+"""Checks of a converted market.
 
-They change nothing; each adds a line to the report, with the first few places.
+They find bars out of order, jumps, gaps, stale series, and one series under two names. They change nothing;
+each adds a line to the report, with the first few places.
 """
 
 from collections import Counter
@@ -25,7 +26,9 @@ COMMON, SAME = 20, 0.9  # days that two series share, and how many of them must 
 
 
 def check_spacing(bars: Bars, tables: Sequence[TidyTable], report: ConversionReport) -> None:
-    """Report tickers whose bars are those of weeks or months, and refuse a source of such tickers alone.
+    """Report tickers without daily bars.
+
+    Their bars are weekly, monthly or rarer. A source of such tickers alone is refused.
 
     Raises
     ------
@@ -65,7 +68,10 @@ def check_prices(
     rules: Competition,
     report: ConversionReport,
 ) -> None:
-    """Add what does not look right in a market (day, ticker) to the report."""
+    """Add implausible prices to the report.
+
+    The market has dims (day, ticker).
+    """
     opened, low, high, close = (fields[name] for name in ("open", "low", "high", "close"))
     at = _Places(days, tickers)
     wrong = (low > np.minimum(opened, close) * (1 + BAR_ROUNDING)) | (
@@ -111,7 +117,10 @@ def check_prices(
 
 
 class _Places:
-    """Names of the cells of a matrix (day, ticker): "AAPL 2014-06-09"."""
+    """Names of the cells of a matrix.
+
+    The matrix has dims (day, ticker), and a name is like "AAPL 2014-06-09".
+    """
 
     def __init__(self, days: pd.DatetimeIndex, tickers: np.ndarray):
         self.days, self.tickers = days, tickers
@@ -128,12 +137,18 @@ class _Places:
 
 
 def _later(close: np.ndarray) -> np.ndarray:
-    """Return True where a price follows on a later day."""
+    """Return True up to the last price.
+
+    Each ticker has a last price of its own, in dims (day, ticker).
+    """
     return np.logical_or.accumulate(~np.isnan(close[::-1]), axis=0)[::-1]
 
 
 def _runs(chosen: np.ndarray) -> np.ndarray:
-    """Return the length of each run of True down the days, at its first day; 0 elsewhere."""
+    """Return the length of each run of True.
+
+    A run goes down the days. Its length stands at its first day, and all else is 0.
+    """
     padded = np.pad(chosen.T, ((0, 0), (1, 1))).astype(np.int8)
     change = np.diff(padded, axis=1)
     lengths = np.zeros(chosen.T.shape, dtype=int)
@@ -144,7 +159,10 @@ def _runs(chosen: np.ndarray) -> np.ndarray:
 
 
 def _same_series(close: np.ndarray) -> list[tuple[int, int]]:
-    """Return pairs of tickers whose closes agree on nearly all of the days that they share."""
+    """Return pairs of tickers with equal closes.
+
+    The closes agree on nearly all of the days that both tickers have.
+    """
     pairs: Counter[tuple[int, int]] = Counter()
     for row in close[:: max(1, len(close) // 250)]:  # equal closes on a sample of days nominate a pair
         order = np.argsort(row, kind="stable")

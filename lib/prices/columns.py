@@ -99,10 +99,10 @@ UNNAMED = re.compile(r"unnamed: ?\d+(_level_\d+)?", re.IGNORECASE)
 
 
 def simplify_name(name: object) -> str:
-    """Reduce a column's name to what names have in common: `Adj. Close`, `adj_close` -> "adjclose".
+    """Reduce a column's name to a plain form.
 
-    Case, blanks, `_`, `-`, `.`, the brackets of `<OPEN>`, the number of `1. open` and the unit of
-    `Close (USD)` do not count.
+    `Adj. Close` and `adj_close` both become "adjclose". Case, blanks, `_`, `-`, `.`, the brackets of
+    `<OPEN>`, the number of `1. open` and the unit of `Close (USD)` do not count.
     """
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
     text = re.sub(r"^\d+\.\s+", "", text.strip().strip("<>").lower())
@@ -166,7 +166,10 @@ def find_columns(columns: Iterable[object], source: str) -> dict[str, object]:
 def require_columns(
     required: Iterable[str], found: Mapping[str, object], columns: Iterable[object], source: str
 ) -> None:
-    """Raise PricesError, with the renaming that would help, unless the required meanings have columns."""
+    """Raise PricesError unless the required columns exist.
+
+    `required` lists their meanings. The message shows the renaming that would help.
+    """
     columns = list(columns)
     missing = [meaning for meaning in required if meaning not in found]
     if not missing:
@@ -195,7 +198,10 @@ def require_columns(
 
 
 def field_of_file(stem: str) -> str | None:
-    """Return the field that a wide file holds by its name: `close`, `prices_Open` -> "close", "open"."""
+    """Return the field in a wide file's name.
+
+    `close` gives "close", and `prices_Open` gives "open". The result is None for other names.
+    """
     for name in (simplify_name(stem), simplify_name(re.split(r"[\s_.-]", stem)[-1])):
         for field in ("adj", "gains", *NUMBERS):
             if any(
@@ -206,7 +212,9 @@ def field_of_file(stem: str) -> str | None:
 
 
 def parse_renames(words: Iterable[str]) -> dict[str, str]:
-    """Parse words like "Schluss=close" into the meanings' names by column.
+    """Parse words like "Schluss=close".
+
+    The result has the names of the meanings by column.
 
     Raises
     ------
@@ -223,7 +231,11 @@ def parse_renames(words: Iterable[str]) -> dict[str, str]:
 
 
 def check_renames(renames: Mapping[str, str]) -> dict[str, str]:
-    """Return renames by column, with the target in the form that `find_columns` knows best."""
+    """Check renames and unify their targets.
+
+    The result has targets by column, each in the form that `find_columns` prefers. PricesError is raised for
+    an unknown target.
+    """
     known = {name: meaning for meaning, names in COLUMN_NAMES.items() for name in names if len(name) > 1}
     known |= {WORDS.get(meaning, meaning).replace(" ", ""): meaning for meaning in COLUMN_NAMES}
     result = {}
@@ -239,7 +251,10 @@ def check_renames(renames: Mapping[str, str]) -> dict[str, str]:
 
 
 def rename_columns(names: Iterable[object], renames: Mapping[str, str]) -> list[object]:
-    """Return column names after `renames`; a column that had a target's name before is set aside."""
+    """Return column names after `renames`.
+
+    A column that had a target's name before is set aside.
+    """
     names = list(names)
     targets = {renames[text] for text in (str(name).strip() for name in names) if text in renames}
     if not targets:
@@ -256,10 +271,13 @@ def _same_meaning(target: str) -> Sequence[str]:
 
 
 def split_flat_names(names: Sequence[object]) -> pd.MultiIndex | None:
-    """Return columns of two levels for flat names of field and ticker, such as `Close_AAPL`, or None.
+    """Split flat names of fields and tickers.
 
-    Takes `('Close', 'AAPL')`, `Close_AAPL`, `AAPL.Close`, `Close AAPL`, `AAPL|Close` and the like, where
-    every ticker's four prices are there for at least one ticker. The first column may hold the dates.
+    The result has columns of two levels, or is None where the names are not of this kind.
+
+    The function takes `('Close', 'AAPL')`, `Close_AAPL`, `AAPL.Close`, `Close AAPL`, `AAPL|Close` and the
+    like, where every ticker's four prices are there for at least one ticker. The first column may hold the
+    dates.
     """
     for order in (0, 1):
         pairs = [_field_and_ticker(str(name), order) for name in names]

@@ -1,4 +1,7 @@
-"""The files of a price source, CSV or Parquet, read as plain tables whose rows keep their line."""
+"""The files of a price source, CSV or Parquet.
+
+They are read as plain tables whose rows keep their line.
+"""
 
 import csv
 import gzip
@@ -50,7 +53,10 @@ FEW = 500  # where another mark than the semicolon separates cells
 
 @dataclass
 class PriceFiles:
-    """Files of a source with the ticker that the path of each gives, and what lies beside them."""
+    """Files of a source with their tickers.
+
+    The path of each file gives its ticker. The other fields list the entries that lie beside the files.
+    """
 
     tickers: dict[Path, str]
     others: list[str] = field(default_factory=list)
@@ -59,7 +65,9 @@ class PriceFiles:
 
 
 def find_price_files(source: str | Path) -> PriceFiles:
-    """Find the files to read, sorted by name, in a source: a file, or a folder with its folders.
+    """Find the price files of a source.
+
+    A source is a file, or a folder with its folders. The files are sorted by name.
 
     Raises
     ------
@@ -88,7 +96,10 @@ def find_price_files(source: str | Path) -> PriceFiles:
 
 
 def _collect(folder: Path, source: Path, found: list[Path], result: PriceFiles) -> None:
-    """Sort what lies in a folder; its folders are entered where it has no file of prices itself."""
+    """Sort the entries of a folder by kind.
+
+    Its folders are entered where it has no file of prices itself.
+    """
     before, folders = len(found), []
     for entry in sorted(folder.iterdir()):
         name = str(entry.relative_to(source))
@@ -110,13 +121,19 @@ def _collect(folder: Path, source: Path, found: list[Path], result: PriceFiles) 
 
 
 def file_stem(path: Path) -> str:
-    """Return a file's name without its ending and a service's own: "BTCUSDT-1d-2024-01.csv" -> "BTCUSDT"."""
+    """Return a file's name without its ending.
+
+    A service's own ending is removed too, so that "BTCUSDT-1d-2024-01.csv" becomes "BTCUSDT".
+    """
     ending = next(end for end in TEXT + PARQUET if _ends(path, (end,)))
     return OF_SERVICES.sub("", path.name[: -len(ending)])
 
 
 def _tickers_of_folder(found: list[Path], source: Path) -> dict[Path, str]:
-    """Return tickers by file: the file's name, or its folder's where all files bear one name."""
+    """Return the ticker of each file.
+
+    It is the file's name, or its folder's where all files bear one name or general ones.
+    """
     stems = {file_stem(path) for path in found}
     folders = [path.parent.name for path in found]
     generic = len(found) > 1 and (
@@ -128,10 +145,10 @@ def _tickers_of_folder(found: list[Path], source: Path) -> dict[Path, str]:
 
 
 def read_price_file(path: Path, renames: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, Origin]:
-    """Read a file.
+    """Read a price file.
 
-    Tickers and dates are text, so that `0005`, `NA` and `TRUE` keep their names. Two header rows, as
-    yfinance writes them for several tickers, become columns of two levels.
+    Tickers and dates are text, so that `0005`, `NA` and `TRUE` keep their names. Two header rows, as yfinance
+    writes them for several tickers, become columns of two levels.
 
     Raises
     ------
@@ -161,7 +178,10 @@ def read_price_file(path: Path, renames: Mapping[str, str] | None = None) -> tup
 
 
 def _with_partitions(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Add the ticker or day of a partition, `Ticker=AAPL/part-0.parquet`, where the table has none."""
+    """Add the ticker or day of a partition.
+
+    A path like `Ticker=AAPL/part-0.parquet` gives them where the table has none.
+    """
     for part in path.parts[:-1] if frame.columns.nlevels == 1 else ():
         key, separator, value = part.partition("=")
         for meaning in ("day", "ticker", "name"):
@@ -172,7 +192,10 @@ def _with_partitions(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def rename_frame(frame: pd.DataFrame, renames: Mapping[str, str]) -> pd.DataFrame:
-    """Return a frame with text as names of columns, after `renames`."""
+    """Return a frame with renamed columns.
+
+    The names are text, after `renames`.
+    """
     levels = [
         rename_columns(
             [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in level], renames
@@ -185,7 +208,10 @@ def rename_frame(frame: pd.DataFrame, renames: Mapping[str, str]) -> pd.DataFram
 
 
 def with_index_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame with an index of days or tickers as columns, and rows counted from 0."""
+    """Return a frame with its index as columns.
+
+    The index is one of days or tickers. Rows of the result are counted from 0.
+    """
     if isinstance(frame.index, pd.RangeIndex):
         return frame
     index = frame.index.to_frame(index=False).set_axis(
@@ -204,7 +230,10 @@ def with_index_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass
 class _Header:
-    """Rows of names above the data: where they end, and how the cells of a line are separated."""
+    """Rows of names above the data.
+
+    They come with the line where they end, and with the mark that separates the cells of a line.
+    """
 
     separator: str
     rows: list[list[str]]
@@ -289,7 +318,10 @@ def _level_name(cell: str) -> str | None:
 
 
 def _find_header(lines: list[str], source: str, renames: Mapping[str, str]) -> _Header:
-    """Find the row of names, or the two of them, below comments and other lines without names."""
+    """Find the rows of names in a file.
+
+    There are one or two, below comments and other lines without names.
+    """
     start, forced = 0, ""
     if lines and (match := re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE)):
         start, forced = 1, match[1]
@@ -338,7 +370,10 @@ def _find_header(lines: list[str], source: str, renames: Mapping[str, str]) -> _
 def _complete_header(
     lines: list[str], at: int, separator: str, source: str, renames: Mapping[str, str]
 ) -> _Header:
-    """Read the names that begin in a line: one row or two, with all cells that the rows below have."""
+    """Read the names that begin in a line.
+
+    They take one row or two, and have all cells that the rows below have.
+    """
     names = _cells(lines[at].lstrip("# "), separator)
     below = [
         (k, cells)
@@ -380,7 +415,10 @@ def _complete_header(
 
 
 def _is_second_row(upper: list[str], lower: list[str]) -> bool:
-    """Return True if two rows name fields and tickers, in either order."""
+    """Return True if two rows are a header.
+
+    One row names fields and the other one tickers, in either order.
+    """
     cells = lower[1:]
     if not any(cells) or any(map(looks_like_day, lower)):
         return False
@@ -398,7 +436,7 @@ def _is_second_row(upper: list[str], lower: list[str]) -> bool:
 
 
 def _meanings(text: str, separator: str, renames: Mapping[str, str]) -> int:
-    """Return how many of a line's cells are known names of columns."""
+    """Count the known column names in a line."""
     names = {simplify_name(name) for name in rename_columns(_cells(text.lstrip("# "), separator), renames)}
     letters = {"o", "h", "l", "c"} <= names
     return sum(
@@ -412,7 +450,10 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _split(lines: Iterable[str], separator: str) -> list[list[str]]:
-    """Return the cells of lines; quotes do not lead from one line to the next."""
+    """Return the cells of lines.
+
+    Quotes do not lead from one line to the next.
+    """
     return [
         [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])]
         for line in (line.strip("\r\n").replace("\0", "") for line in lines)

@@ -1,4 +1,7 @@
-"""The messages of a conversion: the refusal of a source with its place, and the report."""
+"""The messages of a conversion.
+
+They are the refusal of a source with its place, and the report.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +15,25 @@ SHOWN_EXAMPLES = 3
 
 
 class PricesError(WrongValueError):
-    """A price source cannot be converted: the message names file, line and ticker, and what to do."""
+    """The error for a source that cannot be converted.
+
+    Its message names file, line and ticker, and the remedy.
+    """
 
     def __init__(self, message: str):
-        """Keep the message on one line, even if names in a file contain line breaks."""
+        """Keep the message on one line.
+
+        Names in a file may contain line breaks.
+        """
         super().__init__(" ".join(message.split()))
 
 
 @dataclass(frozen=True)
 class NumberStyle:
-    """Marks in numbers: the one before decimals, and the one between thousands ("" where there is none)."""
+    """Marks before decimals and between thousands.
+
+    `thousands` is "" where there is no such mark.
+    """
 
     decimal: str = "."
     thousands: str = ","
@@ -29,7 +41,9 @@ class NumberStyle:
 
 @dataclass(frozen=True)
 class Origin:
-    """Source of a table's rows: row i of the table stands in line `first + i` of it.
+    """Source of a table's rows.
+
+    Row i of the table stands in line `first + i` of the source.
 
     Parameters
     ----------
@@ -52,7 +66,7 @@ class Origin:
     of_history: bool = False
 
     def place(self, row: int, ticker: object = None) -> str:
-        """Name a row: "prices.csv, line 17, AAPL"."""
+        """Name a row, such as "prices.csv, line 17, AAPL"."""
         return ", ".join(
             [self.name, f"{self.unit} {self.first + row}", *([] if ticker is None else [str(ticker)])]
         )
@@ -60,9 +74,10 @@ class Origin:
     def refuse(
         self, bad: np.ndarray, rows: np.ndarray, tickers: np.ndarray | None, sentence: str, cells=None
     ) -> None:
-        """Raise PricesError about the first row that is `bad`, if one is.
+        """Raise PricesError about the first bad row.
 
-        `sentence` may hold `{cell}`, the row's value in `cells`.
+        `bad` marks these rows, and without one nothing is raised. `sentence` may hold `{cell}`, the row's
+        value in `cells`.
         """
         if not bad.any():
             return
@@ -74,13 +89,19 @@ class Origin:
 
 
 class ConversionReport:
-    """Findings by section, in the order in which they were added."""
+    """Findings of a conversion by section.
+
+    They are in the order in which they were added.
+    """
 
     def __init__(self) -> None:
         self._lines: dict[str, list[str]] = {section: [] for section in REPORT_SECTIONS}
 
     def add(self, section: str, text: str, examples: Sequence[str] = ()) -> None:
-        """Add a line, with the first few of its examples."""
+        """Add a line with its first few examples.
+
+        Further examples are only counted.
+        """
         shown = "; ".join(examples[:SHOWN_EXAMPLES])
         more = f"; and {len(examples) - SHOWN_EXAMPLES:,} more" if len(examples) > SHOWN_EXAMPLES else ""
         self._lines[section].append(text + (f": {shown}{more}" if examples else ""))
@@ -90,7 +111,10 @@ class ConversionReport:
         return list(self._lines[section])
 
     def __str__(self) -> str:
-        """Return the report as text, every section by name; an empty one says "nothing"."""
+        """Return the report as text.
+
+        It names every section, and an empty one has the line "nothing".
+        """
         return "\n".join(
             "\n  ".join([section, *(self._lines[section] or ["nothing"])]) for section in REPORT_SECTIONS
         )

@@ -1,4 +1,7 @@
-"""The shapes of a price table, long, by ticker, two-level and wide, brought into one: tidy."""
+"""The shapes of a price table, brought into one: tidy.
+
+They are long, by ticker, two-level and wide.
+"""
 
 import dataclasses
 import re
@@ -109,7 +112,10 @@ def tidy_table(
 
 
 def _turn_fields_in_rows(frame: pd.DataFrame, ticker: str | None) -> pd.DataFrame | None:
-    """Return columns of two levels for a table that has a row per day and field; None for any other."""
+    """Turn rows of fields into columns.
+
+    A table with a row per day and field gets columns of two levels. The result is None for any other table.
+    """
     columns = find_columns(frame.columns, "")
     if "day" not in columns or set(PRICES) <= columns.keys():
         return None
@@ -139,7 +145,10 @@ def _turn_fields_in_rows(frame: pd.DataFrame, ticker: str | None) -> pd.DataFram
 def _without_footers(
     frame: pd.DataFrame, used: Mapping[str, object], origin: Origin, report: ConversionReport
 ) -> pd.DataFrame:
-    """Drop rows of text, such as a service's name below the prices: they have neither a date nor numbers."""
+    """Drop rows of text below the prices.
+
+    Such a row, for example a service's name, has neither a date nor numbers.
+    """
     numbers = frame[[column for meaning, column in used.items() if meaning not in ("day", "ticker")]]
     bare = np.flatnonzero((numbers.isna() | (numbers == "")).all(axis=1).to_numpy())
     if not len(bare) or frame[used["day"]].dtype.kind == "M":
@@ -158,7 +167,10 @@ def _without_footers(
 
 
 def _day_column(frame: pd.DataFrame, columns: Mapping[str, object]) -> dict[str, object]:
-    """Return the column of dates by its cells where its name does not show it."""
+    """Find the column of dates by its cells.
+
+    The result is empty where the name of a column shows it, or where no column holds dates.
+    """
     named = columns.get("day")
     if named is not None and (
         simplify_name(named) not in ("", "index", "unnamed:0") or _holds_days(frame[named])
@@ -179,7 +191,10 @@ def _holds_days(column: pd.Series | pd.DataFrame) -> bool:
 
 
 def _whose(frame: pd.DataFrame, columns: Mapping[str, object], ticker: str | None) -> dict[str, object]:
-    """Take a column `name` for the tickers unless it names a company or a currency of one ticker's file."""
+    """Take a column `name` for the tickers.
+
+    The column stays unused where it names a company or a currency of one ticker's file.
+    """
     columns = dict(columns)
     if "ticker" in columns or "name" not in columns:
         return columns
@@ -241,7 +256,10 @@ def _table(
 
 
 def _bars_of_closes(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of bars, each from the close before to its own; the first close makes none."""
+    """Make bars from closes alone.
+
+    Each bar runs from the close before to its own close. The first close makes none.
+    """
     table = table.sort_values(["ticker", "day"], kind="stable")
     before = table.groupby("ticker")["close"].shift()
     whole = table["close"].where(before.notna())
@@ -251,7 +269,10 @@ def _bars_of_closes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refuse_intraday(table: pd.DataFrame, minutes: np.ndarray, origin: Origin) -> None:
-    """Refuse a table that has several bars of one ticker and day, at different times."""
+    """Refuse a table of intraday bars.
+
+    Such a table has several bars of one ticker and day, at different times.
+    """
     if not minutes.any():
         return
     key = table["day"].astype(np.int64) // 86_400_000_000_000 + pd.factorize(table["ticker"])[0] * 200_000
@@ -272,7 +293,10 @@ def _refuse_intraday(table: pd.DataFrame, minutes: np.ndarray, origin: Origin) -
 def _refuse_unknown_tickers(
     frame: pd.DataFrame, table: pd.DataFrame, unused: Sequence[object], origin: Origin
 ) -> None:
-    """Refuse a table of several tickers whose column of tickers has an unknown name."""
+    """Refuse a table with an unknown ticker column.
+
+    The table has several tickers, and the name of their column is unknown.
+    """
     days = table["day"].to_numpy()
     if not pd.Index(days).has_duplicates:
         return
@@ -294,7 +318,10 @@ def _refuse_unknown_tickers(
 
 
 def is_wide(frame: pd.DataFrame, stem: str) -> bool:
-    """Return True if a table is one field of many tickers: no bars in it, and a field's name on it."""
+    """Return True if a table holds one field.
+
+    It has many tickers, no bars, and the name of a field.
+    """
     if frame.columns.nlevels > 1 or field_of_file(stem) is None:
         return False
     columns = find_columns(frame.columns, stem)
@@ -303,7 +330,10 @@ def is_wide(frame: pd.DataFrame, stem: str) -> bool:
 
 
 def looks_wide(frame: pd.DataFrame) -> bool:
-    """Return True if a table has dates first and then columns of numbers alone, none of them known."""
+    """Return True if a table looks wide.
+
+    It has dates first and then columns of numbers alone, none of them known.
+    """
     if frame.columns.nlevels > 1 or len(frame.columns) < 2 or not _holds_days(frame.iloc[:, 0]):
         return False
     columns = find_columns(frame.columns, "").keys()
@@ -319,7 +349,10 @@ def _all_numbers(frame: pd.DataFrame) -> bool:
 
 
 def tidy_wide(tables: Mapping[str, TidyTable], report: ConversionReport) -> TidyTable:
-    """Join wide tables, one by field, dates in the first column, into a tidy one; rows are the close's."""
+    """Join wide tables into a tidy one.
+
+    There is one table by field, with dates in the first column. Row numbers are from the table of closes.
+    """
     missing = [field for field in PRICES if field not in tables]
     if missing:
         there = ", ".join(origin.name for _, origin in tables.values())
@@ -367,7 +400,10 @@ def _wide_column(field: str, column: pd.Series, name: str, origin: Origin) -> np
 
 
 def ticker_level(columns: pd.MultiIndex) -> int:
-    """Return which of two levels of columns holds the tickers."""
+    """Return the level of columns with the tickers.
+
+    The columns have two levels.
+    """
     for level, name in enumerate(columns.names):
         if name is not None and simplify_name(name) in ("ticker", "tickers", "symbol", "symbols"):
             return level
@@ -379,7 +415,10 @@ def ticker_level(columns: pd.MultiIndex) -> int:
 
 
 def _two_levels(frame: pd.DataFrame, origin: Origin, report: ConversionReport) -> Iterator[TidyTable]:
-    """Yield a table for each name of the level that does not hold fields."""
+    """Yield a tidy table for each ticker.
+
+    The tickers are the names on the level of columns that does not hold fields.
+    """
     level = ticker_level(frame.columns)
     frame = frame.set_axis(pd.RangeIndex(len(frame)))
     rest = frame.iloc[:, 1:]

@@ -1,6 +1,8 @@
-"""A rehearsal of a submission: the notebook runs as on the platform, and its files are checked.
+"""A rehearsal of a submission.
 
-    python -m lib.rehearsal --days 5 [--end 2024-12-30] [--notebook strategy.ipynb] [--set top_assets=6]
+The notebook runs as on the platform, and its files are checked.
+
+python -m lib.rehearsal --days 5 [--end 2024-12-30] [--notebook strategy.ipynb] [--set top_assets=6]
     python -m lib.rehearsal --dates precheck
 
 Exit code 0 if the platform would accept every day, 1 if not, 2 if the input was refused.
@@ -35,7 +37,9 @@ SLOWEST = 6  # cells listed by name
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """The passes of a rehearsal and their assessment; ``print(rehearsal)`` shows it.
+    """The passes of a rehearsal and their assessment.
+
+    ``print(rehearsal)`` shows the report.
 
     Attributes
     ----------
@@ -52,11 +56,11 @@ class Rehearsal:
 
     @property
     def passed(self) -> bool:
-        """True if no pass has a fault."""
+        """Return True if no pass has a fault."""
         return not any(found.faults for found in self.assessments)
 
     def __str__(self) -> str:
-        """Return the report: see `report_text`."""
+        """Return the report of `report_text`."""
         name = self.submission.path.name
         notes = [] if name == "strategy.ipynb" else [f"submit {name} under the name strategy.ipynb"]
         notes += [
@@ -75,7 +79,9 @@ def rehearse(
     twice: bool = False,
     fresh: bool = False,
 ) -> Rehearsal:
-    """Run the notebook as the platform does, once per day, each time in a new process.
+    """Run the notebook as the platform does.
+
+    It runs once per day, each time in a new process.
 
     Each pass runs in a fresh copy of the notebook, without the `#DEBUG#` cells, and of the files beside it.
     Only the state is handed from one pass to the next.
@@ -130,7 +136,11 @@ def rehearse(
 
 @contextlib.contextmanager
 def _market_folder(folder: Path, submission: Submission) -> Iterator[None]:
-    """Work in a folder for what the platform's library keeps where it runs: a cache, a table of names."""
+    """Work in a folder for the platform's library.
+
+    The library keeps a cache and a table of names in the folder where it runs. The table beside the notebook
+    is copied there.
+    """
     place = folder / "market"
     place.mkdir()
     table = submission.path.absolute().parent / market.TABLE
@@ -149,7 +159,10 @@ def _run(stage: Stage, day: np.datetime64, twice: bool) -> PassResult:
 
 
 def _renamed(done: PassResult, shown: Mapping[str, str]) -> PassResult:
-    """Return the pass with its weights under the names that the notebook saw, which the state has too."""
+    """Return the pass with renamed assets.
+
+    The weights get the names that the notebook saw, which the state has too.
+    """
     if done.weights is None:
         return done
     names = [shown.get(asset, asset) for asset in done.weights.asset.values.tolist()]
@@ -166,10 +179,11 @@ def report_text(
     cells: Sequence[CodeCell] = (),
     notes: Sequence[str] = (),
 ) -> str:
-    """Return a line for each day, fault and note, the seconds of the cells, and the outcome.
+    """Return the report of a rehearsal as text.
 
-    A note that holds for every pass stands once, at the end. Control characters, which names of assets and
-    errors may contain, are escaped.
+    It has a line for each day, fault and note, the seconds of the cells, and the outcome. A note that holds
+    for every pass is printed once, at the end. Control characters, which names of assets and errors may
+    contain, are escaped.
 
     Parameters
     ----------
@@ -204,13 +218,19 @@ def report_text(
 
 
 def printable(text: str) -> str:
-    """Return a text whose colours are removed and whose other control characters are escaped."""
+    """Return text without colours and control characters.
+
+    Colours are removed, and other control characters except line breaks are escaped.
+    """
     text = COLOURS.sub("", text)
     return re.sub(r"[^\n]", lambda found: found[0] if found[0].isprintable() else ascii(found[0])[1:-1], text)
 
 
 def _forecast(passes: Sequence[PassResult], rules: Competition) -> str:
-    """Return how long a submission would take, from the passes that ran to their end."""
+    """Return the estimated time of a submission.
+
+    The estimate uses the passes that ran to their end.
+    """
     allowed = f"(allowed: {rules.minutes_per_pass} minutes a pass, {MAX_MEMORY >> 30} GiB)"
     complete = [done.run.seconds for done in passes if not done.run.exit_code]
     if not complete:
@@ -225,7 +245,10 @@ def _forecast(passes: Sequence[PassResult], rules: Competition) -> str:
 
 
 def _cell_lines(passes: Sequence[PassResult], cells: Sequence[CodeCell]) -> list[str]:
-    """Return the mean seconds of the slowest cells, and of all that is not a cell."""
+    """Return the mean seconds of the slowest cells.
+
+    Further lines have the seconds of the other cells, and of all that is not a cell.
+    """
     seconds: dict[int, list[float]] = {}
     for done in passes:
         for cell in done.run.cells:

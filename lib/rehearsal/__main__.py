@@ -18,7 +18,10 @@ from lib.common.command_line import (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the rehearsal that the command line describes, print its report, and return the exit code."""
+    """Run the rehearsal and return the exit code.
+
+    The command line describes the rehearsal. The report is printed.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m lib.rehearsal",
         description="Rehearse a submission of the notebook.",

@@ -1,4 +1,7 @@
-"""The assessment of passes: faults that the platform would refuse, notes, and why a pass crashed."""
+"""The assessment of passes.
+
+It finds faults that the platform would refuse, notes, and why a pass crashed.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +39,10 @@ NOT_HERE = (
 
 
 class Assessment(NamedTuple):
-    """Sentences on one pass: faults, and notes on what is only worth knowing."""
+    """The faults and notes on one pass.
+
+    Both are sentences. A note is only worth knowing.
+    """
 
     faults: list[str]
     notes: list[str]
@@ -49,7 +55,9 @@ def assess(
     submission: Submission | None = None,
     chained: bool = True,
 ) -> list[Assessment]:
-    """Return faults and notes of each pass; no fault where the platform would accept it.
+    """Return faults and notes of each pass.
+
+    A pass has no fault where the platform would accept it.
 
     Parameters
     ----------
@@ -129,7 +137,10 @@ def _weight_faults(done: PassResult, data: "xr.DataArray", rules: Competition) -
 def _compare_with_state(
     done: PassResult, data: "xr.DataArray", rules: Competition, empty: bool
 ) -> tuple[list[str], list[str]]:
-    """Compare the written weights with those in the state that can be traded; return faults and notes."""
+    """Compare the written weights with the state.
+
+    Only weights of the state that can be traded count. Faults and notes are returned.
+    """
     held = _held(done)
     if done.state is None or done.state.date != done.day:
         expected = dict(held)
@@ -156,9 +167,9 @@ def _compare_with_state(
 def _compare_states(
     done: PassResult, before: PassResult | None, keeps_state: bool
 ) -> tuple[list[str], list[str]]:
-    """Check that the state goes on from the pass before; return faults and notes.
+    """Check that the state continues the pass before.
 
-    The platform wants no state. Only a state of this project is read.
+    Faults and notes are returned. The platform needs no state. Only a state of this project is read.
     """
     if done.state_problem:
         if keeps_state:
@@ -189,7 +200,10 @@ def _compare_states(
 
 
 def _held(done: PassResult) -> dict[str, float]:
-    """Return the weights other than 0 that a pass wrote for its day; none where it wrote nothing for it."""
+    """Return the nonzero weights for a pass's day.
+
+    The pass wrote them. The result is empty if it wrote nothing for its day.
+    """
     if done.weights is None or set(done.weights.dims) != {"time", "asset"}:
         return {}
     rows = done.weights.transpose("time", "asset").values[
@@ -213,7 +227,9 @@ def _close(first: Mapping[str, float], second: Mapping[str, float], asset: str) 
 def weight_faults(
     weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray", rules: Competition
 ) -> list[str]:
-    """Return the faults of the weights that a pass wrote, in sentences.
+    """Return the faults of a pass's weights.
+
+    Each fault is a sentence.
 
     Parameters
     ----------
@@ -276,7 +292,10 @@ def weight_faults(
 
 
 def known_assets(data: "xr.DataArray") -> np.ndarray:
-    """Return the names of the assets that have data on some day."""
+    """Return the names of assets with data.
+
+    Such an asset has a closing price on some day.
+    """
     close = data.sel(field="close").transpose("time", "asset").values
     return data.asset.values[np.isfinite(close).any(axis=0)].astype(str)
 
@@ -284,7 +303,10 @@ def known_assets(data: "xr.DataArray") -> np.ndarray:
 def tradable_positions(
     weights: Mapping[str, float], day: np.datetime64, data: "xr.DataArray", rules: Competition
 ) -> dict[str, float]:
-    """Return the weights other than 0 that can be traded on a day."""
+    """Return the weights that can be traded.
+
+    The weights are of one day. Weights of 0 are left out.
+    """
     import xarray as xr
 
     coords = {"time": [day.astype("M8[ns]")], "asset": list(weights)}
@@ -299,7 +321,10 @@ def tradable_positions(
 
 
 def first_five(names: Iterable[object]) -> str:
-    """Return the first five names, and how many more there are."""
+    """Return the first five names as text.
+
+    The number of further names follows.
+    """
     texts = [str(name) for name in names]
     return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
 
@@ -308,7 +333,10 @@ def first_five(names: Iterable[object]) -> str:
 
 
 def explain(run: Execution, submission: Submission) -> str:
-    """Return the cell and the error that ended an execution, with advice."""
+    """Return the reason why a pass crashed.
+
+    The text has the cell and the error that ended the execution, with advice.
+    """
     failed = next((cell for cell in reversed(run.cells) if cell.error), None)
     if failed is None:
         sentence = next((text for word, text in BY_OUTPUT.items() if word in run.last_lines), "")

@@ -1,6 +1,7 @@
-"""A configuration of nbconvert that writes a line of JSON per cell into `cells`, beside this file.
+"""A configuration of nbconvert that logs cells.
 
-The rehearsal copies it into the folder of results and names it to `jupyter nbconvert --config`.
+It writes a line of JSON per cell into `cells`, beside this file. The rehearsal copies it into the folder of
+results and names it to `jupyter nbconvert --config`.
 """
 
 import json
@@ -19,7 +20,10 @@ def note_start(cell: Any, cell_index: int) -> None:
 
 
 def log_cell(cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
-    """Write the seconds that a cell took, and the error that ended it."""
+    """Log the seconds and error of a cell.
+
+    The entry has the seconds that the cell took, and the error that ended it, if any.
+    """
     content = execute_reply["content"]
     entry = {"cell": cell_index, "seconds": time.perf_counter() - started[cell_index]}
     if content["status"] == "error":

@@ -1,4 +1,7 @@
-"""Days and prices of the market that a rehearsal runs on, as a submission sees them."""
+"""Days and prices of the market of a rehearsal.
+
+They are as a submission sees them.
+"""
 
 import contextlib
 import csv
@@ -28,7 +31,10 @@ TABLE = "id-translation.csv"  # the platform's library keeps it in the folder wh
 
 
 def days_of(kind: str, days: int | str, end: np.datetime64 | None) -> np.ndarray:
-    """Return the last trading days, or those of the platform's precheck: see `lib.rehearsal.rehearse`."""
+    """Return the days of a rehearsal.
+
+    They are the last trading days, or the days of the platform's precheck. See `lib.rehearsal.rehearse`.
+    """
     if isinstance(days, int):
         return last_days(kind, days, end)
     if days != "precheck":
@@ -37,7 +43,9 @@ def days_of(kind: str, days: int | str, end: np.datetime64 | None) -> np.ndarray
 
 
 def last_days(competition_type: str, days: int, end: np.datetime64 | None) -> np.ndarray:
-    """Return the last trading days up to and including `end`, datetime64[D], ascending.
+    """Return the last trading days.
+
+    They are datetime64[D], ascending, up to and including `end`.
 
     Raises
     ------
@@ -57,9 +65,10 @@ def last_days(competition_type: str, days: int, end: np.datetime64 | None) -> np
 def precheck_days(
     competition_type: str, end: np.datetime64 | None, passes: int = PRECHECK_PASSES
 ) -> np.ndarray:
-    """Return the days that the platform's precheck runs, datetime64[D], ascending.
+    """Return the days of the platform's precheck.
 
-    These are the last trading day, the second in sample, and ``passes - 2`` quantiles between.
+    They are datetime64[D], ascending: the last trading day, the second in sample, and ``passes - 2``
+    quantiles between.
 
     Raises
     ------
@@ -77,7 +86,10 @@ def precheck_days(
 
 
 def prices_of(passes: "Sequence[PassResult]", kind: str, work: Path) -> "xr.DataArray":
-    """Load the prices of all assets and days that the passes wrote about."""
+    """Load the prices for the assessment of passes.
+
+    They cover all assets and days that the passes wrote about.
+    """
     days = [done.day for done in passes]
     assets: set[str] = set()
     for done in passes:
@@ -93,7 +105,9 @@ def prices_of(passes: "Sequence[PassResult]", kind: str, work: Path) -> "xr.Data
 def prices(
     competition_type: str, first: np.datetime64, last: np.datetime64, assets: Iterable[str], work: Path
 ) -> "xr.DataArray":
-    """Load data (field, time, asset) of assets under the names that a pass in the folder `work` shows.
+    """Load data under the names of a pass.
+
+    The data are (field, time, asset). The names are as a pass in the folder `work` shows them.
 
     Parameters
     ----------
@@ -115,10 +129,11 @@ def prices(
 
 
 def shown_names(work: Path) -> dict[str, str]:
-    """Return the name that a pass in the folder `work` shows, for each server's id in the folder's table.
+    """Return the shown name for each server's id.
 
-    As a submission the library reads the table but adds nothing to it: an id that it lacks is shown as it is.
-    Without a table, or without a library that translates, this is empty.
+    A pass in the folder `work` shows these names. The ids are from the folder's table. As a submission the
+    library reads the table but adds nothing to it, so an id without an entry is shown as it is. The result is
+    empty without a table, or without a library that translates.
     """
     translation, table = _translation(), work / TABLE
     if not (translation and translation.USE_ID_TRANSLATION and table.exists()):
@@ -128,14 +143,17 @@ def shown_names(work: Path) -> dict[str, str]:
 
 
 def host() -> str:
-    """Return the address of the data service, without a day."""
+    """Return the data service's address without a day."""
     from qnt.data.common import ORIGIN_BASE_URL
 
     return ORIGIN_BASE_URL.split("/last/")[0].rstrip("/")
 
 
 def _translation() -> Any:
-    """Return the library's module that translates ids, or None where the library has none."""
+    """Return the library's module that translates ids.
+
+    The result is None if the library has none.
+    """
     try:
         return importlib.import_module("qnt.data.id_translation")
     except ImportError:

@@ -1,4 +1,7 @@
-"""The passes of a rehearsal: a fresh copy of the submission for each, the state handed on, the files left."""
+"""The passes of a rehearsal.
+
+Each has a fresh copy of the submission, receives the state, and leaves files.
+"""
 
 import contextlib
 import fnmatch
@@ -77,7 +80,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class PassResult:
-    """One run of the notebook and what it left behind.
+    """One run of the notebook and its results.
 
     Attributes
     ----------
@@ -119,10 +122,11 @@ class PassResult:
 
 
 def copy_submission(submission: Submission, folder: Path) -> None:
-    """Copy the notebook, as `strategy.ipynb`, into a folder, with the files and folders beside it.
+    """Copy a submission into a folder.
 
-    Results of earlier runs, hidden files and this project's tests stay behind. The project's `lib` and its
-    stand-in for the platform's library are added where the notebook has none beside it.
+    The notebook becomes `strategy.ipynb`. The files and folders beside it are copied too. Results of earlier
+    runs, hidden files and this project's tests stay behind. The project's `lib` and its stand-in for the
+    platform's library are added where the notebook has none beside it.
 
     Raises
     ------
@@ -141,7 +145,10 @@ def copy_submission(submission: Submission, folder: Path) -> None:
 
 
 def _copy(path: Path, target: Path) -> None:
-    """Copy a file or folder, with the content of links in the place of links."""
+    """Copy a file or folder without links.
+
+    The content of a link takes its place.
+    """
     try:
         if path.is_dir():
             shutil.copytree(path, target, ignore=_left_behind, ignore_dangling_symlinks=True)
@@ -153,7 +160,10 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _left_behind(folder: str, names: list[str]) -> set[str]:
-    """Return the names in a folder that a submission does not have, pipes and circular links among them."""
+    """Return the names that a submission does not have.
+
+    The names are in a folder. They include hidden files, results of earlier runs, pipes and circular links.
+    """
     found = {name for name in names if name.startswith(".")}
     found |= {name for pattern in LEFT_BEHIND for name in fnmatch.filter(names, pattern)}
     for name in set(names) - found:
@@ -165,13 +175,19 @@ def _left_behind(folder: str, names: list[str]) -> set[str]:
 
 
 def _lay_out(stage: Stage) -> None:
-    """Make the working folder afresh, so that only the state travels from one pass to the next."""
+    """Make the working folder afresh.
+
+    Only the state thus travels from one pass to the next.
+    """
     shutil.rmtree(stage.work, ignore_errors=True)  # Windows keeps a file that a process still holds open
     shutil.copytree(stage.submission, stage.work, dirs_exist_ok=True)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield the files that a notebook may have written itself, each with its size and time of change."""
+    """Yield the files that a notebook may have written.
+
+    Each comes with its size and time of change. Files that the libraries write in any pass are left out.
+    """
     for place, folders, files in os.walk(folder):
         for names in (folders, files):
             names[:] = [name for name in names if not any(fnmatch.fnmatch(name, p) for p in WRITTEN_BY_ANY)]
@@ -186,9 +202,10 @@ def _files(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 def run_pass(stage: Stage, day: np.datetime64, again: bool = False) -> PassResult:
-    """Run the notebook once with data that end on `day`, and collect what it leaves.
+    """Run the notebook once and collect its results.
 
-    Chained, it gets the state that the last pass wrote; with `again`, the state that the last pass got.
+    The data end on `day`. In a chain the pass gets the state that the last pass wrote. With `again`, it gets
+    the state that the last pass got.
     """
     weights, last = (stage.results / name for name in ("weights", "last"))
     stage.results.mkdir(exist_ok=True)
@@ -245,9 +262,10 @@ def _hand_over_state(stage: Stage, again: bool) -> tuple[Path, dict[str, str | N
 
 
 def read_weights(path: Path, day: np.datetime64) -> "tuple[xr.DataArray | None, str]":
-    """Return the weights in a file, or the reason why they cannot be read; weights without days are of `day`.
+    """Return the weights in a file.
 
-    The file is the notebook's: it may hold anything.
+    The second value is the reason why they cannot be read. Weights without days are of `day`. The file is the
+    notebook's: it may hold anything.
     """
     import xarray as xr
 
@@ -282,7 +300,11 @@ def _unpacked(path: Path) -> bytes:
 
 
 def _read_state(path: Path) -> tuple[State | None, str, str]:
-    """Return the state of this project in a file, or what is wrong, or the checksum of another kind."""
+    """Return this project's state from a file.
+
+    The second value describes the problem of an unreadable file. The third value is the checksum of a state
+    of another kind.
+    """
     if not path.exists():
         return None, "", ""
     with contextlib.redirect_stdout(io.StringIO()):
@@ -300,9 +322,10 @@ def _read_state(path: Path) -> tuple[State | None, str, str]:
 
 
 def differences(first: PassResult, second: PassResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Compare two runs of a pass bit by bit; return what differs, as faults and as notes.
+    """Return the differences between two runs of a pass.
 
-    A state of another kind may differ in its bytes and still hold the same.
+    The runs are compared bit by bit. The result has faults and notes. A state of another kind may differ in
+    its bytes and still hold the same.
     """
     found = []
     if first.run.exit_code != second.run.exit_code:
@@ -326,7 +349,9 @@ def _bits(weights: "xr.DataArray | None") -> tuple | None:
 
 
 def fresh_python(folder: Path, submission: Path) -> str:
-    """Make an environment in which `init.ipynb` alone installs packages, and return its interpreter.
+    """Make an environment and return its interpreter.
+
+    Besides Jupyter, `init.ipynb` alone installs packages in it.
 
     Parameters
     ----------
@@ -358,7 +383,10 @@ def fresh_python(folder: Path, submission: Path) -> str:
 
 
 def _run(words: Sequence[str], problem: str, place: Path) -> None:
-    """Run a command as a submission; a failure is a ValueError with the end of its output."""
+    """Run a command as a submission.
+
+    A failure raises a ValueError with the end of the output.
+    """
     with environment({"SUBMISSION_ID": "-1", "PYTHONPATH": None, "JUPYTER_PREFER_ENV_PATH": "1"}):
         done = subprocess.run(
             words,

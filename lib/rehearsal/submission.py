@@ -1,4 +1,7 @@
-"""The notebook as the evaluator runs it, and one execution of it in a process of its own."""
+"""The notebook as the evaluator runs it, and its execution.
+
+Each execution has a process of its own.
+"""
 
 import ast
 import contextlib
@@ -46,7 +49,7 @@ sys.exit(code if code >= 0 else 128 - code)
 
 @dataclass(frozen=True)
 class Submission:
-    """A notebook, ready to be run as the evaluator runs it.
+    """A notebook in the form that the evaluator runs.
 
     Attributes
     ----------
@@ -74,7 +77,7 @@ class Submission:
 
 
 def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Submission:
-    """Read a notebook, remove its `#DEBUG#` cells and set parameters.
+    """Read a notebook, drop `#DEBUG#` cells and set parameters.
 
     Parameters
     ----------
@@ -123,9 +126,9 @@ def read_submission(path: Path, settings: Mapping[str, Any] | None = None) -> Su
 
 
 def defined_names(source: str) -> set[str]:
-    """Return the names that a cell defines: variables, functions, classes and imports.
+    """Return the names that a cell defines.
 
-    The cell may hold commands of IPython.
+    They are variables, functions, classes and imports. The cell may hold commands of IPython.
     """
     from IPython.core.inputtransformer2 import TransformerManager
 
@@ -145,7 +148,10 @@ def defined_names(source: str) -> set[str]:
 
 
 def _competition(parameters: Mapping[str, Any], code: str) -> str:
-    """Return the competition that a notebook names, or whose loader it calls; else the default one."""
+    """Return the competition of a notebook.
+
+    The notebook names it or calls its loader. Otherwise the result is the default one.
+    """
     if parameters.get("competition_type") is not None:
         return parameters["competition_type"]
     named = r"""(?:\bcompetition_type *= *|\bload_data_by_type\( *)(['"])(.*?)\1"""
@@ -161,7 +167,10 @@ def _competition(parameters: Mapping[str, Any], code: str) -> str:
 
 
 class CellRun(NamedTuple):
-    """An executed cell: its index in the notebook, its seconds, and its error if it had one."""
+    """The record of an executed cell.
+
+    It has the index in the notebook, the seconds, and the error if there was one.
+    """
 
     cell: int
     seconds: float
@@ -201,7 +210,10 @@ class Execution:
 
 
 def command(python: str, results: Path) -> list[str]:
-    """Return the evaluator's command, with a configuration that logs the cells."""
+    """Return the evaluator's command.
+
+    Its configuration logs the cells.
+    """
     words = ["-m", "nbconvert", "--to", "html", "--execute", "strategy.ipynb"]
     config = ["--config", str(results / CONFIG.name)]
     return [python, *words, "--output-dir", str(results), "--output", "strategy", *config]
@@ -210,7 +222,9 @@ def command(python: str, results: Path) -> list[str]:
 def execute(
     work: Path, results: Path, variables: Mapping[str, str | None], limit: float, python: str = sys.executable
 ) -> Execution:
-    """Execute `strategy.ipynb` in the folder `work`, for at most `limit` seconds.
+    """Execute `strategy.ipynb` in the folder `work`.
+
+    The execution takes at most `limit` seconds.
 
     Parameters
     ----------
@@ -254,7 +268,10 @@ def execute(
 
 
 def end(process: subprocess.Popen) -> None:
-    """End a process and all that it started, on every system; a kernel is in no group of its parent's."""
+    """End a process and all that it started.
+
+    This works on every system. A kernel is not in its parent's group, so each process is ended by itself.
+    """
     try:
         tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -267,9 +284,10 @@ def end(process: subprocess.Popen) -> None:
 
 
 def _end_marked(mark: str) -> tuple[str, ...]:
-    """End the processes that a pass left running, and return their commands.
+    """End the processes that a pass left running.
 
-    Their parents have ended, so that only a variable of their environment tells where they come from.
+    The commands of all that did not end by themselves are returned. Their parents have ended, so only a
+    variable of their environment shows their origin.
     """
     found = []
     for process in psutil.process_iter():
@@ -286,7 +304,10 @@ def _end_marked(mark: str) -> tuple[str, ...]:
 
 
 def last_lines(output: str) -> str:
-    """Return the last lines of an output that are not empty."""
+    """Return the last lines of an output.
+
+    Empty lines do not count.
+    """
     lines = [line.rstrip() for line in COLOURS.sub("", output).splitlines() if line.strip(" -")]
     return "\n        ".join([line for line in lines if NOISE not in line][-ERROR_LINES:])
 

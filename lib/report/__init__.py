@@ -10,12 +10,17 @@ if TYPE_CHECKING:
 
 
 def is_submission() -> bool:
-    """Return True if the platform runs this as a submission: `SUBMISSION_ID` is set."""
+    """Return True if this is a submission.
+
+    The platform sets `SUBMISSION_ID` in the environment of a submission.
+    """
     return os.environ.get("SUBMISSION_ID", "") != ""
 
 
 def show_weights(weights: "xr.DataArray", state: Any) -> None:
-    """Show the weights of the last day beside those of the state; in a submission, nothing.
+    """Show the weights of the last day.
+
+    The weights of the state stand beside them. Nothing is shown in a submission.
 
     Parameters
     ----------
@@ -36,9 +41,10 @@ def show_weights(weights: "xr.DataArray", state: Any) -> None:
 
 
 def show_training(models: Any, data: "xr.DataArray") -> None:
-    """Show the losses of each training as a table and figure; in a submission, nothing.
+    """Show the losses of each training.
 
-    For a model other than the published network a table of the features' importance follows.
+    The losses are shown as a table and as a figure. For a model other than the published network a table of
+    the features' importance follows. Nothing is shown in a submission.
 
     Parameters
     ----------
@@ -70,10 +76,11 @@ def show_training(models: Any, data: "xr.DataArray") -> None:
 
 
 def show_backtest_trainings(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
-    """Show the trainings of a backtest, their results out of sample, and how their outputs differ.
+    """Show the trainings of a backtest.
 
-    In a submission, nothing. A sentence stands for models that are not `TrainedModels`, and for weights that
-    are not of this backtest.
+    Their results out of sample and the differences of their outputs are shown too. A sentence stands for
+    models of another type than `TrainedModels`, and for weights of another backtest. Nothing is shown in a
+    submission.
 
     Parameters
     ----------
@@ -99,9 +106,10 @@ def show_backtest_trainings(log: "BacktestLog", data: "xr.DataArray", weights: "
 
 
 def show_outputs(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> None:
-    """Show the outcome by output, and the spread of outputs across assets.
+    """Show the outputs of a backtest's models.
 
-    In a submission, nothing; no figure where all outputs are the same. Parameters as for
+    A figure draws the outcome by output, and the spread of outputs across assets. There is no figure if all
+    outputs are the same. Nothing is shown in a submission. The parameters are the same as for
     `show_backtest_trainings`.
     """
     if is_submission():
@@ -134,9 +142,10 @@ def show_backtest(
     before: str | None = None,
     keep: str = "",
 ) -> None:
-    """Show a backtest: the contest's rules, the performance beside benchmarks, and what the model adds.
+    """Show the report of a backtest.
 
-    In a submission, nothing.
+    The report has the contest's rules, the performance beside benchmarks, and the value that the model adds.
+    Nothing is shown in a submission.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The backtest of the notebook's strategy from the command line, with what the model adds to it.
+"""The command line of the report, ``python -m lib.report``.
 
 python -m lib.report --start 2022-09-01 --end 2023-10-17 --set retrain_interval=1
 """
@@ -35,7 +35,10 @@ DESCRIPTION = "Backtest the notebook's strategy, and show its performance and wh
 def evaluated(
     strategy: Strategy, start: str, end: str | None, before: str | None = None, keep: str = ""
 ) -> tuple[Evaluation, str]:
-    """Backtest and evaluate a strategy; the second value is a sentence on its outputs."""
+    """Backtest and evaluate a strategy.
+
+    The second value is a sentence on its outputs.
+    """
     import qnt.log as qnlog
 
     log = BacktestLog(strategy)
@@ -50,7 +53,10 @@ def evaluated(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; for its exit codes see `lib.common.command_line.EXIT_CODES`."""
+    """Run the command and return its exit code.
+
+    The exit codes are listed in `lib.common.command_line.EXIT_CODES`.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m lib.report",
         description=DESCRIPTION,

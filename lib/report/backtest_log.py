@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 
 class Training(NamedTuple):
-    """The models of one call of `train_model`, and the last day that it saw."""
+    """The models of one call of `train_model`.
+
+    `day` is the last day that the call saw.
+    """
 
     day: np.datetime64
     models: Any
 
 
 class Prediction(NamedTuple):
-    """The weights and the state of one call of `predict`, and the last day that it saw."""
+    """The result of one call of `predict`.
+
+    The result consists of the weights and the state. `day` is the last day that the call saw.
+    """
 
     day: np.datetime64
     weights: "xr.DataArray"
@@ -34,10 +40,11 @@ class Prediction(NamedTuple):
 
 
 class BacktestLog:
-    """A strategy's `load_data`, `train_model` and `predict`, which keep what they return.
+    """A log of a strategy's trainings and predictions.
 
-    Pass them to `qnt.backtester.backtest_ml`. The library cuts positions above the limit from the weights
-    that it returns; the log has them as the strategy returned them, and as a submission would write them.
+    Its `load_data`, `train_model` and `predict` call the strategy and keep the results. Pass them to
+    `qnt.backtester.backtest_ml`. The library cuts positions above the limit from the weights that it returns.
+    The log has the weights as the strategy returned them, and as a submission would write them.
 
     Parameters
     ----------
@@ -59,7 +66,10 @@ class BacktestLog:
         self._known: tuple = (None, None, [])  # data, weights, and what `evaluated` returned for them
 
     def load_data(self, period: int) -> Any:
-        """Load data, and keep the longest of an overridden `load_data`."""
+        """Load data with the strategy.
+
+        The longest result of an overridden `load_data` is kept.
+        """
         loaded = self.strategy.load_data(period)
         if loads_own_data(self.strategy):
             data = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -75,34 +85,45 @@ class BacktestLog:
         return models
 
     def predict(self, models: Any, data: "xr.DataArray", state: Any) -> Any:
-        """Predict the last day of `data`, keep the weights and return them with the state."""
+        """Predict the last day of `data`.
+
+        The weights are kept, and returned with the state.
+        """
         result = self.strategy.predict(models, data, state)
         weights, state = result if isinstance(result, tuple) else (result, None)
         self.predictions.append(Prediction(_last_day(data), weights, state))
         return result
 
     def backtest(self, start: str, end: str | None = None) -> "xr.DataArray":
-        """Backtest the strategy with `lib.backtest.backtest` and return the weights (time, asset)."""
+        """Backtest the strategy and return the weights.
+
+        The weights (time, asset) are computed by `lib.backtest.backtest`.
+        """
         calls = {"load_data": self.load_data, "train": self.train_model, "predict": self.predict}
         result = backtest(self.strategy, start, end, **calls)
         return result[0] if isinstance(result, tuple) else result
 
     def states(self, weights: "xr.DataArray") -> list[Any]:
-        """Return the state after each day of the backtest that returned `weights` (time, asset)."""
+        """Return the state after each day.
+
+        The days belong to the backtest that returned `weights` (time, asset).
+        """
         return [entry.state for entry in _last_run(self.predictions, _days(weights))]
 
     def used_trainings(self, days: np.ndarray) -> list[Training]:
-        """Return the trainings of the backtest of these days, by ascending day.
+        """Return the trainings of a backtest.
 
-        `backtest_ml` trains twice before its days begin, for the last day and as a trial of the first one:
-        the calls before the last ascending run of days are left out, and days that are not in the backtest.
+        The backtest is on `days`, and the trainings are in ascending order of their days. `backtest_ml`
+        trains twice before its days begin, for the last day and as a trial of the first one: the calls before
+        the last ascending run of days are left out, and days that are not in the backtest.
         """
         return _last_run(self.trainings, days)
 
     def fault(self, weights: "xr.DataArray") -> str:
-        """Return why `weights` (time, asset) are not those of the logged backtest, or "".
+        """Return why the weights are of another backtest.
 
-        An interrupted backtest leaves the weights of the run before it under the same name.
+        The text is empty if `weights` (time, asset) come from the logged backtest. An interrupted backtest
+        leaves the weights of the run before it under the same name.
         """
         days = _days(weights)
         if not self.trainings and not self.predictions:
@@ -121,7 +142,9 @@ class BacktestLog:
         )
 
     def returned_weights(self, weights: "xr.DataArray", data: "xr.DataArray") -> "xr.DataArray | None":
-        """Return the weights (time, asset) as `predict` returned them, before the library cleaned them.
+        """Return the weights as `predict` returned them.
+
+        The weights (time, asset) are returned in the state before the library cleaned them.
 
         Parameters
         ----------
@@ -151,14 +174,18 @@ class BacktestLog:
         return returned if same_positions(cleaned.reindex(time=weights.time), weights) else None
 
     def seen(self, data: "xr.DataArray") -> "xr.DataArray":
-        """Return the data that the strategy saw: `data`, or those of its own `load_data`."""
+        """Return the data that the strategy saw.
+
+        They are `data`, or the result of the strategy's own `load_data`.
+        """
         return data if self._loaded is None else self._loaded
 
     def evaluated(self, data: "xr.DataArray", weights: "xr.DataArray") -> list[EvaluatedTraining]:
-        """Return each training of the backtest with its outputs, in sample and out of sample.
+        """Return each training of the backtest with outputs.
 
-        The days of a training end with the day of the next one: on it, the next training's outputs are
-        traded. Computed once for the same data and weights; empty where the models are not `TrainedModels`.
+        The outputs are in sample and out of sample. The days of a training end with the day of the next one:
+        on it, the next training's outputs are traded. The list is computed once for the same data and
+        weights. It is empty if the models are not `TrainedModels`.
 
         Parameters
         ----------
@@ -181,9 +208,10 @@ class BacktestLog:
         return self._known[2]
 
     def table(self, data: "xr.DataArray", weights: "xr.DataArray", by_asset: bool = False) -> pd.DataFrame:
-        """Return a row for each training of the backtest, or for each training and asset.
+        """Return the table of the backtest's trainings.
 
-        Parameters as for `evaluated`; for the columns see `lib.report.tables.trainings_table`.
+        The table has a row for each training, or with `by_asset` for each training and asset. The parameters
+        are the same as for `evaluated`. For the columns see `lib.report.tables.trainings_table`.
 
         Raises
         ------
@@ -196,7 +224,10 @@ class BacktestLog:
         return trainings_table(self.evaluated(data, weights), by_asset)
 
     def without_table(self, weights: "xr.DataArray") -> str:
-        """Return why there is no table of the trainings, or ""."""
+        """Return why there is no table of trainings.
+
+        The text is empty if there is a table.
+        """
         for training in self.used_trainings(_days(weights)):
             if not isinstance(training.models, TrainedModels):
                 return foreign_models(training.models)
@@ -204,7 +235,10 @@ class BacktestLog:
 
 
 def foreign_models(models: Any) -> str:
-    """Return a sentence on models that the report cannot read."""
+    """Return a sentence on models of another type.
+
+    The report cannot read such models.
+    """
     return (
         f"train_model returned {type(models).__name__}, not TrainedModels of lib.engine.models, so there are "
         "no losses, accuracies or outputs to show."
@@ -212,7 +246,10 @@ def foreign_models(models: Any) -> str:
 
 
 def _last_run(calls: list, days: np.ndarray) -> list:
-    """Return the last calls whose days ascend, those on `days` only."""
+    """Return the last calls with ascending days.
+
+    Only calls on `days` are returned.
+    """
     used: list = []
     for call in reversed(calls):
         if used and call.day >= used[-1].day:

@@ -1,4 +1,7 @@
-"""The display of tables, text and figures in a notebook and in the page made from it."""
+"""The display of tables, text and figures.
+
+It serves a notebook, and the page made from it.
+"""
 
 import os
 import re
@@ -18,7 +21,10 @@ _home: list[Any] = []  # the cell whose output carries plotly's script
 
 
 class ShownColumn(NamedTuple):
-    """Heading and format of a column, and the heading above it."""
+    """The heading and format of a column.
+
+    `group` is the heading above it.
+    """
 
     heading: str
     style: str = ""
@@ -33,14 +39,20 @@ def show_table(table: "pd.DataFrame", columns: Mapping[str, ShownColumn] = Mappi
 
 
 def show_heat_map(table: "pd.DataFrame") -> None:
-    """Display a table of returns with gains in blue and losses in orange."""
+    """Display a coloured table of returns.
+
+    Gains are blue and losses are orange.
+    """
     from IPython.display import display
 
     display(heat_map(table))
 
 
 def heat_map(table: "pd.DataFrame") -> "Styler":
-    """Return a coloured table of returns, legible on light and dark pages."""
+    """Return a coloured table of returns.
+
+    The colours are legible on light and dark pages.
+    """
     largest = max(float(table.abs().max().max()), 1e-9)
 
     def background(value: float) -> str:
@@ -55,9 +67,10 @@ def heat_map(table: "pd.DataFrame") -> "Styler":
 def readable(
     table: "pd.DataFrame", columns: Mapping[str, ShownColumn] = MappingProxyType({})
 ) -> "pd.DataFrame":
-    """Return a table for reading: rounded, without empty columns, with headings in words.
+    """Return a table in a readable form.
 
-    `columns` says how a column is shown, by its name; another one is shown as it is.
+    Numbers are rounded, empty columns are left out, and headings are in words. `columns` holds the heading
+    and format of a column by its name. Any other column is shown as it is.
     """
     import pandas as pd
 
@@ -86,7 +99,10 @@ def _unbroken(date: "re.Match[str]") -> str:
 
 
 def show_text(text: str) -> None:
-    """Show a sentence, in a notebook as text that wraps, elsewhere printed."""
+    """Show a sentence in a notebook or terminal.
+
+    The text wraps in a notebook, and is printed elsewhere.
+    """
     if _shell() is None:
         print(text)
         return
@@ -96,11 +112,12 @@ def show_text(text: str) -> None:
 
 
 def show_figures(*figures: "go.Figure") -> None:
-    """Display plotly's figures in a notebook; elsewhere do nothing, instead of opening a browser.
+    """Display plotly's figures in a notebook.
 
-    A page made by `nbconvert --to html` needs plotly's script for them. The output of the first cell that
-    shows a figure contains it (5 MB, but no network is needed). A renderer that the user chose, in plotly or
-    by the variable PLOTLY_RENDERER, is kept: `lib.notebook` chooses one without the script.
+    Elsewhere the function does nothing, instead of opening a browser. A page made by `nbconvert --to html`
+    needs plotly's script for them. The output of the first cell that shows a figure contains it (5 MB, but no
+    network is needed). A renderer that the user chose, in plotly or by the variable PLOTLY_RENDERER, is kept:
+    `lib.notebook` chooses one without the script.
     """
     shell = _shell()
     if shell is None:
@@ -119,12 +136,18 @@ def show_figures(*figures: "go.Figure") -> None:
 
 
 def source_of(data: "xr.DataArray") -> str:
-    """Return what the prices are, where the loader noted it; every figure repeats it."""
+    """Return the source of the prices.
+
+    The text is empty unless the loader noted the source. Every figure repeats the text.
+    """
     return str(data.attrs.get("source", ""))
 
 
 def _shell() -> Any:
-    """Return IPython's shell if this is a Jupyter kernel, else None."""
+    """Return IPython's shell in a Jupyter kernel.
+
+    The result is None elsewhere.
+    """
     try:
         from IPython import get_ipython
     except ImportError:
@@ -134,6 +157,9 @@ def _shell() -> Any:
 
 
 def _cell(shell: Any) -> Any:
-    """Return the id of the running cell, or None where it is not known."""
+    """Return the id of the running cell.
+
+    The result is None if the id is not known.
+    """
     parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
     return parent.get("metadata", {}).get("cellId")

@@ -1,8 +1,9 @@
-"""The evaluation of a backtest: beside itself without the model, equal weights, and an earlier run.
+"""The evaluation of a backtest beside its baselines.
 
-The backtest without the model has the same selection, sizing and state, and one half for every output. It
-needs no training: the assets of each training are known, and a day's weights follow from outputs and data.
-Runs are kept as files, to be shown as "before" beside a later one.
+They are the strategy without the model, equal weights, and an earlier run. The backtest without the model has
+the same selection, sizing and state, and one half for every output. It needs no training: the assets of each
+training are known, and a day's weights follow from outputs and data. Runs are kept as files, to be shown as
+"before" beside a later one.
 """
 
 import hashlib
@@ -56,7 +57,10 @@ NAME = re.compile(r"\w[\w.-]{0,59}")
 
 
 class EarlierRun(NamedTuple):
-    """A run that was kept: what its strategy changes, when it ran, and its portfolio."""
+    """A run that was kept.
+
+    It has the changes of its strategy, the time of the run, and its portfolio.
+    """
 
     label: str
     when: str
@@ -64,7 +68,10 @@ class EarlierRun(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The portfolios of a report, their measures, and the value that the model adds."""
+    """The portfolios of a report and their measures.
+
+    The evaluation also has the value that the model adds.
+    """
 
     portfolios: dict[str, Portfolio]
     measures: dict[str, Measures]
@@ -76,7 +83,10 @@ class Evaluation(NamedTuple):
 
 
 class Baseline(NamedTuple):
-    """The weights (time, asset) without the model, or why there are none."""
+    """The weights (time, asset) without the model.
+
+    `missing` is the reason if there are none.
+    """
 
     weights: "xr.DataArray | None"
     sizing: str = ""  # in place of the strategy's, where that holds nothing without a model
@@ -91,10 +101,11 @@ def evaluate(
     before: str | None = None,
     keep: str = "",
 ) -> Evaluation:
-    """Compute the portfolios of a backtest, their measures, what the model adds, and the change since a run.
+    """Compute the portfolios of a backtest with their measures.
 
-    Parameters as for `lib.report.show_backtest`. With `log` the weights are those that the strategy returned,
-    else as given; without it, or for a single day, `value` is None.
+    The result also has the value that the model adds, and the change since an earlier run. The parameters are
+    the same as for `lib.report.show_backtest`. With `log` the weights are the ones that the strategy
+    returned, otherwise the given ones. Without `log`, or for a single day, `value` is None.
     """
     returned = None if log is None else log.returned_weights(weights, data)
     own = weights if returned is None else returned
@@ -132,7 +143,7 @@ def evaluate(
 
 
 def _difference(portfolios: dict[str, Portfolio], measures: dict[str, Measures], other: str) -> AddedValue:
-    """Return what the strategy's portfolio adds to another one."""
+    """Return the strategy's added value over another portfolio."""
     pair = [portfolios[name] for name in (STRATEGY, other)]
     returns, weights = [each.returns for each in pair], [each.weights for each in pair]
     return added_value(measures[STRATEGY], measures[other], returns, weights)
@@ -141,7 +152,10 @@ def _difference(portfolios: dict[str, Portfolio], measures: dict[str, Measures],
 def _earlier(
     data: "xr.DataArray", mine: Portfolio, log: "BacktestLog | None", before: str | None, keep: str
 ) -> tuple[EarlierRun | None, str]:
-    """Return the earlier run, and keep the present one for the next; the second value is a note."""
+    """Return the earlier run and keep the present one.
+
+    The present run is kept for the next. The second value is a note.
+    """
     check_names(before, keep)
     key = days_key(data, mine.returns.time.values, str(data.name))
     earlier, note = (None, "") if before is None else find_run(before, key, mine)
@@ -156,7 +170,9 @@ def _earlier(
 
 
 def without_model(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> Baseline:
-    """Compute the weights of the backtest if every output were one half.
+    """Compute the weights of a backtest without the model.
+
+    Every output of the model is replaced by one half.
 
     Parameters
     ----------
@@ -198,7 +214,10 @@ def _chain(
     strategy: Strategy,
     constant: bool,
 ) -> "xr.DataArray":
-    """Return weights (time, asset) of the days, each blended with the day before."""
+    """Return the weights (time, asset) of the days.
+
+    The weights of each day are blended with the day before.
+    """
     traded = {  # of a day with a new training the later one counts
         day: (training.models, row) for training in trainings for day, row in _by_day(training.outputs)
     }
@@ -221,7 +240,7 @@ def _by_day(outputs: "xr.DataArray") -> list[tuple[np.datetime64, dict[str, floa
 
 
 def _why_nothing(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArray") -> str:
-    """Return why a strategy has no position on any day."""
+    """Return why a strategy never has a position."""
     trainings = log.evaluated(data, weights)
     if not uses_methods_of_strategy(log.strategy) or not trainings:
         return "predict returned no position on any day."
@@ -233,12 +252,17 @@ def _why_nothing(log: "BacktestLog", data: "xr.DataArray", weights: "xr.DataArra
 
 
 def days_key(data: "xr.DataArray", days: np.ndarray, competition_type: str) -> str:
-    """Return a key of the market on the days of a backtest: runs with another one are not comparable."""
+    """Return the key of a backtest's market.
+
+    The key covers the days of the backtest. Runs with another key are not comparable.
+    """
     return f"{competition_type} {market_fingerprint(data.sel(time=days))}"
 
 
 def keep_run(run: EarlierRun, key: str, name: str = "") -> None:
-    """Keep a run as a file, under a name or as one of the last `MOST` ones.
+    """Keep a run as a file.
+
+    The file has a name, or is one of the last `MOST` ones.
 
     Raises
     ------
@@ -261,10 +285,11 @@ def keep_run(run: EarlierRun, key: str, name: str = "") -> None:
 
 
 def find_run(which: str, key: str, present: Portfolio) -> tuple[EarlierRun | None, str]:
-    """Return an earlier run on the same market and days, or None and a sentence that says why.
+    """Return an earlier run on the same days.
 
-    `which` is a name, or "last" for the last run whose weights differ from those of `present`. The sentence
-    is empty where there is no such run yet.
+    The run is on the same market too. If there is none, the result is None and a sentence with the reason.
+    `which` is a name, or "last" for the last run whose weights differ from the weights of `present`. The
+    sentence is empty if there is no such run yet.
     """
     if which != LAST:
         run = _read(_path(which), key)
@@ -279,7 +304,9 @@ def find_run(which: str, key: str, present: Portfolio) -> tuple[EarlierRun | Non
 
 
 def check_names(before: str | None, keep: str = "") -> None:
-    """Check the names of the run that is shown and of the one that is kept.
+    """Check the names of shown and kept runs.
+
+    `before` is the name of the shown run, and `keep` the name of the kept run.
 
     Raises
     ------
@@ -295,7 +322,10 @@ def check_names(before: str | None, keep: str = "") -> None:
 
 
 def now() -> str:
-    """Return the present minute, as a run is labelled with it."""
+    """Return the present minute as text.
+
+    Runs are labelled with this text.
+    """
     return time.strftime("%Y-%m-%d %H:%M")
 
 
@@ -308,12 +338,18 @@ def _path(name: str) -> Path:
 
 
 def _last_runs() -> list[Path]:
-    """Return the files of runs without a name, the newest first."""
+    """Return the files of runs without a name.
+
+    The newest file comes first.
+    """
     return sorted(FOLDER.glob("*.last.nc"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def _read(path: Path, key: str) -> EarlierRun | None:
-    """Return the run of a file, None for a damaged one and for other days."""
+    """Return the run of a file.
+
+    The result is None for a damaged file and for other days.
+    """
     import xarray as xr
 
     try:

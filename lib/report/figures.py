@@ -47,9 +47,10 @@ GREEN = COLOURS[2]
 
 
 def loss_figure(models: "TrainedModels", classes: bool, source: str = "") -> "go.Figure":
-    """Draw the loss by evaluation, a line for each asset, up to the loss after training.
+    """Draw the loss by evaluation.
 
-    A pooled model has one line. Losses in validation are dashed, each at the end of its epoch.
+    Each asset has a line, up to the loss after training. A pooled model has one line. Losses in validation
+    are dashed, each at the end of its epoch.
 
     Parameters
     ----------
@@ -97,7 +98,9 @@ def loss_figure(models: "TrainedModels", classes: bool, source: str = "") -> "go
 def outputs_figure(
     in_sample: pd.DataFrame, out_of_sample: pd.DataFrame, outputs: "xr.DataArray", source: str = ""
 ) -> "go.Figure":
-    """Draw the outcome by output, and the spread of the outputs across assets on each day.
+    """Draw the outcome by output, and the outputs' spread.
+
+    The spread is across assets on each day.
 
     Parameters
     ----------
@@ -181,10 +184,11 @@ def outputs_figure(
 
 
 def outcome_by_output(table: pd.DataFrame) -> pd.DataFrame:
-    """Return groups of equally many outputs in order: mean `output` and `target`, its `error`, and `count`.
+    """Return groups of outputs with their mean outcome.
 
-    The standard error takes the days as independent; assets that move together make it larger. Empty for less
-    than `FEWEST_IN_BIN` outputs.
+    The groups have equally many outputs and are in order. The columns are the mean `output` and `target`, the
+    standard `error` of the target, and `count`. The error takes the days as independent; assets that move
+    together make it larger. The table is empty for less than `FEWEST_IN_BIN` outputs.
     """
     groups = min(BINS, len(table) // FEWEST_IN_BIN)
     table = table.sort_values("output", kind="stable")
@@ -202,7 +206,9 @@ def outcome_by_output(table: pd.DataFrame) -> pd.DataFrame:
 def performance_figure(
     lines: Mapping[str, "xr.DataArray"], rules: "Competition", source: str = ""
 ) -> "go.Figure":
-    """Draw equity, drawdown and, of long backtests, the rolling Sharpe ratio of portfolios.
+    """Draw equity and drawdown of portfolios.
+
+    Long backtests have the rolling Sharpe ratio too.
 
     Parameters
     ----------
@@ -266,7 +272,9 @@ def _series(returns: "xr.DataArray", rules: "Competition") -> tuple["xr.DataArra
 
 
 def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
-    """Draw what each asset earned, from the largest gain to the largest loss.
+    """Draw the earnings of each asset.
+
+    The assets are in order from the largest gain to the largest loss.
 
     Parameters
     ----------
@@ -304,7 +312,9 @@ def contributions_figure(earned: pd.Series, source: str = "") -> "go.Figure":
 
 
 def holdings_figure(weights: "xr.DataArray", turnover: "xr.DataArray", source: str = "") -> "go.Figure":
-    """Draw the weights of all assets ever held, exposure and turnover.
+    """Draw weights, exposure and turnover.
+
+    The weights are shown for all assets ever held.
 
     Parameters
     ----------

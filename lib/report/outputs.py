@@ -1,4 +1,7 @@
-"""The outputs of models on each day beside the outcomes, in sample and out of sample."""
+"""The outputs of models beside the outcomes, day by day.
+
+They are computed in sample and out of sample.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -25,7 +28,10 @@ IN_SAMPLE_COLUMNS = ("asset", "output", "target")
 
 
 class EvaluatedTraining(NamedTuple):
-    """One training of a backtest with its outputs (time, asset), in sample and out of sample."""
+    """A training of a backtest with its outputs.
+
+    The outputs (time, asset) are also given in sample and out of sample.
+    """
 
     models: TrainedModels
     outputs: "xr.DataArray"
@@ -74,8 +80,9 @@ def outputs_of(
 
 
 def in_sample_outputs(models: TrainedModels, training_set: TrainingSet | None) -> pd.DataFrame:
-    """Return `asset`, `output` and `target` of each day and asset in the training set.
+    """Return the outputs of models in sample.
 
+    The table has a row with `asset`, `output` and `target` for each day and asset in the training set.
     Outputs are computed as in the training: the whole window as one sequence.
     """
     if training_set is None:
@@ -91,9 +98,10 @@ def in_sample_outputs(models: TrainedModels, training_set: TrainingSet | None) -
 
 
 def training_set_of_models(models: TrainedModels, data: "xr.DataArray") -> TrainingSet | None:
-    """Return the training set of models again, with the assets that were left out.
+    """Return the training set of models again.
 
-    None if `data` hold no day of the training window.
+    The set contains the assets that were left out too. The result is None if `data` hold no day of the
+    training window.
     """
     window = data.sel(time=slice(*models.window))
     if not window.sizes["time"]:
@@ -105,9 +113,9 @@ def training_set_of_models(models: TrainedModels, data: "xr.DataArray") -> Train
 def out_of_sample_outputs(
     models: TrainedModels, data: "xr.DataArray", days: Iterable, outputs: "xr.DataArray | None" = None
 ) -> pd.DataFrame:
-    """Compare the outputs of each day with the outcome, and with two simple rules.
+    """Compare outputs with outcomes and two simple rules.
 
-    Later days are used only for the outcome.
+    The comparison is made for each day. Later days are used only for the outcome.
 
     Parameters
     ----------
@@ -163,7 +171,10 @@ def out_of_sample_outputs(
 def evaluate_trainings(
     stretches: list[tuple[TrainedModels, np.ndarray]], data: "xr.DataArray", strategy: "Strategy"
 ) -> list[EvaluatedTraining]:
-    """Evaluate pairs of a training and its days, which begin with the day of the training."""
+    """Evaluate the trainings of a backtest.
+
+    `stretches` are pairs of a training and its days, which begin with the day of the training.
+    """
     found = []
     for models, days in stretches:
         outputs = outputs_of(models, data, days, strategy)
@@ -189,12 +200,18 @@ def traded_outputs(trainings: list[EvaluatedTraining]) -> "xr.DataArray":
 
 
 def has_classes(table: pd.DataFrame) -> bool:
-    """Return True if each `target` is 0 or 1, so that accuracies mean something."""
+    """Return True if each `target` is 0 or 1.
+
+    Accuracies have a meaning for such targets only.
+    """
     return bool(table["target"].isin([0, 1]).all())
 
 
 def correlations(table: pd.DataFrame) -> dict[str, float]:
-    """Return the correlation and rank correlation of `output` and `target`; NaN where one never changes."""
+    """Return the correlations of `output` and `target`.
+
+    They are the correlation and the rank correlation, and NaN where one of the two never changes.
+    """
     ranks = table[["output", "target"]].rank()
     found = [correlation_of(each["output"].to_numpy(), each["target"].to_numpy()) for each in (table, ranks)]
     return dict(zip(CORRELATIONS, found, strict=True))
@@ -214,20 +231,29 @@ def _check(models: TrainedModels, data: "xr.DataArray", days: np.ndarray) -> Non
 
 
 def _selected(models: TrainedModels, data: "xr.DataArray") -> list[str]:
-    """Return the selected assets of a training, with those that got no model."""
+    """Return the selected assets of a training.
+
+    Assets that got no model are included.
+    """
     return [asset for asset in data.get_index("asset") if asset in models or asset in models.dropped]
 
 
 def _targets(
     models: TrainedModels, data: "xr.DataArray", strategy: "Parameters", assets: list[str]
 ) -> np.ndarray:
-    """Return the target (time, asset) as in the training, which sees the selected assets or all."""
+    """Return the target (time, asset) as in training.
+
+    The training sees the selected assets or all.
+    """
     with ending_with(data):
         return get_target_classes(data, strategy, _selected(models, data)).sel(asset=assets).values
 
 
 def _majority(models: TrainedModels, data: "xr.DataArray") -> np.ndarray:
-    """Return True for each asset whose more frequent class among the days trained on is "rises"."""
+    """Return True for each asset that mostly rises.
+
+    The more frequent class of such an asset is "rises" among the days trained on.
+    """
     window = data.sel(time=slice(*models.window))
     assets = [asset for asset in data.get_index("asset") if asset in models]
     values = _targets(models, window, models.strategy, assets)
@@ -237,7 +263,11 @@ def _majority(models: TrainedModels, data: "xr.DataArray") -> np.ndarray:
 
 
 def _last_known(values: np.ndarray) -> np.ndarray:
-    """Return the last finite value of each column of (time, asset), as (asset,); NaN without any."""
+    """Return the last finite value of each column.
+
+    The columns are the assets of `values` (time, asset), and the result is (asset,). A column without a
+    finite value has NaN.
+    """
     found = np.full(values.shape[1], np.nan)
     for row in values[::-1]:
         found = np.where(np.isnan(found), row, found)

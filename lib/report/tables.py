@@ -86,14 +86,20 @@ def training_table(models: TrainedModels, in_sample: pd.DataFrame) -> pd.DataFra
 
 
 def _loss_before(models: TrainedModels, fit: Fit) -> float:
-    """Return the first loss of a training; NaN for a loss other than the mean squared error."""
+    """Return the first loss of a training.
+
+    The result is NaN for a loss other than the mean squared error.
+    """
     if models.strategy.loss != "mse":
         return float("nan")
     return fit.losses[0] if fit.losses else fit.loss_after
 
 
 def training_row(models: TrainedModels, in_sample: pd.DataFrame) -> dict[str, Any]:
-    """Return `training_table` in one row: means over assets, `seconds`, and the assets left out with why."""
+    """Return `training_table` in one row.
+
+    The row has the means over assets, `seconds`, and the assets left out with the reason.
+    """
     table = training_table(models, in_sample)
     means = [name for name in table if str(name).startswith("loss") or str(name).endswith("_in_training")]
     return {
@@ -107,7 +113,9 @@ def training_row(models: TrainedModels, in_sample: pd.DataFrame) -> dict[str, An
 
 
 def trainings_table(trainings: list[EvaluatedTraining], by_asset: bool = False) -> pd.DataFrame:
-    """Return a row for each training of a backtest, or for each training and asset.
+    """Return a table of a backtest's trainings.
+
+    The table has a row for each training, or with `by_asset` for each training and asset.
 
     Returns
     -------
@@ -149,7 +157,7 @@ def _scores_after(later: pd.DataFrame, classes: bool) -> dict[str, float]:
 
 
 def training_sentence(models: TrainedModels, in_sample: pd.DataFrame) -> str:
-    """Return a sentence on how well models fit their training window."""
+    """Return a sentence on the models' fit in training."""
     if not len(models):
         return "No asset got a model."
     row = training_row(models, in_sample)
@@ -167,7 +175,10 @@ def training_sentence(models: TrainedModels, in_sample: pd.DataFrame) -> str:
 
 
 def out_of_sample_sentence(trainings: list[EvaluatedTraining]) -> str:
-    """Return a sentence on the predictions out of sample of all trainings of a backtest."""
+    """Return a sentence on the predictions out of sample.
+
+    The sentence covers all trainings of a backtest.
+    """
     later = pd.concat([training.out_of_sample for training in trainings])
     if not len(later):
         return "There are no predictions out of sample yet: no day after a training is known."
@@ -191,7 +202,9 @@ def out_of_sample_sentence(trainings: list[EvaluatedTraining]) -> str:
 
 
 def outputs_sentence(outputs: "xr.DataArray", out_of_sample: pd.DataFrame) -> str:
-    """Return a sentence on the spread of outputs across assets, and their mean.
+    """Return a sentence on the spread of outputs.
+
+    The spread is across assets. The sentence also has the mean of the outputs.
 
     Parameters
     ----------
@@ -218,7 +231,9 @@ def outputs_sentence(outputs: "xr.DataArray", out_of_sample: pd.DataFrame) -> st
 
 
 def weights_table(weights: "xr.DataArray", state: Any) -> pd.DataFrame:
-    """Return a row for each asset held now or before, by falling weight.
+    """Return a table of current and earlier positions.
+
+    There is a row for each asset held now or before, by falling weight.
 
     Parameters
     ----------
@@ -246,7 +261,10 @@ def weights_table(weights: "xr.DataArray", state: Any) -> pd.DataFrame:
 
 
 def weights_sentence(weights: "xr.DataArray") -> str:
-    """Return a sentence with the day, the number of positions and their sum."""
+    """Return a sentence on the last day's positions.
+
+    The sentence contains the day, the number of positions and their sum.
+    """
     row = _last_row(weights)
     day = f" on {str(row.time.values)[:10]}" if "time" in row.coords else ""
     return f"{in_words(row.values.tolist(), day)}."
@@ -287,13 +305,19 @@ def importance_table(models: TrainedModels, training_set: TrainingSet) -> pd.Dat
 
 
 def _estimators(models: TrainedModels) -> list[Any]:
-    """Return the estimators, of a pipeline its last step; the published network has none."""
+    """Return the estimators of models.
+
+    The estimator of a pipeline is its last step. The published network has none.
+    """
     found = [models.own_form(asset) for asset in models]
     return [model[-1] if hasattr(model, "steps") else model for model in found]
 
 
 def _of_model(model: Any, attribute: str, features: int) -> np.ndarray | None:
-    """Return an estimator's attribute by feature, summed over the days of a window; None without it."""
+    """Return an estimator's attribute by feature.
+
+    The values are summed over the days of a window. The result is None without the attribute.
+    """
     values = np.asarray(getattr(model, attribute, ()), dtype=float)
     if not values.size or values.size % features:
         return None
@@ -301,7 +325,10 @@ def _of_model(model: Any, attribute: str, features: int) -> np.ndarray | None:
 
 
 def _permutation(models: TrainedModels, training_set: TrainingSet) -> np.ndarray:
-    """Return by feature the rise of the mean squared error under a permutation."""
+    """Return the permutation importance of each feature.
+
+    The importance is the rise of the mean squared error under a permutation.
+    """
     assets, x, known = training_set.assets, training_set.x, training_set.known
     rng = np.random.default_rng(models.strategy.seed)
 

@@ -77,7 +77,10 @@ def data_fingerprint(data: Any) -> str:
 
 
 def engine() -> str:
-    """Return the name and version of the `qnt` in use."""
+    """Return the name and version of `qnt`.
+
+    It is the `qnt` in use.
+    """
     if is_stand_in():
         return "lib/offline"
     try:
@@ -118,7 +121,9 @@ def versions(strategy: Strategy) -> dict[str, str]:
 
 
 class ObjectCode:
-    """The code of an object, usually of a function or a class.
+    """The code of an object.
+
+    The object is usually a function or a class.
 
     Attributes
     ----------
@@ -354,7 +359,7 @@ def _is_installed(origin: str | None) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _read(text: bytes) -> tuple[str, list[str]]:
-    """Return a digest of a module's code, and its imports.
+    """Return a digest and the imports of a module.
 
     Imports are dotted names: "a.b" for ``from a import b``, ".a.b" for ``from .a import b``.
     """

@@ -1,4 +1,7 @@
-"""The store of results on disk: JSON files with a checksum and the key of all that the result depends on."""
+"""The store of results on disk.
+
+Results are JSON files with a checksum and the key of all that the result depends on.
+"""
 
 import contextlib
 import hashlib
@@ -108,7 +111,9 @@ def check_worker(strategy: Strategy, identity: Identity) -> None:
 def prepared_worker(
     strategy: Strategy, identity: Identity, named: Mapping[str, Mapping[str, Callable]]
 ) -> Iterator[None]:
-    """Prepare a worker for a call: it knows the functions of `registered`, and torch has one thread.
+    """Prepare a worker for a call.
+
+    The functions of `registered` are registered in it, and torch has one thread.
 
     Raises
     ------
@@ -122,9 +127,9 @@ def prepared_worker(
 
 
 def functions_of(strategy: Strategy) -> dict[str, list[Callable | None]]:
-    """Return the functions and estimators among a strategy's values by parameter.
+    """Return a strategy's functions and estimators by parameter.
 
-    A plain value stands as None; parameters without another are left out.
+    None stands for a plain value. Parameters with plain values only are left out.
     """
     given = {name: getattr(strategy, name) for name in strategy.as_dict()}
     lists = {name: value if isinstance(value, tuple) else (value,) for name, value in given.items()}
@@ -170,9 +175,9 @@ def _registries() -> dict[str, dict[str, Callable]]:
 
 
 class DamagedResultError(ValueError):
-    """A file that does not hold the result of its name and key.
+    """A result file with wrong content.
 
-    The message gives the reason.
+    It does not hold the result of its name and key. The message gives the reason.
     """
 
 

@@ -114,9 +114,10 @@ def run_all(
 def _answers(
     jobs: Mapping[str, bytes], submit: Submit, at_once: int
 ) -> Iterator[tuple[str, Any, BaseException | None]]:
-    """Yield name, result and error of calls as they end.
+    """Yield name, result and error of each call.
 
-    After an error no further call begins: the calls that have not begun yield nothing.
+    They are yielded as the calls end. After an error no further call begins, and the calls that have not
+    begun yield nothing.
     """
     waiting = iter(list(jobs.items()))  # a copy, since the caller removes finished jobs
     running: dict[Future[Any], str] = {}
@@ -177,7 +178,10 @@ def _executor(
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Delay Ctrl-C until after the block; processes that start in the block never receive it."""
+    """Delay Ctrl-C until after the block.
+
+    Processes that start in the block never receive it.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -198,7 +202,10 @@ def _in_this_thread(_: str, blob: bytes) -> "Future[Any]":
 
 
 def _processes(count: int) -> ProcessPoolExecutor:
-    """Return a pool of processes for one call of `run_all`."""
+    """Return a pool of processes for `run_all`.
+
+    The pool serves one call of it.
+    """
     variables = {f"{name}_NUM_THREADS": "1" for name in SINGLE_THREAD} | {"VECLIB_MAXIMUM_THREADS": "1"}
     return ProcessPoolExecutor(count, env=variables, initializer=_starter(), initargs=(os.getpid(),))
 
@@ -224,7 +231,10 @@ def _on_cluster(scheduler: str | None) -> tuple[Any, contextlib.AbstractContextM
 
 
 class _Cluster:
-    """The executor of a Dask client, without its warning about large calls."""
+    """The executor of a Dask client.
+
+    It omits the client's warning about large calls.
+    """
 
     def __init__(self, client: Any):
         self._executor = client.get_executor(pure=False)  # a call that is repeated runs again
@@ -285,7 +295,7 @@ def _starter() -> Callable[[int], None]:
 
 
 def _caller() -> Callable[[bytes], Any]:
-    """Return the function that runs a call in a worker.
+    """Return the function that runs a worker's call.
 
     It is local, so that it is sent with its code; it silences its imports.
     """

@@ -193,7 +193,7 @@ KNOWN_NAMES = {
 def state_at(place: str) -> State | None:
     """Return the state in a file.
 
-    None if the file holds "no positions yet". No code in the file is run.
+    The result is None if the file holds "no positions yet". No code in the file is run.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""The state of a strategy: the positions of a day, and the input to repeat this day."""
+"""The state of a strategy.
+
+It holds the positions of a day, and the input to repeat this day.
+"""
 
 import math
 import warnings
@@ -15,12 +18,17 @@ VERSION = 3  # 1 had no memory, 2 no days since the rebalance; a state without t
 
 
 class StateWarning(UserWarning):
-    """A warning about a state: unused, backed up, or not confirmed by the disk."""
+    """A warning about a state.
+
+    The state is unused, backed up, or not confirmed by the disk.
+    """
 
 
 @dataclass(frozen=True, repr=False)
 class State:
-    """The positions of one day, and the input to repeat this day.
+    """The positions of one day.
+
+    The state also holds the input to repeat this day.
 
     Attributes
     ----------
@@ -127,7 +135,10 @@ class State:
         return self.carried_in if day == self.date else self.weights
 
     def __reduce__(self) -> tuple:
-        """Pickle as a call of `restore` with a plain record."""
+        """Pickle the state as a plain record.
+
+        The pickle is a call of `restore` with the record.
+        """
         return restore, (self._record(),)
 
     def _record(self) -> dict[str, Any]:
@@ -200,6 +211,7 @@ EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
 ROUNDING = 1e-6  # largest error of a sum of float weights
 DEEPEST = 8
 ARRAY = "numpy.ndarray"  # the only key of a dict that stands for an array
+NUMBERS = (int, float, np.integer, np.floating)
 ARRAYS = "biufmM"  # kinds of arrays that a memory may hold: bools, numbers, dates
 
 
@@ -240,7 +252,7 @@ def weights_of(weights: Any, what: str) -> Mapping[str, float]:
     for asset, weight in weights.items():
         if not _is_name(asset):
             raise StateError(f"the {what} name an asset {short(asset)}, which is not a name")
-        if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
+        if isinstance(weight, bool) or not isinstance(weight, NUMBERS):
             raise StateError(f"the {what} say {short(weight)} for {asset:.60}, which is not a number")
         if not -1 - ROUNDING <= weight <= 1 + ROUNDING:  # nor is NaN
             raise StateError(f"the {what} say {short(weight)} for {asset:.60}, which is not between -1 and 1")

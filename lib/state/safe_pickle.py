@@ -1,10 +1,10 @@
-"""A reader of the plain values in a pickle, which runs no function that the file names.
+"""A reader of the plain values in a pickle.
 
-It follows only the instructions of `pickletools` that write plain values; a call is recorded. An `Unpickler`
-with a restricted `find_class` runs nothing either, but does not limit the cost of a file: with CPython 3.11 a
-far memo index takes 4 GiB, nested tuples as a key end the interpreter, and colliding numbers as keys take
-minutes. Refusing such instructions beforehand is not safe: where a frame ends within a value, `Unpickler`
-skips bytes and reads other instructions than listed.
+It runs no function that the file names. It follows only the instructions of `pickletools` that write plain
+values; a call is recorded. An `Unpickler` with a restricted `find_class` runs nothing either, but does not
+limit the cost of a file: with CPython 3.11 a far memo index takes 4 GiB, nested tuples as a key end the
+interpreter, and colliding numbers as keys take minutes. Refusing such instructions beforehand is not safe:
+where a frame ends within a value, `Unpickler` skips bytes and reads other instructions than listed.
 """
 
 import pickletools
@@ -24,11 +24,14 @@ FRESH: dict[str, Callable] = {
 
 
 class NotPlain(Exception):
-    """A pickle with a call, or with other content than a plain record."""
+    """An error for a pickle that is not plain.
+
+    The pickle names an unknown function, or has other content than a plain record.
+    """
 
 
 class Name(NamedTuple):
-    """The name of a function or class in a pickle."""
+    """The name of a pickle's function or class."""
 
     module: str
     name: str
@@ -43,7 +46,10 @@ class Name(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call in a pickle; it is never made."""
+    """A recorded call in a pickle.
+
+    The call is never made.
+    """
 
     function: Name
     arguments: tuple
@@ -87,9 +93,9 @@ def read_plain(stream: BinaryIO, names: Collection[tuple[str, str]]) -> Any:
 
 
 class _Reader:
-    """The stack of a pickle machine that only builds values.
+    """The stack of a pickle machine for plain values.
 
-    A mark begins a stack of its own.
+    It only builds values. A mark begins a stack of its own.
     """
 
     def __init__(self, names: Collection[tuple[str, str]]) -> None:

@@ -1,4 +1,7 @@
-"""The performance of portfolios: every measure, a table of them, and the value that one adds to another."""
+"""The performance of portfolios and their added value.
+
+The module has every measure, and a table of them.
+"""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -25,7 +28,10 @@ DEPTHS = ["from", "lowest on", "recovered on", "depth", "days"]
 
 
 class Measures(NamedTuple):
-    """Annual return and Sharpe ratio as in `qnt.stats`, with bootstrap samples."""
+    """The annual return and Sharpe ratio of returns.
+
+    Both are computed as in `qnt.stats`, and have bootstrap samples.
+    """
 
     annual_return: float
     sharpe_ratio: float
@@ -86,9 +92,9 @@ def measured(lines: Mapping[str, "xr.DataArray"], rules: "Competition") -> dict[
 def performance_table(
     portfolios: Mapping[str, Portfolio], measures: Mapping[str, Measures], benchmark: str
 ) -> pd.DataFrame:
-    """Return the measures of portfolios as a table of text.
+    """Return the measures of portfolios as text.
 
-    It has a row for each measure in `ROWS` and a column for each portfolio.
+    The table has a row for each measure in `ROWS` and a column for each portfolio.
 
     Parameters
     ----------
@@ -132,7 +138,10 @@ def sortino_ratio(line: Line) -> float:
 
 
 def max_drawdown(line: Line) -> float:
-    """Return the depth of the deepest drawdown, 0 or less."""
+    """Return the depth of the deepest drawdown.
+
+    The depth is 0 or less.
+    """
     return float(line.worst["depth"].min()) if len(line.worst) else 0.0
 
 
@@ -265,9 +274,9 @@ ROWS: Mapping[str, Callable[[Line], str]] = {  # a row of the table: its heading
 
 
 class AddedValue(NamedTuple):
-    """The value that one portfolio adds to another, with confidence intervals.
+    """The value that one portfolio adds to another.
 
-    An interval is NaN if there are too few days for one.
+    The intervals are confidence intervals, NaN if there are too few days for one.
     """
 
     annual_return: float
@@ -281,9 +290,10 @@ class AddedValue(NamedTuple):
 def added_value(
     mine: Measures, other: Measures, returns: list["xr.DataArray"], weights: list["xr.DataArray"]
 ) -> AddedValue:
-    """Compare a portfolio with another on the same days, such as one with the model and one other.
+    """Return the value that a portfolio adds.
 
-    `returns` (time,) and `weights` (time, asset) are given in this order.
+    The other portfolio is on the same days, such as one without the model. `returns` (time,) and `weights`
+    (time, asset) hold the first portfolio, then the other one.
     """
     first, second = with_same_assets(*weights)
     return AddedValue(
@@ -302,14 +312,14 @@ def significance(value: AddedValue) -> str:
     The interval of the Sharpe ratio lies above 0, below 0 or on both sides. Without any edge it lies above 0
     in 2 to 5 of 100 simulated cases of 250 days if the daily differences are independent or have an
     autocorrelation of up to 0.5. In 8 cases it does so at 0.8, in 11 at 0.9, in 15 at 0.95, and in 8 where a
-    rare large loss makes the difference: so few days hardly show what lasts for weeks or is rare.
+    rare large loss makes the difference: so few days hardly show effects that last for weeks or are rare.
     """
     low, high = value.sharpe_interval
     return "adds" if low > 0 else "takes away" if high < 0 else "unclear"
 
 
 def added_value_sentence(value: AddedValue, sizing: str = "") -> str:
-    """Return a sentence on the value that the model adds.
+    """Return a sentence on the model's added value.
 
     `sizing` is named where the line without the model has another one.
     """
@@ -325,7 +335,10 @@ def added_value_sentence(value: AddedValue, sizing: str = "") -> str:
 
 
 def change_sentence(value: AddedValue) -> str:
-    """Return a sentence on the value that a change adds, from a run before it to the present one."""
+    """Return a sentence on a change's added value.
+
+    The change is from an earlier run to the present one.
+    """
     conclusions = {
         "adds": f"The change raises the Sharpe ratio by more than chance explains. {ERROR_RATE}",
         "takes away": f"The change lowers the Sharpe ratio by more than chance explains. {ERROR_RATE}",

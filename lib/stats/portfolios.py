@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Portfolio(NamedTuple):
-    """The weights (time, asset) of a portfolio and their daily returns.
+    """The weights and daily returns of a portfolio.
 
-    Returns (time,) are given after costs and without costs.
+    Weights are (time, asset). Returns (time,) are given after costs and without costs.
     """
 
     weights: "xr.DataArray"
@@ -27,7 +27,10 @@ class Portfolio(NamedTuple):
 
 
 class Exposure(NamedTuple):
-    """The exposure (time,) of a portfolio on each day, as shares of the capital."""
+    """The daily exposure (time,) of a portfolio.
+
+    Exposures are shares of the capital.
+    """
 
     long: "xr.DataArray"
     short: "xr.DataArray"  # 0 or more
@@ -40,14 +43,19 @@ class Exposure(NamedTuple):
 
 
 def exposure(weights: "xr.DataArray") -> Exposure:
-    """Compute the exposure of weights (time, asset), NaN being no position."""
+    """Compute the exposure of weights (time, asset).
+
+    NaN counts as no position.
+    """
     held = weights.fillna(0)
     long, short = held.clip(min=0).sum("asset"), (-held).clip(min=0).sum("asset")
     return Exposure(long, short, long + short, long - short)
 
 
 def portfolio(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition") -> Portfolio:
-    """Compute a portfolio's returns and turnover as `qnt.stats` does.
+    """Compute the returns and turnover of a portfolio.
+
+    The computation is the one of `qnt.stats`.
 
     Parameters
     ----------
@@ -88,10 +96,11 @@ def equal_weights(data: "xr.DataArray", days: "np.ndarray") -> "xr.DataArray":
 
 
 def contributions(data: "xr.DataArray", weights: "xr.DataArray") -> pd.Series:
-    """Return the contribution of each asset to the return.
+    """Return the contribution of each asset.
 
-    It is the sum of the asset's daily returns after costs, the largest first. Returns are shares of the
-    capital of the day. Without compounding, the sum over assets only approximates the total return.
+    The contribution to the return is the sum of the asset's daily returns after costs, and the largest comes
+    first. Returns are shares of the capital of the day. Without compounding, the sum over assets only
+    approximates the total return.
     """
     import qnt.stats as qns
 
@@ -113,9 +122,9 @@ def same_positions(first: "xr.DataArray", second: "xr.DataArray", tolerance: flo
 
 
 def with_same_assets(*tables: "xr.DataArray") -> "list[xr.DataArray]":
-    """Return tables of weights over the union of assets.
+    """Return tables of weights with the same assets.
 
-    The tables are (time, asset), 0 where an asset is not held.
+    The assets are the union over all tables. The tables are (time, asset), 0 where an asset is not held.
     """
     union = sorted({asset for table in tables for asset in table.asset.values.tolist()})
     return [table.transpose("time", "asset").reindex(asset=union, fill_value=0).fillna(0) for table in tables]

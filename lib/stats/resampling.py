@@ -1,4 +1,4 @@
-"""Resampled returns: the uncertainty of their statistics, and the probability of backtest overfitting.
+"""Resampled returns: uncertainty of statistics, and backtest overfitting.
 
 The stationary block bootstrap draws days anew:
 
@@ -44,20 +44,21 @@ TOLERANCE = pd.Timedelta(days=10)  # by which two years may be short: holidays a
 
 
 def block_length(series: np.ndarray) -> float:
-    """Return the mean length of blocks for days (days, columns).
+    """Return the mean block length of several series.
 
-    It is the longest that a column needs, and at least ``days ** (1/3)``, the rate at which the variance of a
-    mean is estimated best (Politis and Romano).
+    The series are (days, columns). The length is the longest that a column needs, and not below
+    ``days ** (1/3)``, the rate at which the variance of a mean is estimated best (Politis and Romano).
     """
     return max(len(series) ** (1 / 3), *(optimal_length(column) for column in series.T))
 
 
 def optimal_length(values: np.ndarray) -> float:
-    """Return the mean block length that suits the autocorrelation of a series.
+    """Return the mean block length of one series.
 
-    Politis and White (2004) for the stationary bootstrap, with the correction of 2009: with the
-    autocovariances R(k) up to the lag after which they vanish, and a flat-top window w,
-    ``(G / g) ** (2/3) * days ** (1/3)`` where G is the sum of w |k| R(k), and g that of w R(k).
+    The length suits the autocorrelation of the series. The rule is by Politis and White (2004) for the
+    stationary bootstrap, with the correction of 2009. With the autocovariances R(k) up to the lag after which
+    they vanish, and a flat-top window w, the length is ``(G / g) ** (2/3) * days ** (1/3)``, where G is the
+    sum of w |k| R(k), and g the sum of w R(k).
     """
     days, values = len(values), values - values.mean()
     lags = max(5, int(np.log10(days)))  # that must be without correlation in a row
@@ -122,7 +123,11 @@ def stationary_rows(days: int, mean_length: float, samples: int, rng: np.random.
 
 
 def coverage_sentence(days: int) -> str:
-    """Return a sentence on an interval of a Sharpe ratio of few days, as measured on simulated returns."""
+    """Return a sentence on intervals of few days.
+
+    It concerns the interval of a Sharpe ratio, as measured on simulated returns. The sentence is empty unless
+    the days are from `FEWEST` to less than `FULL`.
+    """
     if not FEWEST <= days < FULL:
         return ""
     return (
@@ -193,9 +198,9 @@ def _ratios(chosen: np.ndarray, sums: np.ndarray, squares: np.ndarray, length: i
 
 
 class WalkForward(NamedTuple):
-    """The chained result and the columns it is compared with.
+    """The result of a walk forward.
 
-    The days begin with the second year.
+    It has the chained result and the columns for comparison. The days begin with the second year.
     """
 
     days: tuple[str, str]
@@ -209,9 +214,8 @@ class WalkForward(NamedTuple):
 def walk_forward(returns: np.ndarray, dates: list[str], competition_type: str) -> WalkForward | None:
     """Choose each year the best column so far.
 
-    It is held for the next year.
-
-    The result is None for less than two years, or less than two columns.
+    The column is held for the next year. The result is None for less than two years, or less than two
+    columns.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The Sharpe ratio, its correction for multiple testing, and its change under friction.
+"""The Sharpe ratio, its correction for multiple testing, and friction.
 
 Bailey, D. H. and Lopez de Prado, M. (2014): The Deflated Sharpe Ratio: Correcting for Selection Bias,
 Backtest Overfitting and Non-Normality. The Journal of Portfolio Management 40 (5), 94-107.
@@ -99,9 +99,9 @@ def ratio_of_moments(
 
 
 def annual_return(mean: np.ndarray, mean_log: np.ndarray | None, days_per_year: float) -> np.ndarray:
-    """Return the annual return.
+    """Return the annual return from moments of returns.
 
-    The arguments are those of `ratio_of_moments`: without `mean_log` returns are added up.
+    The arguments are the same as for `ratio_of_moments`: without `mean_log` returns are added up.
     """
     return mean * days_per_year if mean_log is None else np.exp(mean_log * days_per_year) - 1
 
@@ -202,9 +202,10 @@ def probabilistic_sharpe_ratio(
 
 
 def under_friction(data: "xr.DataArray", weights: "xr.DataArray", rules: "Competition") -> dict[str, float]:
-    """Return the annual Sharpe ratios of a backtest's weights under more friction, without new training.
+    """Return annual Sharpe ratios under more friction.
 
-    The weights are held one day late, or at a multiple of the trading cost.
+    The weights of a backtest are held one day late, or at a multiple of the trading cost. Nothing is trained
+    anew.
 
     Parameters
     ----------
@@ -236,5 +237,8 @@ def under_friction(data: "xr.DataArray", weights: "xr.DataArray", rules: "Compet
 
 
 def friction_names() -> list[str]:
-    """Return the names of the ratios under friction: "sharpe_late", "sharpe_cost_2" and so on."""
+    """Return the names of the ratios under friction.
+
+    The names are "sharpe_late", "sharpe_cost_2" and so on.
+    """
     return [LATE, *(f"sharpe_cost_{times}" for times in COSTS)]

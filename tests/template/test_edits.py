@@ -80,7 +80,7 @@ def suite(copy, *arguments):
 # rooms of what stands below the edited files, and cannot see them
 BELOW = {"indicators", "state"}
 SEES_THEM = re.compile(
-    r"(from|import) lib\.(strategy|parameters|model|features|engine|runs|notebook|compare|contest)\b"
+    r"(from|import) lib\.(strategy|parameters|model|features|engine|runs|notebook\w*|compare|contest)\b"
     r"|(from|import) lib\.(rehearsal|lookahead|report|backtest)\b"
     r"|lib import .*Strategy|strategy\.ipynb"
 )
@@ -90,7 +90,7 @@ PARTS = [
     ["compare", "engine", "common"],
     ["contest", "prices", "runs", "stats"],
     ["lookahead", "report"],
-    ["rehearsal", "notebook", "offline"],
+    ["rehearsal", "offline"],
     ["."],
 ]
 

@@ -1,4 +1,7 @@
-"""Parts that both backtests share: windows, calls with or without state, limits, and the weights by day."""
+"""The parts that both backtests share.
+
+They are windows, calls with or without state, limits, and the weights by day.
+"""
 
 import copy
 import inspect
@@ -26,27 +29,42 @@ ADVICE = "Return all assets of the data every time: weights.reindex(asset=data.a
 
 
 def is_submitted() -> bool:
-    """Return whether this run is a submission: SUBMISSION_ID is set and not empty."""
+    """Return True if this run is a submission.
+
+    SUBMISSION_ID is then set and not empty.
+    """
     return os.environ.get("SUBMISSION_ID", "") != ""
 
 
 def is_multi_pass_mode_enabled() -> bool:
-    """Return whether even a submission runs the whole test: MULTI_PASS_MODE_ENABLED is not empty."""
+    """Return True if submissions run the whole test.
+
+    MULTI_PASS_MODE_ENABLED is then set and not empty.
+    """
     return os.environ.get("MULTI_PASS_MODE_ENABLED", "") != ""
 
 
 def standard_window(data: xr.DataArray, max_date: np.datetime64, lookback_period: int) -> xr.DataArray:
-    """Return the data from `lookback_period` calendar days before `max_date` to it, both included."""
+    """Return the data of a lookback window.
+
+    The window runs from `lookback_period` calendar days before `max_date` to this date, both included.
+    """
     return data.loc[{"time": slice(max_date - np.timedelta64(lookback_period, "D"), max_date)}]
 
 
 def extract_time_series(data: Any) -> Any:
-    """Return the data and days that `load_data` returned, or data with their own days."""
+    """Return the data and their days.
+
+    `load_data` may have returned both. Otherwise the data have their own days.
+    """
     return data if isinstance(data, tuple) else (data, data.time.values)
 
 
 def unpack_result(result: Any) -> tuple[Any, Any]:
-    """Return `(weights, state)` of what a strategy returned; state is None where it returned weights only."""
+    """Return the weights and state of a strategy.
+
+    The state is None where the strategy returned weights only.
+    """
     state = None
     if isinstance(result, tuple):
         if not result:
@@ -59,23 +77,35 @@ def unpack_result(result: Any) -> tuple[Any, Any]:
 
 
 def loader(kind: str) -> Callable:
-    """Return the default loader of a competition: calendar days -> data."""
+    """Return the default loader of a competition.
+
+    The loader takes a number of calendar days and returns data.
+    """
     return lambda days: load_data_by_type(kind, tail=days)
 
 
 def copying(window: Callable | None) -> Callable:
-    """Return `window`, by default `standard_window`, returning deep copies, which calls may change."""
+    """Return a window function that returns deep copies.
+
+    It wraps `window`, by default `standard_window`. Strategies may change the copies.
+    """
     window = window or standard_window
     return lambda data, day, period: copy.deepcopy(window(data, day, period))
 
 
 def takes_state(function: Callable, arguments: int) -> bool:
-    """Return whether `function` declares that many positional arguments, `self` of a method included."""
+    """Return True if a function takes a state.
+
+    It then declares `arguments` or more positional arguments, `self` of a method included.
+    """
     return len(inspect.getfullargspec(function).args) >= arguments
 
 
 def with_state(function: Callable, arguments: int) -> Callable:
-    """Return `function` wrapped to accept a state as last argument, dropped where it takes none."""
+    """Return a function that accepts a state.
+
+    The state is the last argument and is dropped where `function` takes none.
+    """
     if takes_state(function, arguments):
         return function
     if inspect.getfullargspec(function).varargs:
@@ -100,7 +130,10 @@ def last(days: np.ndarray, kind: str) -> np.datetime64:
 
 
 def check_range(start_date: Any, end_date: Any, test_period: int, kind: str) -> tuple[np.datetime64, int]:
-    """Return first day and number of calendar days of a test, and limit data to its end."""
+    """Return first day and length of a test.
+
+    The length is in calendar days. The function also limits data to the end of the test.
+    """
     set_max_datetime(end_date)
     end = np.datetime64(parse_date(kind=kind))
     if start_date is None:
@@ -112,7 +145,10 @@ def check_range(start_date: Any, end_date: Any, test_period: int, kind: str) -> 
 
 
 def blocks(days: np.ndarray, interval: int) -> list[tuple[np.datetime64, np.datetime64]]:
-    """Return first and last day of each block of `interval` calendar days, from the first of `days` on."""
+    """Return first and last day of each block.
+
+    A block has `interval` calendar days. The first block begins with the first of `days`.
+    """
     found, rest = [], days
     while len(rest):
         block = rest[rest <= rest[0] + np.timedelta64(max(interval - 1, 0), "D")]
@@ -122,7 +158,11 @@ def blocks(days: np.ndarray, interval: int) -> list[tuple[np.datetime64, np.date
 
 
 def saved() -> tuple[Any, Any, Any]:
-    """Return day of training, model and state as the previous pass wrote them."""
+    """Return the state of the previous pass.
+
+    It consists of the day of training, the model and the strategy's state. All three are None where no state
+    can be read. TypeError is raised for another object.
+    """
     state = qnstate.read()
     if state is None:
         return None, None, None
@@ -135,7 +175,10 @@ def saved() -> tuple[Any, Any, Any]:
 
 
 def progress(days: int) -> tqdm:
-    """Return a progress bar on stderr, silent outside notebooks and terminals."""
+    """Return a progress bar on stderr.
+
+    The bar is silent outside notebooks and terminals.
+    """
     watched = graph.is_notebook() or sys.stderr.isatty()
     return tqdm(total=days, unit="day", mininterval=1, file=sys.stderr, disable=not watched)
 
@@ -143,7 +186,10 @@ def progress(days: int) -> tqdm:
 def clean_and_write(
     output: xr.DataArray, data: xr.DataArray, kind: str, note: str | None = None, as_named: bool = False
 ) -> xr.DataArray:
-    """Clean weights, as the name of the data says or as `kind` does, write them, and return them."""
+    """Clean weights, write them and return them.
+
+    With `as_named` the name of the data determines the competition, otherwise `kind` does.
+    """
     result = qnout.clean(output, data, None if as_named else kind)
     result.name = kind
     if note:
@@ -153,7 +199,10 @@ def clean_and_write(
 
 
 def row(output: Any, day: np.datetime64) -> xr.DataArray:
-    """Return the weights of the last day; without them UnboundLocalError, as in the real library."""
+    """Return the weights of the last day.
+
+    UnboundLocalError is raised without them, as in the real library.
+    """
     _check(output)
     if day not in output.time:
         raise UnboundLocalError(f"predict returned no weights for {str(day)[:10]}, the last day of its data.")
@@ -168,7 +217,11 @@ class BlockRows:
         self.array: xr.DataArray | None = None
 
     def put(self, output: Any, first: np.datetime64, last: np.datetime64, skip_absent: bool) -> None:
-        """Keep the rows from `first` to `last`; with `skip_absent` an output without such rows is ignored."""
+        """Keep the weights of one block.
+
+        The block has the rows from `first` to `last`. With `skip_absent` an output without such rows is
+        ignored.
+        """
         _check(output)
         times = output.time.values
         inside = (times >= first) & (times <= last)
@@ -191,7 +244,10 @@ class BlockRows:
         self.array.values[places[places >= 0]] = rows[places >= 0]
 
     def all(self) -> xr.DataArray:
-        """Return weights for all days, NaN where there are none."""
+        """Return the weights of all days.
+
+        They are NaN on days without weights.
+        """
         if self.array is None:
             raise AttributeError("predict returned no weights for any day of the test.")
         return self.array

@@ -1,4 +1,7 @@
-"""Backtests: a strategy is run over the past, on each day with the data known by then."""
+"""Backtests, day by day.
+
+A strategy is run on each day of the past with the data known by then.
+"""
 
 import copy
 from collections.abc import Callable
@@ -43,12 +46,15 @@ def backtest_ml(
     collect_all_states: bool = False,
     check_correlation: bool = False,
 ) -> Any:
-    """Train and retrain a model, predict with it day by day or block by block, and analyse the weights.
+    """Backtest a strategy that trains a model.
+
+    The model is trained and retrained, and predicts day by day or block by block. The weights are then
+    analysed.
 
     All periods are calendar days. Weights are written with `qnt.output.write`, `(day, model, state)` with
-    `qnt.state.write`: once for the last day, and once more for the whole test. As a submission
-    (SUBMISSION_ID is set, MULTI_PASS_MODE_ENABLED is not) it stops after the last day and returns the
-    weights as `predict` did.
+    `qnt.state.write`: once for the last day, and once more for the whole test. As a submission (SUBMISSION_ID
+    is set, MULTI_PASS_MODE_ENABLED is not) it stops after the last day and returns the weights as `predict`
+    did.
 
     Parameters
     ----------
@@ -163,9 +169,10 @@ def backtest(
     collect_all_states: bool = False,
     check_correlation: bool = False,
 ) -> Any:
-    """Call a strategy for every day of a test and analyse the weights.
+    """Backtest a strategy day by day.
 
-    All other arguments are as in `backtest_ml`.
+    The strategy is called for every day of a test, and the weights are analysed. All other arguments are as
+    in `backtest_ml`.
 
     Parameters
     ----------
@@ -262,9 +269,10 @@ def analyze_results(
     start: Any = None,
     check_correlation: bool = True,
 ) -> None:
-    """Print the findings of `qnt.output.check` and the last statistics; in a notebook show tables and plots.
+    """Print the checks and statistics of weights.
 
-    Outside a notebook there are no plots; the real library starts a web server to show them.
+    The findings are from `qnt.output.check`, and the statistics are the last ones. A notebook shows tables
+    and plots. Outside a notebook there are no plots, while the real library starts a web server to show them.
 
     Parameters
     ----------

@@ -8,11 +8,14 @@ from lib.offline import uncovered
 
 
 def rank_assets_by(data: xr.DataArray, criterion: xr.DataArray, top_assets: float, ascending: bool):
-    """Mark the assets that rank among the first `top_assets` of each day by `criterion` (time, asset).
+    """Mark the assets with the best daily ranks.
 
-    Returns a DataArray (time, asset) for all days and assets of `data`, a market (field, time, asset): 1
-    where the asset passes, else 0, also where the criterion is NaN or missing. The lowest comes first,
-    the highest unless `ascending`; ties share their average rank, so that slightly more or fewer may pass.
+    An asset passes if it ranks among the first `top_assets` of the day by `criterion` (time, asset). The
+    lowest comes first with `ascending`, otherwise the highest. Ties share their average rank, so that
+    slightly more or fewer may pass.
+
+    The result is a DataArray (time, asset) for all days and assets of `data`, a market (field, time, asset).
+    It is 1 where the asset passes, else 0, also where the criterion is NaN or missing.
     """
     close = data.sel(field="close")
     chosen = xr.zeros_like(close.drop_vars("field").rename(None), dtype=np.float64).drop_attrs()
@@ -30,11 +33,12 @@ def filter_volatility(
     metric: str = "std",
     ascending: bool = True,
 ):
-    """Mark the assets of least volatility, day by day, as `rank_assets_by` does.
+    """Mark the assets of least volatility each day.
 
-    `metric` is "std", the population standard deviation of the last `rolling_window` simple daily returns, or
-    "mean", their mean. One NaN return in the window excludes the asset that day. ValueError for a window that
-    is not from 1 to ``len(data.time) - 1`` trading days.
+    The marks are as in `rank_assets_by`. `metric` is "std", the population standard deviation of the last
+    `rolling_window` simple daily returns, or "mean", their mean. One NaN return in the window excludes the
+    asset that day. ValueError is raised for a window that is not from 1 to ``len(data.time) - 1`` trading
+    days.
     """
     returns = data.sel(field="close").diff("time") / data.sel(field="close").shift(time=1)
     if not 1 <= rolling_window <= returns.sizes["time"]:

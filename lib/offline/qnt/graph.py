@@ -1,7 +1,8 @@
-"""Plots of series over time, with plotly: shown in a notebook, returned elsewhere.
+"""Plots of series over time, with plotly.
 
-On the synthetic market every figure says so. In a notebook the first plot puts plotly's script into it, so
-that the plots survive ``nbconvert --to html`` and need no network.
+A notebook shows them; elsewhere they are returned. On the synthetic market every figure says so. In a
+notebook the first plot puts plotly's script into it, so that the plots survive ``nbconvert --to html`` and
+need no network.
 """
 
 import math
@@ -17,12 +18,15 @@ BLUE, RED, DARK_RED, PINK, GREEN = "#17BECF", "#BA1244", "darkred", "#F442C5", "
 
 
 def is_interact():
-    """Return whether widgets may be shown: NONINTERACT is not set."""
+    """Return True if widgets may be shown.
+
+    NONINTERACT is then not set.
+    """
     return "NONINTERACT" not in os.environ
 
 
 def is_notebook():
-    """Return whether this process is a Jupyter kernel."""
+    """Return True if this process is a Jupyter kernel."""
     try:
         from IPython import get_ipython
     except ImportError:
@@ -32,11 +36,12 @@ def is_notebook():
 
 
 def make_plot(index, data, color=BLUE, width=3, name="chart", range_min=None, range_max=None, type=None):
-    """Plot one-dimensional `data` over `index` as a line, with gaps where it is NaN.
+    """Plot one series as a line.
 
-    The axis, for example of `type` "log", shows `range_min` to `range_max`, by default all finite values, and
-    5 % more; ValueError for a log scale with values of 0 or less. Returns a plotly figure, or None in a
-    notebook, where it is shown.
+    `data` is one-dimensional, is drawn over `index`, and has gaps where it is NaN. The axis, for example of
+    `type` "log", shows `range_min` to `range_max`, by default all finite values, and 5 % more. ValueError is
+    raised for a log scale with values of 0 or less. The result is a plotly figure, or None in a notebook,
+    where it is shown.
     """
     return _figure([_line(index, data, color, width, name)], _axis(data, range_min, range_max, type))
 
@@ -44,21 +49,31 @@ def make_plot(index, data, color=BLUE, width=3, name="chart", range_min=None, ra
 def make_plot_filled(
     index, data, color=BLUE, width=3, name="chart", range_min=None, range_max=None, type=None, show=True
 ):
-    """Plot as `make_plot`, the area under the line filled; `show` has no effect, as in the real library."""
+    """Plot one series with the area filled.
+
+    The area is the one under the line. All else is as in `make_plot`. `show` has no effect, as in the real
+    library.
+    """
     line = {**_line(index, data, color, width, name), "fill": "tonexty"}
     return _figure([line], _axis(data, range_min, range_max, type))
 
 
 def make_plot_double(index, data1, data2, color1=BLUE, color2=RED, width=3, name1="chart1", name2="chart2"):
-    """Plot two series over the same index; result as for `make_plot`."""
+    """Plot two series over the same index.
+
+    The result is as for `make_plot`.
+    """
     return _figure([_line(index, data1, color1, width, name1), _line(index, data2, color2, width, name2)])
 
 
 def make_major_plots(stats):
-    """Plot equity (log scale), underwater, rolling Sharpe ratio and bias, as `qnt.stats.calc_stat` has them.
+    """Plot the major statistics of a portfolio.
 
-    Returns the four figures, or None in a notebook, where they are shown. A plot that cannot be made is None,
-    and stderr says why.
+    They are equity (log scale), underwater, rolling Sharpe ratio and bias, as `qnt.stats.calc_stat` returns
+    them.
+
+    The result is the four figures, or None in a notebook, where they are shown. A plot that cannot be made is
+    None, and stderr gives the reason.
     """
     if set(stats.dims) != {"time", "field"}:
         raise ValueError(f"statistics with the dims time and field are needed, not {stats.dims}")

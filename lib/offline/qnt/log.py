@@ -22,9 +22,9 @@ def log_err(*args: object) -> None:
 
 
 class Settings:
-    """A context in which `log_info` and `log_err` are silent, or errors go to stdout.
+    """A context that silences or redirects messages.
 
-    None leaves a setting as it is.
+    `log_info` and `log_err` are silent in it, or errors go to stdout. None leaves a setting as it is.
     """
 
     def __init__(self, info: bool | None = None, err: bool | None = None, err2info: bool | None = None):

@@ -20,7 +20,10 @@ MIN_SHARPE_RATIO = 0.7  # for every competition, whatever its own rules say
 
 
 def write(output: xr.DataArray) -> None:
-    """Write the normalized weights, gzipped NetCDF, to OUTPUT_PATH, by default fractions.nc.gz."""
+    """Write the normalized weights to a file.
+
+    The file is gzipped NetCDF at OUTPUT_PATH, by default fractions.nc.gz.
+    """
     weights = normalize(output)
     weights.attrs.pop("source", None)  # the loaders' description of the prices, which arithmetic carries on
     file = gzip.compress(weights.to_netcdf())
@@ -31,9 +34,10 @@ def write(output: xr.DataArray) -> None:
 
 
 def align(output: xr.DataArray, time_coord: xr.DataArray, start: Any = None, end: Any = None) -> xr.DataArray:
-    """Return normalized weights for exactly the days (and other axes) of `time_coord` from `start` to `end`.
+    """Return normalized weights for the days of `time_coord`.
 
-    Both ends are included; days that `output` lacks are 0.
+    The days run from `start` to `end`, both included. Other axes of `time_coord` are aligned too. Days that
+    `output` lacks are 0.
     """
     days = time_coord.sel(time=slice(start, None)).sel(time=slice(None, end))
     return normalize(xr.align(output, days, join="right")[0].fillna(0))
@@ -42,7 +46,9 @@ def align(output: xr.DataArray, time_coord: xr.DataArray, start: Any = None, end
 def clean(
     output: xr.DataArray, data: xr.DataArray, kind: str | None = None, debug: bool = True
 ) -> xr.DataArray:
-    """Return weights that a contest accepts: wrong positions are set to 0 and missed days are added.
+    """Return weights that a contest accepts.
+
+    Wrong positions are set to 0, and missed days are added.
 
     Parameters
     ----------
@@ -102,7 +108,11 @@ def clean(
 
 
 def rules_for(kind: str | None, data: xr.DataArray, function: str) -> Competition | None:
-    """Return the competition's rules, None for unnamed data; warn where `kind` does not fit the data."""
+    """Return the rules of a competition.
+
+    The result is None for unnamed data. A warning is printed where `kind` does not fit the data.
+    NotCoveredError is raised for competitions that the stand-in lacks.
+    """
     kind = name_of(kind, data)
     if kind is not None and kind not in KINDS:
         asked = not_covered(f"qnt.output.{function} for {kind!r}")
@@ -116,22 +126,34 @@ def rules_for(kind: str | None, data: xr.DataArray, function: str) -> Competitio
 
 
 def has_limit(rules: Competition | None) -> bool:
-    """Return True if a competition limits the size of a position."""
+    """Return True if positions have a size limit.
+
+    The competition sets the limit.
+    """
     return rules is not None and rules.max_position < 1
 
 
 def name_of(kind: str | None, data: xr.DataArray) -> str | None:
-    """Return `kind`, or else the name of the data, which may be None."""
+    """Return the name of the competition.
+
+    It is `kind`, or else the name of the data, which may be None.
+    """
     return None if data.name is None and kind is None else str(kind or data.name)
 
 
 def on_last_day(output: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
-    """Return weights without a time axis as those of the last day of `data`."""
+    """Return weights for the last day of `data`.
+
+    The given weights have no time axis.
+    """
     return output.drop_vars(ds.TIME, errors="ignore").expand_dims(time=[data.time.values.max()])
 
 
 def unique(output: xr.DataArray, dim: str) -> xr.DataArray:
-    """Return `output` sorted along `dim`, the first of equal labels only."""
+    """Return `output` with sorted, unique labels along `dim`.
+
+    The first of equal labels stays.
+    """
     return output.isel({dim: np.unique(output[dim], return_index=True)[1]})
 
 
@@ -154,10 +176,10 @@ def _with_missed_days(output: xr.DataArray, data: xr.DataArray) -> xr.DataArray:
 def check(
     output: xr.DataArray, data: xr.DataArray, kind: str | None = None, check_correlation: bool = True
 ) -> None:
-    """Print what a contest would find wrong with the weights; errors are printed, not raised.
+    """Print the faults of weights in a contest.
 
-    Arguments as for `clean`. Only Quantiacs has other strategies to compare with, as a line says with
-    `check_correlation`.
+    Errors of the checks are printed, not raised. Arguments are as for `clean`. Only Quantiacs has other
+    strategies to compare with, as a line states with `check_correlation`.
     """
     rules = rules_for(kind, data, "check")
     kind = name_of(kind, data)
@@ -190,10 +212,11 @@ def check(
 def calc_sharpe_ratio_for_check(
     data: xr.DataArray, output: xr.DataArray, kind: str | None = None, check_dates: bool = True
 ) -> np.ndarray:
-    """Return the annualized Sharpe ratio since the contest's in-sample start, or the data's if that is later.
+    """Return the annualized Sharpe ratio for a contest.
 
-    Arguments as for `clean`; with `check_dates` it warns on stderr where data or weights start too late. The
-    result is 0-dimensional, NaN for less than two days.
+    The period begins at the contest's in-sample start, or at the first day of the data if later, and ends
+    with the data. Arguments are as for `clean`. With `check_dates` a warning on stderr reports data or
+    weights that start too late. The result is 0-dimensional, and NaN for less than two days.
     """
     kind = name_of(kind, data)
     if kind is None:
@@ -215,7 +238,10 @@ def calc_sharpe_ratio_for_check(
 
 
 def _say(title: str, findings: Iterable[str]) -> None:
-    """Print the title first, since the check itself may fail or print."""
+    """Print the title and the findings of a check.
+
+    The title comes first, since the check itself may fail or print.
+    """
     log_info(title)
     found = list(findings)
     for finding in found:

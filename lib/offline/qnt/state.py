@@ -1,4 +1,7 @@
-"""The state that a pass hands to the next, any object that pickles, in a gzip file."""
+"""The state that a pass hands to the next.
+
+It is any object that pickles, in a gzip file.
+"""
 
 import gzip
 import pickle
@@ -11,7 +14,10 @@ from .log import log_err, log_info
 
 
 def write(state: Any) -> None:
-    """Pickle `state` to OUT_STATE_PATH, by default state.out.pickle.gz; None writes nothing."""
+    """Pickle `state` to a gzip file.
+
+    The file is OUT_STATE_PATH, by default state.out.pickle.gz. Nothing is written for None.
+    """
     if state is None:
         return
     with gzip.open(get_env("OUT_STATE_PATH", "state.out.pickle.gz", silent=True), "wb") as file:
@@ -20,10 +26,11 @@ def write(state: Any) -> None:
 
 
 def read(path: str | None = None) -> Any:
-    """Return the object pickled at `path`, by default IN_STATE_PATH or state.in.pickle.gz.
+    """Return the state pickled in a gzip file.
 
-    As in the real library, any error is printed to stderr and the result is None, and unpickling runs the
-    code in the file: read only files that you trust.
+    The file is `path`, by default IN_STATE_PATH or state.in.pickle.gz. As in the real library, any error is
+    printed to stderr and the result is None, and unpickling runs the code in the file: read only files that
+    you trust.
     """
     if path is None:
         path = get_env("IN_STATE_PATH", "state.in.pickle.gz", silent=True)

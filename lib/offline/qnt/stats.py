@@ -28,7 +28,9 @@ def calc_stat(
     per_asset=False,
     points_per_year=None,
 ):
-    """Return all statistics; warn on stderr of missed days and of positions in illiquid assets.
+    """Return all statistics of a portfolio.
+
+    Warnings on stderr report missed days and positions in illiquid assets.
 
     Parameters
     ----------
@@ -92,9 +94,10 @@ def calc_stat(
 
 
 def arrange_data(data, target_weights, per_asset, *additional_series):
-    """Return the market without days and assets that have no data, and all else aligned with it.
+    """Align weights and other series with a market.
 
-    Weights where there is no data are dropped, missing ones become 0, and they are normalized. ValueError
+    Days and assets that have no data are dropped from the market, and all else is aligned with it. Weights
+    where there is no data are dropped, missing ones become 0, and they are normalized. ValueError is raised
     where the market lacks an axis or a price, or has a label twice.
     """
     data = _sorted(_sound(data), "asset")
@@ -107,10 +110,10 @@ def arrange_data(data, target_weights, per_asset, *additional_series):
 
 
 def calc_slippage(data, period_days=14, fract=None, points_per_year=None):
-    """Return the cost of trading a share: `fract` of the mean true range of `period_days` days.
+    """Return the cost of trading one share.
 
-    Dims (time, asset). NaN until there are that many true ranges, each of which needs the previous close;
-    gaps are forward-filled.
+    The cost is `fract` of the mean true range of `period_days` days, with dims (time, asset). It is NaN until
+    there are as many true ranges, each of which needs the previous close. Gaps are forward-filled.
     """
     data = _sound(data)
     fract = get_default_slippage(data) if fract is None else fract
@@ -132,11 +135,14 @@ def calc_relative_return(
     per_asset=False,
     points_per_year=None,
 ):
-    """Return the relative return of each bar, from the first day of the weights on.
+    """Return the relative return of each bar.
 
-    A weight of day t is traded at the next day's open, adjusted for what prices did since the close; only
-    assets with open, close and slippage are traded. Dividends count. Arguments as for `calc_stat`; dims
-    (time,), with `per_asset` (time, asset).
+    The series begins on the first day of the weights. Its dims are (time,), or (time, asset) with
+    `per_asset`.
+
+    A weight of day t is traded at the next day's open, adjusted for the change of prices since the close.
+    Only assets with open, close and slippage are traded, and dividends count. Arguments are as for
+    `calc_stat`.
     """
     if "roll" in data.field.values:
         raise NotCoveredError(not_covered("the roll of futures in qnt.stats.calc_relative_return"))
@@ -158,7 +164,11 @@ def calc_relative_return(
 
 
 def _sound(data):
-    """Return the market as (field, time, asset), its days sorted."""
+    """Return a checked market with sorted days.
+
+    Its dims are (field, time, asset). ValueError is raised for other dims, repeated labels and missing
+    prices.
+    """
     if set(data.dims) != {"field", "time", "asset"}:
         raise ValueError(f"market data need the dims field, time and asset; these have {data.dims}")
     for dim in data.dims:
@@ -180,12 +190,18 @@ def _field(data, name):
 
 
 def calc_equity(relative_return):
-    """Return the value of the portfolio; 1 before the first bar."""
+    """Return the value of the portfolio.
+
+    The value before the first bar is 1.
+    """
     return (relative_return + 1).cumprod("time")
 
 
 def calc_underwater(equity):
-    """Return the distance from the highest equity so far, 0 or less."""
+    """Return the distance from the highest equity so far.
+
+    The distance is relative, and 0 or less.
+    """
     return equity / rolling(equity, None, 1).max() - 1
 
 
@@ -195,18 +211,27 @@ def calc_max_drawdown(underwater):
 
 
 def calc_volatility(relative_return, max_periods=None, min_periods=2):
-    """Return the population standard deviation of the last `max_periods` returns."""
+    """Return the standard deviation of recent returns.
+
+    It is the population standard deviation of the last `max_periods` returns.
+    """
     return rolling(relative_return, max_periods, min_periods).std()
 
 
 def calc_volatility_annualized(relative_return, max_periods=None, min_periods=2, points_per_year=None):
-    """Return `calc_volatility`, times the square root of the bars a year."""
+    """Return the annualized volatility.
+
+    It is `calc_volatility` times the square root of the bars per year.
+    """
     points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
     return calc_volatility(relative_return, max_periods, min_periods) * pow(points_per_year, 1.0 / 2)
 
 
 def calc_mean_return(relative_return, max_periods=None, min_periods=1, points_per_year=None):
-    """Return the geometric mean of the last `max_periods` returns, NaN once more than everything was lost."""
+    """Return the geometric mean of recent returns.
+
+    The mean covers the last `max_periods` returns. It is NaN once more than everything was lost.
+    """
     with np.errstate(all="ignore"):
         return np.exp(rolling(np.log(relative_return + 1), max_periods, min_periods).mean()) - 1
 
@@ -222,7 +247,10 @@ def calc_mean_return_annualized(relative_return, max_periods=None, min_periods=1
 def calc_simple_mean_return_annualized(
     relative_return, max_periods=None, min_periods=1, points_per_year=None
 ):
-    """Return the arithmetic mean of the last `max_periods` returns, times the bars a year."""
+    """Return the annualized arithmetic mean of recent returns.
+
+    It is the mean of the last `max_periods` returns times the bars per year.
+    """
     points_per_year = points_per_year or calc_avg_points_per_year(relative_return)
     return rolling(relative_return, max_periods, min_periods).mean() * points_per_year
 
@@ -230,9 +258,10 @@ def calc_simple_mean_return_annualized(
 def calc_sharpe_ratio_annualized(
     relative_return, max_periods=None, min_periods=2, points_per_year=None, mean_estimator="geometric"
 ):
-    """Return mean over volatility, both annualized; NaN or infinite where volatility is 0.
+    """Return the annualized Sharpe ratio.
 
-    `mean_estimator` is "geometric" or "arithmetic".
+    It is mean over volatility, both annualized, and NaN or infinite where volatility is 0. `mean_estimator`
+    is "geometric" or "arithmetic".
     """
     means = {"geometric": calc_mean_return_annualized, "arithmetic": calc_simple_mean_return_annualized}
     if mean_estimator not in means:
@@ -243,7 +272,11 @@ def calc_sharpe_ratio_annualized(
 
 
 def calc_bias(portfolio_history, per_asset=False):
-    """Return the sum of weights over the sum of their sizes, 0 without any; per asset the weights."""
+    """Return the balance of long and short weights.
+
+    It is the sum of weights over the sum of their sizes, and 0 without any weight. With `per_asset` it is the
+    weights themselves.
+    """
     if per_asset:
         return portfolio_history
     bias = portfolio_history.sum("asset") / abs(portfolio_history).sum("asset")
@@ -251,28 +284,43 @@ def calc_bias(portfolio_history, per_asset=False):
 
 
 def calc_non_liquid(data, portfolio_history):
-    """Return the weights held while `is_liquid` is 0 (NaN is not 0), for the days and assets with any."""
+    """Return the weights held in illiquid assets.
+
+    An asset is illiquid while `is_liquid` is 0, but not while it is NaN. The result has only the days and
+    assets with such weights.
+    """
     data, weights = arrange_data(data, portfolio_history, False)
     held = weights.where(is_non_liquid(data, weights))
     return held.dropna("asset", how="all").dropna("time", how="all")
 
 
 def is_non_liquid(data, weights):
-    """Return where arranged weights hold an illiquid asset; nowhere if the data lack `is_liquid`."""
+    """Return True where weights hold an illiquid asset.
+
+    The weights are arranged as by `arrange_data`. The result is False everywhere if the data lack
+    `is_liquid`.
+    """
     if "is_liquid" not in data.field.values:
         return xr.zeros_like(data.sel(field="close"), dtype=bool)
     return (data.sel(field="is_liquid") == 0) & (weights != 0)
 
 
 def find_missed_dates(output, data):
-    """Return the days with a liquid asset (or a price) that `output` lacks since its first day, sorted."""
+    """Return the trading days that `output` lacks.
+
+    They are sorted and begin with the first day of `output`. A trading day has a liquid asset, or a price
+    where the data lack `is_liquid`.
+    """
     says = data.sel(field="is_liquid" if "is_liquid" in data.field.values else "close")
     days = data.time.values[(says > 0).any("asset").values]
     return np.setdiff1d(days[days >= output.time.values.min()], output.time.values)
 
 
 def calc_instruments(portfolio_history, per_asset=False):
-    """Return how many assets were ever held so far; per asset 1."""
+    """Return the number of assets held so far.
+
+    An asset counts from its first position on. With `per_asset` the result is 1.
+    """
     if per_asset:
         return xr.ones_like(portfolio_history)
     return ((portfolio_history.fillna(0) != 0).cumsum("time") > 0).sum("asset").astype("float64")
@@ -281,7 +329,10 @@ def calc_instruments(portfolio_history, per_asset=False):
 def calc_avg_turnover(
     portfolio_history, equity, data, max_periods=None, min_periods=1, per_asset=False, points_per_year=None
 ):
-    """Return the mean share of the capital traded per bar, over `max_periods` bars, by default a year."""
+    """Return the mean turnover per bar.
+
+    Turnover is the share of the capital traded. The mean covers `max_periods` bars, by default a year.
+    """
     points_per_year = points_per_year or calc_avg_points_per_year(portfolio_history)
     wanted = _shifted(portfolio_history.transpose("time", "asset"), 0)
     open_ = data.sel(field="open", drop=True).transpose("time", "asset")
@@ -297,9 +348,10 @@ def calc_avg_turnover(
 def calc_avg_holding_time(
     portfolio_history, max_periods=None, min_periods=1, per_asset=False, points_per_year=None
 ):
-    """Return the mean holding time in days of what was sold, weighted by size; NaN before the first sale.
+    """Return the mean holding time in days.
 
-    The last weights but one count as 0, so that a position never closed has a holding time too.
+    The mean covers the amounts sold, is weighted by their size, and is NaN before the first sale. The last
+    weights but one count as 0, so that a position never closed has a holding time too.
     """
     per_day = calc_points_per_day(points_per_year or calc_avg_points_per_year(portfolio_history))
     weights = portfolio_history.transpose("time", "asset").rename(None).copy()
@@ -313,7 +365,10 @@ def calc_avg_holding_time(
 
 
 def rolling(series, max_periods, min_periods):
-    """Return the rolling window over the last `max_periods` bars, no more than there are."""
+    """Return the rolling window over recent bars.
+
+    The window has `max_periods` bars, but no more than the series.
+    """
     bars = series.sizes["time"]
     if bars == 0:
         raise ValueError("there is no day to calculate statistics of")
@@ -322,14 +377,21 @@ def rolling(series, max_periods, min_periods):
 
 
 def _shifted(series, first):
-    """Return the value of the bar before; `first` for the first bar."""
+    """Return the value of the bar before.
+
+    The value of the first bar is `first`.
+    """
     shifted = series.shift(time=1)
     shifted[{"time": slice(1)}] = first
     return shifted
 
 
 def calc_avg_points_per_year(data):
-    """Return the bars a year: those of the competition for less than 251 days, else from the mean step."""
+    """Return the number of bars per year.
+
+    For less than 251 days it is the number of the competition. Otherwise it follows from the mean step
+    between days. ValueError is raised for a single day of unnamed data.
+    """
     rules = rules_of_data(data.name)
     if data.sizes["time"] < 251 and rules is not None:
         return rules.points_a_year
@@ -341,33 +403,51 @@ def calc_avg_points_per_year(data):
 
 
 def calc_points_per_day(days_per_year):
-    """Return 1 bar a day, or 24 where a year has 400 bars or more."""
+    """Return the number of bars per day.
+
+    It is 24 where a year has 400 bars or more, else 1.
+    """
     return 1 if days_per_year < 400 else 24
 
 
 def get_default_is_start_date_for_type(name):
-    """Return the first day of the in-sample period of a competition, None for unnamed data."""
+    """Return the first in-sample day of a competition.
+
+    The result is None for unnamed data.
+    """
     return _default("SD", name, "first_day", None)
 
 
 def get_default_slippage(data):
-    """Return the cost of a trade as a share of the average true range."""
+    """Return the default cost of a trade.
+
+    It is a share of the average true range.
+    """
     return float(_default("SL", data.name, "slippage", 0.05))
 
 
 def get_default_max_exposure(name):
-    """Return the largest weight that a competition allows, 1 for unnamed data."""
+    """Return the largest weight in a competition.
+
+    It is 1 for unnamed data.
+    """
     return float(_default("ME", name, "max_position", 1))
 
 
 def check_correlation(portfolio_history, data, print_stack_trace=True):
-    """Print that only Quantiacs can compare with its other strategies."""
+    """Print that the correlation check needs Quantiacs.
+
+    Only Quantiacs has the other strategies to compare with.
+    """
     log_err("Correlation check failed.")
     log_err("It needs the other strategies of Quantiacs: run it there.")
 
 
 def _default(prefix, name, rule, otherwise):
-    """Return a rule of a competition, which the environment may override; `otherwise` for unnamed data."""
+    """Return a rule of a competition.
+
+    The environment may override the rule. The result is `otherwise` for unnamed data.
+    """
     rules = rules_of_data(name)
     if rules is None:
         return otherwise
@@ -375,7 +455,11 @@ def _default(prefix, name, rule, otherwise):
 
 
 def rules_of_data(name):
-    """Return the competition of data with this name, None for unnamed data or a name of the user's own."""
+    """Return the competition of data with this name.
+
+    The result is None for unnamed data and for a name of the user's own. NotCoveredError is raised for a
+    competition that the stand-in lacks.
+    """
     if name not in KINDS and str(name).startswith(("stocks", "crypto", "futures")):
         raise NotCoveredError(f"{not_covered(f'qnt.stats for {name!r}')} Here are {', '.join(KINDS)}.")
     return KINDS.get(name)

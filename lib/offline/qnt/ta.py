@@ -20,7 +20,10 @@ KINDS = np.ndarray | pd.DataFrame | pd.Series | xr.DataArray
 
 
 def _platform(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an indicator that takes numpy arrays with time along the last axis, and float64 only."""
+    """Return an indicator with the platform's interface.
+
+    Its numpy arrays have time along the last axis, and it takes float64 only.
+    """
     signature = inspect.signature(function)
 
     @functools.wraps(function, assigned=("__name__", "__qualname__", "__doc__"))

@@ -24,7 +24,10 @@ stocks_load_spx_data, stocks_load_spx_list = stocks.load_spx_data, stocks.load_s
 
 
 def load_data_by_type(data_type: str, **kwargs: Any) -> xr.DataArray:
-    """Load the data of a competition with its loader; NotCoveredError where the stand-in has none."""
+    """Load the data of a competition.
+
+    The competition's own loader reads them. NotCoveredError is raised where the stand-in has none.
+    """
     if data_type not in KINDS:
         call = not_covered(f'qnt.data.load_data_by_type("{data_type}")')
         raise NotCoveredError(f"{call} Here are {', '.join(KINDS)}.")

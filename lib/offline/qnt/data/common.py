@@ -1,4 +1,7 @@
-"""Names of fields and dimensions, environment variables, and the last day that may be seen."""
+"""Names of fields and dimensions, and the limit of loads.
+
+The limit is the last day that may be seen; environment variables set more.
+"""
 
 import datetime
 import os
@@ -44,7 +47,10 @@ ds = Dimensions
 
 
 def get_env(key: str, def_val: str, silent: bool = False) -> str:
-    """Return the environment variable `key`, or `def_val` with a notice on stderr unless `silent`."""
+    """Return an environment variable or its default.
+
+    A notice on stderr reports the default `def_val` unless `silent`.
+    """
     if key in os.environ:
         return os.environ[key]
     if not silent:
@@ -53,13 +59,20 @@ def get_env(key: str, def_val: str, silent: bool = False) -> str:
 
 
 def parse_max_datetime_from_url(url: str) -> datetime.datetime | None:
-    """Return the end that an address like `…/last/2024-12-30/` or `…/last/2024-12-30T10/` names, or None."""
+    """Return the end of the data in an address.
+
+    An address like `…/last/2024-12-30/` or `…/last/2024-12-30T10/` names the end. The result is None for any
+    other.
+    """
     end = re.match(r"^.+/(\d{4}-\d{2}-\d{2}(?:T\d{2})?)/?$", url)
     return pd.Timestamp(end.group(1)).to_pydatetime() if end else None
 
 
 def parse_date(dt: Any = None, limit: bool = True, kind: str | None = None) -> datetime.date:
-    """Return `dt` as a date, at most MAX_DATE_LIMIT with `limit`; None is that limit or the market's end."""
+    """Return `dt` as a date within the limit.
+
+    With `limit` the date is at most MAX_DATE_LIMIT. None stands for this limit, or for the market's end.
+    """
     if dt is None and limit and MAX_DATE_LIMIT is not None:
         return MAX_DATE_LIMIT  # even where the market ended before: windows count back from the limit
     day = pd.Timestamp(market.last_day(kind) if dt is None else dt).date()
@@ -67,7 +80,10 @@ def parse_date(dt: Any = None, limit: bool = True, kind: str | None = None) -> d
 
 
 def parse_date_and_hour(dt: Any = None, limit: bool = True, kind: str | None = None) -> datetime.datetime:
-    """Return `dt` with its time of day; all else as in `parse_date`. A market ends at the start of a day."""
+    """Return `dt` with its time of day.
+
+    All else is as in `parse_date`. A market ends at the start of a day.
+    """
     if dt is None and limit and MAX_DATETIME_LIMIT is not None:
         return MAX_DATETIME_LIMIT
     moment = pd.Timestamp(market.last_day(kind) if dt is None else dt).to_pydatetime()
@@ -75,7 +91,11 @@ def parse_date_and_hour(dt: Any = None, limit: bool = True, kind: str | None = N
 
 
 def record_last_day(max_date: Any) -> None:
-    """Write the file LAST_DATA_PATH, the platform's record that a strategy loaded data up to the last day."""
+    """Record the loading of the last day's data.
+
+    The platform's record is the file LAST_DATA_PATH. It is written if this variable is set and `max_date` is
+    None.
+    """
     if max_date is None and "LAST_DATA_PATH" in os.environ:
         with open(os.environ["LAST_DATA_PATH"], "w", encoding="utf-8") as flag:
             flag.write("last")
@@ -87,7 +107,10 @@ def parse_tail(tail: datetime.timedelta | float) -> datetime.timedelta:
 
 
 def set_max_datetime(dt: Any) -> None:
-    """Let data end at `dt` (anything `pandas.Timestamp` reads); None restores the end DATA_BASE_URL names."""
+    """Set the end of the data.
+
+    `dt` is anything that `pandas.Timestamp` reads. None restores the end that DATA_BASE_URL names.
+    """
     global BASE_URL, MAX_DATETIME_LIMIT, MAX_DATE_LIMIT
     if dt is None:
         BASE_URL = ORIGIN_BASE_URL

@@ -1,4 +1,7 @@
-"""The loader of daily crypto data: the offline market, with windows, assets and layout as on the platform."""
+"""The loader of daily crypto data.
+
+It reads the offline market, with windows, assets and layout as on the platform.
+"""
 
 import datetime
 from collections.abc import Sequence

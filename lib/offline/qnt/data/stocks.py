@@ -1,4 +1,7 @@
-"""Loaders of stock data: the offline market, with windows, assets and layout as on the platform."""
+"""The loaders of stock data.
+
+They read the offline market, with windows, assets and layout as on the platform.
+"""
 
 import datetime
 import time
@@ -54,17 +57,26 @@ def load_spx_data(
     forward_order: bool = True,
     tail: datetime.timedelta | float = DEFAULT_TAIL,
 ) -> xr.DataArray:
-    """Load S&P 500 stocks, named stocks_s&p500; all else as in `load_ndx_data`."""
+    """Load S&P 500 stocks.
+
+    The result is named stocks_s&p500. All else is as in `load_ndx_data`.
+    """
     return _load(SPX, assets, min_date, max_date, dims, forward_order, tail)
 
 
 def load_ndx_list(min_date: Any = None, max_date: Any = None, tail: Any = 4 * 365) -> list[dict]:
-    """List the NASDAQ-100 assets liquid at least once in the window, as `{"id": name}`, sorted."""
+    """List the liquid assets of the NASDAQ-100.
+
+    They are liquid at least once in the window. Entries are `{"id": name}`, sorted by name.
+    """
     return _list(NDX, min_date, max_date, tail)
 
 
 def load_spx_list(min_date: Any = None, max_date: Any = None, tail: Any = 4 * 365) -> list[dict]:
-    """List the S&P 500 assets liquid at least once in the window, as `{"id": name}`, sorted."""
+    """List the liquid assets of the S&P 500.
+
+    They are liquid at least once in the window. Entries are `{"id": name}`, sorted by name.
+    """
     return _list(SPX, min_date, max_date, tail)
 
 
