@@ -43,6 +43,7 @@ import pandas as pd
 import xarray as xr
 
 from lib.common.competitions import COMPETITIONS, Competition, rules_of
+from lib.common.errors import quantity
 from lib.common.market_data import LAYOUT
 from lib.prices import cells, checks, files, tables
 from lib.prices.bars import Bars, apply_splits, count_dividends_once, find_unlisted_splits, join_bars
@@ -170,8 +171,8 @@ def _closes_alone(frame: pd.DataFrame, origin: Origin) -> str:
     names = [str(name) for name in frame.columns[1:]]
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return (
-        f"{origin.name}: has one price per day of {len(names):,} tickers ({shown}), but a market needs "
-        "open, high, low and close: add the files open.csv, high.csv and low.csv beside close.csv, or, if "
+        f"{origin.name}: has one price per day of {quantity(len(names), 'ticker')} ({shown}), but a "
+        "market needs open, high, low and close: add the files open.csv, high.csv and low.csv beside close.csv, or, if "
         "these are "
         f'prices of one ticker, name them, for example --rename "{names[0]}=open".'
     )
@@ -248,8 +249,8 @@ def _convert(
     if len(never):
         report.add(
             "Liquidity",
-            f"{len(never):,} tickers are never liquid, their volumes are 0 throughout (leave the column of "
-            "volumes out where the source has none)",
+            f"{quantity(len(never), 'ticker')} never liquid, with volumes of 0 throughout (leave the column "
+            "of volumes out where the source has none)",
             never.tolist(),
         )
     if members is None:
@@ -266,13 +267,15 @@ def _convert(
     stacked = np.stack([fields[name][traded] for name in rules.fields])
     unlisted = find_unlisted_splits(bars)
     if unlisted:
-        report.add("Plausibility", f"{len(unlisted):,} splits that the source does not list", unlisted)
+        report.add(
+            "Plausibility", f"{quantity(len(unlisted), 'split')} that the source does not list", unlisted
+        )
     checks.check_prices(days, bars.tickers, dict(zip(rules.fields, stacked, strict=True)), rules, report)
     coords = {"field": list(rules.fields), "time": days, "asset": bars.tickers.astype(str)}
     report.add(
         "Read",
-        f"in all {len(bars.tickers):,} tickers on {len(days):,} days, {days[0]:%Y-%m-%d} to "
-        f"{days[-1]:%Y-%m-%d}",
+        f"in all {quantity(len(bars.tickers), 'ticker')} on {quantity(len(days), 'day')}, {days[0]:%Y-%m-%d} "
+        f"to {days[-1]:%Y-%m-%d}",
     )
     return xr.DataArray(stacked, coords, LAYOUT, name=rules.data_name), report
 

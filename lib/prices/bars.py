@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from lib.common.errors import quantity
 from lib.prices.columns import NUMBERS, PRICES
 from lib.prices.findings import SHOWN_EXAMPLES, ConversionReport, Origin, PricesError
 from lib.prices.tables import TidyTable
@@ -72,7 +73,7 @@ def join_bars(tables: Sequence[TidyTable], report: ConversionReport) -> Bars:
     priced = np.isfinite(values["close"]).any(axis=0)
     lost += tickers[~priced].tolist()
     if lost:
-        report.add("Dropped", f"{len(lost):,} tickers without a price", sorted(lost))
+        report.add("Dropped", f"{quantity(len(lost), 'ticker')} without a price", sorted(lost))
     listed = {name: matrix[:, priced] for name, matrix in values.items()}
     return Bars(pd.DatetimeIndex(stamps), tickers.to_numpy(dtype=object)[priced], listed)
 
@@ -96,11 +97,11 @@ def _drop_prices(table: pd.DataFrame, origins: Sequence[Origin], report: Convers
     zero = (prices == 0).any(axis=1)
     missing = np.isnan(prices)
     partly = missing.any(axis=1) & ~missing.all(axis=1) & ~zero
-    for bad, what in ((zero, "with a price of 0"), (partly, "that lack one of open, low, high, close")):
+    for bad, what in ((zero, "with a price of 0"), (partly, "without one of open, low, high, close")):
         if bad.any():
-            report.add("Dropped", f"{bad.sum():,} rows {what}", _name_places(table, bad, origins))
+            report.add("Dropped", f"{quantity(bad.sum(), 'row')} {what}", _name_places(table, bad, origins))
     if missing.all(axis=1).any():
-        report.add("Dropped", f"{missing.all(axis=1).sum():,} rows without a price")
+        report.add("Dropped", f"{quantity(missing.all(axis=1).sum(), 'row')} without a price")
     table.loc[zero | missing.any(axis=1), [*PRICES, "vol", "adj"]] = np.nan
 
 
@@ -132,7 +133,9 @@ def _once(
                 "ticker and day."
             )
         report.add(
-            "Dropped", f"{again.sum():,} rows that repeat another", _name_places(table, again, origins)
+            "Dropped",
+            f"{quantity(again.sum(), 'row')} repeating another",
+            _name_places(table, again, origins),
         )
     return first
 
@@ -197,7 +200,7 @@ def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.n
     if kind is None:
         kind = _decide(evidence, report)
     else:
-        report.add("Prices", f"{kind}, as --prices says; {count:,} splits")
+        report.add("Prices", f"{kind}, as --prices says; {quantity(count, 'split')}")
     moved = [
         f"{bars.place(day, ticker)} (jump: {bars.days[jump]:%Y-%m-%d})"
         for day, jump, ticker in evidence.moved
@@ -205,8 +208,8 @@ def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.n
     if moved and kind == "raw":
         report.add(
             "Prices",
-            f"{len(moved):,} splits stand on another day than the jump by their ratio: applied on the day "
-            "of the jump, to correct in the source",
+            f"{quantity(len(moved), 'split')} on another day than the jump by their ratio: applied on the "
+            "day of the jump, to correct in the source",
             moved,
         )
         for day, jump, ticker in evidence.moved:
@@ -215,8 +218,8 @@ def apply_splits(bars: Bars, kind: str | None, report: ConversionReport) -> np.n
     elif moved:
         report.add(
             "Prices",
-            f"{len(moved):,} splits are not in prices, which jump by the ratio on another day: correct the "
-            "day of the split in the source",
+            f"{quantity(len(moved), 'split')} not in prices, which jump by the ratio on another day: correct "
+            "the day of the split in the source",
             moved,
         )
     so_far = np.cumprod(split, axis=0)
@@ -257,7 +260,7 @@ def _decide(evidence: _Evidence, report: ConversionReport) -> str:
     what = "raw: the price jumps by the ratio" if kind == "raw" else "adjusted: the price does not jump"
     report.add("Prices", f"{what} on {len(seen[kind]):,} of {total:,} days of splits")
     if against:
-        report.add("Plausibility", f"{len(against):,} splits show the opposite", against)
+        report.add("Plausibility", f"{quantity(len(against), 'split')} showing the opposite", against)
     return kind
 
 
@@ -352,15 +355,15 @@ def count_dividends_once(
     if undone:
         report.add(
             "Prices",
-            f"the prices of {len(undone):,} tickers are {why}, and divs would count the dividends again: "
-            f"the prices were taken back to those traded; {cure}",
+            f"the prices of {quantity(len(undone), 'ticker')} are {why}, and divs would count the dividends "
+            f"again: the prices were taken back to those traded; {cure}",
             undone,
         )
     if left_out:
         report.add(
             "Prices",
-            f"the prices of {len(left_out):,} tickers are {why}, and divs would count the dividends again: "
-            f"the dividends were left out; {cure}",
+            f"the prices of {quantity(len(left_out), 'ticker')} are {why}, and divs would count the "
+            f"dividends again: the dividends were left out; {cure}",
             [str(bars.tickers[ticker]) for ticker in left_out],
         )
 

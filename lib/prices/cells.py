@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lib.common.errors import quantity
 from lib.prices.findings import NumberStyle, Origin, PricesError
 
 BLANK = (
@@ -418,7 +419,7 @@ def parse_split_ratios(
     known = set(np.unique(values[~np.isnan(values)]))
     if known == {0.0, 1.0}:
         days = int((values == 1).sum())
-        few = f" on {days:,} rows" if days < len(values) / 2 else ""
+        few = f" on {quantity(days, 'row')}" if days < len(values) / 2 else ""
         return np.ones(
             len(values)
         ), f"the column {column} holds 0 and 1{few} and no ratio of a split: not used"

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.common.competitions import COMPETITIONS, Competition
+from lib.common.errors import quantity
 from lib.prices.bars import Bars
 from lib.prices.findings import ConversionReport, PricesError
 from lib.prices.tables import TidyTable
@@ -56,7 +57,7 @@ def check_spacing(bars: Bars, tables: Sequence[TidyTable], report: ConversionRep
         )
     report.add(
         "Plausibility",
-        f"{len(sparse):,} tickers have {kind} bars, {step:g} days apart, and no daily ones",
+        f"{quantity(len(sparse), 'ticker')} with {kind} bars, {step:g} days apart, and no daily ones",
         list(sparse),
     )
 
@@ -78,42 +79,50 @@ def check_prices(
         high < np.maximum(opened, close) * (1 - BAR_ROUNDING)
     )
     if wrong.any():
-        report.add("Plausibility", f"{wrong.sum():,} bars with open or close outside low to high", at(wrong))
+        report.add(
+            "Plausibility",
+            f"{quantity(wrong.sum(), 'bar')} with open or close outside low to high",
+            at(wrong),
+        )
     weekend = (days.dayofweek >= 5).sum()
     if weekend and not rules.every_day:
         always_open = next(name for name, row in COMPETITIONS.items() if row.every_day)
         report.add(
             "Plausibility",
-            f"{weekend:,} days are Saturdays or Sundays: check the time zone of the dates, or, for crypto, "
-            f"add --competition {always_open}",
+            f"{quantity(weekend, 'day')} on a Saturday or Sunday: check the time zone of the dates, or, for "
+            f"crypto, add --competition {always_open}",
         )
     breaks = np.flatnonzero(np.diff(days) > np.timedelta64(LONGEST_BREAK, "D"))
     if len(breaks):
         spans = [f"{days[k]:%Y-%m-%d} to {days[k + 1]:%Y-%m-%d}" for k in breaks]
-        report.add("Plausibility", f"{len(breaks):,} times all tickers lack more than a week", spans)
+        report.add(
+            "Plausibility", f"{quantity(len(breaks), 'break')} of more than a week in all tickers", spans
+        )
     known = pd.DataFrame(close).ffill().to_numpy()
     jumps = np.zeros(close.shape, dtype=bool)
     change = close[1:] / known[:-1]
     jumps[1:] = (change > UNEXPLAINED_JUMP) | (change < 1 / UNEXPLAINED_JUMP)
     if jumps.any():
         shown = [f"{place} (times {change[row - 1, k]:.3g})" for place, row, k in at.each(jumps)]
-        report.add("Plausibility", f"{jumps.sum():,} jumps that no split explains", shown)
+        report.add("Plausibility", f"{quantity(jumps.sum(), 'jump')} that no split explains", shown)
     runs = _runs(np.isnan(close) & ~np.isnan(known) & _later(close))
     if (runs >= GAP).any():
-        report.add("Plausibility", f"{(runs >= GAP).sum():,} gaps of {GAP} days or more", at(runs >= GAP))
+        report.add(
+            "Plausibility", f"{quantity((runs >= GAP).sum(), 'gap')} of {GAP} days or more", at(runs >= GAP)
+        )
     flat = np.zeros(close.shape, dtype=bool)
     flat[1:] = (close[1:] == close[:-1]) & (high[1:] == low[1:])
     runs = _runs(flat)
     if (runs >= STALE).any():
         report.add(
             "Plausibility",
-            f"{(runs >= STALE).sum():,} stretches of {STALE} days or more at one price",
+            f"{quantity((runs >= STALE).sum(), 'period')} of {STALE} days or more at one price",
             at(runs >= STALE),
         )
     same = _same_series(close)
     if same:
         names = [f"{tickers[a]} and {tickers[b]}" for a, b in same]
-        report.add("Plausibility", f"{len(same):,} pairs are one series under two names", names)
+        report.add("Plausibility", f"{quantity(len(same), 'pair')} of tickers with one series", names)
 
 
 class _Places:

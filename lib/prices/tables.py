@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from lib.common.errors import quantity
 from lib.prices import cells
 from lib.prices.columns import (
     COLUMN_NAMES,
@@ -380,7 +381,8 @@ def tidy_wide(tables: Mapping[str, TidyTable], report: ConversionReport) -> Tidy
         origin.refuse(twice, rows, stacked.index.get_level_values(1).to_numpy(), "this day is there twice.")
         long[field] = stacked
         word = WORDS.get(field, field)
-        report.add("Read", f"{origin.name}: the {word} of {len(names):,} tickers on {len(read.days):,} days")
+        size = f"{quantity(len(names), 'ticker')} on {quantity(len(read.days), 'day')}"
+        report.add("Read", f"{origin.name}: the {word} of {size}")
     joined = pd.concat([table[field] for field, table in long.items()], axis=1)
     if "gains" in joined:
         joined["divs"] = joined.reindex(columns=["divs", "gains"]).sum(axis=1, min_count=1)
@@ -445,13 +447,14 @@ def _two_levels(frame: pd.DataFrame, origin: Origin, report: ConversionReport) -
             report.add("Prices", line)
         count += 1
     if without:
-        report.add("Dropped", f"{len(without):,} tickers without a price", without)
-    report.add("Read", f"{origin.name}: {len(frame):,} days of {count:,} tickers in columns of two levels")
+        report.add("Dropped", f"{quantity(len(without), 'ticker')} without a price", without)
+    size = f"{quantity(len(frame), 'day')} of {quantity(count, 'ticker')}"
+    report.add("Read", f"{origin.name}: {size} in columns of two levels")
 
 
 def _line(table: pd.DataFrame, origin: Origin, used: Mapping[str, object], unused: Sequence[object]) -> str:
     tickers = table["ticker"].unique()
-    whose = f"{len(tickers):,} tickers" if len(tickers) != 1 else str(tickers[0])
+    whose = quantity(len(tickers), "ticker") if len(tickers) != 1 else str(tickers[0])
     taken = [
         f"{WORDS.get(meaning, meaning)} from {column}"
         for meaning, column in used.items()
@@ -460,4 +463,5 @@ def _line(table: pd.DataFrame, origin: Origin, used: Mapping[str, object], unuse
     listed = [str(column) for column in unused[:LISTED_COLUMNS]]
     more = f" and {len(unused) - LISTED_COLUMNS} more" if len(unused) > LISTED_COLUMNS else ""
     names = f"; not used: {', '.join(listed)}{more}" if unused else ""
-    return f"{origin.name}: {len(table):,} rows of {whose}{'; ' if taken else ''}{', '.join(taken)}{names}"
+    rows = quantity(len(table), "row")
+    return f"{origin.name}: {rows} of {whose}{'; ' if taken else ''}{', '.join(taken)}{names}"

@@ -43,7 +43,7 @@ def test_the_user_overrides_what_was_found(capsys):
     report = capsys.readouterr().out
     assert "adjusted, as --prices says" in report
     assert "raw, as --prices says" in report
-    assert report.count("jumps that no split explains") == 2  # a wrong override shows
+    assert report.count(" that no split explains") == 2  # a wrong override shows
 
 
 def test_most_splits_decide_and_the_others_are_named(capsys):
@@ -54,8 +54,8 @@ def test_most_splits_decide_and_the_others_are_named(capsys):
     report = capsys.readouterr().out
     assert "splits that the source does not list" not in report
     assert "raw: the price jumps by the ratio on 4 of 5 days" in report
-    assert "1 splits show the opposite: ODD 2020-02-12" in report
-    assert "1 jumps that no split explains: ODD 2020-02-12" in report
+    assert "1 split showing the opposite: ODD 2020-02-12" in report
+    assert "1 jump that no split explains: ODD 2020-02-12" in report
     np.testing.assert_allclose(made.sel(field="close", asset="S0")[0], frames["S0"]["close"].iloc[0] / 2)
 
 

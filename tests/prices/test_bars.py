@@ -62,7 +62,7 @@ def test_many_tickers_of_few_days_stay_apart():
     np.testing.assert_array_equal(joined.values["close"], [[1, 3, 5], [2, 4, 6]])
     assert dropped == []
     assert join(rows(("A", 2), ("A", 3), high=[1.0, nan]))[1] == [
-        "1 rows that lack one of open, low, high, close: a.csv, line 3, A"
+        "1 row without one of open, low, high, close: a.csv, line 3, A"
     ]
 
 
@@ -82,8 +82,8 @@ def test_rows_and_tickers_without_a_price_are_dropped():
     for name in ("open", "low", "high", "close", "vol", "adj"):
         np.testing.assert_array_equal(np.isnan(joined.values[name]), [[False, True], [True, False]], name)
     assert dropped == [
-        "1 rows with a price of 0: a.csv, line 5, AAA",
-        "1 rows that lack one of open, low, high, close: a.csv, line 6, BBB",
+        "1 row with a price of 0: a.csv, line 5, AAA",
+        "1 row without one of open, low, high, close: a.csv, line 6, BBB",
         "4 rows without a price",
         "2 tickers without a price: DIV; ZZZ",
     ]
@@ -117,7 +117,7 @@ def test_negative_numbers_are_refused(name):
 def test_equal_rows_count_once_and_others_are_refused():
     first, second = rows(("AAA", 2), ("BBB", 2), vol=3.0), rows(("AAA", 3), ("AAA", 2), vol=3.0)
     joined, dropped = join(first, second.assign(adj=9.0, close=1 + 9e-7))
-    assert dropped == ["1 rows that repeat another: b.csv, line 3, AAA"]
+    assert dropped == ["1 row repeating another: b.csv, line 3, AAA"]
     assert joined.values["close"][0, 0] == 1
     for name in ("open", "vol", "divs", "split"):
         other = second.assign(**{name: 1 + 1.2e-6 if name == "open" else 7.0})
@@ -198,7 +198,7 @@ def test_adjusted_prices_stay():
 def test_the_kind_of_prices_may_be_said():
     given = matrix([4, 4, 4], {1: 2})
     assert apply(given, "raw")[1] == [
-        "raw, as --prices says; 1 splits",
+        "raw, as --prices says; 1 split",
         "the splits were applied to prices, volumes and dividends",
     ]
     assert given.values["close"].ravel().tolist() == [2, 4, 4]
@@ -217,14 +217,14 @@ def test_a_split_beside_its_jump_is_moved_in_raw_prices_and_named_in_others():
     assert so_far == [1, 1, 2, 2]
     assert given.values["close"].ravel().tolist() == [4] * 4
     assert prices[1] == (
-        "1 splits stand on another day than the jump by their ratio: applied on the day of the jump, to "
+        "1 split on another day than the jump by their ratio: applied on the day of the jump, to "
         f"correct in the source: {place}"
     )
     given = matrix([8, 8, 4, 4], {1: 2})
     so_far, prices, _ = apply(given, "adjusted")
     assert so_far == [1, 2, 2, 2]
     assert prices[1:] == [
-        "1 splits are not in prices, which jump by the ratio on another day: correct the day of the split in "
+        "1 split not in prices, which jump by the ratio on another day: correct the day of the split in "
         f"the source: {place}",
         "the other splits are in prices, volumes and dividends already; nothing was applied",
     ]
@@ -305,9 +305,9 @@ def decide(raw, adjusted, inside=True):
 
 def test_two_thirds_of_the_splits_decide():
     told = ["raw: the price jumps by the ratio on 2 of 3 days of splits"]
-    assert decide(2, 1) == ("raw", told, ["1 splits show the opposite: A0"])
+    assert decide(2, 1) == ("raw", told, ["1 split showing the opposite: A0"])
     told = ["adjusted: the price does not jump on 4 of 6 days of splits"]
-    assert decide(2, 4) == ("adjusted", told, ["2 splits show the opposite: R0; R1"])
+    assert decide(2, 4) == ("adjusted", told, ["2 splits showing the opposite: R0; R1"])
     assert decide(1, 0) == ("raw", ["raw: the price jumps by the ratio on 1 of 1 days of splits"], [])
     assert decide(0, 0, inside=False) == ("adjusted", [], [])
     sentence = "On R0 the price jumps by the ratio of the split, on A0 it does not: the source is neither"
@@ -426,7 +426,7 @@ def test_prices_lowered_by_dividends_are_taken_back():
     given = paying(lowered(CENTS, 10, 20), d10=0.5, d20=0.5)
     before = {name: given.values[name].copy() for name in ("vol", "divs", "split")}
     assert count(given) == [
-        f"the prices of 1 tickers are {WHY}: the prices were taken back to those traded; better download "
+        f"the prices of 1 ticker are {WHY}: the prices were taken back to those traded; better download "
         "with auto_adjust=False: A"
     ]
     for name in ("open", "low", "high", "close"):

@@ -575,7 +575,7 @@ def test_ratios_of_splits_are_shares_of_one(values, dtype, found):
         (["Y", "n", ""], object, "holds flags and no ratios: not used"),
         (["yes", "0", "1"], object, "holds flags and no ratios: not used"),
         ([0.0, 1.0], float, "holds 0 and 1 and no ratio of a split: not used"),
-        ([0, 1, 0], int, "holds 0 and 1 on 1 rows and no ratio of a split: not used"),
+        ([0, 1, 0], int, "holds 0 and 1 on 1 row and no ratio of a split: not used"),
         (["0", "1", "1", "0"], object, "holds 0 and 1 and no ratio of a split: not used"),
     ],
 )

@@ -79,8 +79,8 @@ def test_bars_days_apart_are_those_of_weeks_or_months(steps, kind):
 
 
 def test_some_tickers_of_weekly_bars_are_named():
-    assert spaced([7] * 3, more=3) == ["1 tickers have weekly bars, 7 days apart, and no daily ones: AAA"]
-    assert spaced([7] * 3, more=1) == ["1 tickers have weekly bars, 7 days apart, and no daily ones: AAA"]
+    assert spaced([7] * 3, more=3) == ["1 ticker with weekly bars, 7 days apart, and no daily ones: AAA"]
+    assert spaced([7] * 3, more=1) == ["1 ticker with weekly bars, 7 days apart, and no daily ones: AAA"]
     assert spaced([1] * 3, more=3) == []
 
 
@@ -89,7 +89,7 @@ def test_good_bars_are_not_named():
 
 
 def test_bars_outside_their_range_are_named():
-    place = "1 bars with open or close outside low to high: A 2024-01-02"
+    place = "1 bar with open or close outside low to high: A 2024-01-02"
     good = dict(open=[5, 5], low=[4, 4], high=[6, 6])
     assert findings([5, 5], **good) == []
     for spoiled in (dict(low=[4, 5.1]), dict(high=[6, 4.9]), dict(open=[5, 3.9]), dict(open=[5, 6.1])):
@@ -107,7 +107,7 @@ def test_bars_outside_their_range_are_named():
 def test_weekends_are_counted_where_a_market_closes():
     days = ["2024-01-05", "2024-01-06", "2024-01-07", "2024-01-08"]
     assert findings([1, 1.5, 1.6, 1.7], days) == [
-        "2 days are Saturdays or Sundays: check the time zone of the dates, or, for crypto, add "
+        "2 days on a Saturday or Sunday: check the time zone of the dates, or, for crypto, add "
         "--competition crypto_daily_long"
     ]
     assert findings([1, 1.5, 1.6, 1.7], days, COMPETITIONS["crypto_daily_long"]) == []
@@ -116,7 +116,7 @@ def test_weekends_are_counted_where_a_market_closes():
 def test_more_than_a_week_without_prices_is_named():
     days = ["2024-01-01", "2024-01-08", "2024-01-16", "2024-01-17", "2024-01-29"]
     assert findings([1, 1.1, 1.2, 1.3, 1.4], days) == [
-        "2 times all tickers lack more than a week: 2024-01-08 to 2024-01-16; 2024-01-17 to 2024-01-29"
+        "2 breaks of more than a week in all tickers: 2024-01-08 to 2024-01-16; 2024-01-17 to 2024-01-29"
     ]
 
 
@@ -126,7 +126,7 @@ def test_jumps_are_named():
     assert findings([1, 1.81, 1]) == [
         "2 jumps that no split explains: A 2024-01-02 (times 1.81); A 2024-01-03 (times 0.552)"
     ]
-    assert findings([1, nan, 3]) == ["1 jumps that no split explains: A 2024-01-03 (times 3)"]
+    assert findings([1, nan, 3]) == ["1 jump that no split explains: A 2024-01-03 (times 3)"]
     assert findings([nan, 3]) == []
     assert findings([[1, 1], [1.1, 2], [4.4, 2]]) == [
         "2 jumps that no split explains: A 2024-01-03 (times 4); B 2024-01-02 (times 2)"
@@ -135,7 +135,7 @@ def test_jumps_are_named():
 
 def test_gaps_are_named():
     assert findings([1, *[nan] * 4, 1]) == []
-    assert findings([1, *[nan] * 5, 1]) == ["1 gaps of 5 days or more: A 2024-01-02"]
+    assert findings([1, *[nan] * 5, 1]) == ["1 gap of 5 days or more: A 2024-01-02"]
     assert findings([*[nan] * 6, 1, *[nan] * 6]) == []
     assert findings([1, *[nan] * 6, 1, *[nan] * 5, 1, nan]) == [
         "2 gaps of 5 days or more: A 2024-01-02; A 2024-01-11"
@@ -144,10 +144,10 @@ def test_gaps_are_named():
 
 def test_stretches_at_one_price_are_named():
     assert findings([1.0] * 10) == []
-    assert findings([1.0] * 11) == ["1 stretches of 10 days or more at one price: A 2024-01-02"]
+    assert findings([1.0] * 11) == ["1 period of 10 days or more at one price: A 2024-01-02"]
     assert findings([1.0] * 11, high=[1.0] * 6 + [1.1] + [1.0] * 4) == []
     assert findings([1.0] * 12, high=[1.1] + [1.0] * 11) == [
-        "1 stretches of 10 days or more at one price: A 2024-01-02"
+        "1 period of 10 days or more at one price: A 2024-01-02"
     ]
     assert findings([1.0] * 5 + [1.1] * 7) == []
 
@@ -158,7 +158,7 @@ def pair(days=20, equal=20, price=None):
     return closes if price is None else np.full_like(closes, price)
 
 
-SAME = ["1 pairs are one series under two names: A and B"]
+SAME = ["1 pair of tickers with one series: A and B"]
 
 
 def test_one_series_under_two_names_is_named():
@@ -169,7 +169,7 @@ def test_one_series_under_two_names_is_named():
     for line in findings(pair(price=1.0)):
         assert "under two names" not in line
     third = np.c_[pair()[:, 0] * 1.5, pair()]
-    assert findings(third) == ["1 pairs are one series under two names: B and C"]
+    assert findings(third) == ["1 pair of tickers with one series: B and C"]
     gaps = pair(30, 30)
     gaps[:5, 0] = gaps[25:, 1] = nan
     assert findings(gaps) == SAME
@@ -178,7 +178,7 @@ def test_one_series_under_two_names_is_named():
     assert findings(np.tile([[1.0, 1.0], [1.1, 1.1]], (10, 1))) == SAME
     assert findings(pair(600, 600), pd.bdate_range("2020-01-01", periods=600)) == SAME
     three = np.c_[pair(), pair()[:, :1]]
-    assert findings(three)[0].startswith("2 pairs are one series under two names: A and B; B and C")
+    assert findings(three)[0].startswith("2 pairs of tickers with one series: A and B; B and C")
 
 
 def test_runs_have_their_length_at_their_first_day():

@@ -127,7 +127,7 @@ def test_a_ticker_without_a_price_is_dropped(capsys):
     empty = BRK.assign(Open=np.nan, High=np.nan, Low=np.nan, Close=np.nan)
     made = market_from_frames({"AAA": AAA, "EMPTY": empty})
     assert made.asset.values.tolist() == ["AAA"]
-    assert "1 tickers without a price: EMPTY" in capsys.readouterr().out
+    assert "1 ticker without a price: EMPTY" in capsys.readouterr().out
 
 
 def test_a_split_alone_on_a_halted_day_counts_on_the_next():

@@ -52,13 +52,13 @@ def jump_over_a_gap(frame):
 @pytest.mark.parametrize(
     ("spoil", "finding"),
     [
-        (outside, "1 bars with open or close outside low to high: BAD 2020-01-08"),
-        (zero, "1 rows with a price of 0: the frame of BAD, row 6, BAD"),
-        (missing, "1 rows that lack one of open, low, high, close: the frame of BAD, row 6, BAD"),
-        (halted, "1 gaps of 5 days or more: BAD 2020-01-29"),
-        (stale, "1 stretches of 10 days or more at one price: BAD 2020-01-30"),
-        (jump, "1 jumps that no split explains: BAD 2020-01-29 (times "),
-        (jump_over_a_gap, "1 jumps that no split explains: BAD 2020-01-29 (times "),
+        (outside, "1 bar with open or close outside low to high: BAD 2020-01-08"),
+        (zero, "1 row with a price of 0: the frame of BAD, row 6, BAD"),
+        (missing, "1 row without one of open, low, high, close: the frame of BAD, row 6, BAD"),
+        (halted, "1 gap of 5 days or more: BAD 2020-01-29"),
+        (stale, "1 period of 10 days or more at one price: BAD 2020-01-30"),
+        (jump, "1 jump that no split explains: BAD 2020-01-29 (times "),
+        (jump_over_a_gap, "1 jump that no split explains: BAD 2020-01-29 (times "),
     ],
 )
 def test_a_planted_fault_is_named(spoil, finding, capsys):
@@ -88,7 +88,7 @@ def test_a_late_listing_and_a_delisting_are_no_gaps(capsys):
 def test_one_series_under_two_names(capsys):
     renamed = stock([], seed=7).iloc[10:]
     report = report_of(capsys, OTHER=stock([], seed=8), META=renamed)
-    assert "1 pairs are one series under two names: GOOD and META" in report
+    assert "1 pair of tickers with one series: GOOD and META" in report
     flat = stock([]).assign(**dict.fromkeys(("open", "high", "low", "close"), 1.0))
     assert "under two names" not in report_of(capsys, USDT=flat, USDC=flat)
 
@@ -102,7 +102,7 @@ def test_a_close_that_stays_is_not_stale_where_the_day_has_a_range(capsys):
 def test_weekends_are_named(capsys):
     shifted = stock([]).set_axis(pd.date_range("2020-01-01", periods=60))
     weekend = (shifted.index.dayofweek >= 5).sum()
-    assert f"  {weekend} days are Saturdays or Sundays" in report_of(capsys, BAD=shifted)
+    assert f"  {weekend} days on a Saturday or Sunday" in report_of(capsys, BAD=shifted)
 
 
 def test_the_report_shows_the_first_places_and_counts_the_rest():

@@ -48,7 +48,7 @@ def write_wide(**others):
 def test_a_report_of_one_table():
     market, report = convert_frames({"AAA": bars()})
     assert lines(report) == {
-        "Read": ["the frame of AAA: 3 rows of AAA", "in all 1 tickers on 3 days, 2024-01-02 to 2024-01-04"],
+        "Read": ["the frame of AAA: 3 rows of AAA", "in all 1 ticker on 3 days, 2024-01-02 to 2024-01-04"],
         "Prices": ["there are no splits in the source: prices are taken as they are"],
         "Liquidity": [
             "there are no volumes in the source: vol is NaN",
@@ -197,7 +197,7 @@ def test_days_of_volume_0_are_not_liquid():
     liquid = market.sel(field="is_liquid").to_numpy()
     np.testing.assert_array_equal(liquid, [[1, 0, 1], [0, 0, nan], [1, 0, 1]])
     assert report.lines("Liquidity") == [
-        "1 tickers are never liquid, their volumes are 0 throughout (leave the column of volumes out where "
+        "1 ticker never liquid, with volumes of 0 throughout (leave the column of volumes out where "
         "the source has none): FX",
         "no table of members: is_liquid means traded with a price that day",
     ]
@@ -230,7 +230,7 @@ def test_unlisted_splits_are_in_the_report():
     frame.loc[DAYS[1] :, OHLC] = 5.0
     report = convert_frames({"AAA": frame})[1]
     assert report.lines("Plausibility")[0].startswith(
-        "1 splits that the source does not list: AAA 2024-01-03, the"
+        "1 split that the source does not list: AAA 2024-01-03, the"
     )
 
 

@@ -22,10 +22,10 @@ WORDS = {
     "S3_weekly_bars": r"7 days apart: these are weekly bars",
     "S4_split_a_day_late": r"AAA 2024-03-08 \(jump: 2024-03-07\)",
     "S5_two_digit_years_by_name": r"1962-01-02 to 1962-01-08",
-    "S7_volumes_are_zero": r"1 tickers are never liquid, their volumes are 0 throughout .*: EURUSD",
+    "S7_volumes_are_zero": r"1 ticker never liquid, with volumes of 0 throughout .*: EURUSD",
     "S8_three_for_two_without_splits": r"AAA 2024-02-06, the close falls .*a split of 3:2",
     "R_appledouble_beside": r"macOS leaves in archives: \._AAA\.csv",
-    "OK_failed_download_beside": r"1 tickers without a price: GONE",
+    "OK_failed_download_beside": r"1 ticker without a price: GONE",
     "R_wide_with_adj_close": r"Adj Close\.csv: not used",
 }
 

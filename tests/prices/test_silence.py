@@ -64,7 +64,7 @@ def test_dividends_in_adjusted_prices_count_once(split_day, narrow, capsys):
     np.testing.assert_allclose(closes(market), raw["Close"], rtol=1e-6)
     np.testing.assert_allclose(market.sel(field="divs", asset="AAA"), raw["Dividends"])
     np.testing.assert_allclose(closes(market, "BBB"), traded(seed=7)["Close"])
-    assert "the prices of 1 tickers are adjusted for dividends already" in capsys.readouterr().out
+    assert "the prices of 1 ticker are adjusted for dividends already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("tick", [0.01, 0.0001, 1 / 64])
@@ -128,7 +128,7 @@ def test_bars_of_weeks_and_months_are_refused(kind, capsys):
     with pytest.raises(PricesError, match=f"days apart: these are {kind} bars"):
         market_from_frames({"AAA": frame})
     market_from_frames({"AAA": frame, "BBB": traded(300, start=days[0])})
-    assert f"1 tickers have {kind} bars" in capsys.readouterr().out
+    assert f"1 ticker with {kind} bars" in capsys.readouterr().out
 
 
 def test_a_column_without_a_unit_comes_before_those_with_one():
@@ -230,14 +230,14 @@ def test_a_split_on_every_day_is_refused():
 
 def test_never_liquid_tickers_are_named(capsys):
     market_from_frames({"AAA": traded(), "FX": traded(seed=1).assign(Volume=0)})
-    assert "1 tickers are never liquid, their volumes are 0 throughout" in capsys.readouterr().out
+    assert "1 ticker never liquid, with volumes of 0 throughout" in capsys.readouterr().out
 
 
 def test_weeks_that_every_ticker_lacks_are_named(capsys):
     frame = traded()
     frame = frame.drop(frame.index[40:50])
     market_from_frames({"AAA": frame, "BBB": frame})
-    assert f"all tickers lack more than a week: {frame.index[39]:%Y-%m-%d} to" in capsys.readouterr().out
+    assert f"of more than a week in all tickers: {frame.index[39]:%Y-%m-%d} to" in capsys.readouterr().out
 
 
 def test_unused_columns_are_all_named_or_counted(capsys):

@@ -406,10 +406,10 @@ def test_wide_tables_are_joined():
     )
     same(table, want)
     assert report.lines("Read") == [
-        f"{name}.csv: the {word} of 2 tickers on {days} days"
+        f"{name}.csv: the {word} of 2 tickers on {days}"
         for name, word, days in (
-            *(("open", "open", 2), ("high", "high", 2), ("low", "low", 2), ("close", "close", 2)),
-            *(("vol", "volume", 1), ("split", "splits", 2)),
+            *((name, name, "2 days") for name in ("open", "high", "low", "close")),
+            *(("vol", "volume", "1 day"), ("split", "splits", "2 days")),
         )
     ]
 
@@ -485,7 +485,7 @@ def test_columns_of_two_levels_are_a_table_by_ticker(order):
     same(made[1][0], expected("BBB", rows=[1, 2], **gap))
     assert [origin.name for _, origin in made] == ["a.csv", "a.csv"]
     assert lines == {
-        "Dropped": ["1 tickers without a price: GONE"],
+        "Dropped": ["1 ticker without a price: GONE"],
         "Read": ["a.csv: 3 days of 2 tickers in columns of two levels"],
     }
 
@@ -516,7 +516,7 @@ def test_flat_names_of_field_and_ticker_are_columns_of_two_levels():
     frame = bars().rename(columns={name: f"{name}_AAA" for name in OHLC})
     made, lines = tidy(frame)
     same(made[0][0], expected("AAA"))
-    assert lines["Read"] == ["a.csv: 2 days of 1 tickers in columns of two levels"]
+    assert lines["Read"] == ["a.csv: 2 days of 1 ticker in columns of two levels"]
     both = bars(**{f"{name}_{ticker}": 7.0 for ticker in ("AAA", "CCC") for name in OHLC})
     same(tidy(both, "BBB")[0][0][0], expected("BBB"))
 
