@@ -184,6 +184,11 @@ def check_scaling(scaled: bool, competition_type: str, rules: Competition) -> No
         )
 
 
+def _ratio_in_words(ratio: float) -> str:
+    """Return a Sharpe ratio as words; constant returns have none."""
+    return f"a Sharpe ratio of {ratio:z.2f}" if np.isfinite(ratio) else "no Sharpe ratio"
+
+
 def benchmark_sentences(
     returns: "xr.DataArray", benchmark: "xr.DataArray", rules: Competition, scaled: bool = False
 ) -> list[str]:
@@ -202,15 +207,13 @@ def benchmark_sentences(
     between = f" ({LEVEL:.0%} interval {low:+z.2f} to {high:+z.2f})" if np.isfinite(low) else ""
     volatility = {name: annual_volatility(line.values, days_per_year(line)) for name, line in lines.items()}
     numbers = [
-        f"{name} has a Sharpe ratio of {each.sharpe_ratio:z.2f}, an annual return of "
+        f"{name} has {_ratio_in_words(each.sharpe_ratio)}, an annual return of "
         f"{each.annual_return:z.1%} and a volatility of {volatility[name]:.1%}"
         for name, each in found.items()
     ]
     lead = mine.sharpe_ratio - its.sharpe_ratio
-    sentences = [
-        f"The benchmark is {rules.benchmark}. On these days {'; '.join(numbers)}. The lead in the Sharpe "
-        f"ratio is {lead:+z.2f}{between}."
-    ]
+    led = f" The lead in the Sharpe ratio is {lead:+z.2f}{between}." if np.isfinite(lead) else ""
+    sentences = [f"The benchmark is {rules.benchmark}. On these days {'; '.join(numbers)}.{led}"]
     if scaled and rules.payout_volatility is not None:
         limit = rules.payout_volatility
         factors = {name: min(1.0, limit / spread) if spread else 1.0 for name, spread in volatility.items()}

@@ -172,8 +172,8 @@ def _closes_alone(frame: pd.DataFrame, origin: Origin) -> str:
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return (
         f"{origin.name}: has one price per day of {quantity(len(names), 'ticker')} ({shown}), but a "
-        "market needs open, high, low and close: add the files open.csv, high.csv and low.csv beside close.csv, or, if "
-        "these are "
+        "market needs open, high, low and close: add the files open.csv, high.csv and low.csv beside "
+        "close.csv, or, if these are "
         f'prices of one ticker, name them, for example --rename "{names[0]}=open".'
     )
 

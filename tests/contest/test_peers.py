@@ -149,9 +149,8 @@ BENCHMARK = f"The benchmark is {CRYPTO.benchmark}. On these days the strategy ha
         (
             2,
             0.0,
-            "a Sharpe ratio of nan, an annual return of 0.0% and a volatility of 0.0%; the "
-            "benchmark has a Sharpe ratio of 41.51, an annual return of 156.5% and a volatility of 3.8%. The "
-            "lead in the Sharpe ratio is +nan.",
+            "no Sharpe ratio, an annual return of 0.0% and a volatility of 0.0%; the benchmark has a Sharpe "
+            "ratio of 41.51, an annual return of 156.5% and a volatility of 3.8%.",
             "(times 1.000) earns 0.00% a year and the benchmark (times 1.000) earns 156.52% a year.",
         ),
     ],
