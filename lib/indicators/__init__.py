@@ -11,14 +11,18 @@ Importing this package takes milliseconds; importing ``qnt.ta``, which compiles 
 """
 
 from lib.indicators.averages import change, dema, ema, lwma, roc, shift, sma, sroc, tema, vwma, wilder_ma, wma
-from lib.indicators.cumulative import ad_line, ad_ratio, chaikin_adl, chaikin_osc, obv
 from lib.indicators.oscillators import (
+    ad_line,
+    ad_ratio,
     atr,
     beta,
+    chaikin_adl,
+    chaikin_osc,
     correlation,
     covariance,
     dms,
     macd,
+    obv,
     rsi,
     slow_stochastic,
     std,
