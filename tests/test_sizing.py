@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from lib import Strategy, lookahead
 from lib.engine.prediction import raw_weights
-from lib.sizing import above_half, as_output, ranked, sizing
+from lib.sizing import above_half, as_output, ranked, sees_window, sizing
 from tests.markets import random_market, window
 from tests.switches import long, longest
 from tests.vectors import vector
@@ -52,16 +52,35 @@ def test_only_outputs_of_liquid_assets_are_sized() -> None:
         return outputs * 2
 
     outputs = {"A": 0.5, "B": np.nan, "C": 0.6, "E": 0.7}
-    raw = raw_weights(outputs, ASSETS, LIQUID, {"A", "B", "C", "D", "E"}, Strategy(sizing=noted))
+    raw = raw_weights(outputs, ASSETS, LIQUID, {"A", "B", "C", "D", "E"}, Strategy(sizing=noted), None)
     assert seen == [[0.5]]
     np.testing.assert_array_equal(raw, [1.0, np.nan, 0, 0, np.nan])
+
+
+class Unhashable:
+    """A sizing with settings that compare by value."""
+
+    def __eq__(self, other):
+        return isinstance(other, Unhashable)
+
+    def __call__(self, outputs, data, strategy):
+        return outputs
+
+
+def test_a_sizing_takes_data_by_its_arguments() -> None:
+    assert sees_window(Unhashable())
+    assert sees_window(lambda outputs, data, strategy, days=3: outputs)
+    assert not sees_window(lambda outputs, strategy, power=2: outputs)
+    assert not sees_window(np.sign)
+    with pytest.raises(TypeError, match="must take"):
+        sees_window(lambda outputs: outputs)
 
 
 @pytest.mark.parametrize("answer", [0.5, [0.5], np.zeros((2, 1)), ["a", "b"]])
 def test_a_sizing_that_returns_something_else_is_refused(answer) -> None:
     strategy = Strategy(sizing=lambda outputs, strategy: answer)
     with pytest.raises(ValueError, match="sizing <lambda> must return one number for each of the 2 outputs"):
-        raw_weights({"A": 0.5, "B": 0.5}, ASSETS, LIQUID, set(), strategy)
+        raw_weights({"A": 0.5, "B": 0.5}, ASSETS, LIQUID, set(), strategy, None)
 
 
 @pytest.mark.parametrize(

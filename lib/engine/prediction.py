@@ -343,7 +343,7 @@ def raw_weights(
     liquid: np.ndarray,
     models: Container[str],
     strategy: "Parameters",
-    data: "xr.DataArray | None" = None,
+    data: "xr.DataArray",
 ) -> np.ndarray:
     """Compute the raw weights (asset,) with the strategy's `sizing`.
 
@@ -363,7 +363,7 @@ def raw_weights(
     sized = (liquid > 0) & np.isfinite(new) & [asset in outputs for asset in assets]
     if sized.any():
         function, takes_data = sizing_of(strategy)
-        window = (data.isel(asset=np.flatnonzero(sized)),) if takes_data and data is not None else ()
+        window = (data.isel(asset=np.flatnonzero(sized)),) if takes_data else ()
         raw = np.asarray(function(new[sized], *window, strategy))
         if raw.shape != (sized.sum(),) or raw.dtype.kind not in "fiub":
             raise WrongValueError(

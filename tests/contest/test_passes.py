@@ -44,6 +44,19 @@ def test_days_trained_together_share_the_seconds(monkeypatch):
     assert [entry.seconds for entry in passes._outputs(strategy, MARKET, list(days))] == [4.0] * 3
 
 
+def test_functions_that_load_data_see_no_later_day(use_market):
+    use_market(MARKET)
+    seen = []
+
+    def loads(data, strategy):
+        seen.append(strategy.load_data(30).time.values[-1])
+        return data.sel(field="close")
+
+    strategy, days = Strategy(**TINY | {"features": [loads]}), MARKET.time.values[-3:]
+    passes._outputs(strategy, MARKET, list(days.astype("M8[D]")))
+    assert seen == [*days, *days]
+
+
 def day_of(values, day="2024-12-30", time=True):
     """Return weights of the first assets of the market."""
     assets = MARKET.asset.values[: len(values)]

@@ -287,7 +287,7 @@ def test_raw_weights_by_hand():
 
     liquid = np.array([1, 0, 1, np.nan, np.nan, 1, 1, 2])
     outputs = {"A": 0.3, "B": 0.2, "C": np.nan, "D": 0.4, "F": -np.inf, "H": 0.0, "Z": 1.0}
-    arguments = (list("ABCDEFGH"), liquid, ["A", "B", "C", "D", "G"], Strategy(sizing=doubled))
+    arguments = (list("ABCDEFGH"), liquid, ["A", "B", "C", "D", "G"], Strategy(sizing=doubled), None)
     found = prediction.raw_weights(outputs, *arguments)
     assert np.array_equal(found, [1.6, 0, np.nan, np.nan, 0, -np.inf, 0, 1], equal_nan=True)
     assert seen == [[0.3, 0.0]]
@@ -312,7 +312,7 @@ def test_a_sizing_returns_one_number_for_each_output(raw, got):
     def own(outputs, strategy):
         return raw
 
-    arguments = ({"A": 0.5, "B": 0.5}, ["A", "B"], np.ones(2), ["A", "B"], Strategy(sizing=own))
+    arguments = ({"A": 0.5, "B": 0.5}, ["A", "B"], np.ones(2), ["A", "B"], Strategy(sizing=own), None)
     if got:
         with pytest.raises(
             ValueError,

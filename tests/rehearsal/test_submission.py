@@ -131,6 +131,19 @@ def test_a_file_that_is_no_notebook_is_refused(text, tmp_path):
         read_submission(tmp_path / "nowhere.ipynb")
 
 
+def test_tags_count_on_code_cells_alone_and_need_no_metadata(tmp_path):
+    tags = {"tags": ["parameters", "raises-exception"]}
+    cells = [
+        {"cell_type": "markdown", "source": ["top_assets = 3\n", "x"], "metadata": tags},
+        {"cell_type": "code", "source": ["x = 1\n", "y = 2"]},
+        {"cell_type": "code", "source": "z = 1", "metadata": tags},
+    ]
+    (tmp_path / "strategy.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    found = read_submission(tmp_path / "strategy.ipynb", {"z": 2})
+    assert [cell.source for cell in found.cells] == ["top_assets = 3\nx", "x = 1\ny = 2", "z = 1", "z = 2"]
+    assert [cell.number for cell in found.may_fail] == [3]
+
+
 def test_names_that_a_cell_defines():
     source = "%matplotlib inline\nimport a.b, c as d\nfrom e import f\ng, h = 1, 2\n"
     source += "def i(j): k = j\nclass L: m = 1"

@@ -15,6 +15,7 @@ from lib.runs.store import (
     check_worker,
     functions_of,
     identity_of,
+    prepared_worker,
     read_result,
     read_results,
     registered,
@@ -203,6 +204,21 @@ def test_a_subclass_of_a_module_counts_by_the_code_of_its_module(tmp_path, monke
     assert identity_of(strategies_of_mine.Mine()).key == before
     path.write_text(text.replace("return 1", "return 2"), "utf-8")
     assert identity_of(strategies_of_mine.Mine()).key != before
+
+
+def test_a_prepared_worker_runs_torch_on_one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for model, threads in (("constant", 2), (lambda n_features, strategy: torch.nn.Linear(1, 1), 1)):
+            strategy = Strategy(model=model)
+            with prepared_worker(strategy, identity_of(strategy), {}):
+                assert torch.get_num_threads() == threads
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_worker_with_other_code_or_packages_is_refused(monkeypatch):
