@@ -53,8 +53,43 @@ def test_functions_that_load_data_see_no_later_day(use_market):
         return data.sel(field="close")
 
     strategy, days = Strategy(**TINY | {"features": [loads]}), MARKET.time.values[-3:]
-    passes._outputs(strategy, MARKET, list(days.astype("M8[D]")))
+    found = passes._outputs(strategy, MARKET, list(days.astype("M8[D]")))
     assert seen == [*days, *days]
+    assert [entry.widest for entry in found] == [30] * 3
+    none = passes._outputs(Strategy(**TINY, model="constant"), MARKET, list(days.astype("M8[D]")))
+    assert [entry.widest for entry in none] == [0] * 3
+
+
+def printing(data, strategy):
+    """A feature that prints."""
+    print("a line of the user's")
+    return data.sel(field="close")
+
+
+@pytest.mark.parametrize("compute", [passes.compute_outputs, passes.train_days])
+def test_a_worker_is_silent_and_has_the_code_of_its_caller(compute, capsys):
+    strategy, days = Strategy(**TINY | {"features": [printing]}), [np.datetime64("2024-12-30")]
+    identity = pass_identity(strategy)
+    assert len(compute(strategy, MARKET, days, identity, {})) == 1
+    assert capsys.readouterr() == ("", "")
+    other = identity._replace(content=identity.content | {"code": "another"})
+    with pytest.raises(ValueError, match="another version of the code"):
+        compute(strategy, MARKET, days, other, {})
+
+
+@pytest.mark.parametrize(("models", "rest"), [(["A"], 0.0), ([], 0.25), (None, 0.25)])
+def test_an_asset_with_a_model_but_without_data_is_sold(models, rest):
+    """As published; without a model, the position fades by half a day."""
+    market = MARKET.copy(deep=True)
+    asset = str(market.asset.values[0])
+    days = market.time.values[-3:]
+    market.loc[{"field": "is_liquid", "time": days, "asset": asset}] = [1.0, np.nan, 1.0]
+    named = None if models is None else [asset] * len(models)
+    entries = [passes.Pass(str(day)[:10], {}, named, {}, 0.1) for day in days]
+    entries[0] = entries[0]._replace(outputs={asset: 1.0})
+    strategy = Strategy(**TINY, max_weight=1.0, min_weight=0.0)
+    weights = passes.follow(strategy, market, entries).sel(asset=asset).values
+    assert weights.tolist() == [1.0, 0.0, rest]
 
 
 def day_of(values, day="2024-12-30", time=True):
@@ -122,6 +157,9 @@ def test_a_training_that_loads_nothing_has_no_widest_period():
         strategy, MARKET, [np.datetime64("2024-12-30")], pass_identity(strategy), {}
     )
     assert (cloudpickle.loads(trained[1]), trained[3]) == ({"mean": 1.0}, 0)
+    nothing = strategy.with_functions(predict=lambda models, data, state: (data.isel(field=0) * 0, state))
+    ((entry, _),) = predict_trained(nothing, MARKET, [trained], None)
+    assert (entry.widest, entry.weights) == (0, {})
 
 
 def test_the_days_of_a_worker_are_trained_in_lots(monkeypatch):

@@ -174,6 +174,36 @@ def test_data_that_do_not_reach(data: xr.DataArray, models: TrainedModels) -> No
         out_of_sample_outputs(models, data.sel(time=slice("2024-05-01", None)), days)
 
 
+def test_functions_that_load_data_see_no_later_day(data, use_market) -> None:
+    """Whatever the report computes again, a feature or target that loads data gets those of its window."""
+    use_market(data)
+    seen: list[tuple] = []
+
+    def loads(window, strategy):
+        seen.append((window.time.values[-1], strategy.load_data(20).time.values[-1]))
+        return window.sel(field="close")
+
+    def rises(window, strategy):
+        return (loads(window, strategy).diff("time") > 0).reindex(time=window.time).astype(float)
+
+    strategy = replace(STRATEGY, hidden_size=2, features=[loads], target=rises)
+    end = np.datetime64(TRAINED_TO)
+    models = strategy.train_model(data.sel(time=slice(end - strategy.train_period, end)))
+    seen.clear()
+    days = days_after(data, 3)
+    computed = (
+        lambda: outputs_of(models, data, days),
+        lambda: training_set_of_models(models, data),
+        lambda: out_of_sample_outputs(models, data, days),
+        lambda: _majority(models, data),
+    )
+    for compute in computed:
+        compute()
+        assert seen
+        assert [window for window, _ in seen] == [loaded for _, loaded in seen]
+        seen.clear()
+
+
 def test_a_tie_of_the_classes_is_no_rise(data):
     """The majority is "does not rise" where rises and falls are equally many."""
 
