@@ -305,6 +305,19 @@ def finish_all(jobs, **_):
     yield from ((key, {"status": "finished", "figures": {}, "returns": []}, "") for key in jobs)
 
 
+def test_a_table_is_that_of_the_runs_with_all_options(monkeypatch, tmp_path):
+    given = {"base": SMALL, "progress": False, "shuffles": 1, "universes": 2, "workers": 3}
+    seen = []
+    monkeypatch.setattr(
+        comparison, "run_variants", lambda *args, **kwargs: seen.append((args, kwargs)) or "records"
+    )
+    monkeypatch.setattr(comparison, "tried", lambda *args: args)
+    monkeypatch.setattr(comparison, "comparison_table", lambda *args: args)
+    found = compare([{}], START, END, folder=tmp_path, **given)
+    assert found == ("records", (tmp_path, "records"), SMALL)
+    assert seen == [(([{}], START, END), {"folder": tmp_path, **given})]
+
+
 def test_the_bar_counts_kept_runs_at_once_and_others_one_by_one(bars, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(comparison, "run_all", finish_all)
     made = bars(comparison)

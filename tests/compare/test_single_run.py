@@ -265,6 +265,22 @@ def test_a_shuffle_keeps_every_day_and_the_days_of_a_block_together(days, seed):
     assert together >= days - 1 - days // BLOCK
 
 
+def test_a_shuffle_by_hand():
+    rng = np.random.default_rng([3, 7])
+    begin, order = int(rng.integers(12)), rng.permutation(3)
+    circle = [(begin + day) % 12 for day in range(12)]
+    blocks = [circle[:5], circle[5:10], circle[10:]]
+    assert BLOCK == 5
+    assert block_order(12, [3, 7]).tolist() == [day for k in order for day in blocks[k]]
+
+
+def test_number_and_last_day_are_the_seed(monkeypatch):
+    seeds, data = [], random_market(4)
+    monkeypatch.setattr(single_run, "block_order", lambda days, seed: seeds.append(seed) or np.arange(days))
+    ShuffledTarget(PLAIN, 6)(data, PLAIN)
+    assert seeds == [[6, int(data.time.values[-1].astype("M8[D]").astype(int))]]
+
+
 def test_places_are_equally_likely():
     """A day stands at each of 20 places in 100 of 2,000 shuffles, ± 10; 5 of those are 50."""
     places = np.array([np.argsort(block_order(20, [seed]))[[0, 13]] for seed in range(2000)])
@@ -343,6 +359,8 @@ def test_a_half_is_drawn_by_name_alone():
         assert abs(half.mean() - 0.5) < 0.05  # 4.5 standard deviations
     assert abs((halves[0] & halves[1]).mean() - 0.25) < 0.05
     np.testing.assert_array_equal(in_half(names[::-1], 2), halves[2][::-1])
+    by_hand = [hashlib.sha256(f"2 {name}".encode()).hexdigest()[1] in "02468ace" for name in names]
+    assert halves[2].tolist() == by_hand
     assert in_half([], 1).shape == (0,)
 
 
@@ -415,6 +433,10 @@ def test_a_window_is_half_of_the_days_and_lies_among_them(days):
 
 
 def test_every_window_of_half_the_days_can_be_drawn():
+    odd = {"start": "2024-01-01", "end": "2024-03-01"}
+    assert draws_for(odd, 0, 1)[0]["start"] == str(
+        np.datetime64("2024-01-01") + np.random.default_rng(0).integers(61 - 30 + 1)
+    )
     draws = draws_for({"start": "2024-01-01", "end": "2024-02-29"}, 0, 300)
     assert [draw["universe"] for draw in draws] == list(range(300))
     assert len({draw["start"] for draw in draws}) == 31

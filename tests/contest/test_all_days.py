@@ -537,6 +537,37 @@ def test_the_longest_load_of_its_passes_is_part_of_a_files_market(tmp_path):
     assert read_passes(tmp_path, earlier, strategy, identity) == (Kept({}, {}), [])
 
 
+def test_a_file_of_a_single_day_is_read_and_one_whose_name_holds_no_days_is_no_file(tmp_path):
+    strategy, identity = Strategy(**TINY), pass_identity(Strategy(**TINY))
+    first, last = (str(day)[:10] for day in MARKET.time.values[[0, -1]])
+    entries = [Pass(day, {}, None, {}, 0.1) for day in (first, last)]
+    for entry in entries:
+        keep_passes(tmp_path, [entry], MARKET, strategy, identity)
+    (tmp_path / "2024-13-01_2024-13-02_0.json").write_text("{}", encoding="utf-8")
+    kept, sentences = read_passes(tmp_path, MARKET, strategy, identity)
+    assert (kept.passes, sentences) == ({first: entries[0], last: entries[1]}, [])
+
+
+def test_market_data_in_memory_are_limited(tmp_path, monkeypatch):
+    """A lot ends with the call that exceeds the limit."""
+    monkeypatch.setattr(all_days, "pack", lambda *_: bytes(10))
+    monkeypatch.setattr(all_days, "BYTES_AT_ONCE", 15)
+    months = [(f"month {k}", list(MARKET.time.values[-2:].astype("M8[D]"))) for k in range(5)]
+    run = all_days._Run(OWN, MARKET, None, tmp_path, None, None, None, {})
+    assert [len(jobs) for jobs in run.jobs(None, months)] == [2, 2, 1]
+
+
+def test_predictions_in_sequence_are_silent(here, tmp_path, capsys):
+    def predict(models, data, state):
+        print("a line of the user's")
+        return data.isel(field=0, time=[-1]) * 0, state
+
+    strategy = Strategy(**TINY, model="constant").with_functions(predict=predict)
+    (weights, passes), _ = run(tmp_path, strategy, start=np.datetime64("2024-12-30"))
+    assert (len(passes), float(np.abs(weights).sum())) == (1, 0.0)
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("own", "change", "reason"),
     [

@@ -33,6 +33,35 @@ def market(use_market, here, monkeypatch):
     return here
 
 
+class Seen(Exception):
+    """Ends a contest where a test has seen enough."""
+
+
+@pytest.mark.parametrize(
+    ("days", "longest_of"), [({}, 0), ({"train_period": 60}, 1), ({"lookback_period": 60}, 1)]
+)
+def test_the_data_suffice_for_the_strategy_and_for_the_template(days, longest_of, market, monkeypatch):
+    def load(strategy, first, last):
+        raise Seen(strategy)
+
+    monkeypatch.setattr(package, "_load", load)
+    strategies = Strategy(**{**TINY, "train_period": 50}), Strategy(**{**TINY, **days}, selection=last_three)
+    monkeypatch.setattr(package, "Strategy", lambda **_: strategies[0])
+    with pytest.raises(Seen) as seen:
+        contest(strategies[1], progress=False)
+    assert seen.value.args[0] is strategies[longest_of]
+
+
+@pytest.mark.parametrize(("end", "complete"), [(None, True), ("2009-02-25", True), ("2009-02-18", False)])
+def test_a_range_is_complete_where_it_ends_with_the_data(end, complete, market, tmp_path, monkeypatch):
+    def verdict(*_, **given):
+        raise Seen(given["complete"])
+
+    monkeypatch.setattr(package, "contest_verdict", verdict)
+    with pytest.raises(Seen, match=str(complete)):
+        contest(Strategy(**TINY, model="constant"), "2009-02-11", end, folder=tmp_path, progress=False)
+
+
 @longest
 def test_the_template_and_a_late_start_are_judged_right(market, tmp_path):
     """Positions above 0.1 and an admitted strategy follow below, what no strategy does in test_judging."""

@@ -4,6 +4,8 @@ import functools
 import linecache
 import shutil
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -266,6 +268,8 @@ BYSTANDERS += (
 
 USED = """
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import SimpleNamespace
 from lib.compare.single_run import plan_record
 from lib.compare.single_run import load_market, run_once
 from lib.runs import provenance
@@ -311,6 +315,16 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "engine", lambda: engine)
     monkeypatch.setattr(provenance, "PROJECT", tmp_path)
     return tmp_path
+
+
+def test_a_function_inside_an_object_of_a_package_is_among_the_modules():
+    assert ObjectCode(SimpleNamespace(function=two_days)).modules == {"tests.compare.shared"}
+
+
+def test_a_compiled_module_has_no_source(tmp_path, monkeypatch):
+    (tmp_path / f"compiled{EXTENSION_SUFFIXES[0]}").write_bytes(b"")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert provenance.file_of("compiled") is None
 
 
 def append(path, text="K = 2\n"):
