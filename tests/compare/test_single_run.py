@@ -267,11 +267,11 @@ def test_a_shuffle_keeps_every_day_and_the_days_of_a_block_together(days, seed):
 
 def test_a_shuffle_by_hand():
     rng = np.random.default_rng([3, 7])
-    begin, order = int(rng.integers(12)), rng.permutation(3)
-    circle = [(begin + day) % 12 for day in range(12)]
+    begin, order = int(rng.integers(13)), rng.permutation(3)
+    circle = [(begin + day) % 13 for day in range(13)]
     blocks = [circle[:5], circle[5:10], circle[10:]]
     assert BLOCK == 5
-    assert block_order(12, [3, 7]).tolist() == [day for k in order for day in blocks[k]]
+    assert block_order(13, [3, 7]).tolist() == [day for k in order for day in blocks[k]]
 
 
 def test_number_and_last_day_are_the_seed(monkeypatch):

@@ -543,7 +543,7 @@ def test_a_file_of_a_single_day_is_read_and_one_whose_name_holds_no_days_is_no_f
     entries = [Pass(day, {}, None, {}, 0.1) for day in (first, last)]
     for entry in entries:
         keep_passes(tmp_path, [entry], MARKET, strategy, identity)
-    (tmp_path / "2024-13-01_2024-13-02_0.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "2024-11-31_2024-11-31_0.json").write_text("{}", encoding="utf-8")
     kept, sentences = read_passes(tmp_path, MARKET, strategy, identity)
     assert (kept.passes, sentences) == ({first: entries[0], last: entries[1]}, [])
 
