@@ -1,6 +1,7 @@
 """The report says where, how and by how much, in plain words."""
 
 import numpy as np
+import pytest
 
 from lib.common.market_data import field
 from lib.lookahead import check
@@ -105,3 +106,24 @@ def test_a_feature_that_divides_by_its_last_value_spoils_the_training_and_is_no_
     assert kinds(report) == {"feature relative": "window"}
     assert (report.leaks, report.complete) == (False, True)
     assert "SPOILS THE TRAINING" in str(report)
+
+
+TABLES = {  # of tomorrow's prices: a copy, and a way to the data themselves that the check cannot follow
+    "a table": lambda market: market.sel(field="open").to_pandas().copy().to_numpy(),
+    "the data": lambda market: memoryview(market.values)[1:2],
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_feature_that_spreads_its_last_day_and_reads_tomorrow_is_a_leak(kind):
+    market = whole_market(3)
+    days, assets, known = market.get_index("time"), market.get_index("asset"), TABLES[kind](market)
+
+    def spoilt(data, strategy):
+        table = np.asarray(known).reshape(-1, len(days), len(assets))[0]
+        tomorrow = table[min(days.get_loc(data.time.values[-1]) + 1, len(days) - 1)]
+        close = field(data, "close")
+        return close / close[-1] * tomorrow[assets.get_indexer(data.asset.values)]
+
+    report = check(small(features=[spoilt]), market, days=1)
+    assert kinds(report)["feature spoilt"] == "future"

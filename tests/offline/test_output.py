@@ -38,6 +38,14 @@ def test_clean(dirty, data):
     same(qnout.clean(dirty, data, debug=False), vector("output_clean"))
 
 
+@pytest.mark.parametrize("debug", [True, False])
+def test_clean_prints_its_steps_where_it_is_asked(debug, dirty, data, capsys):
+    qnout.clean(dirty, data, debug=debug)
+    captured = capsys.readouterr()
+    assert ("Output cleaning..." in captured.out) is debug
+    assert captured.err == ""
+
+
 def test_align(dirty, data):
     found = qnout.align(dirty, data.time, "2023-03-01", "2024-06-28")
     same(found, vector("output_align_2023-03-01_2024-06-28"))

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -13,6 +15,7 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 
+from lib.runs import workers
 from lib.runs.workers import (
     NotPicklableError,
     captured_output,
@@ -227,3 +230,40 @@ def test_no_redirect_of_the_whole_process_is_left_where_threads_may_run():
         for path in (Path(PROJECT) / "lib" / folder).glob("*.py"):
             text = path.read_text("utf-8")
             assert path.name == "workers.py" or "redirect_std" not in text, path
+
+
+def ended(error=None):
+    """A call that has ended already."""
+    future = Future()
+    future.set_exception(error) if error else future.set_result("an answer")
+    return future
+
+
+def test_no_more_calls_than_allowed_are_under_way():
+    begun, most = [], []
+
+    def submit(name, blob):
+        begun.append(Future())
+        waiting = sum(not future.done() for future in begun)
+        most.append(waiting)
+        if waiting == 2:
+            begun[-1].set_result(name)
+        return begun[-1]
+
+    answers = workers._answers(dict.fromkeys("abcde", b""), submit, 2)
+    assert [next(answers)[0] for _ in range(4)] == list("bcde")
+    assert max(most) == 2
+
+
+def test_answers_come_before_the_error_that_ends_the_calls():
+    kinds = {name: ended(KeyError(name) if name in "bd" else None) for name in "abcdef"}
+    found = list(workers._answers(dict.fromkeys("abcdef", b""), lambda name, _: kinds[name], 6))
+    assert {name for name, *_ in found[:4]} == set("acef")
+    assert [type(error) for *_, error in found] == [type(None)] * 4 + [KeyError] * 2
+
+
+def test_threads_begin_no_further_call_where_the_caller_stops():
+    with suppress(KeyError), workers._executor("threading", None, 2) as (submit, _):
+        calls = [submit("", pack(time.sleep, 0.2)) for _ in range(6)]
+        raise KeyError
+    assert [call.cancelled() for call in calls] == [False] * 2 + [True] * 4
