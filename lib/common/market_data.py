@@ -1,7 +1,7 @@
 """Market data: checks, fields, days, windows and loading."""
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,7 @@ def window_of(data: "xr.DataArray", day: np.datetime64, period: int) -> "xr.Data
     return window_between(data, day - np.timedelta64(period, "D"), day)
 
 
-def last_rows(data: "xr.DataArray", days: Iterable[np.datetime64], period: int) -> Iterator["xr.DataArray"]:
+def last_rows(data: "xr.DataArray", days: Iterable[np.datetime64], period: int) -> Generator["xr.DataArray"]:
     """Yield the last row of each day's window.
 
     The row is the last day of `window_of`, as (field, 1, asset). `days` are trading days.

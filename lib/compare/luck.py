@@ -18,7 +18,7 @@ from lib.compare.single_run import BLOCK, DRAW, drawn_from, finished_of, on_same
 from lib.runs.store import Record
 from lib.stats.resampling import (
     FEWEST_TO_SPLIT,
-    SPLITS,
+    HALVINGS,
     WalkForward,
     overfitting_probability,
     walk_forward,
@@ -160,7 +160,7 @@ def _overfitting(table: pd.DataFrame) -> str:
         )
     rates = ", ".join(f"{rate} of 100 with {runs}" for runs, rate in BELOW_A_TENTH.items())
     return (
-        f"Probability of overfitting (pbo): {row['pbo']:.2f}, the share of {len(SPLITS):,} halvings of the "
+        f"Probability of overfitting (pbo): {row['pbo']:.2f}, the share of {HALVINGS:,} halvings of the "
         f"days in which the best of {row['pbo_runs']} runs in one half is below the median in the other "
         f"(Bailey et al. 2017). Noise has 0.5 on average, and below 0.1 by luck in {rates} runs."
     )

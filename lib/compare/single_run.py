@@ -27,7 +27,6 @@ from lib.common.errors import WrongValueError
 from lib.common.market_data import data_limit, window_between
 from lib.engine.inputs import get_target_classes
 from lib.runs import provenance
-from lib.runs.provenance import data_fingerprint, market_fingerprint, market_name
 from lib.runs.store import (
     DamagedResultError,
     Identity,
@@ -90,7 +89,7 @@ def plan_record(
     """
     identity = identity_of(strategy, START_MODULE, resolve=resolve)
     record = {**identity.content, "start": start, "end": end, "market": market}
-    about = {"modules": identity.modules, "market_name": market_name(), "days_market": days}
+    about = {"modules": identity.modules, "market_name": provenance.market_name(), "days_market": days}
     return {**record, "key": record_key(record), **about, "status": "not run", "message": ""}
 
 
@@ -246,12 +245,12 @@ def load_market(strategy: Strategy, start: str, end: str | None) -> tuple["xr.Da
     result of a `load_data` of the user's own.
     """
     data = strategy.load_range(start, end)
-    found = market_fingerprint(data)
+    found = provenance.market_fingerprint(data)
     if loads_own_data(strategy):
         days = int((data.time.values[-1] - data.time.values[0]) / DAY)
         try:
             with data_limit(data.time.values[-1]):
-                found += f" {data_fingerprint(strategy.load_data(days))}"
+                found += f" {provenance.data_fingerprint(strategy.load_data(days))}"
         except Exception as error:  # the backtest ends with the same error, which its record has
             found += f" {type(error).__name__}"
     return data, found
@@ -262,7 +261,7 @@ def days_fingerprint(data: "xr.DataArray", start: str, end: str) -> str:
 
     The fingerprint covers the market on these days. Data loaded before them do not matter.
     """
-    return market_fingerprint(window_between(data, np.datetime64(start), np.datetime64(end)))
+    return provenance.market_fingerprint(window_between(data, np.datetime64(start), np.datetime64(end)))
 
 
 def _backtest(strategy: Strategy, planned: Record) -> Record:

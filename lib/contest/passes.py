@@ -142,9 +142,10 @@ def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.
     places = data.get_index("asset")
     if passes and passes[0].weights is None:
         known = (KnownOutputs(entry.outputs, set(entry.models or ())) for entry in passes)
-        steps = zip(known, _seen_by_sizing(strategy, data, days), strict=True)
-        for row, (weights, _) in zip(table, predict_days(strategy.predict, steps), strict=True):
-            row[places.get_indexer(weights.get_index("asset"))] = weights.values[0]
+        with contextlib.closing(_seen_by_sizing(strategy, data, days)) as seen:
+            steps = zip(known, seen, strict=True)
+            for row, (weights, _) in zip(table, predict_days(strategy.predict, steps), strict=True):
+                row[places.get_indexer(weights.get_index("asset"))] = weights.values[0]
     else:
         for row, entry in zip(table, passes, strict=True):
             held = entry.weights or {}
@@ -155,18 +156,15 @@ def follow(strategy: Strategy, data: "xr.DataArray", passes: list[Pass]) -> "xr.
 
 def _seen_by_sizing(
     strategy: Strategy, data: "xr.DataArray", days: Iterable[np.datetime64]
-) -> "Iterator[xr.DataArray]":
-    """Yield the data that the sizing sees.
+) -> "Generator[xr.DataArray]":
+    """Return the data that the sizing sees.
 
     For each day they are the lookback window, or its last day only.
     """
     _, takes_data = prediction.sizing_of(strategy)
     if not takes_data:
-        yield from last_rows(data, days, strategy.lookback_period)
-        return
-    for day in days:
-        with seen_on(strategy, data, day, strategy.lookback_period) as window:
-            yield window
+        return last_rows(data, days, strategy.lookback_period)
+    return _windows(strategy, data, days, strategy.lookback_period)
 
 
 @contextlib.contextmanager
@@ -185,6 +183,18 @@ def seen_on(
         yield strategy.load_data(period)
 
 
+def _windows(
+    strategy: Strategy, data: "xr.DataArray", days: Iterable[np.datetime64], period: int
+) -> "Generator[xr.DataArray]":
+    """Yield the data of each day's pass.
+
+    While a window is in use, nothing later is loaded.
+    """
+    for day in days:
+        with seen_on(strategy, data, day, period) as window, ending_with(window):
+            yield window
+
+
 def _outputs(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]) -> list[Pass]:
     started, passes = time.perf_counter(), []
     with recording_loads() as loads:
@@ -196,18 +206,6 @@ def _outputs(strategy: Strategy, data: "xr.DataArray", days: list[np.datetime64]
                 passes.append(Pass(str(day), outputs, list(models), models.dropped, 0.0))
     seconds = round((time.perf_counter() - started) / len(days), 4)
     return [result._replace(seconds=seconds, widest=max(loads, default=0)) for result in passes]
-
-
-def _windows(
-    strategy: Strategy, data: "xr.DataArray", days: Iterable[np.datetime64], period: int
-) -> "Generator[xr.DataArray]":
-    """Yield the data of each day's pass.
-
-    While a window is in use, nothing later is loaded.
-    """
-    for day in days:
-        with seen_on(strategy, data, day, period) as window, ending_with(window):
-            yield window
 
 
 def _row(weights: "xr.DataArray", day: np.datetime64, data: "xr.DataArray") -> dict[str, float]:

@@ -77,15 +77,15 @@ def test_a_worker_is_silent_and_has_the_code_of_its_caller(compute, capsys):
         compute(strategy, MARKET, days, other, {})
 
 
-@pytest.mark.parametrize(("models", "rest"), [(["A"], 0.0), ([], 0.25), (None, 0.25)])
-def test_an_asset_with_a_model_but_without_data_is_sold(models, rest):
-    """As published; without a model, the position fades by half a day."""
+@pytest.mark.parametrize(("has_model", "rest"), [(True, 0.0), (False, 0.25), (None, 0.25)])
+def test_an_asset_with_a_model_but_without_data_is_sold(has_model, rest):
+    """Its position is closed, as published. Without a model, a position halves each day."""
     market = MARKET.copy(deep=True)
     asset = str(market.asset.values[0])
     days = market.time.values[-3:]
     market.loc[{"field": "is_liquid", "time": days, "asset": asset}] = [1.0, np.nan, 1.0]
-    named = None if models is None else [asset] * len(models)
-    entries = [passes.Pass(str(day)[:10], {}, named, {}, 0.1) for day in days]
+    models = {True: [asset], False: [], None: None}[has_model]
+    entries = [passes.Pass(str(day)[:10], {}, models, {}, 0.1) for day in days]
     entries[0] = entries[0]._replace(outputs={asset: 1.0})
     strategy = Strategy(**TINY, max_weight=1.0, min_weight=0.0)
     weights = passes.follow(strategy, market, entries).sel(asset=asset).values
